@@ -1,1 +1,70 @@
+"""autolog records every training of a Python script: parameters, metrics, data, code, environment, the final model.
+
+    import autolog
+    autolog.autolog()
+
+Everything public is here. Names are loaded when they are first used, so that importing autolog costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from autolog.api import (
+        autolog,
+        current_run,
+        disable,
+        enable,
+        flush,
+        last_run,
+        load_model,
+        run,
+        runs,
+        status,
+        suspended,
+    )
+    from autolog.instrument.calls import Call
+    from autolog.instrument.integration import Integration, Options
+    from autolog.instrument.patching import Patch, SubclassPatch
+    from autolog.models import ModelError, ModelNotSaved, UntrustedModel
+    from autolog.store.query import FilterError
+    from autolog.store.records import Point, RunRecord, Runs, UnknownRun
+    from autolog.tracking.run import Run
+
+_HOME = {
+    **dict.fromkeys(
+        ("autolog", "current_run", "disable", "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended"),
+        "autolog.api",
+    ),
+    "Call": "autolog.instrument.calls",
+    **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
+    **dict.fromkeys(("Patch", "SubclassPatch"), "autolog.instrument.patching"),
+    **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel"), "autolog.models"),
+    "FilterError": "autolog.store.query",
+    **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
+    "Run": "autolog.tracking.run",
+}  # fmt: skip
+
+__all__ = [
+    "Call", "FilterError", "Integration", "ModelError", "ModelNotSaved", "Options", "Patch", "Point", "Run", "RunRecord",
+    "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable", "enable", "flush",
+    "last_run", "load_model", "run", "runs", "status", "suspended",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'autolog' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,257 @@
+"""The functions that users call."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from autolog import config, session
+from autolog.config import nearest
+from autolog.instrument.calls import Call, Frame, current, innermost
+from autolog.session import RunScope, Session, Suspension
+from autolog.tracking.run import Run
+
+if TYPE_CHECKING:
+    from autolog.status import Status
+    from autolog.store.records import RunRecord, Runs
+
+
+def autolog(
+    *,
+    experiment: str | None = None,
+    include: Iterable[str] | None = None,
+    exclude: Iterable[str] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    silent: bool | None = None,
+    **options: Any,
+) -> None:
+    """Record every training from now on, of each framework that is imported or will be.
+
+    Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations; `tags` are put on
+    every run; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
+    integrations (`log_models`, `log_datasets`, `log_signatures`, `max_model_bytes`).
+
+    Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again, unless
+    `AUTOLOG_CHILDREN=1`. Raises ValueError for a setting, option or integration that does not exist.
+    """
+    if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
+        return
+    given = {"experiment": experiment, "include": include, "exclude": exclude, "tags": tags, "silent": silent}
+    given = {key: value for key, value in given.items() if value is not None}
+    here = session.get_or_make()
+    here.configure({**given, **options})
+    here.revive()
+    here.start()
+    wanted = here.config
+    for name, active in here.integrations.items():
+        chosen = (wanted.include is None or name in wanted.include) and name not in wanted.exclude
+        if not chosen:
+            here.disable([name])
+        elif active.state == "disabled" or options:
+            here.enable(name)
+
+
+def enable(name: str, **options: Any) -> None:
+    """Record one framework, with its own options.
+
+    Raises ValueError for an unknown name or option, naming the valid ones and the nearest; ModuleNotFoundError if the
+    framework is not installed.
+    """
+    if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
+        return
+    here = session.get_or_make()
+    entry = here.integrations[_known(here, name)].entry
+    cls = entry.load()
+    if not any(module in sys.modules or _is_installed(module) for module in entry.modules):
+        raise ModuleNotFoundError(f"{name} is not installed: pip install '{cls.supports}'")
+    own = {**here.config.integrations.get(entry.name, {}), **options}
+    session.options_of(cls.Options, own)
+    here.configure({entry.name: own})
+    here.revive()
+    here.start()
+    here.enable(entry.name)
+    active = here.integrations[entry.name]
+    if active.state == "unsupported":
+        raise RuntimeError(active.reason)
+
+
+def disable(name: str | None = None) -> None:
+    """Stop recording one framework, or all of them, and put back every attribute that was replaced."""
+    here = session.get()
+    if here is None:
+        if name is not None and not config.is_disabled():
+            _known(session.get_or_make(), name)
+        return
+    here.disable(None if name is None else [_known(here, name)])
+
+
+class suspended:  # noqa: N801
+    """Off inside the block, for this thread and the threads it starts: the named integrations, or all of them."""
+
+    def __init__(self, *names: str) -> None:
+        here = session.get()
+        self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
+        self._token: Any = None
+        self._frame: Frame | None = None
+
+    def __enter__(self) -> None:
+        self._frame = Suspension(innermost(), self._names)
+        self._token = current.set(self._frame)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._frame is not None
+        self._frame.end()
+        current.reset(self._token)
+
+
+class run:  # noqa: N801
+    """An explicit run: `with autolog.run("baseline", tags={"team": "blue"}) as run:`.
+
+    The first training inside the block is this run; further ones become its children, and with `children=True` all of them
+    do. Works without `autolog()`, for what is logged by hand.
+    """
+
+    def __init__(
+        self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False
+    ) -> None:
+        self._name = name
+        self._tags = dict(tags or {})
+        self._children = children
+        self._token: Any = None
+        self._scope: RunScope | None = None
+
+    def __enter__(self) -> Run:
+        here = session.get_or_make()
+        if not here.active and not config.is_disabled():
+            here.revive()
+        if config.is_disabled():
+            here.active = False
+        elif here.config == config.Config():
+            here.configure({})
+        self._scope = here.begin(self._name, self._tags, self._children)
+        self._token = current.set(self._scope)
+        return self._scope.run
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._scope is not None
+        current.reset(self._token)
+        here = session.get()
+        if here is not None and here.active:
+            here.finish(self._scope, error)
+
+
+def current_run() -> Run | None:
+    """The run in progress around the caller: a training's, from a callback inside it, or an explicit one's."""
+    frame = innermost()
+    while frame is not None:
+        if not frame.ended and isinstance(frame, (Call, RunScope)) and frame.run is not None:
+            return frame.run
+        frame = frame.outer
+    return None
+
+
+def last_run() -> Run | None:
+    """The run that ended last in this thread. It still takes metrics, tags and files."""
+    return session.last_run.get()
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """Wait until everything logged so far is on the disk, at most `timeout` seconds. Returns whether it was in time."""
+    here = session.get()
+    return here is None or here.flush(timeout)
+
+
+def status() -> Status:
+    """What is recorded in this process: each integration, its framework's version, its state, and its patch points."""
+    from autolog.status import status
+
+    return status()
+
+
+def runs(
+    where: str | None = None,
+    *,
+    order_by: str = "-started",
+    limit: int | None = None,
+    children: bool = False,
+    store: str | os.PathLike[str] | None = None,
+) -> Runs:
+    """Recorded runs, newest first.
+
+    `where` is a filter, as `metrics.val_loss < 0.3 and framework == 'keras'`; `order_by` a name, with `-` for descending.
+    Child runs are left out unless `children`, or unless the filter speaks of `parent`. `store` is another store's folder.
+    Raises FilterError, pointing at the place.
+    """
+    return _store(store).runs(where, order_by=order_by, limit=limit, children=children)
+
+
+def load_model(
+    run_or_path: str | os.PathLike[str] | Run | RunRecord, *, path: str = "model", trust: bool = False,
+    as_predictor: bool = False, store: str | os.PathLike[str] | None = None,
+) -> Any:  # fmt: skip
+    """A saved model as its framework's own object, from a run (its name, id or `@last`) or a model folder.
+
+    With `as_predictor`, an object whose `predict` takes a DataFrame, array, dict or list for any framework. A pickle is
+    loaded only from a store that this user wrote, or with `trust=True`: loading one runs whatever it says. Raises
+    UnknownRun, LookupError for a run without a model, UntrustedModel.
+    """
+    from autolog.store.records import RunRecord
+
+    if isinstance(run_or_path, RunRecord):
+        return run_or_path.model(path, trust=trust, as_predictor=as_predictor)
+    if isinstance(run_or_path, Run):
+        flush()
+        run_or_path = run_or_path.id
+    text = os.fspath(run_or_path)
+    folder = text if os.path.exists(os.path.join(text, "MLmodel")) else None
+    if folder is not None:
+        from autolog.models.load import load
+
+        return load(folder, trust=trust, as_predictor=as_predictor)
+    return _store(store).get(text).model(path, trust=trust, as_predictor=as_predictor)
+
+
+def _store(store: str | os.PathLike[str] | None) -> Any:
+    from autolog.store.records import Store
+
+    here = session.get()
+    if here is not None:
+        here.flush(10.0)
+        return Store(store if store is not None else here.layout)
+    return Store(store)
+
+
+def _known(here: Session, name: str) -> str:
+    """The integration of that name. Raises ValueError."""
+    for known, active in here.integrations.items():
+        if name == known or name in active.entry.modules:
+            return known
+    valid: Sequence[str] = sorted(here.integrations)
+    raise ValueError(
+        f"There is no integration {name!r}.{nearest(str(name), valid)} Installed are: {', '.join(valid) or 'none'}."
+    )
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _imported_again_by_a_worker(caller: str) -> bool:
+    """Whether this is a module's top level, run again in a worker that multiprocessing or loky has spawned. A call from
+    inside a function is meant; one at the top of a module was meant for the process that ran it as a script.
+    """
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or caller != "<module>" or os.environ.get("AUTOLOG_CHILDREN", "") not in ("", "0"):
+        return False
+    inheriting = getattr(process.current_process(), "_inheriting", False)
+    return bool(inheriting) or process.parent_process() is not None

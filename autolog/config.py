@@ -1,0 +1,174 @@
+"""The settings, and where they come from: the call's arguments, then `AUTOLOG_*` in the environment, then `[tool.autolog]` in
+the nearest pyproject.toml or autolog.toml, then the defaults.
+
+What the caller got wrong raises ValueError, naming what is valid and what is near. What a file or the environment got wrong
+is said once and left out: it must not stop a training.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """One session's settings; replaced whole when one changes."""
+
+    experiment: str = "default"
+    """What new runs belong to."""
+    include: tuple[str, ...] | None = None
+    """Only these integrations; all that are installed if None."""
+    exclude: tuple[str, ...] = ()
+    """Not these integrations."""
+    tags: dict[str, str] = {}
+    """Put on every root run."""
+    silent: bool = False
+    """No line on standard error at the end of a run."""
+    exit_timeout: float = 5.0
+    """The most seconds the interpreter's exit waits for what is not yet on the disk."""
+    options: dict[str, Any] = {}
+    """Options of all integrations."""
+    integrations: dict[str, dict[str, Any]] = {}
+    """Options of one integration, by its name."""
+
+
+SETTINGS = ("experiment", "include", "exclude", "tags", "silent", "exit_timeout")
+_NOT_SETTINGS = ("DIR", "DISABLED", "STRICT", "CHILDREN", "DEBUG", "CONFIG_DIR")
+
+
+def is_disabled() -> bool:
+    """`AUTOLOG_DISABLED=1`: `autolog()` does nothing at all."""
+    return _true(os.environ.get("AUTOLOG_DISABLED", ""))
+
+
+def load(
+    given: Mapping[str, Any], base: Config | None, option_names: Iterable[str], names: Iterable[str]
+) -> tuple[Config, list[str]]:
+    """The settings with `given` on top, and the complaints about file and environment.
+
+    `base` is what holds already (then file and environment were read before); `option_names` are the options common to all
+    integrations, `names` the integrations there are. Raises ValueError for what is wrong in `given`.
+    """
+    complaints: list[str] = []
+    common, known = tuple(option_names), tuple(names)
+    if base is None:
+        base = Config()
+        for where, values in (_from_files(complaints), ("the environment", _from_environment(common, known))):
+            for key, value in values.items():
+                try:
+                    base = _merge(base, {key: value}, common, known, strict=False)
+                except ValueError as error:
+                    complaints.append(f"{where}: {error} It is left out.")
+    return _merge(base, given, common, known, strict=True), complaints
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """` Did you mean …?`, or nothing."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(words), 1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def _merge(
+    config: Config, given: Mapping[str, Any], common: tuple[str, ...], names: tuple[str, ...], *, strict: bool
+) -> Config:
+    changes: dict[str, Any] = {}
+    options = dict(config.options)
+    integrations = {name: dict(values) for name, values in config.integrations.items()}
+    for key, value in given.items():
+        if key in SETTINGS:
+            if value is not None or key == "include":
+                changes[key] = _checked(key, value, strict, names)
+        elif key in common:
+            options[key] = value
+        elif key in names and isinstance(value, Mapping):
+            integrations.setdefault(key, {}).update(cast(Mapping[str, Any], value))
+        else:
+            valid = sorted((*SETTINGS, *common))
+            raise ValueError(
+                f"{key!r} is not a setting or an option common to all integrations.{nearest(key, valid)}"
+                f" Valid are: {', '.join(valid)}. Options of one integration are given to enable()."
+            )
+    return msgspec.structs.replace(config, **changes, options=options, integrations=integrations)
+
+
+def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
+    kind = {field.name: field.type for field in msgspec.structs.fields(Config)}[key]
+    if key in ("include", "exclude") and value is not None:
+        value = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        for name in value:
+            if name not in names:
+                raise ValueError(
+                    f"{key}: there is no integration {name!r}.{nearest(str(name), names)}"
+                    f" Installed are: {', '.join(sorted(names)) or 'none'}."
+                )
+    if key == "tags" and isinstance(value, Mapping):
+        value = {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{key}={value!r} is not valid: {error}.") from None
+
+
+# -- the environment
+
+
+def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, text in os.environ.items():
+        if not variable.startswith("AUTOLOG_"):
+            continue
+        key = variable[8:]
+        if key in _NOT_SETTINGS:
+            continue
+        key = key.lower()
+        name = next((name for name in names if key.startswith(f"{name}_")), None)
+        if key in ("include", "exclude"):
+            found[key] = tuple(part.strip() for part in text.split(",") if part.strip())
+        elif key == "tags":
+            found[key] = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+        elif name is not None and key not in common:
+            found.setdefault(name, {})[key[len(name) + 1 :]] = text
+        else:
+            found[key] = _true(text) if text.lower() in _BOOLEANS else text
+    return found
+
+
+_BOOLEANS = {"1", "0", "true", "false", "yes", "no", "on", "off"}
+
+
+def _true(text: str) -> bool:
+    return text.strip().lower() in ("1", "true", "yes", "on")
+
+
+# -- files
+
+
+def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
+    """The nearest autolog.toml or pyproject.toml with `[tool.autolog]`, at or above the working directory."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return "", {}
+    for folder in (here, *here.parents):
+        for name in ("autolog.toml", "pyproject.toml"):
+            path = folder / name
+            try:
+                data = path.read_bytes()
+            except OSError:
+                continue
+            if name == "pyproject.toml" and b"tool.autolog" not in data:
+                continue
+            try:
+                table = msgspec.toml.decode(data)
+                values = table.get("tool", {}).get("autolog", {}) if name == "pyproject.toml" else table
+                return str(path), dict(values)
+            except (msgspec.MsgspecError, AttributeError, TypeError, ValueError) as error:
+                complaints.append(f"{path} cannot be read: {error}.")
+                return str(path), {}
+    return "", {}

@@ -1,0 +1,314 @@
+"""One intercepted call: what the framework was asked, the observer that watches it, and the frames it stands in.
+
+An *observer* is a generator function that takes a `Call`. What stands before its `yield` runs before the original, what
+stands after it runs after the original has returned, and `result = yield` is what it returned. Returning before the `yield`
+declines the call. If the original raises, the generator is closed: use `try/finally` for what must be undone, and read
+`call.error`. The original is always called by the framework, exactly once, whatever the observer does.
+
+*Frames* are what a thread is inside of: calls, and blocks that the session pushes. The innermost one lives in a ContextVar;
+a thread started inside a frame inherits it. The hot path reads two attributes of the innermost frame and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from inspect import Parameter
+
+Observer = Callable[["Call"], Generator[None, Any, None]]
+
+
+class Frame:
+    """Something a thread is inside of; `outer` is what it stands in.
+
+    `admits` and `admits_nested` say whether a patched call inside is looked at: an ordinary patch asks the first, one that
+    is `nested` (it contributes to the run around it) asks the second. A frame that has ended admits everything, and the
+    slow path then goes on to the next living one: pools keep threads that were started inside calls long over.
+    """
+
+    __slots__ = ("admits", "admits_nested", "ended", "outer")
+
+    boundary = False
+    """Whether calls inside count as outermost although calls are around it."""
+
+    def __init__(self, outer: Frame | None, *, admits: bool, admits_nested: bool) -> None:
+        self.outer = outer
+        self.admits = admits
+        self.admits_nested = admits_nested
+        self.ended = False
+
+    def end(self) -> None:
+        self.admits = self.admits_nested = self.ended = True
+
+    def hides(self, integration: str) -> bool:
+        """Whether this frame switches one integration off."""
+        return False
+
+
+current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
+
+# Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
+# starting a thread costs one dictionary entry and only when it happens inside a frame.
+_started_in: weakref.WeakKeyDictionary[threading.Thread, Frame] = weakref.WeakKeyDictionary()
+
+
+def innermost() -> Frame | None:
+    """The innermost frame that has not ended, of this thread or of the frame it was started in."""
+    frame = current.get()
+    if frame is None and _started_in:
+        frame = _started_in.get(threading.current_thread())
+        if frame is not None:
+            current.set(frame)
+    while frame is not None and frame.ended:
+        frame = frame.outer
+    return frame
+
+
+def remember_start(thread: threading.Thread) -> None:
+    """Note that `thread` is being started inside the present frame, if there is one."""
+    frame = innermost()
+    if frame is not None:
+        _started_in[thread] = frame
+
+
+class Switch:
+    """Turns the wrappers of one patch off, where somebody else's code still calls what was taken out."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = True
+
+
+class Host(Protocol):
+    """What a patch is installed for. `active` is read on the hot path; the rest only for calls that are looked at."""
+
+    active: bool
+
+    def wants(self, integration: str, instance: object) -> bool:
+        """Whether this integration is the one to look at calls on `instance` now."""
+        ...
+
+    def open(self, call: Call, **about: Any) -> Any:
+        """The run that `call` opens, or joins."""
+        ...
+
+    def close(self, call: Call) -> None:
+        """The call is over; `call.error` is what it raised."""
+        ...
+
+    def failed(self, integration: str, place: str, error: Exception, call: Call | None = None) -> None:
+        """Something of ours failed. Raises it when strict."""
+        ...
+
+
+class Call(Frame):
+    """One intercepted call.
+
+    `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
+    called with; `run` is the run of the call around it until `start_run` gives it one; `outermost` says that no other call
+    is around it; `error` is what the original raised; `observing` is the seconds spent in observers.
+    """
+
+    __slots__ = (
+        "args", "error", "host", "instance", "integration", "kwargs", "name", "observing", "outermost", "owns_run",
+        "run", "seconds", "wrapped",
+    )  # fmt: skip
+
+    outer: Frame | None
+
+    def __init__(
+        self, host: Host, integration: str, name: str, wrapped: Callable[..., Any], instance: Any, args: Any,
+        kwargs: Any, outer: Frame | None,
+    ) -> None:  # fmt: skip
+        super().__init__(outer, admits=False, admits_nested=True)
+        self.host = host
+        self.integration = integration
+        self.name = name
+        self.wrapped = wrapped
+        self.instance = instance
+        self.args: tuple[Any, ...] = args
+        self.kwargs: dict[str, Any] = kwargs
+        around = _call_around(outer)
+        self.outermost = around is None
+        self.run: Any = around.run if around is not None else None
+        self.owns_run = False
+        self.error: BaseException | None = None
+        self.observing = 0.0
+        self.seconds = 0.0
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that were given, by name; defaults are left out, `**kwargs` are merged in."""
+        names, variadic = _positional_names(self.wrapped)
+        given = dict(zip(names, self.args, strict=False))
+        if variadic and len(self.args) > len(names):
+            given[variadic] = self.args[len(names) :]
+        given.update(self.kwargs)
+        return given
+
+    def replace(self, **values: Any) -> None:
+        """Change arguments by name, where they stand: a positional one stays positional.
+
+        The caller's own objects are never changed. Raises TypeError for a name the original does not take.
+        """
+        names, _ = _positional_names(self.wrapped)
+        for name, value in values.items():
+            index = names.index(name) if name in names else len(self.args)
+            if name not in self.kwargs and index < len(self.args):
+                self.args = (*self.args[:index], value, *self.args[index + 1 :])
+            elif _takes_keyword(self.wrapped, name):
+                self.kwargs = {**self.kwargs, name: value}
+            else:
+                raise TypeError(f"{self.name} takes no argument {name!r}")
+
+    def start_run(self, **about: Any) -> Any:
+        """Open the run of this call; it ends when the call does. `about` is what the host wants to know of it."""
+        self.run = self.host.open(self, **about)
+        return self.run
+
+    def continue_run(self, run: Any) -> None:
+        """Go on with a run that an earlier call opened: it ends again with this one."""
+        self.run = run
+        self.owns_run = True
+
+    def seal(self) -> None:
+        """Nothing inside this call is looked at: its parts are not trainings of the user's."""
+        self.admits_nested = False
+
+    def release(self) -> None:
+        """Let go of the user's objects: threads and contexts may keep an ended call for long."""
+        self.wrapped = _released
+        self.instance = self.run = None
+        self.args, self.kwargs = (), {}
+
+
+def _released(*_args: Any, **_kwargs: Any) -> Any:
+    raise RuntimeError("this call is over")
+
+
+def _call_around(frame: Frame | None) -> Call | None:
+    while frame is not None:
+        if not frame.ended and isinstance(frame, Call):
+            return frame
+        if frame.boundary and not frame.ended:
+            return None
+        frame = frame.outer
+    return None
+
+
+def intercept(
+    host: Host, integration: str, name: str, observer: Observer, wrapped: Callable[..., Any], instance: Any,
+    args: Any, kwargs: Any,
+) -> Any:  # fmt: skip
+    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass what nobody looks at."""
+    outer = innermost()
+    frame = outer
+    while frame is not None:
+        if frame.hides(integration):
+            return wrapped(*args, **kwargs)
+        frame = frame.outer
+    if not host.wants(integration, instance):
+        return wrapped(*args, **kwargs)
+
+    began = perf_counter()
+    call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
+    token = current.set(call)
+    try:
+        generator: Generator[None, Any, None] | None = observer(call)
+        try:
+            next(generator)
+        except StopIteration:
+            generator = None
+        except Exception as error:
+            generator = None
+            # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
+            call.args, call.kwargs = args, kwargs
+            host.failed(integration, f"before {name}", error, call)
+        called = perf_counter()
+        call.observing = called - began
+        try:
+            result = wrapped(*call.args, **call.kwargs)
+        except BaseException as error:
+            call.error = error
+            raise
+        finally:
+            returned = perf_counter()
+            call.seconds = returned - called
+            if call.error is not None and generator is not None and host.active:
+                _close(call, generator)
+        if generator is not None and host.active:
+            try:
+                generator.send(result)
+            except StopIteration:
+                pass
+            except Exception as error:
+                host.failed(integration, f"after {name}", error, call)
+            else:
+                _close(call, generator)
+                twice = RuntimeError("the observer yielded more than once")
+                host.failed(integration, f"after {name}", twice, call)
+        call.observing += perf_counter() - returned
+        return result
+    except BaseException as error:
+        call.error = error
+        raise
+    finally:
+        current.reset(token)
+        call.end()
+        if call.owns_run:
+            host.close(call)
+        call.release()
+
+
+def _close(call: Call, generator: Generator[None, Any, None]) -> None:
+    try:
+        generator.close()
+    except Exception as error:
+        call.host.failed(call.integration, f"after {call.name}", error, call)
+
+
+# A signature is asked for once per function: `inspect.signature` costs more than everything else here.
+_names: weakref.WeakKeyDictionary[Any, tuple[tuple[str, ...], str | None]] = weakref.WeakKeyDictionary()
+
+
+def _parameters(wrapped: Callable[..., Any]) -> Mapping[str, Parameter]:
+    from inspect import signature
+
+    try:
+        return signature(wrapped).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _positional_names(wrapped: Callable[..., Any]) -> tuple[tuple[str, ...], str | None]:
+    """The names of the positional parameters of a bound callable, and of its `*args` if it has one."""
+    key = getattr(wrapped, "__func__", wrapped)
+    try:
+        return _names[key]
+    except (KeyError, TypeError):  # not asked yet; or cannot be weakly held
+        pass
+    parameters = _parameters(wrapped).values()
+    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    try:
+        _names[key] = names, variadic
+    except TypeError:
+        pass
+    return names, variadic
+
+
+def _takes_keyword(wrapped: Callable[..., Any], name: str) -> bool:
+    parameters = _parameters(wrapped)
+    if name in parameters:
+        return parameters[name].kind in (
+            parameters[name].POSITIONAL_OR_KEYWORD,
+            parameters[name].KEYWORD_ONLY,
+        )
+    return not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

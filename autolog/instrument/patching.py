@@ -1,0 +1,332 @@
+"""Patches as data, and their reversible installation.
+
+`Patch` replaces one function or method; `SubclassPatch` methods wherever a class hierarchy defines them, in classes that
+exist and in those that come. Taking out puts back exactly what was there: the same object in the same slot, and no slot
+where there was none. Where somebody else has wrapped our wrapper since, it is spliced out from under theirs, and inert
+where that cannot be done.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType, ModuleType
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from autolog.instrument.calls import Host, Observer, Switch, current, remember_start
+from autolog.instrument.imports import ImportHooks
+
+_ABSENT: Any = object()
+
+State = Literal["waiting", "found", "missing", "removed"]
+
+
+class Patch(msgspec.Struct, frozen=True, kw_only=True):
+    """One function or method to be observed.
+
+    `target` is `"package.module:function"` or `"package.module:Class.method"`; `aliases` are further places that hold the
+    same function. A public function is best patched where users find it and not where it is defined: there the original
+    stays, so that references taken earlier still pickle. With `nested`, the observer is also asked inside another call
+    that takes contributions. `optional` says that some supported versions do not have the target.
+    """
+
+    target: str
+    observer: Observer
+    aliases: tuple[str, ...] = ()
+    nested: bool = False
+    optional: bool = False
+
+
+class SubclassPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Methods of every present and future subclass of `base`, in each class that defines them (mixins too)."""
+
+    base: str
+    methods: tuple[str, ...]
+    observer: Observer
+    nested: bool = False
+    optional: bool = False
+
+    @property
+    def target(self) -> str:
+        return f"{self.base}.{{{','.join(self.methods)}}}"
+
+
+class Installation:
+    """One patch, installed for a host or waiting for its module."""
+
+    def __init__(
+        self, patch: Patch | SubclassPatch, integration: str, host: Host, hooks: ImportHooks
+    ) -> None:
+        self.patch = patch
+        self.state: State = "waiting"
+        self.switch = Switch()
+        self._integration = integration
+        self._host = host
+        self._hooks = hooks
+        self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
+        self._slots: list[_Slot] = []
+        self._bases: list[type] = []
+
+    def install(self) -> None:
+        """Replace what is there now, and the rest as its modules are imported."""
+        patch = self.patch
+        if isinstance(patch, SubclassPatch):
+            module, _, path = patch.base.partition(":")
+            self._watch(module, partial(self._place_in_hierarchy, path=path))
+        else:
+            for place in (patch.target, *patch.aliases):
+                module, _, path = place.partition(":")
+                self._watch(module, partial(self._place_at, path=path, main=place == patch.target))
+
+    def remove(self) -> None:
+        """Put back what was there, whatever others did to the slots meanwhile."""
+        for module, callback in self._watched:
+            self._hooks.forget(module, callback)
+        self.switch.on = False
+        for slot in reversed(self._slots):
+            _put_back(slot, self.switch)
+        if isinstance(self.patch, SubclassPatch):
+            # A hierarchy is walked anew instead of remembered: a list of classes would keep the user's own alive.
+            for owner in {c for base in self._bases for cls in _hierarchy(base) for c in cls.__mro__}:
+                for name in self.patch.methods:
+                    _put_back(_Slot(owner, name, absent=False), self.switch)
+        self._watched.clear()
+        self._slots.clear()
+        self._bases.clear()
+        self.state = "removed"
+
+    def _watch(self, module: str, place: Callable[[ModuleType], None]) -> None:
+        self._watched.append((module, place))
+        self._hooks.when_imported(module, place)
+
+    def _wrap(self, original: Any, owner: Any, path: str) -> Any:
+        from autolog.instrument.wrapper import Wrapper, interceptor
+
+        patch = self.patch
+        name = path.rpartition(":")[2]
+        look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
+        return Wrapper(original, look, owner, path, self.switch)
+
+    def _set(self, owner: Any, name: str, value: Any) -> None:
+        self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
+        setattr(owner, name, value)
+
+    # -- one attribute, and the user's own names for it
+
+    def _place_at(self, module: ModuleType, path: str, main: bool) -> None:
+        owner_path, _, name = path.rpartition(".")
+        owner = _resolve(module, owner_path)
+        original = _own(owner, name)
+        if original is _ABSENT and owner is not None:
+            # Inherited, or served by a lazy module's __getattr__: looked up as a user would.
+            original = getattr(owner, name, _ABSENT)
+        if main:
+            self.state = "missing" if original is _ABSENT else "found"
+        if original is _ABSENT or _find(original, self.switch) is not None:
+            return
+        wrapper = self._wrap(original, owner, f"{module.__name__}:{path}")
+        self._set(owner, name, wrapper)
+        if not owner_path:
+            # `from framework import function` above `autolog()` has bound the original in the user's modules.
+            for users in users_modules(apart_from=module.__name__):
+                for alias in [a for a, held in list(vars(users).items()) if held is original]:
+                    self._set(users, alias, wrapper)
+
+    # -- a hierarchy of classes
+
+    def _place_in_hierarchy(self, module: ModuleType, path: str) -> None:
+        base = _resolve(module, path)
+        if not isinstance(base, type):
+            self.state = "missing"
+            return
+        self.state = "found"
+        if base not in self._bases:
+            self._bases.append(base)
+            self._follow_subclasses(base)
+        for cls in _hierarchy(base):
+            self._place_in_class(cls)
+
+    def _place_in_class(self, cls: type) -> None:
+        """Wrap each method where the class gets it from: from itself, or from a mixin outside the hierarchy."""
+        assert isinstance(self.patch, SubclassPatch)
+        for name in self.patch.methods:
+            owner = next((c for c in cls.__mro__ if name in vars(c) and c is not object), None)
+            original = None if owner is None else vars(owner)[name]
+            if original is None or _find(original, self.switch) is not None:
+                continue
+            assert owner is not None
+            try:
+                setattr(
+                    owner,
+                    name,
+                    self._wrap(original, owner, f"{owner.__module__}:{owner.__qualname__}.{name}"),
+                )
+            except TypeError:  # an extension type: it cannot be changed
+                pass
+
+    def _follow_subclasses(self, base: type) -> None:
+        owner = next(c for c in base.__mro__ if "__init_subclass__" in vars(c))
+        original = vars(owner)["__init_subclass__"]
+
+        def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
+            if owner is object:  # pass on to whoever comes next in this subclass's order
+                super(base, cls).__init_subclass__(*args, **kwargs)
+            else:
+                original.__get__(None, cls)(*args, **kwargs)
+            if self.switch.on and issubclass(cls, base):
+                try:
+                    self._place_in_class(cls)
+                except Exception as error:
+                    self._host.failed(self._integration, f"patching {cls.__name__}", error)
+
+        hook: Any = classmethod(__init_subclass__)
+        hook.__func__.__qualname__ = f"{owner.__qualname__}.__init_subclass__"
+        hook.__func__.__doc__ = original.__doc__
+        if owner is not object:
+            hook.__func__.__wrapped__ = original
+        hook.__func__.autolog_switch = self.switch
+        self._set(base if owner is object else owner, "__init_subclass__", hook)
+
+
+class ThreadInheritance:
+    """Lets threads inherit the frame they are started in: joblib's threading backend trains in threads of its own."""
+
+    def __init__(self) -> None:
+        self._switch: Switch | None = None
+
+    def install(self) -> None:
+        if self._switch is not None:
+            return
+        from autolog.instrument.wrapper import Wrapper
+
+        self._switch = Switch()
+
+        def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            if current.get() is not None:
+                remember_start(instance)
+            return wrapped(*args, **kwargs)
+
+        original = vars(threading.Thread)["start"]
+        wrapper = Wrapper(original, start, threading.Thread, "threading:Thread.start", self._switch)
+        threading.Thread.start = wrapper
+
+    def remove(self) -> None:
+        if self._switch is not None:
+            _put_back(_Slot(threading.Thread, "start", absent=False), self._switch)
+            self._switch = None
+
+
+def sweep_users_modules(switches: set[Switch]) -> None:
+    """After a removal: give the user's modules the originals of what they imported while it was patched."""
+    for module in users_modules():
+        for name, held in list(vars(module).items()):
+            if _switch_of(held) in switches:
+                setattr(module, name, held.__wrapped__)
+
+
+def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
+    """`__main__` and the modules that neither an installed package, nor Python, nor `apart_from`'s package brought."""
+    others = {"autolog", apart_from.partition(".")[0]}
+    for name, module in list(sys.modules.items()):
+        if type(module) is not ModuleType or name.partition(".")[0] in others:
+            continue
+        file = vars(module).get("__file__")
+        if name == "__main__" or (
+            isinstance(file, str) and "site-packages" not in file and not file.startswith(sys.base_prefix)
+        ):
+            yield module
+
+
+class _Slot(NamedTuple):
+    """One replaced attribute; `absent`: the owner's own namespace did not hold it."""
+
+    owner: Any
+    name: str
+    absent: bool
+
+
+def _own(owner: Any, name: str) -> Any:
+    """What the owner's own namespace holds, descriptors as they are."""
+    return vars(owner).get(name, _ABSENT) if isinstance(owner, (type, ModuleType)) else _ABSENT
+
+
+def _resolve(module: ModuleType, path: str) -> Any:
+    found: Any = module
+    for part in path.split(".") if path else ():
+        found = getattr(found, part, None)
+    return found
+
+
+def _hierarchy(base: type) -> Iterator[type]:
+    seen: set[type] = set()
+    waiting = [base]
+    while waiting:
+        cls = waiting.pop()
+        if cls not in seen:
+            seen.add(cls)
+            yield cls
+            waiting.extend(type.__subclasses__(cls))
+
+
+# What stands in a slot is a chain: a wrapper, what it wraps, what that wraps. Ours is known by its switch.
+
+
+def _switch_of(held: Any) -> Switch | None:
+    if isinstance(held, classmethod):
+        return getattr(held.__func__, "autolog_switch", None)
+    wrapper = sys.modules.get("autolog.instrument.wrapper")
+    if wrapper is None or type(held) not in (wrapper.Wrapper, wrapper.BoundWrapper):
+        return None
+    return (held if type(held) is wrapper.Wrapper else held._self_parent)._self_autolog_switch
+
+
+def _below(held: Any) -> Any:
+    """What a wrapper wraps: a wrapt proxy, or a function that says so in `__wrapped__` as `functools.wraps` does."""
+    if isinstance(held, classmethod):
+        return held.__func__.__dict__.get("__wrapped__", _ABSENT)
+    if type(held) is FunctionType:
+        return held.__dict__.get("__wrapped__", _ABSENT)
+    wrapt = sys.modules.get("wrapt")
+    if wrapt is not None and issubclass(type(held), wrapt.ObjectProxy):
+        return held.__wrapped__
+    return _ABSENT
+
+
+def _find(held: Any, switch: Switch) -> list[Any] | None:
+    """The chain from `held` down to the wrapper with this switch, which is last; None if it is not there."""
+    chain: list[Any] = []
+    while held is not _ABSENT and len(chain) < 100:
+        chain.append(held)
+        if _switch_of(held) is switch:
+            return chain
+        held = _below(held)
+    return None
+
+
+def _put_back(slot: _Slot, switch: Switch) -> None:
+    owner, name, absent = slot
+    chain = _find(_own(owner, name), switch)
+    if chain is None:
+        return  # somebody replaced it
+    ours = chain.pop()
+    original = _below(ours)
+    if chain:
+        _splice(chain[-1], ours, original)
+    elif absent:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, original)
+
+
+def _splice(above: Any, ours: Any, original: Any) -> None:
+    """Make `above`, somebody else's wrapper around ours, wrap the original."""
+    target = above.__func__ if isinstance(above, classmethod) else above
+    if type(target) is FunctionType:
+        for cell in target.__closure__ or ():
+            if cell.cell_contents is ours:
+                cell.cell_contents = original
+    target.__wrapped__ = original

@@ -1,0 +1,98 @@
+"""The wrapper that stands in for a patched function or method. Loaded only when there is something to wrap: wrapt is slow to
+import.
+
+It looks like the original in every way that wrapt can give (`isinstance`, `inspect`, `__code__`), it pickles by name so that
+what is pickled loads where autolog is not installed, and it can be made inert where it cannot be taken out.
+"""
+
+# wrapt ships no usable types: its classes are Any to a strict checker.
+# pyright: reportUnknownMemberType=false, reportUntypedBaseClass=false, reportMissingTypeArgument=false
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, cast
+
+import wrapt
+from wrapt.wrappers import PartialCallableObjectProxy
+
+from autolog.instrument.calls import Host, Observer, Switch, current, intercept
+
+
+class BoundWrapper(wrapt.BoundFunctionWrapper):
+    """A patched method as found on an instance or a class."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # As a plain bound method pickles: its owner, and its name there.
+        wrapped: Any = self.__wrapped__
+        return getattr, (_bound_to(self, self._self_parent._self_autolog_owner), wrapped.__name__)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        # As Python copies methods: one found on a class is itself, a bound one is that of the copied instance.
+        owner = _bound_to(self, None)
+        if owner is None or isinstance(owner, type):
+            return self
+        from copy import deepcopy
+
+        return getattr(deepcopy(owner, memo), self.__wrapped__.__name__)
+
+
+def _bound_to(bound: BoundWrapper, default: Any) -> Any:
+    owner = getattr(bound.__wrapped__, "__self__", None)
+    return default if owner is None else owner
+
+
+class Wrapper(wrapt.FunctionWrapper):
+    """A patched function, or the slot of a patched method.
+
+    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it.
+    """
+
+    __bound_function_wrapper__ = BoundWrapper
+
+    def __init__(
+        self, wrapped: Any, wrapper: Callable[..., Any], owner: Any, path: str, switch: Switch
+    ) -> None:
+        super().__init__(wrapped, wrapper)
+        self._self_autolog_owner = owner if isinstance(owner, type) else None
+        self._self_autolog_path = path
+        self._self_autolog_switch = switch
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._self_autolog_owner is not None:
+            # A slot is pickled only as part of a class pickled by value: then the original belongs there.
+            # `typing.cast` is the standard library's function that returns its argument.
+            return cast, (None, self.__wrapped__)
+        import pkgutil
+
+        return pkgutil.resolve_name, (self._self_autolog_path,)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
+def interceptor(
+    host: Host, integration: str, name: str, observer: Observer, nested: bool, switch: Switch
+) -> Callable[..., Any]:
+    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at."""
+    get = current.get
+
+    def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        frame = get()
+        if frame is not None and not (frame.admits_nested if nested else frame.admits):
+            return wrapped(*args, **kwargs)
+        if not (host.active and switch.on):
+            return wrapped(*args, **kwargs)
+        if type(wrapped) is PartialCallableObjectProxy:  # called as Class.method(instance, ...)
+            wrapped = MethodType(wrapped.__wrapped__, instance)
+        return intercept(host, integration, name, observer, wrapped, instance, args, kwargs)
+
+    return look

@@ -1,0 +1,83 @@
+"""What the training thread takes of a model before `fit` returns, so that later changes to the object do not reach the record.
+
+Knows no framework and no folder layout.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from autolog.models.errors import ModelError, ModelNotSaved
+from autolog.models.flavors import find
+from autolog.models.payload import Spool, sizes
+from autolog.instrument.quiet import quiet
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A model as it was at one moment, serialised.
+
+    `files` maps a path in the model folder to its bytes or to a temporary file that holds them, which `folder.write`
+    takes away. `entry`, `python_function` and `modules` are those of `flavors.Captured`, `signature` is what
+    `signature.infer` returns.
+    """
+
+    flavor: str
+    model_class: str
+    files: dict[str, bytes | Path]
+    entry: dict[str, Any]
+    python_function: dict[str, Any] | None
+    modules: frozenset[str]
+    signature: dict[str, Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(sizes(self.files).values())
+
+    def discard(self) -> None:
+        """Deletes the temporary files of a snapshot that will not be written."""
+        for content in self.files.values():
+            if isinstance(content, Path):
+                content.unlink(missing_ok=True)
+
+
+def snapshot(
+    flavor: str,
+    model: Any,
+    *,
+    spool_dir: str | os.PathLike[str],
+    signature: dict[str, Any] | None = None,
+    model_format: str | None = None,
+    max_bytes: int | None = None,
+) -> Snapshot:
+    """Serialises a model and leaves it as it was. No warning gets out, whatever the model's own code does.
+
+    `flavor` is a flavor's name, see `flavors`. A file over 64 MB goes to `spool_dir` while it is made: best a folder on
+    the file system where the model will be. `model_format` is a choice that the flavor offers, None its default.
+    Raises ModelNotSaved with the reason; a file over `max_bytes` is given up as soon as it is known to be.
+    """
+    spool = Spool(Path(spool_dir), max_bytes)
+    reason = ""
+    try:
+        with quiet():
+            captured = find(flavor).capture(model, spool, model_format)
+        return Snapshot(
+            flavor=flavor,
+            model_class=f"{type(model).__module__}.{type(model).__qualname__}",
+            files=spool.content(),
+            entry=captured.entry,
+            python_function=captured.python_function,
+            modules=captured.modules,
+            signature=signature,
+        )
+    except BaseException as error:
+        spool.discard()
+        if isinstance(error, ModelError) or not isinstance(error, Exception):
+            raise
+        reason = f"{type(error).__name__}: {error}"[:500]
+    # Outside the `except`, so that the error does not carry the frames of the failed attempt, and in them the model.
+    raise ModelNotSaved(reason)

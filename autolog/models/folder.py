@@ -1,0 +1,133 @@
+"""Writes a snapshot as a model folder, on a background thread.
+
+    MLmodel              what it is, how to load it, its signature; ours under metadata.autolog
+    requirements.txt     python_env.yaml     conda.yaml
+    model.pkl, …         the snapshot's files
+
+The YAML files are JSON, which every YAML reader reads. Knows no framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from autolog import __version__
+from autolog.models.capture import Snapshot
+from autolog.models.errors import NoUserKey
+from autolog.models.payload import chunks
+from autolog.models.requirements import PYTHON, conda_env, pins, python_env, requirements_txt
+from autolog.models.trust import sign, user_key
+
+FORMAT_VERSION = 1
+
+# What PyYAML refuses or rewrites when it stands in a file as it is, and what a reader in another encoding would misread.
+_NOT_PLAIN = re.compile("[\x7f-\uffff]")
+
+
+def write(
+    snapshot: Snapshot,
+    folder: Path,
+    *,
+    trust_key: bytes | None = None,
+    metadata: Mapping[str, str | int] | None = None,
+) -> int:
+    """Makes the folder, all at once, and returns the bytes written. The snapshot's temporary files are used up.
+
+    It is signed with `trust_key`, by default the user's own; where there is none it stays unsigned and will load only with
+    trust=True. `metadata` goes beside ours in the MLmodel file. OSError if the folder exists or cannot be written;
+    nothing of it is left then.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists already")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{os.urandom(8).hex()}")
+    draft.mkdir()
+    try:
+        files = {name: _place(draft / name, content) for name, content in snapshot.files.items()}
+        pinned, own = pins(snapshot.modules)
+        documents = {
+            "requirements.txt": requirements_txt(pinned),
+            "python_env.yaml": to_yaml(python_env()),
+            "conda.yaml": to_yaml(conda_env(pinned)),
+            "MLmodel": to_yaml(_mlmodel(snapshot, files, own, trust_key, metadata or {})),
+        }
+        for name, text in documents.items():
+            (draft / name).write_bytes(text.encode())
+        draft.rename(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return sum(file["bytes"] for file in files.values()) + sum(map(len, documents.values()))
+
+
+def _place(path: Path, content: bytes | Path) -> dict[str, Any]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+        return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    shutil.move(content, path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in chunks(file):
+            digest.update(chunk)
+    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
+
+
+def _mlmodel(
+    snapshot: Snapshot,
+    files: dict[str, Any],
+    own_modules: list[str],
+    key: bytes | None,
+    metadata: Mapping[str, str | int],
+) -> dict[str, Any]:
+    flavors = {snapshot.flavor: snapshot.entry}
+    if snapshot.python_function is not None:
+        flavors["python_function"] = {
+            **snapshot.python_function,
+            "python_version": PYTHON,
+            "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+        }
+    try:
+        signed = sign(signed_message(snapshot.flavor, snapshot.entry, files), key or user_key())
+    except NoUserKey:
+        signed = None
+    mlmodel: dict[str, Any] = {
+        "flavors": flavors,
+        "model_uuid": os.urandom(16).hex(),
+        "utc_time_created": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}",
+        "model_size_bytes": sum(file["bytes"] for file in files.values()),
+        "metadata": {
+            **metadata,
+            "autolog": {
+                "format": FORMAT_VERSION,
+                "version": __version__,
+                "flavor": snapshot.flavor,
+                "model_class": snapshot.model_class,
+                "files": files,
+                "signature": signed,
+                "own_modules": own_modules,
+            },
+        },
+    }
+    if snapshot.signature is not None:
+        mlmodel["signature"] = snapshot.signature
+    return mlmodel
+
+
+def signed_message(flavor: str, entry: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
+    """What the keyed signature vouches for: the files' checksums, and how they are to be read."""
+    return b"autolog model 1\n" + json.dumps([flavor, entry, files], sort_keys=True).encode()
+
+
+def to_yaml(document: Any) -> str:
+    """JSON that every YAML 1.1 reader reads as the same: nothing but printable characters, all of the basic plane ASCII."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _NOT_PLAIN.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"

@@ -1,0 +1,154 @@
+"""The files of a model while they wait to be written into its folder: in memory while small, on disk when not.
+
+Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from autolog.models.errors import ModelNotSaved
+
+if TYPE_CHECKING:
+    from autolog.models.capture import Snapshot
+
+MEMORY_LIMIT = 64 << 20
+"""Bytes of one file that are held in memory; beyond, it goes to disk as it is made, so that a large model is not held twice."""
+
+CHUNK = 1 << 20
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of an open file, a megabyte at a time."""
+    return iter(partial(file.read, CHUNK), b"")
+
+
+class SpooledFile:
+    """A file that is written once: `write` is all that a pickler asks of it."""
+
+    def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
+        self.size = 0
+        self._spool_dir = spool_dir
+        self._max_bytes = max_bytes
+        self._memory = io.BytesIO()
+        self._disk: io.BufferedWriter | None = None
+        self._path: Path | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        length = len(data)
+        self.expect(length)
+        if self._disk is None and self.size + length > MEMORY_LIMIT:
+            self._disk = self._spill()
+        if self._disk is None:
+            self._memory.write(data)
+        else:
+            self._disk.write(data)
+        self.size += length
+        return length
+
+    def expect(self, length: int) -> None:
+        """Raises ModelNotSaved if `length` more bytes would be too many. To be asked before they are made."""
+        if self._max_bytes is not None and self.size + length > self._max_bytes:
+            raise ModelNotSaved(f"it is larger than the limit of {self._max_bytes:,} bytes")
+
+    def _spill(self) -> io.BufferedWriter:
+        self._spool_dir.mkdir(parents=True, exist_ok=True)
+        self._path = self._spool_dir / f"model-{os.urandom(8).hex()}.tmp"
+        disk = self._path.open("xb")
+        disk.write(self._memory.getbuffer())
+        self._memory = io.BytesIO()
+        return disk
+
+    def restart(self) -> None:
+        """Empties the file, for a second try at writing it."""
+        self.discard()
+        self.size = 0
+        self._memory = io.BytesIO()
+        self._disk = self._path = None
+
+    def content(self) -> bytes | Path:
+        """Ends the writing: the bytes, or the path of the file that holds them."""
+        if self._disk is None or self._path is None:
+            return self._memory.getvalue()
+        self._disk.close()
+        return self._path
+
+    def discard(self) -> None:
+        if self._disk is not None and self._path is not None:
+            try:
+                self._disk.close()
+            except (
+                OSError
+            ):  # the disk is full and the last block cannot be written: it is not wanted any more
+                pass
+            self._path.unlink(missing_ok=True)
+
+
+class Spool:
+    """The files of one model being taken: `open("model.pkl").write(...)`."""
+
+    def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
+        self._spool_dir = spool_dir
+        self._max_bytes = max_bytes
+        self._files: dict[str, SpooledFile] = {}
+
+    def open(self, name: str) -> SpooledFile:
+        """A new file, to be written; `name` is its path in the model folder, with `/`."""
+        file = self._files[name] = SpooledFile(self._spool_dir, self._max_bytes)
+        return file
+
+    def content(self) -> dict[str, bytes | Path]:
+        return {name: file.content() for name, file in self._files.items()}
+
+    def discard(self) -> None:
+        for file in self._files.values():
+            file.discard()
+
+
+def contains(snapshot: Snapshot, needles: Iterable[bytes]) -> bool:
+    """Whether any of these byte strings (UTF-8 text: secrets, say) stands in the model's files, as it is, as NumPy
+    stores text, or escaped as in JSON. A spilled file is read a megabyte at a time. Compressed content is not seen.
+    """
+    wanted = {form for needle in needles for form in _forms(needle)}
+    return bool(wanted) and any(_file_contains(content, wanted) for content in snapshot.files.values())
+
+
+def _forms(needle: bytes) -> Iterator[bytes]:
+    if not needle:
+        return
+    yield needle
+    try:
+        text = needle.decode()
+    except UnicodeDecodeError:
+        return
+    import json
+
+    yield text.encode("utf-32-le")
+    yield json.dumps(text)[1:-1].encode()
+
+
+def _file_contains(content: bytes | Path, wanted: Iterable[bytes]) -> bool:
+    if isinstance(content, bytes):
+        return any(form in content for form in wanted)
+    overlap = max(map(len, wanted)) - 1
+    tail = b""
+    with content.open("rb") as file:
+        for chunk in chunks(file):
+            window = tail + chunk
+            if any(form in window for form in wanted):
+                return True
+            tail = window[-overlap:] if overlap else b""
+    return False
+
+
+def sizes(files: Mapping[str, bytes | Path]) -> dict[str, int]:
+    """The length of each file in bytes."""
+    return {
+        name: len(content) if isinstance(content, bytes) else content.stat().st_size
+        for name, content in files.items()
+    }

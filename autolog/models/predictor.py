@@ -1,0 +1,157 @@
+"""One way to ask any model for predictions, with data checked against the signature it was saved with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, cast
+
+from autolog.models.errors import InputMismatch, ModelError
+from autolog.models.signature import column_types
+
+# What may be given where a type was seen in training. A type that cannot be told (a category, say) is let through.
+_ACCEPTED = {
+    "boolean": ("boolean",),
+    "integer": ("integer",),
+    "long": ("integer", "long"),
+    "float": ("integer", "float", "double", "long"),
+    "double": ("integer", "float", "double", "long"),
+    "string": ("string",),
+    "binary": ("binary",),
+    "datetime": ("datetime",),
+}
+
+
+class Predictor:
+    """A loaded model: `native` is the framework's object, `signature` what it was trained on, as {inputs, outputs}: lists of
+    columns or tensors, None where unknown.
+    """
+
+    def __init__(self, native: Any, predict: Callable[[Any], Any], signature: dict[str, Any]) -> None:
+        self.native = native
+        self.signature = signature
+        self._predict = predict
+
+    def predict(self, data: Any) -> Any:
+        """The model's predictions for rows of data: a data frame, a dict of columns (or one row of scalars), a list of
+        rows or of dicts, or an array.
+
+        Columns are put in the order of training. InputMismatch says which column is missing, unknown or of another type.
+        """
+        inputs: list[dict[str, Any]] | None = self.signature["inputs"]
+        if inputs is None:
+            return self._predict(_frame(data, None) if isinstance(data, dict) else data)
+        if inputs[0].get("type") != "tensor":
+            return self._predict(_as_columns(data, inputs))
+        if "name" in inputs[0]:
+            return self._predict(_as_named_tensors(data, inputs))
+        return self._predict(_as_tensor(data, inputs[0]["tensor-spec"], "the data"))
+
+    def __repr__(self) -> str:
+        return f"Predictor({self.native!r})"
+
+
+def _as_columns(data: Any, inputs: list[dict[str, Any]]) -> Any:
+    names = [column["name"] for column in inputs if "name" in column]
+    if len(names) != len(inputs):
+        return data  # a signature without names says too little to check anything by
+    frame = data if _is_frame(data) else _frame(data, names)
+    given = list(frame.columns)
+    missing = [
+        column["name"] for column in inputs if column.get("required", True) and column["name"] not in given
+    ]
+    extra = [name for name in given if name not in names]
+    if missing or extra:
+        problems = [f"lacks {_list(missing)}"] * bool(missing) + [f"has {_list(extra)} too many"] * bool(
+            extra
+        )
+        raise InputMismatch(f"The data {' and '.join(problems)}; the model was trained on {_list(names)}")
+    frame = frame[[name for name in names if name in given]]
+    types: Mapping[str, str | None] = column_types(frame) or {}
+    for column in inputs:
+        found = types.get(column["name"])
+        expected: Any = column["type"]
+        if found is not None and isinstance(expected, str) and found not in _ACCEPTED.get(expected, (found,)):
+            raise InputMismatch(
+                f"Column {column['name']!r} holds {found} values; the model was trained on {expected} ones"
+            )
+    return frame
+
+
+def _as_named_tensors(data: Any, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    names = [tensor["name"] for tensor in inputs]
+    if not isinstance(data, dict):
+        raise InputMismatch(f"The model takes a dict of arrays: {_list(names)}")
+    given = cast("dict[Any, Any]", data)
+    if given.keys() != set(names):
+        raise InputMismatch(f"The data has {_list(list(given))}; the model was trained on {_list(names)}")
+    return {
+        tensor["name"]: _as_tensor(given[tensor["name"]], tensor["tensor-spec"], repr(tensor["name"]))
+        for tensor in inputs
+    }
+
+
+def _as_tensor(data: Any, spec: dict[str, Any], what: str) -> Any:
+    if isinstance(data, dict):
+        raise InputMismatch(
+            "The model was trained on an array without column names: give rows, not named columns"
+        )
+    if isinstance(data, list):
+        data = import_module("numpy").asarray(data)
+    elif _is_frame(data):
+        data = data.to_numpy()
+    shape, expected = list(data.shape), list(spec["shape"])
+    fits = len(shape) == len(expected) and all(
+        want in (-1, have) for have, want in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        raise InputMismatch(
+            f"The shape of {what} is {_shape(shape)}; the model was trained on {_shape(expected)}"
+        )
+    kind = import_module("numpy").dtype(spec["dtype"]).kind
+    if (data.dtype.kind in "biuf") != (kind in "biuf") and "O" not in (data.dtype.kind, kind):
+        raise InputMismatch(f"The type of {what} is {data.dtype}; the model was trained on {spec['dtype']}")
+    return data
+
+
+def _is_frame(data: Any) -> bool:
+    return type(data).__name__ == "DataFrame" and hasattr(data, "columns")
+
+
+def _frame(data: Any, names: list[str] | None) -> Any:
+    """A pandas frame of a dict of columns or scalars, of rows, or of dicts."""
+    try:
+        pandas: Any = import_module("pandas")
+    except ImportError:
+        raise ModelError(
+            "The model was trained on named columns, which takes pandas: pip install pandas"
+        ) from None
+    if isinstance(data, dict):
+        columns = cast("dict[Any, Any]", data)
+        one_row = not any(
+            hasattr(value, "__len__") and not isinstance(value, (str, bytes)) for value in columns.values()
+        )
+        return pandas.DataFrame([columns] if one_row else columns)
+    if isinstance(data, list) and all(isinstance(row, dict) for row in cast("list[Any]", data)):
+        return pandas.DataFrame(data)
+    width = _width(data)
+    if names is None or width != len(names):
+        found = "no rows of values" if width is None else f"{width} columns"
+        raise InputMismatch(f"The data has {found}; the model was trained on {_list(names or [])}")
+    return pandas.DataFrame(data, columns=names)
+
+
+def _width(rows: Any) -> int | None:
+    if getattr(rows, "ndim", 0) == 2:
+        return rows.shape[1]
+    first: Any = next(iter(cast("list[Any]", rows)), None) if isinstance(rows, list) else None
+    return len(first) if hasattr(first, "__len__") else None
+
+
+def _list(names: list[Any]) -> str:
+    shown = ", ".join(map(repr, names[:10]))
+    return f"{'column' if len(names) == 1 else 'columns'} {shown}{f' and {len(names) - 10} more' if len(names) > 10 else ''}"
+
+
+def _shape(shape: list[int]) -> str:
+    return "×".join("any" if length == -1 else str(length) for length in shape)

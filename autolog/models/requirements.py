@@ -1,0 +1,77 @@
+"""From the modules that a model needs to the files that describe an environment for it. Background thread only: it reads the
+metadata of what is installed. Never a subprocess, never an import.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from typing import Any
+
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+
+# Distributions that cannot be guessed from the module's name, where looking through all installed ones can be spared.
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+
+
+def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
+    """`name==version` lines of the distributions that provide these top-level modules, sorted, without local version labels
+    (`+cpu`: no index has those); and the modules that none provides, the user's own files.
+    """
+    lines: set[str] = set()
+    unknown: list[str] = []
+    for module in sorted(set(modules) - sys.stdlib_module_names):
+        found = _providers(module)
+        lines.update(found)
+        if not found:
+            unknown.append(module)
+    return sorted(lines, key=str.lower), unknown
+
+
+@cache
+def _providers(module: str) -> tuple[str, ...]:
+    # Most distributions are called as their module is. Asking for one costs a fraction of a millisecond, the whole
+    # mapping hundreds.
+    guess = _pin(_DISTRIBUTIONS.get(module, module))
+    if guess:
+        return (guess,)
+    return tuple(pin for name in set(_all_distributions().get(module, ())) if (pin := _pin(name)))
+
+
+@cache
+def _all_distributions() -> dict[str, list[str]]:
+    return dict(packages_distributions())
+
+
+def _pin(name: str) -> str | None:
+    try:
+        found = distribution(name)
+        version = found.version.partition("+")[0]
+        return f"{found.metadata['Name']}=={version}"
+    except (PackageNotFoundError, ValueError, KeyError, AttributeError, TypeError):
+        return None  # not there, or its metadata is damaged
+
+
+def requirements_txt(pinned: list[str]) -> str:
+    """`mlflow` is what serves the folder; it is not pinned, as nothing in the folder depends on its version."""
+    return "\n".join(["mlflow", *pinned, ""])
+
+
+def python_env() -> dict[str, Any]:
+    """The content of python_env.yaml, which mlflow's virtualenv and uv environments are made from."""
+    return {
+        "python": PYTHON,
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+
+
+def conda_env(pinned: list[str]) -> dict[str, Any]:
+    """The content of conda.yaml."""
+    return {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={PYTHON}", "pip", {"pip": ["mlflow", *pinned]}],
+    }

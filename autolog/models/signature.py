@@ -1,0 +1,193 @@
+"""A model's signature from what `fit` saw: names and types of columns, or type and shape of an array.
+
+Tools that serve the model enforce it, so what is not known for certain has none: None is better than a wrong one. It is read
+off the types: no pass over the data, and no pandas, polars or NumPy imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+LOOKED_AT = 1000
+"""Values of an object column that are looked at, at most: until there are SAMPLE that are not missing."""
+SAMPLE = 100
+
+# By kind and width in bytes; the narrowest of the serving tools' types that holds it.
+_NUMPY = {
+    ("b", 1): "boolean",
+    ("i", 1): "integer", ("i", 2): "integer", ("i", 4): "integer", ("i", 8): "long",
+    ("u", 1): "integer", ("u", 2): "integer", ("u", 4): "long",
+    ("f", 2): "float", ("f", 4): "float", ("f", 8): "double",
+}  # fmt: skip
+_POLARS = {
+    "Boolean": "boolean",
+    "Int8": "integer", "Int16": "integer", "Int32": "integer", "Int64": "long",
+    "UInt8": "integer", "UInt16": "integer", "UInt32": "long",
+    "Float32": "float", "Float64": "double",
+    "String": "string", "Utf8": "string", "Binary": "binary",
+}  # fmt: skip
+_LIST: dict[type[Any], str] = {int: "int64", float: "float64", bool: "bool", str: "str"}
+_ARRAYS = (("numpy", "ndarray"), ("numpy", "memmap"), ("scipy", "csr_matrix"), ("scipy", "csc_matrix"))
+_CANNOT_MISS = ("boolean", "integer", "long")
+
+
+def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
+    """The signature of a model fitted on `x`, as the MLmodel file holds it: `inputs` and `outputs` are JSON texts.
+
+    Give a prediction where there is one; a classifier's `y` has the type of its predictions too. `y` of other models may
+    not (a regressor fitted on integers predicts floats): give None, and `outputs` is None. None if `x` is of a kind that
+    no signature can describe, or any part of it is.
+    """
+    try:
+        inputs = _inputs(x)
+        if inputs is None:
+            return None
+        output = _output(y_or_prediction)
+        outputs = None if output is None else msgspec.json.encode([output]).decode()
+        return {"inputs": msgspec.json.encode(inputs).decode(), "outputs": outputs, "params": None}
+    except UnicodeEncodeError:  # a column's name that is no text
+        return None
+
+
+def columns(frame: Any) -> list[dict[str, Any]] | None:
+    """A pandas or polars frame's columns as {name, type, required}; None if one of them cannot be told."""
+    types = column_types(frame)
+    if not types or None in types.values():
+        return None
+    return [{"type": kind, "name": name, "required": True} for name, kind in types.items()]
+
+
+def column_types(frame: Any) -> dict[str, str | None] | None:
+    """The type of each column by name, None for one that has no certain type; None altogether for what is no frame, or
+    one whose columns are not distinct texts.
+    """
+    package, kind = _type_name(frame)
+    if kind != "DataFrame" or package not in ("pandas", "polars"):
+        return None
+    names: list[Any] = frame.columns if package == "polars" else frame.columns.tolist()
+    if set(map(type, names)) != {str} or "" in names or len(set(names)) != len(names):
+        return None
+    return dict(zip(names, (_pandas_types if package == "pandas" else _polars_types)(frame), strict=True))
+
+
+def _pandas_types(frame: Any) -> Iterator[str | None]:
+    known: dict[Any, str | None] = {}
+    for index, dtype in enumerate(frame.dtypes.tolist()):
+        if dtype.kind == "O" and _type_name(dtype)[0] == "numpy":
+            yield _object_type(_pandas_values(frame, index))
+            continue
+        if dtype not in known:
+            known[dtype] = _pandas_type(dtype)
+        yield known[dtype]
+
+
+def _pandas_type(dtype: Any) -> str | None:
+    package, kind = _type_name(dtype)
+    if package == "numpy":
+        return "datetime" if dtype.kind == "M" else _NUMPY.get((dtype.kind, dtype.itemsize))
+    # Of pandas' own types, those that a serving tool can turn into NumPy's when values are missing.
+    return {"StringDtype": "string", "Float32Dtype": "float", "Float64Dtype": "double"}.get(kind)
+
+
+def _pandas_values(frame: Any, index: int) -> Any:
+    # The public ways build a Series, twenty times slower, and some keep it in the user's frame.
+    fast = getattr(frame, "_get_column_array", None)
+    return frame.iloc[:, index].array if fast is None else fast(index)
+
+
+def _polars_types(frame: Any) -> Iterator[str | None]:
+    for index, dtype in enumerate(frame.dtypes):
+        name, _, details = str(dtype).partition("(")
+        kind = _POLARS.get(name)
+        if name == "Datetime" and "time_zone=None" in details:
+            kind = "datetime"
+        # polars knows the count without looking at the values.
+        elif kind in _CANNOT_MISS and frame.to_series(index).null_count():
+            kind = None
+        yield kind
+
+
+def _object_type(values: Any) -> str | None:
+    """`string` or `binary` if the first values are nothing else; other Python objects are not told apart safely."""
+    kinds: set[type[Any]] = set(map(type, values[:SAMPLE]))
+    if not kinds <= {str, bytes}:
+        present = (value for value in values[:LOOKED_AT] if not _missing(value))
+        kinds = {type(value) for value in islice(present, SAMPLE)}
+    if kinds == {str}:
+        return "string"
+    return "binary" if kinds == {bytes} else None
+
+
+def _missing(value: Any) -> bool:
+    return (
+        value is None
+        or (type(value) is float and value != value)
+        or _type_name(value)[1] in ("NAType", "NaTType")
+    )
+
+
+def _inputs(x: Any) -> list[dict[str, Any]] | None:
+    if type(x) is dict:
+        return _named_tensors(x)  # pyright: ignore[reportUnknownArgumentType]
+    tensor = _tensor(x)
+    return columns(x) if tensor is None else [tensor]
+
+
+def _named_tensors(arrays: dict[Any, Any]) -> list[dict[str, Any]] | None:
+    tensors: list[dict[str, Any]] = []
+    for name, array in arrays.items():
+        tensor = _tensor(array)
+        if type(name) is not str or not name or tensor is None:
+            return None
+        tensors.append({"name": name, **tensor})
+    return tensors or None
+
+
+def _tensor(x: Any) -> dict[str, Any] | None:
+    if _type_name(x) in _ARRAYS:
+        return _tensor_spec(x.dtype, x.shape)
+    return None
+
+
+def _tensor_spec(dtype: Any, shape: Sequence[int]) -> dict[str, Any] | None:
+    # V: records; c, m: what JSON has no form for. A foreign byte order would be refused under its own name.
+    if not shape or dtype.kind in "Vcm" or not dtype.isnative:
+        return None
+    name = {"U": "str", "S": "bytes"}.get(dtype.kind) or str(dtype.name)
+    return _tensor_of(name, shape)
+
+
+def _tensor_of(dtype: str, shape: Sequence[int]) -> dict[str, Any]:
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape[1:]]}}
+
+
+def _output(y: Any) -> dict[str, Any] | None:
+    """One array, whatever `y` is: that is what models predict, also when they were fitted on a Series or a list."""
+    package, kind = _type_name(y)
+    if kind == "list":
+        return _list_output(y)
+    if package == "pandas" and kind in ("Series", "DataFrame"):
+        dtypes = set(y.dtypes) if kind == "DataFrame" else {y.dtype}
+        dtype: Any = dtypes.pop() if len(dtypes) == 1 else None
+        if _type_name(dtype) == ("pandas", "StringDtype"):
+            return _tensor_of("object", y.shape)
+        return _tensor_spec(dtype, y.shape) if _type_name(dtype)[0] == "numpy" else None
+    return _tensor(y)
+
+
+def _list_output(values: list[Any]) -> dict[str, Any] | None:
+    if not 0 < len(values) <= LOOKED_AT:
+        return None
+    kinds: set[type[Any]] = {type(value) for value in values}
+    dtype = _LIST.get(kinds.pop()) if len(kinds) == 1 else None
+    return _tensor_of(dtype, [-1]) if dtype else None
+
+
+def _type_name(x: object) -> tuple[str, str]:
+    """The package that a value's type is from, and the type's name."""
+    of = type(x)
+    return str(of.__module__).partition(".")[0], of.__name__

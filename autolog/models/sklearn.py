@@ -1,0 +1,131 @@
+"""Models of scikit-learn, and of everything that follows its conventions: pickle, or skops when asked for.
+
+Folder: `model.pkl` (pickle protocol 5; cloudpickle where a class or function stands in no importable module) or
+`model.skops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from autolog.models.errors import ModelNotLoaded, ModelNotSaved, UntrustedModel
+from autolog.models.flavors import Captured
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool
+
+FORMATS = ("pickle", "cloudpickle", "skops")
+
+_ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. `model_format` is one of FORMATS; pickle turns into cloudpickle where it has to.
+
+    The first use of skops imports nearly all of scikit-learn: about half a second.
+    """
+    if model_format == "skops":
+        name = "model.skops"
+        entry, modules = _dump_skops(model, spool, name)
+    elif model_format in (None, *FORMATS):
+        from autolog.models.pickling import dump
+
+        name = "model.pkl"
+        serialization_format, modules = dump(model, spool.open(name), by_value=model_format == "cloudpickle")
+        entry = {"serialization_format": serialization_format}
+    else:
+        raise ModelNotSaved(f"model_format {model_format!r} is not one of {', '.join(FORMATS)}")
+    entry |= {
+        "pickled_model": name,
+        "sklearn_version": import_module("sklearn").__version__,
+        "code": None,
+    }
+    python_function = {"loader_module": "mlflow.sklearn", "model_path": name, "predict_fn": "predict"}
+    return Captured(
+        entry=entry,
+        python_function=python_function if _predicts(model) else None,
+        modules=_ALWAYS | modules,
+    )
+
+
+def _predicts(model: Any) -> bool:
+    try:
+        return callable(getattr(model, "predict", None))
+    except Exception:  # a property of the user's that fails
+        return False
+
+
+def _dump_skops(model: Any, spool: Spool, name: str) -> tuple[dict[str, Any], set[str]]:
+    skops = _skops("saved", ModelNotSaved)
+    file = spool.open(name)
+    skops.dump(model, file)
+    content = file.content()
+    where = {"data": content} if isinstance(content, bytes) else {"file": content}
+    types: list[str] = skops.get_untrusted_types(**where)
+    # mlflow loads no type that skops does not know, unless it is named here.
+    entry = {"serialization_format": "skops", "skops_trusted_types": types}
+    return entry, {"skops", *(type_name.partition(".")[0] for type_name in types)}
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The estimator. A skops file is loaded with the types that skops trusts and the classes of scikit-learn, NumPy and
+    SciPy, all its types if the folder is trusted; a pickle only if it is.
+    """
+    name = str(entry.get("pickled_model"))
+    if entry.get("serialization_format") == "skops":
+        return _load_skops(source, name)
+    source.require_trust("a pickle")
+    import pickle
+
+    with source.open(name) as file:
+        return pickle.load(file)
+
+
+def _load_skops(source: Source, name: str) -> Any:
+    skops = _skops("loaded", ModelNotLoaded)
+    with source.open(name) as file:
+        types: list[str] = skops.get_untrusted_types(file=file)
+        if not source.trusted and (unknown := [t for t in types if not _is_harmless_class(t)]):
+            raise UntrustedModel(
+                f"The model in {source.folder} holds types that skops does not know: {', '.join(unknown)}. "
+                "If you trust whoever made it, load it with trust=True."
+            )
+        file.seek(0)
+        return skops.load(file, trusted=types)
+
+
+def _is_harmless_class(type_name: str) -> bool:
+    """Whether the name is a class, not a function, that scikit-learn, NumPy or SciPy define for use: making one runs no code
+    of the file's choosing. Trees and distance metrics, which skops leaves out, are among them.
+    """
+    module_name, _, name = type_name.rpartition(".")
+    parts = module_name.split(".")
+    if parts[0] not in ("sklearn", "numpy", "scipy") or any(
+        "test" in part or part == "f2py" for part in parts
+    ):
+        return False
+    try:
+        kind: Any = getattr(import_module(module_name), name)
+    except Exception:
+        return False
+    return isinstance(kind, type) and kind.__module__.partition(".")[0] == parts[0]
+
+
+def _skops(done: str, error: type[Exception]) -> Any:
+    try:
+        return import_module("skops.io")
+    except ImportError:
+        raise error(
+            f"skops is not installed, so it cannot be {done} in that format: pip install skops"
+        ) from None
+
+
+def predictor(model: Any) -> Callable[[Any], Any]:
+    """The estimator's `predict`."""
+    predict: Callable[[Any], Any] | None = getattr(model, "predict", None)
+    if predict is None:
+        raise ModelNotLoaded(f"{type(model).__name__} has no predict: load it without as_predictor")
+    return predict

@@ -1,0 +1,105 @@
+"""What is recorded in this process, as data and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+from autolog import config, session
+
+
+class PatchPoint(NamedTuple):
+    """One place that is replaced: `state` is `found`, `missing` or `waiting` for its module."""
+
+    target: str
+    state: str
+
+
+class IntegrationStatus(NamedTuple):
+    """One integration: `state` is `active`, `waiting for import`, `disabled`, `unsupported` or `failed`."""
+
+    name: str
+    state: str
+    framework_version: str | None
+    supports: str
+    tested: str
+    reason: str
+    patches: tuple[PatchPoint, ...]
+
+
+class Status(Sequence[IntegrationStatus]):
+    """All integrations. Prints as a table."""
+
+    def __init__(self, integrations: list[IntegrationStatus], store: str, recording: bool) -> None:
+        self.integrations = integrations
+        self.store = store
+        self.recording = recording
+
+    def __len__(self) -> int:
+        return len(self.integrations)
+
+    @overload
+    def __getitem__(self, index: int) -> IntegrationStatus: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[IntegrationStatus]: ...
+    def __getitem__(self, index: int | slice) -> IntegrationStatus | Sequence[IntegrationStatus]:
+        return self.integrations[index]
+
+    def __iter__(self) -> Iterator[IntegrationStatus]:
+        return iter(self.integrations)
+
+    def __repr__(self) -> str:
+        head = ("integration", "version", "tested", "state", "patches")
+        rows = [head, *(_row(one) for one in self)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        lines = [
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        state = "recording into" if self.recording else "not recording; the store is"
+        return "\n".join([f"autolog: {state} {self.store}", *lines])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `autolog status --json` prints it."""
+        return {
+            "store": self.store,
+            "recording": self.recording,
+            "integrations": [
+                {**one._asdict(), "patches": [point._asdict() for point in one.patches]} for one in self
+            ],
+        }
+
+
+def _row(one: IntegrationStatus) -> tuple[str, ...]:
+    found = sum(point.state == "found" for point in one.patches)
+    missing = [point.target for point in one.patches if point.state == "missing"]
+    patches = f"{found} of {len(one.patches)}" if one.patches else "–"
+    if missing:
+        patches += f", missing: {', '.join(missing)}"
+    state = f"{one.state}: {one.reason}" if one.reason else one.state
+    return one.name, one.framework_version or "–", one.tested or one.supports, state, patches
+
+
+def status() -> Status:
+    """See `autolog.status`."""
+    here = session.get_or_make()
+    here.hooks.settle()
+    found: list[IntegrationStatus] = []
+    for name, active in here.integrations.items():
+        try:
+            cls = active.entry.load()
+            supports, tested = cls.supports, cls.tested
+        except Exception as error:
+            found.append(
+                IntegrationStatus(name, "failed", None, "", "", f"{type(error).__name__}: {error}", ())
+            )
+            continue
+        version = active.integration.version() if active.integration is not None else None
+        points = tuple(PatchPoint(one.patch.target, one.state) for one in active.installations)
+        found.append(IntegrationStatus(name, active.state, version, supports, tested, active.reason, points))
+    recording = (
+        here.active
+        and not config.is_disabled()
+        and any(one.state in ("active", "waiting for import") for one in found)
+    )
+    return Status(found, str(here.layout.root), recording)

@@ -1,0 +1,500 @@
+"""A SQLite file made from the journals, so that listing, filtering and sorting do not read them all again.
+
+A cache and nothing more: it is brought up to date before each read, from where it left off in each journal, and made anew
+when it is missing, damaged or of another version. Metric histories are not copied into it; it knows which bytes of which
+journal hold a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from autolog.store.journal import process_start, read_from
+from autolog.store.layout import Layout
+from autolog.tracking import events as e
+
+SCHEMA_VERSION = 2
+SILENT_SECONDS = 90.0
+"""A journal of another machine that has not grown for this long belongs to a process that is gone."""
+_RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+
+_SCHEMA = """
+CREATE TABLE journals (
+  id INTEGER PRIMARY KEY, name TEXT UNIQUE, position INTEGER, host TEXT, pid INTEGER, started TEXT, last INTEGER,
+  environment TEXT);
+CREATE TABLE runs (
+  no INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, experiment TEXT, parent TEXT, status TEXT, framework TEXT,
+  framework_version TEXT, kind TEXT, estimator TEXT, started INTEGER, ended INTEGER, error TEXT, overhead REAL,
+  dropped INTEGER, journal INTEGER, best INTEGER);
+CREATE TABLE params (run INTEGER, key TEXT, value, json TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
+CREATE TABLE metrics (
+  run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT,
+  PRIMARY KEY (run, key)) WITHOUT ROWID;
+CREATE TABLE tags (run INTEGER, key TEXT, value TEXT, number REAL, PRIMARY KEY (run, key)) WITHOUT ROWID;
+CREATE TABLE datasets (run INTEGER, context TEXT, json TEXT);
+CREATE TABLE artifacts (run INTEGER, path TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
+CREATE TABLE models (run INTEGER, path TEXT, flavor TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
+CREATE TABLE notes (run INTEGER, text TEXT, error INTEGER);
+CREATE TABLE segments (run INTEGER, journal INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (run, journal)) WITHOUT ROWID;
+CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE INDEX runs_by_parent ON runs (parent);
+CREATE INDEX runs_by_started ON runs (started);
+CREATE INDEX runs_by_name ON runs (name);
+CREATE INDEX datasets_of ON datasets (run);
+CREATE INDEX notes_of ON notes (run);
+"""
+
+T = TypeVar("T")
+
+
+class Index:
+    """The index of one store. `refresh()` before reading; `connection` is then a read-only view by convention."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.path = layout.index
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Bring the index up to date and ask it. A damaged one is deleted and made anew, once."""
+        with self._lock:
+            try:
+                return self._read(query)
+            except sqlite3.ProgrammingError:
+                raise
+            except sqlite3.DatabaseError as error:
+                self.close()
+                if not _is_busy(error):
+                    self._discard(error)
+                return self._read(query)
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._open()
+        self._refresh(connection)
+        return query(connection)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # -- opening
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if not self.layout.journals.is_dir():
+                self._connection = _connect(":memory:")
+            else:
+                try:
+                    self._connection = _connect(self.path)
+                except (sqlite3.OperationalError, OSError):
+                    self.path = _path_in_cache(self.layout)
+                    self._connection = _connect(self.path)
+        return self._connection
+
+    def _discard(self, error: sqlite3.DatabaseError) -> None:
+        """Make room for a new index; where the store cannot be written at all, in the user's cache directory."""
+        try:
+            for suffix in ("", "-journal"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        except OSError:
+            self.path = _path_in_cache(self.layout)
+        if re.search("readonly|locking protocol|disk I/O|disk is full", str(error)):
+            self.path = _path_in_cache(self.layout)
+
+    # -- bringing up to date
+
+    def _refresh(self, connection: sqlite3.Connection) -> None:
+        known = {
+            name: (number, position)
+            for number, name, position in connection.execute("SELECT id, name, position FROM journals")
+        }
+        found = _journals(self.layout)
+        stale = {
+            name: known.get(name, (None, 0))
+            for name, size in found.items()
+            if size > known.get(name, (0, 0))[1]
+        }
+        vanished = known.keys() - found.keys()
+        if stale or vanished:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if vanished:  # a run may have lived, or been removed, in several journals: all are read again
+                    _empty(connection)
+                _Update(connection, self.layout).apply(sorted(found if vanished else stale))
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        self._mark_lost(connection)
+
+    def _mark_lost(self, connection: sqlite3.Connection) -> None:
+        """Open runs whose process is gone are `lost`; those of one that was only slow are running again."""
+        rows = connection.execute(
+            "SELECT DISTINCT j.id, j.host, j.pid, j.started, j.last, j.name FROM journals j JOIN runs r ON r.journal = j.id"
+            " WHERE r.status IN ('running', 'lost')"
+        ).fetchall()
+        for number, host, pid, started, last, name in rows:
+            gone = _is_gone(host, pid, started, last, self.layout.journals / name)
+            change = ("lost", last, number, "running") if gone else ("running", None, number, "lost")
+            sql = "UPDATE runs SET status = ?, ended = ? WHERE journal = ? AND status = ?"
+            if connection.execute(
+                "SELECT 1 FROM runs WHERE journal = ? AND status = ?", change[2:]
+            ).fetchone():
+                connection.execute(sql, change)
+
+
+def _connect(path: str | Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = OFF")  # a cache: made anew after a power cut if it is damaged
+    connection.execute("PRAGMA temp_store = MEMORY")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Asked again under the lock: another reader may have just made it.
+            if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+                for (table,) in connection.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table'"
+                ).fetchall():
+                    connection.execute(f'DROP TABLE "{table}"')
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+    return connection
+
+
+def _path_in_cache(layout: Layout) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = Path(base) / "autolog"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp(prefix="autolog-index-"))
+    return folder / f"index-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]}.sqlite"
+
+
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
+
+
+def _journals(layout: Layout) -> dict[str, int]:
+    """Journal names and sizes."""
+    try:
+        with os.scandir(layout.journals) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".jsonl")}
+    except FileNotFoundError:
+        return {}
+
+
+def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
+    if host == socket.gethostname():
+        now = process_start(pid)
+        if started and now:
+            return started != now
+        if started and os.path.isdir("/proc/self"):
+            return True
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except (PermissionError, OSError):
+            return False
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > SILENT_SECONDS
+    except OSError:
+        return True
+
+
+class _Run:
+    """What one batch says of one run, gathered before it is written: one row each instead of one a line."""
+
+    __slots__ = (
+        "artifacts",
+        "datasets",
+        "fields",
+        "first",
+        "last",
+        "metrics",
+        "models",
+        "no",
+        "notes",
+        "params",
+        "tags",
+    )
+
+    def __init__(self, no: int) -> None:
+        self.no = no
+        self.fields: dict[str, Any] = {}
+        self.params: dict[str, Any] = {}
+        self.metrics: dict[str, list[Any]] = {}
+        self.tags: dict[str, str] = {}
+        self.datasets: list[tuple[str, str]] = []
+        self.artifacts: dict[str, int] = {}
+        self.models: dict[str, tuple[str, int]] = {}
+        self.notes: list[tuple[str, int]] = []
+        self.first = -1
+        self.last = -1
+
+
+class _Update:
+    """One transaction that applies what journals have grown by."""
+
+    def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
+        self.connection = connection
+        self.layout = layout
+        self.numbers: dict[str, int] = {}
+        self.next_number = (connection.execute("SELECT max(no) FROM runs").fetchone()[0] or 0) + 1
+        self.removed = {run for (run,) in connection.execute("SELECT id FROM removed")}
+
+    def apply(self, names: list[str]) -> None:
+        for name in names:
+            self._apply_journal(name)
+
+    def _apply_journal(self, name: str) -> None:
+        execute = self.connection.execute
+        execute("INSERT OR IGNORE INTO journals (name, position) VALUES (?, 0)", (name,))
+        journal, position = execute("SELECT id, position FROM journals WHERE name = ?", (name,)).fetchone()
+        runs: dict[str, _Run] = {}
+        last = 0
+        removed: list[str] = []
+        path = self.layout.journals / name
+        try:
+            for start, end, event in read_from(path, position):
+                position = end
+                if event is None:
+                    continue
+                if isinstance(event, e.MetricsLogged):  # the most frequent by far
+                    last = event.t
+                    self._gather_metrics(self._run(runs, event.run, start, end), event.v, event.step)
+                elif isinstance(event, e.JournalOpened):
+                    if event.version > e.FORMAT_VERSION:
+                        return  # written by a newer autolog; left for it
+                    execute(
+                        "UPDATE journals SET host = ?, pid = ?, started = ? WHERE id = ?",
+                        (event.host, event.pid, event.started, journal),
+                    )
+                    last = event.t
+                elif isinstance(event, e.EnvironmentLogged):
+                    execute(
+                        "UPDATE journals SET environment = ? WHERE id = ?", (_json(event.values), journal)
+                    )
+                elif isinstance(event, e.RunRemoved):
+                    removed.append(event.run)
+                elif isinstance(event, e.Heartbeat):
+                    last = event.t
+                else:
+                    last = getattr(event, "t", last)
+                    # An id is also the name of a folder, and journals may come from elsewhere.
+                    if _RUN_ID.fullmatch(event.run):
+                        self._gather(self._run(runs, event.run, start, end), event)
+        except FileNotFoundError:
+            pass
+        for run_id, run in runs.items():
+            if run_id not in self.removed:
+                self._write(run_id, run, journal)
+        execute(
+            "UPDATE journals SET position = ?, last = max(coalesce(last, 0), ?) WHERE id = ?",
+            (position, _int64(last), journal),
+        )
+        for run_id in removed:
+            self.removed.add(run_id)
+            execute("INSERT OR IGNORE INTO removed VALUES (?)", (run_id,))
+            self._drop(run_id)
+
+    def _run(self, runs: dict[str, _Run], run_id: str, start: int, end: int) -> _Run:
+        run = runs.get(run_id)
+        if run is None:
+            run = runs[run_id] = _Run(self._number(run_id))
+            run.first = start
+        run.last = end
+        return run
+
+    def _number(self, run_id: str) -> int:
+        number = self.numbers.get(run_id)
+        if number is None:
+            row = self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchone()
+            if row is None:
+                number, self.next_number = self.next_number, self.next_number + 1
+            else:
+                number = row[0]
+            self.numbers[run_id] = number
+        return number
+
+    def _gather_metrics(self, run: _Run, values: dict[str, float], step: int) -> None:
+        metrics = run.metrics
+        for key, value in values.items():
+            held = metrics.get(key)
+            if held is None:
+                metrics[key] = [
+                    value,
+                    value if value == value else None,
+                    value if value == value else None,
+                    step,
+                    1,
+                ]
+            else:
+                held[0] = value
+                if value == value:
+                    if held[1] is None or value < held[1]:
+                        held[1] = value
+                    if held[2] is None or value > held[2]:
+                        held[2] = value
+                held[3] = step
+                held[4] += 1
+
+    def _gather(self, run: _Run, event: Any) -> None:
+        fields = run.fields
+        kind = type(event)
+        if kind is e.RunStarted:
+            fields.update(
+                name=event.name, experiment=event.experiment, parent=event.parent, kind=event.kind,
+                framework=event.framework, framework_version=event.version, estimator=event.estimator, started=event.t,
+            )  # fmt: skip
+            fields.setdefault("status", "running")
+            run.tags.update(event.tags)
+        elif kind is e.RunDescribed:
+            fields.update(
+                kind=event.kind,
+                framework=event.framework,
+                framework_version=event.version,
+                estimator=event.estimator,
+            )
+        elif kind is e.RunEnded:
+            fields.update(
+                status=event.status,
+                ended=event.t,
+                error=event.error,
+                overhead=event.overhead,
+                dropped=event.dropped,
+            )
+        elif kind is e.RunRecorded:
+            fields.update(
+                name=event.name, experiment=event.experiment, parent=event.parent, kind=event.kind, started=event.t,
+                framework=event.framework, framework_version=event.version, estimator=event.estimator,
+                ended=event.ended, status=event.status,
+            )  # fmt: skip
+            run.params.update(event.params)
+            run.tags.update(event.tags)
+            self._gather_metrics(run, event.metrics, 0)
+        elif kind is e.ParamsLogged:
+            run.params.update(event.values)
+        elif kind is e.TagsSet:
+            run.tags.update(event.values)
+        elif kind is e.DatasetLogged:
+            run.datasets.append((event.context, _json(event.values)))
+        elif kind is e.ArtifactLogged:
+            run.artifacts[event.path] = event.bytes
+        elif kind is e.ModelLogged:
+            run.models[event.path] = (event.flavor, event.bytes)
+            run.artifacts.update({f"{event.path}/{name}": size for name, size in event.files.items()})
+        elif kind is e.NoteLogged:
+            run.notes.append((event.text, int(event.error)))
+
+    def _write(self, run_id: str, run: _Run, journal: int) -> None:
+        no = run.no
+        execute, many = self.connection.execute, self.connection.executemany
+        execute(
+            "INSERT OR IGNORE INTO runs (no, id, name, experiment, status, kind, journal) VALUES (?, ?, ?, '', 'running', 'run', ?)",
+            (no, run_id, run_id, journal),
+        )
+        if run.fields:
+            assignments = ", ".join(f"{name} = ?" for name in run.fields)
+            execute(f"UPDATE runs SET {assignments} WHERE no = ?", (*map(_int64, run.fields.values()), no))
+        many(
+            "INSERT OR REPLACE INTO params VALUES (?, ?, ?, ?)",
+            [(no, key, *_param(value)) for key, value in run.params.items()],
+        )
+        if run.metrics:
+            many(
+                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last,"
+                " min = coalesce(min(min, excluded.min), min, excluded.min),"
+                " max = coalesce(max(max, excluded.max), max, excluded.max),"
+                " step = excluded.step, count = count + excluded.count, special = excluded.special",
+                [
+                    (no, key, v[0], v[1], v[2], _int64(v[3]), v[4], None if v[0] == v[0] else "NaN")
+                    for key, v in run.metrics.items()
+                ],
+            )
+        many(
+            "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
+            [(no, k, v, _number(v)) for k, v in run.tags.items()],
+        )
+        many("INSERT INTO datasets VALUES (?, ?, ?)", [(no, *row) for row in run.datasets])
+        many(
+            "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)",
+            [(no, k, _int64(v)) for k, v in run.artifacts.items()],
+        )
+        many(
+            "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)",
+            [(no, k, flavor, _int64(size)) for k, (flavor, size) in run.models.items()],
+        )
+        many("INSERT INTO notes VALUES (?, ?, ?)", [(no, *row) for row in run.notes])
+        execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last",
+            (no, journal, run.first, run.last),
+        )
+
+    def _drop(self, run_id: str) -> None:
+        for (no,) in self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchall():
+            for table in ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments"):
+                self.connection.execute(f"DELETE FROM {table} WHERE run = ?", (no,))
+            self.connection.execute("DELETE FROM runs WHERE no = ?", (no,))
+
+
+def _empty(connection: sqlite3.Connection) -> None:
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        connection.execute(f'DELETE FROM "{table}"')
+
+
+def _int64(value: Any) -> Any:
+    """A value as it is, but for integers that SQLite cannot hold."""
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return 2**63 - 1 if value > 0 else -(2**63)
+    return value
+
+
+def _number(text: str) -> float | None:
+    """The number that a tag is, for comparing it."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number == number else None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _param(value: Any) -> tuple[Any, str | None]:
+    """How SQLite compares it, and its JSON where that is not the same."""
+    if value is None:
+        return None, "null"
+    if isinstance(value, bool):
+        return int(value), "true" if value else "false"
+    if isinstance(value, (int, float)) and not (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        return value, None
+    if isinstance(value, str):
+        return value, None
+    text = _json(value)
+    return text, text

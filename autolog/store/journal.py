@@ -1,0 +1,169 @@
+"""One process's append-only file of events, one JSON object a line.
+
+Only its own process writes it, with plain `write()`: what was written survives `kill -9`, needs no lock, and is right on
+network file systems. Readers take whole lines only, so a torn last line is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from autolog.tracking.events import FORMAT_VERSION, AnyEvent, Event, JournalOpened, MetricsLogged, RunRecorded
+from autolog.tracking.run import now
+from autolog.tracking.values import number_of
+
+_encoder = msgspec.json.Encoder()
+_decoder: Any = None
+
+
+def encode(events: Sequence[Event]) -> bytes:
+    """Lines of JSON. Non-finite metrics become the strings that `number_of` gives, as JSON has no such numbers."""
+    finite = [
+        _with_names_for_non_finite(event)
+        if (type(event) is MetricsLogged and not _sum_is_finite(event.v))
+        or (type(event) is RunRecorded and not _sum_is_finite(event.metrics))
+        else event
+        for event in events
+    ]
+    try:
+        return _encoder.encode_lines(finite)
+    except (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError):
+        # One event that cannot be encoded must not take the batch with it.
+        return b"".join(map(_encode_one, finite))
+
+
+def _sum_is_finite(values: dict[str, float]) -> bool:
+    try:
+        return math.isfinite(sum(values.values()))
+    except OverflowError:  # an int beyond a float's range
+        return False
+
+
+def _with_names_for_non_finite(event: MetricsLogged | RunRecorded) -> Any:
+    def named(values: dict[str, float]) -> Any:
+        return {key: number_of(_float(value)) for key, value in values.items()}
+
+    if type(event) is MetricsLogged:
+        return msgspec.structs.replace(event, v=named(event.v))
+    assert isinstance(event, RunRecorded)
+    return msgspec.structs.replace(event, metrics=named(event.metrics))
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond a float's range
+        return math.inf if value > 0 else -math.inf
+
+
+def _encode_one(event: Any) -> bytes:
+    try:
+        return _encoder.encode(event) + b"\n"
+    except Exception:
+        from autolog.tracking.values import plain
+
+        fields: dict[str, Any] = {name: plain(getattr(event, name)) for name in event.__struct_fields__}
+        try:
+            return _encoder.encode({"e": event.__struct_config__.tag, **fields}) + b"\n"
+        except Exception:
+            return b""
+
+
+def decode(line: bytes) -> AnyEvent | None:
+    """The event of one line; None for a line this version cannot read."""
+    global _decoder
+    if _decoder is None:  # building it takes a millisecond or two, and only readers need it
+        _decoder = msgspec.json.Decoder(AnyEvent, strict=False)
+    try:
+        return _decoder.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class JournalWriter:
+    """The journal being written. Raises OSError when the place cannot be written; what was not written is kept and goes
+    first at the next try.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+        self._pending = b""
+
+    def open(self) -> None:
+        """Create the file, its folders, and its first line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(
+            self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666
+        )
+        header = JournalOpened(
+            FORMAT_VERSION, now(), socket.gethostname(), os.getpid(), process_start(os.getpid())
+        )
+        self._pending = _encoder.encode(header) + b"\n" + self._pending
+
+    @property
+    def is_open(self) -> bool:
+        return self._fd >= 0
+
+    def is_deleted(self) -> bool:
+        """Whether the file has been deleted under us: what is written to it now would be lost."""
+        return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+
+    def keep(self, lines: bytes) -> None:
+        """Take lines, to be written by the next `drain`."""
+        self._pending += lines
+
+    def put_first(self, lines: bytes) -> None:
+        """As `keep`, ahead of what is kept."""
+        self._pending = lines + self._pending
+
+    def drain(self) -> None:
+        """Append what is kept. What a full disk does not take stays, in order, for the next try."""
+        while self._pending:
+            written = os.write(self._fd, self._pending)
+            self._pending = self._pending[written:]
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait for room on the disk."""
+        return len(self._pending)
+
+    def forget_unwritten(self) -> int:
+        """Give up what waits, but for a line that is already half on the disk. Returns the number of lines given up."""
+        kept, _, rest = self._pending.partition(b"\n")
+        self._pending = kept + b"\n"
+        return rest.count(b"\n")
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def process_start(pid: int) -> str:
+    """When a process of this machine started, as text to compare, so that a reused pid is not taken for it; "" if unknown."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            ticks = file.read().rpartition(b")")[2].split()[19].decode()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()}/{ticks}"
+    except (OSError, IndexError, ValueError):
+        return ""
+
+
+def read_from(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, int, AnyEvent | None]]:
+    """The events of the complete lines from byte `offset`: (start of the line, end of it, event or None)."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n") or (end is not None and offset >= end):
+                return
+            start, offset = offset, offset + len(line)
+            yield start, offset, decode(line)

@@ -1,0 +1,382 @@
+"""Runs as they are read: records, the store they come from, and lists of them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import msgspec
+
+from autolog.store import journal as journals
+from autolog.store.index import Index
+from autolog.store.layout import Layout, find
+from autolog.store.query import Compiled, compile_filter, compile_order
+from autolog.tracking import events as e
+from autolog.tracking.values import number_of
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class UnknownRun(LookupError):
+    """No run, or more than one, is meant by what was asked for; the message says which there are."""
+
+
+class Point(NamedTuple):
+    """One value of a metric: `step` in the framework's unit, `epoch` where known, `time` in seconds since the epoch."""
+
+    step: int
+    epoch: float | None
+    time: float
+    value: float
+
+
+class RunRecord:
+    """One run, as recorded. Its attributes are the keys of `to_dict()`, which is also what `--json` prints."""
+
+    id: str
+    name: str
+    experiment: str
+    parent: str | None
+    status: str
+    framework: str | None
+    framework_version: str | None
+    kind: str
+    estimator: str | None
+    error: str | None
+    overhead: float | None
+    params: dict[str, Any]
+    metrics: dict[str, dict[str, float | int | None]]
+    tags: dict[str, str]
+    datasets: list[dict[str, Any]]
+    artifacts: list[dict[str, Any]]
+    models: list[dict[str, Any]]
+    notes: list[str]
+    errors: list[str]
+
+    def __init__(self, store: Store, row: dict[str, Any]) -> None:
+        self._store = store
+        self._no: int = row["no"]
+        self._journal: int | None = row["journal"]
+        self._started: int | None = row["started"]
+        self._ended: int | None = row["ended"]
+        for name in ("id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator",
+                     "error", "overhead"):  # fmt: skip
+            setattr(self, name, row[name])
+        self.dropped: int = row["dropped"] or 0
+        self.params, self.metrics, self.tags = {}, {}, {}
+        self.datasets, self.artifacts, self.models = [], [], []
+        self.notes, self.errors = [], []
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.name} {self.id} {self.status}>"
+
+    @property
+    def started(self) -> datetime | None:
+        """When it began, in UTC."""
+        return _time(self._started)
+
+    @property
+    def ended(self) -> datetime | None:
+        """When it ended, in UTC; None while it runs."""
+        return _time(self._ended)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to end."""
+        if self._started is None or self._ended is None:
+            return None
+        return (self._ended - self._started) / 1000
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files are."""
+        return self._store.layout.artifacts_of(self.id)
+
+    @property
+    def children(self) -> Runs:
+        """The runs that this one is the parent of, in the order in which they began."""
+        return self._store.children(self.id)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The code and environment of the process that made the run."""
+        return self._store.environment(self._journal)
+
+    def history(self, metric: str) -> list[Point]:
+        """Every value of a metric, by step. Raises KeyError for one the run does not have, naming the nearest."""
+        if metric not in self.metrics:
+            from difflib import get_close_matches
+
+            close = get_close_matches(metric, self.metrics, 3, 0.4) or sorted(self.metrics)[:5]
+            raise KeyError(f"{self.name} has no metric {metric!r}; it has {', '.join(close) or 'none'}.")
+        return self._store.history(self._no, self.id, metric)
+
+    def model(self, path: str = "model", *, trust: bool = False, as_predictor: bool = False) -> Any:
+        """The saved model as its framework's own object. Raises LookupError if the run has none."""
+        if path not in [model["path"] for model in self.models]:
+            said = " ".join(self.notes) or "It was not logged."
+            raise LookupError(f"{self.name} has no model {path!r}. {said}")
+        from autolog.models.load import load
+
+        return load(self.folder / path, trust=trust, as_predictor=as_predictor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the documented shape of `--json`; non-finite numbers are the strings NaN, Infinity and -Infinity."""
+        return {
+            "id": self.id, "name": self.name, "experiment": self.experiment, "parent": self.parent, "status": self.status,
+            "framework": self.framework, "framework_version": self.framework_version, "kind": self.kind,
+            "estimator": self.estimator, "started": _iso(self._started), "ended": _iso(self._ended),
+            "duration": self.duration, "params": self.params,
+            "metrics": {
+                key: {k: number_of(v) if isinstance(v, float) else v for k, v in value.items()}
+                for key, value in self.metrics.items()
+            },
+            "tags": self.tags, "datasets": self.datasets, "artifacts": self.artifacts, "models": self.models,
+            "overhead": self.overhead, "error": self.error, "errors": self.errors, "notes": self.notes,
+        }  # fmt: skip
+
+
+class Runs(Sequence[RunRecord]):
+    """A list of records."""
+
+    def __init__(self, records: Iterable[RunRecord]) -> None:
+        self._records = list(records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> RunRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Runs: ...
+    def __getitem__(self, index: int | slice) -> RunRecord | Runs:
+        return Runs(self._records[index]) if isinstance(index, slice) else self._records[index]
+
+    def __iter__(self) -> Iterator[RunRecord]:
+        return iter(self._records)
+
+    def __repr__(self) -> str:
+        return f"<Runs: {len(self)}>" if len(self) > 5 else f"<Runs: {', '.join(run.name for run in self)}>"
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """One row a run: its attributes, `params.<name>`, `metrics.<name>` (the last value), `tags.<name>`."""
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_pandas() needs pandas: pip install pandas") from None
+        rows: list[dict[str, Any]] = []
+        for run in self:
+            row = {key: value for key, value in run.to_dict().items() if not isinstance(value, (dict, list))}
+            row.update(started=run.started, ended=run.ended)
+            row.update({f"params.{key}": value for key, value in run.params.items()})
+            row.update({f"metrics.{key}": value["last"] for key, value in run.metrics.items()})
+            row.update({f"tags.{key}": value for key, value in run.tags.items()})
+            rows.append(row)
+        return pandas.DataFrame(rows)
+
+
+_COLUMNS = (
+    "no", "id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator", "started",
+    "ended", "error", "overhead", "dropped", "journal",
+)  # fmt: skip
+_SELECT = "SELECT " + ", ".join(f"r.{name}" for name in _COLUMNS) + " FROM runs r"
+
+
+class Store:
+    """The reading side of a store. `root` is its folder; by default the one that `autolog()` would write to."""
+
+    def __init__(self, root: str | os.PathLike[str] | Layout | None = None) -> None:
+        self.layout = root if isinstance(root, Layout) else Layout(root) if root is not None else find()
+        self._index = Index(self.layout)
+
+    def close(self) -> None:
+        """Close the index file."""
+        self._index.close()
+
+    def runs(
+        self,
+        where: str | None = None,
+        *,
+        order_by: str = "-started",
+        limit: int | None = None,
+        children: bool = False,
+    ) -> Runs:
+        """Runs that a filter selects (`autolog.store.query`), newest first. Child runs are left out unless `children`, or
+        unless the filter speaks of `parent`. Raises FilterError.
+        """
+        filtered = compile_filter(where) if where else Compiled("1", [], set())
+        order = compile_order(order_by)
+        roots = "" if children or "parent" in filtered.names else " AND r.parent IS NULL"
+        # Ids sort by time, and break ties in the same direction.
+        newest = "DESC" if order_by.startswith("-") else "ASC"
+        sql = f"{_SELECT} WHERE {filtered.sql}{roots} ORDER BY {order.sql}, r.id {newest} LIMIT ?"
+        parameters = [*filtered.parameters, *order.parameters, -1 if limit is None else max(0, limit)]
+        return self._index.read(lambda connection: self._records(connection, sql, parameters))
+
+    def children(self, parent: str) -> Runs:
+        sql = f"{_SELECT} WHERE r.parent = ? ORDER BY r.started, r.id"
+        return self._index.read(lambda connection: self._records(connection, sql, [parent]))
+
+    def count_children(self, parents: Sequence[str]) -> dict[str, int]:
+        """How many children each of these runs has."""
+        marks = ", ".join("?" * len(parents))
+        sql = f"SELECT parent, count(*) FROM runs WHERE parent IN ({marks}) GROUP BY parent"
+        return self._index.read(lambda connection: dict(connection.execute(sql, list(parents)).fetchall()))
+
+    def get(self, reference: str) -> RunRecord:
+        """The run with this name, id, or unique prefix of an id; `@last` is the newest root run, `@last~1` the one before.
+
+        Raises UnknownRun, naming what is near or what there is to choose from.
+        """
+        if reference == "@last" or reference.startswith("@last~"):
+            back = reference.partition("~")[2] or "0"
+            found = self.runs(limit=int(back) + 1) if back.isdigit() else Runs([])
+            if back.isdigit() and len(found) > int(back):
+                return found[int(back)]
+            raise UnknownRun(f"There is no run {reference}: {self._how_many()}")
+        prefix = reference.upper()
+        sql = f"{_SELECT} WHERE r.name = ? OR r.id = ? OR (length(?) >= 4 AND r.id >= ? AND r.id < ?) ORDER BY r.id LIMIT 20"
+        parameters = [reference, prefix, prefix, prefix, prefix + "\uffff"]
+        found = self._index.read(lambda connection: self._records(connection, sql, parameters))
+        exact = [run for run in found if run.id == prefix]
+        if len(found) == 1 or exact:
+            return exact[0] if exact else found[0]
+        if found:
+            listed = "\n".join(f"  {run.id}  {run.name}  {_iso(run._started)}" for run in found)  # pyright: ignore
+            raise UnknownRun(f"{reference!r} is more than one run. Say which by its id:\n{listed}")
+        from difflib import get_close_matches
+
+        names = self._index.read(
+            lambda connection: [
+                name for (name,) in connection.execute("SELECT name FROM runs ORDER BY id DESC LIMIT 2000")
+            ]
+        )
+        close = get_close_matches(reference, names, 3)
+        hint = f" Did you mean {' or '.join(close)}?" if close else f" {self._how_many()}"
+        raise UnknownRun(f"There is no run {reference!r} in {self.layout.root}.{hint}")
+
+    def remove(self, runs: Iterable[RunRecord]) -> list[str]:
+        """Remove runs, their children and their files. Returns the ids. Others' journals are not touched: a journal of our
+        own says that the runs are gone.
+        """
+        import shutil
+
+        ids: list[str] = []
+        waiting = list(runs)
+        while waiting:
+            run = waiting.pop()
+            ids.append(run.id)
+            waiting.extend(run.children)
+        if ids:
+            writer = journals.JournalWriter(self.layout.new_journal())
+            writer.keep(journals.encode([e.RunRemoved(run) for run in ids]))
+            writer.open()
+            writer.drain()
+            writer.close()
+            for run in ids:
+                shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
+        return ids
+
+    def environment(self, journal: int | None) -> dict[str, Any]:
+        row = self._index.read(
+            lambda connection: connection.execute(
+                "SELECT environment FROM journals WHERE id = ?", (journal,)
+            ).fetchone()
+        )
+        return msgspec.json.decode(row[0]) if row and row[0] else {}
+
+    def history(self, no: int, run: str, metric: str) -> list[Point]:
+        sql = (
+            "SELECT j.name, s.first, s.last FROM segments s JOIN journals j ON j.id = s.journal WHERE s.run = ?"
+            " ORDER BY j.name"
+        )
+        points: list[Point] = []
+        needle = run.encode()
+        for name, first, last in self._index.read(
+            lambda connection: connection.execute(sql, (no,)).fetchall()
+        ):
+            for event in _events_of(self.layout.journals / name, first, last, needle):
+                if isinstance(event, e.MetricsLogged) and event.run == run and metric in event.v:
+                    points.append(Point(event.step, event.epoch, event.t / 1000, event.v[metric]))
+                elif isinstance(event, e.RunRecorded) and event.run == run and metric in event.metrics:
+                    points.append(Point(0, None, event.ended / 1000, event.metrics[metric]))
+        points.sort(key=lambda point: point.step)
+        return points
+
+    def _how_many(self) -> str:
+        count = self._index.read(
+            lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+        )
+        return (
+            f"{self.layout.root} holds {count} runs." if count else f"{self.layout.root} holds no runs yet."
+        )
+
+    def _records(self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> Runs:
+        rows = connection.execute(sql, parameters).fetchall()
+        records = {row[0]: RunRecord(self, dict(zip(_COLUMNS, row, strict=True))) for row in rows}
+        numbers = list(records)
+        for start in range(0, len(numbers), 500):
+            some = numbers[start : start + 500]
+            marks = f"({', '.join('?' * len(some))})"
+
+            def rows_of(
+                columns: str, table: str, marks: str = marks, some: list[int] = some
+            ) -> Iterator[Any]:
+                return connection.execute(f"SELECT run, {columns} FROM {table} WHERE run IN {marks}", some)
+
+            for no, key, value, text in rows_of("key, value, json", "params"):
+                records[no].params[key] = value if text is None else msgspec.json.decode(text)
+            for no, key, last, low, high, step, count, special in rows_of(
+                "key, last, min, max, step, count, special", "metrics"
+            ):
+                last = float("nan") if special else last
+                records[no].metrics[key] = {
+                    "last": last,
+                    "min": low,
+                    "max": high,
+                    "step": step,
+                    "count": count,
+                }
+            for no, key, value in rows_of("key, value", "tags"):
+                records[no].tags[key] = value
+            for no, context, text in rows_of("context, json", "datasets"):
+                records[no].datasets.append({"context": context, **msgspec.json.decode(text)})
+            for no, path, size in rows_of("path, bytes", "artifacts"):
+                records[no].artifacts.append({"path": path, "bytes": size})
+            for no, path, flavor, size in rows_of("path, flavor, bytes", "models"):
+                records[no].models.append({"path": path, "flavor": flavor, "bytes": size})
+            for no, text, error in rows_of("text, error", "notes"):
+                (records[no].errors if error else records[no].notes).append(text)
+        return Runs(records.values())
+
+
+def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any]:
+    """The events of one run between two bytes of a journal; other runs' lines are not decoded."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(first)
+            position = first
+            for line in file:
+                if position >= last or not line.endswith(b"\n"):
+                    return
+                position += len(line)
+                if needle in line:
+                    yield journals.decode(line)
+    except FileNotFoundError:
+        return
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+
+
+def _iso(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    whole = datetime.fromtimestamp(milliseconds // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{milliseconds % 1000:03d}Z"

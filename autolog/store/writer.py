@@ -1,0 +1,250 @@
+"""Takes events from the training thread and writes them to the journal from a thread of its own.
+
+The caller's side is an append to a queue. If the disk cannot keep up, the caller waits at most a second and then metric
+points are dropped and counted; params, models and lifecycle never are. Work that is not encoding and writing (files, models,
+environment) has its own thread, so that it cannot hold up the journal.
+
+Threads are started by `start()`, in `autolog()`, never in the middle of a training.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from autolog.store.journal import JournalWriter, encode
+from autolog.store.layout import Layout
+from autolog.tracking.events import Event, Heartbeat, MetricsLogged, RunEnded, RunStarted
+from autolog.tracking.run import Deferred, now
+
+BATCH_SECONDS = 0.1
+HEARTBEAT_SECONDS = 10.0
+RETRY_SECONDS = 1.0
+QUEUE_LIMIT = 200_000
+WAIT_FOR_ROOM_SECONDS = 1.0
+UNWRITTEN_LIMIT = 32_000_000
+
+Report = Callable[[str, Exception], None]
+
+
+class Writer:
+    """The writing side of one process's store.
+
+    `report(place, error)` is told of failures; it decides who hears of them. After `abandon()` (in a forked child) nothing
+    is accepted, waited for or written any more.
+    """
+
+    def __init__(self, layout: Layout, report: Report, queue_limit: int = QUEUE_LIMIT) -> None:
+        self.layout = layout
+        self.path = layout.new_journal()
+        self.dropped: dict[str, int] = {}
+        self._report = report
+        self._limit = queue_limit
+        self._events: deque[Any] = deque()
+        self._works: deque[Any] = deque()
+        self._work_waits = threading.Event()
+        self._waits = threading.Event()
+        self._hurry = threading.Event()
+        self._sleeping = False
+        self._stopped = False
+        self._threads: list[threading.Thread] = []
+        self._journal = JournalWriter(self.path)
+        self._open_runs: dict[str, RunStarted] = {}
+        self._retry_at = 0.0
+        self._first_event = threading.Event()
+
+    def start(self, *, once_recording: Callable[[], Event] | None = None) -> None:
+        """Start the threads. `once_recording` runs on one of its own when the first event has come; its event is written."""
+
+        def describe() -> None:
+            assert once_recording is not None
+            self._first_event.wait()
+            if not self._stopped:
+                try:
+                    self.put(once_recording())
+                except Exception as error:
+                    self._report("describing the environment", error)
+
+        targets: dict[str, Callable[[], None]] = {
+            "autolog-journal": self._write_loop,
+            "autolog-files": self._work_loop,
+        }
+        if once_recording is not None:
+            targets["autolog-environment"] = describe
+        for name, target in targets.items():
+            thread = threading.Thread(target=target, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    # -- the training thread's side
+
+    def put(self, event: Event) -> None:
+        """Take one event. Costs an append, unless the queue is full."""
+        if self._stopped:
+            return
+        events = self._events
+        if len(events) >= self._limit and not self._room_for(event):
+            return
+        events.append(event)
+        if self._sleeping:
+            self._waits.set()
+
+    def defer(self, work: Deferred) -> None:
+        """Do `work` on the files thread, then write the events it returns."""
+        if not self._stopped:
+            self._works.append(work)
+            self._work_waits.set()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was put or deferred before is on the disk. Returns whether it was in time."""
+        if self._stopped or not self._threads:
+            return False
+        deadline = time.monotonic() + timeout
+        if self._works:
+            done = threading.Event()
+            self.defer(_Barrier(done))
+            if not done.wait(timeout):
+                return False
+        done = threading.Event()
+        self._events.append(_Barrier(done))
+        self._hurry.set()
+        self._waits.set()
+        return done.wait(max(0.0, deadline - time.monotonic()))
+
+    def close(self, timeout: float) -> bool:
+        """Flush, then stop the threads. Returns whether everything was written in time."""
+        in_time = self.flush(timeout)
+        self._stop()
+        return in_time
+
+    def abandon(self) -> None:
+        """In a forked child: the threads are the parent's, and so is everything queued."""
+        self._stopped = True
+        self._events = deque()
+        self._works = deque()
+        self._threads = []
+        # New ones: a lock that the parent held when it forked stays held here for ever.
+        self._waits, self._hurry, self._work_waits = threading.Event(), threading.Event(), threading.Event()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        for event in (self._waits, self._hurry, self._work_waits, self._first_event):
+            event.set()
+
+    def _room_for(self, event: Event) -> bool:
+        self._hurry.set()
+        self._waits.set()
+        if isinstance(event, MetricsLogged):
+            deadline = time.monotonic() + WAIT_FOR_ROOM_SECONDS
+            while len(self._events) >= self._limit:
+                if time.monotonic() >= deadline or self._retry_at:
+                    self.dropped[event.run] = self.dropped.get(event.run, 0) + len(event.v)
+                    return False
+                time.sleep(0.001)
+        return True
+
+    # -- the journal's thread
+
+    def _write_loop(self) -> None:
+        last_write = time.monotonic()
+        while not (self._stopped and not self._events):
+            self._sleeping = True
+            if not self._events and not self._stopped:
+                self._waits.wait(HEARTBEAT_SECONDS if self._open_runs else None)
+            self._sleeping = False
+            self._waits.clear()
+            if self._events:
+                self._first_event.set()
+                self._hurry.wait(BATCH_SECONDS)
+            elif self._open_runs and time.monotonic() - last_write >= HEARTBEAT_SECONDS:
+                self._events.append(Heartbeat(now()))
+            self._hurry.clear()
+            if self._events:
+                try:
+                    self._write_batch()
+                except Exception as error:
+                    try:
+                        self._report("writing the journal", error)
+                    except Exception:  # strict: there is nobody on this thread to see it
+                        pass
+                last_write = time.monotonic()
+        self._journal.close()
+
+    def _write_batch(self) -> None:
+        batch: list[Any] = []
+        barriers: list[_Barrier] = []
+        for _ in range(len(self._events)):
+            item = self._events.popleft()
+            kind = type(item)
+            if kind is _Barrier:
+                barriers.append(item)
+                continue
+            if kind is RunStarted:
+                self._open_runs[item.run] = item
+            elif kind is RunEnded:
+                self._open_runs.pop(item.run, None)
+            batch.append(item)
+        try:
+            if batch or self._journal.unwritten:
+                self._append(encode(batch))
+        finally:
+            for barrier in barriers:
+                barrier.done.set()
+
+    def _append(self, lines: bytes) -> None:
+        journal = self._journal
+        journal.keep(lines)
+        if self._retry_at and time.monotonic() < self._retry_at and journal.unwritten < UNWRITTEN_LIMIT:
+            return
+        try:
+            if journal.is_deleted():
+                journal.close()
+                journal.put_first(encode(list(self._open_runs.values())))
+                self._report(
+                    "writing the journal", FileNotFoundError(f"{self.path} was deleted; it is begun anew")
+                )
+            if not journal.is_open:
+                journal.open()
+            journal.drain()
+            self._retry_at = 0.0
+        except OSError as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            if journal.unwritten > UNWRITTEN_LIMIT:
+                journal.forget_unwritten()
+            self._report(f"writing to {self.layout.root}", error)
+
+    # -- the files' thread
+
+    def _work_loop(self) -> None:
+        while not (self._stopped and not self._works):
+            self._work_waits.wait()
+            self._work_waits.clear()
+            while self._works:
+                work = self._works[0]
+                try:
+                    for event in work():
+                        self.put(event)
+                except Exception as error:
+                    try:
+                        self._report("writing files", error)
+                    except Exception:
+                        pass
+                # Left in the queue until it is done, so that `flush` sees that there is work.
+                if self._works:
+                    self._works.popleft()
+
+
+class _Barrier:
+    """Stands in a queue; tells a waiting thread that all before it is done."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: threading.Event) -> None:
+        self.done = done
+
+    def __call__(self) -> tuple[Event, ...]:
+        self.done.set()
+        return ()

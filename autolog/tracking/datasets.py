@@ -1,0 +1,207 @@
+"""Describes data without a pass over it: kind, shape, columns, dtypes, and a digest of a bounded sample.
+
+Nothing is iterated, densified, copied whole or kept; generators, lazy frames and loaders are named and left alone. Cost is
+bounded by construction: at most 1,000 rows and 200 columns are looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from autolog.tracking.values import class_name, key_of, plain, qualified_name
+
+MAX_COLUMNS = 200
+MAX_ROWS = 1_000
+MAX_CELLS = 10_000
+MAX_OBJECTS = 2_000
+
+
+def describe(data: Any, target: Any = None) -> dict[str, Any]:
+    """What can be said of `data` (and its `target`) at once.
+
+    Keys, where they are known: `kind`, `rows`, `columns`, `dtype`, `schema` (column name to dtype), `sparse`, `target`
+    (`kind`, `dtype`, `classes` as far as the sample shows), `digest` (32 hex digits of shape, dtypes and sample).
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    said = _describe(data, digest)
+    if target is not None:
+        said["target"] = _target(target, digest)
+    if said.pop("sampled", False):
+        said["digest"] = digest.hexdigest()
+    return said
+
+
+def _describe(data: Any, digest: Any) -> dict[str, Any]:
+    kind = type(data)
+    package = kind.__module__.partition(".")[0]
+    said: dict[str, Any] = {
+        "kind": class_name(data) if package == "builtins" else f"{package}.{kind.__name__}"
+    }
+    try:
+        if package == "numpy" and hasattr(data, "shape"):
+            _array(data, said, digest)
+        elif package == "pandas" and hasattr(data, "shape"):
+            _pandas(data, said, digest)
+        elif package == "scipy" and hasattr(data, "nnz"):
+            _sparse(data, said, digest)
+        elif package == "polars" and kind.__name__ in ("DataFrame", "Series"):
+            _polars(data, said, digest)
+        elif package == "pyarrow" and hasattr(data, "schema") and hasattr(data, "num_rows"):
+            said["rows"], said["columns"] = data.num_rows, data.num_columns
+            said["schema"] = {f.name: str(f.type) for f in list(data.schema)[:MAX_COLUMNS]}
+        elif kind in (list, tuple):
+            said["rows"] = len(data)
+            if data and type(data[0]) in (list, tuple):
+                said["columns"] = len(data[0])
+            _feed_objects(data, said, digest)
+        else:
+            _shaped(data, said)
+    except Exception as error:  # a subclass that behaves differently: what is known so far is still true
+        said["note"] = f"not fully described: {class_name(error)}"
+    return said
+
+
+def _shape(data: Any, said: dict[str, Any]) -> None:
+    shape = data.shape
+    if len(shape):
+        said["rows"] = int(shape[0])
+    if len(shape) == 2:
+        said["columns"] = int(shape[1])
+    elif len(shape) > 2:
+        said["shape"] = [int(n) for n in shape]
+
+
+def _shaped(data: Any, said: dict[str, Any]) -> None:
+    """Other libraries' arrays (torch, jax, …): their shape and dtype are attributes and cost no transfer."""
+    shape = getattr(type(data), "shape", None)
+    if shape is not None and isinstance(data.shape, tuple):
+        _shape(data, said)
+        said["dtype"] = plain(str(data.dtype))
+
+
+def _rows(n: int, width: int) -> slice:
+    """Evenly spaced rows: at most 1,000, and fewer of wide data."""
+    most = max(1, min(MAX_ROWS, MAX_CELLS // max(1, width)))
+    return slice(None, None, max(1, -(-n // most)))
+
+
+def _feed(digest: Any, said: dict[str, Any], header: str, values: Any) -> None:
+    digest.update(header.encode("utf-8", "backslashreplace"))
+    if values is not None:
+        digest.update(values)
+    said["sampled"] = True
+
+
+def _array(data: Any, said: dict[str, Any], digest: Any) -> None:
+    _shape(data, said)
+    said["dtype"] = str(data.dtype)
+    header = f"{data.shape}{data.dtype}"
+    if data.dtype.hasobject:
+        flat = data.reshape(-1) if data.flags["C_CONTIGUOUS"] else data.flat
+        _feed_objects(
+            flat[: MAX_OBJECTS * 10 : 10] if data.size > MAX_OBJECTS else flat[:], said, digest, header
+        )
+        return
+    if not data.ndim or not data.size:
+        _feed(digest, said, header, None)
+        return
+    width = data.size // data.shape[0] if data.shape[0] else 1
+    # A memory-mapped file is read at its start only: evenly spaced rows would fault a page each.
+    rows = _rows(data.shape[0], width)
+    sample = data[: MAX_CELLS // max(1, width) // 10 + 1] if class_name(data) == "memmap" else data[rows]
+    if sample.size > MAX_CELLS:
+        sample = (
+            sample.reshape(-1)[:MAX_CELLS]
+            if sample.flags["C_CONTIGUOUS"]
+            else sample[:1].reshape(-1)[:MAX_CELLS]
+        )
+    _feed(digest, said, header, sample.tobytes())
+
+
+def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = "") -> None:
+    """Objects by value where they are plain, else by class name: no user code runs."""
+    count = len(values)
+    parts = [header, str(count)]
+    for value in values[:: max(1, -(-count // (MAX_OBJECTS // 10)))]:
+        if type(value) in (list, tuple):
+            parts.append("[" + ",".join([_object_text(v) for v in value[:50]]) + "]")
+        else:
+            parts.append(_object_text(value))
+    _feed(digest, said, "\x1f".join(parts), None)
+
+
+def _object_text(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        return value[:1000]
+    if kind in (int, float, bool) or value is None:
+        return repr(value)
+    item = getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
+    return repr(item(value)) if item is not None else kind.__name__
+
+
+def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
+    _shape(data, said)
+    if data.ndim == 1:
+        said["dtype"] = str(data.dtype)
+        _column(data, said, digest, _rows(len(data), 1), key_of(data.name))
+        return
+    names = [key_of(name) for name in data.columns[:MAX_COLUMNS]]
+    said["schema"] = {name: str(dtype) for name, dtype in zip(names, data.dtypes[:MAX_COLUMNS], strict=True)}
+    digest.update(repr((data.shape, said["schema"])).encode("utf-8", "backslashreplace"))
+    # A few operations a dtype instead of a few a column: each costs pandas some 50 microseconds.
+    sample = data.iloc[_rows(len(data), len(data.columns)), :MAX_COLUMNS]
+    places: dict[Any, list[int]] = {}
+    for place, dtype in enumerate(sample.dtypes):
+        places.setdefault(dtype, []).append(place)
+    for dtype, columns in places.items():
+        block = sample if len(places) == 1 else sample.iloc[:, columns]
+        if _is_numeric(dtype):
+            _feed(digest, said, str(dtype), block.to_numpy().tobytes())
+        else:  # strings, categories, extension types: a few values
+            few = block.iloc[:: max(1, -(-len(block) * len(columns) // (MAX_OBJECTS // 10)))]
+            _feed_objects(few.to_numpy(dtype=object).ravel().tolist(), said, digest, str(dtype))
+
+
+def _is_numeric(dtype: Any) -> bool:
+    return type(dtype).__module__.startswith("numpy") and dtype.kind in "biufmM"
+
+
+def _column(column: Any, said: dict[str, Any], digest: Any, rows: slice, name: str) -> None:
+    dtype = column.dtype
+    if _is_numeric(dtype):
+        _feed(digest, said, f"{name}{dtype}", column.iloc[rows].to_numpy().tobytes())
+    else:  # strings, categories, extension types: a few values
+        some = column.iloc[:: max(1, -(-len(column) // 20))]
+        _feed_objects(some.tolist(), said, digest, f"{name}{dtype}{len(column)}")
+
+
+def _sparse(data: Any, said: dict[str, Any], digest: Any) -> None:
+    _shape(data, said)
+    said.update(sparse=data.format, dtype=str(data.dtype), stored=int(data.nnz))
+    values = getattr(data, "data", None)
+    plainly = hasattr(values, "tobytes") and not values.dtype.hasobject
+    _feed(digest, said, f"{data.shape}{data.dtype}{data.nnz}", values[:: max(1, -(-values.size // MAX_CELLS))].tobytes() if plainly else None)  # fmt: skip
+
+
+def _polars(data: Any, said: dict[str, Any], digest: Any) -> None:
+    _shape(data, said)
+    if type(data).__name__ == "DataFrame":
+        said["schema"] = {name: str(dtype) for name, dtype in list(data.schema.items())[:MAX_COLUMNS]}
+    step = max(1, -(-data.shape[0] // 100))
+    columns = data.get_columns()[:MAX_COLUMNS] if type(data).__name__ == "DataFrame" else [data]
+    for column in columns:
+        _feed_objects(column.gather_every(step).to_list(), said, digest, f"{column.name}{column.dtype}")
+
+
+def _target(target: Any, digest: Any) -> dict[str, Any]:
+    said = _describe(target, digest)
+    said.pop("sampled", None)
+    said.pop("schema", None)
+    return said
+
+
+def class_path(value: object) -> str:
+    """`package.module.Class` of an object."""
+    return qualified_name(type(value))

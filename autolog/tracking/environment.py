@@ -1,0 +1,120 @@
+"""The code and the machine a process runs, once per process, on a thread of its own: never on the training thread.
+
+It reads files and asks git; it imports no framework and waits for nothing longer than a few seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from typing import Any
+
+from autolog.tracking import redact
+from autolog.tracking.values import text_of
+
+MAX_DIFF = 500_000
+_GIT_SECONDS = 5.0
+
+
+def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
+    """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
+    return {
+        "script": script,
+        "arguments": redact.redact_arguments(arguments),
+        "working_directory": folder,
+        "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable": sys.executable,
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "user": _user(),
+        "cpus": os.cpu_count(),
+        "memory": _memory(),
+        "gpus": _gpus(),
+        "distributions": distributions(),
+    }
+
+
+def _user() -> str | None:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except Exception:  # no such user id, as in many containers
+        return None
+
+
+def _memory() -> int | None:
+    """Bytes of physical memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _gpus() -> list[str]:
+    """NVIDIA's driver lists its devices in /proc; asking it any other way takes a process or the framework."""
+    names: list[str] = []
+    try:
+        for device in sorted(os.scandir("/proc/driver/nvidia/gpus"), key=lambda entry: entry.name):
+            with open(os.path.join(device.path, "information"), encoding="utf-8") as file:
+                names += [line.partition(":")[2].strip() for line in file if line.startswith("Model:")]
+    except OSError:
+        pass
+    return names
+
+
+_DIST_INFO = re.compile(r"(.+?)-([^-]+)\.(?:dist|egg)-info")
+
+
+def distributions() -> dict[str, str]:
+    """Installed distributions and their versions, from the names of their folders: reading their metadata takes a hundred
+    times as long.
+    """
+    found: dict[str, str] = {}
+    for folder in sys.path:
+        try:
+            entries = list(os.scandir(folder or "."))
+        except OSError:
+            continue
+        for entry in entries:
+            match = _DIST_INFO.match(entry.name)
+            if match:
+                found.setdefault(match[1].replace("_", "-").lower(), match[2])
+    return dict(sorted(found.items()))
+
+
+def git(folder: str) -> dict[str, Any] | None:
+    """Commit, branch, whether anything differs from HEAD, and that difference; None outside a repository."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD") or ""
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
+    said: dict[str, Any] = {
+        "commit": commit.strip(),
+        "branch": branch.strip(),
+        "dirty": bool(changed.strip()),
+    }
+    if said["dirty"]:
+        diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
+        said["diff"] = text_of(redact.redact_source(diff[: MAX_DIFF + 1]), MAX_DIFF)
+    return said
+
+
+def _git(folder: str, *arguments: str) -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_GIT_SECONDS,
+            # No lock is taken in the user's repository, and nothing is asked at a prompt.
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -1,0 +1,169 @@
+"""The events: immutable records of one thing logged each. They are the whole language between what observes a training and
+what stores or forwards it; neither side knows the other.
+
+Times are milliseconds since the epoch. `run` is the id of the run. Keys are short because a journal holds millions of them.
+Unknown keys are ignored by readers, so fields may be added; a field never changes its meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+FORMAT_VERSION = 1
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="e"):
+    """One thing that happened."""
+
+
+class JournalOpened(Event, frozen=True, gc=False, tag="journal"):
+    """The first line of a journal: who writes it. `started` is the start of the process in clock ticks since boot."""
+
+    version: int
+    t: int
+    host: str
+    pid: int
+    started: str = ""
+
+
+class EnvironmentLogged(Event, frozen=True, gc=False, tag="environment"):
+    """The process's code and environment, once per journal; it holds for all the journal's runs."""
+
+    values: dict[str, Any]
+
+
+class RunStarted(Event, frozen=True, gc=False, tag="start"):
+    """A run begins. `kind` is `run` for explicit ones, else `fit`, `train`, `cv`, `search`, …"""
+
+    run: str
+    t: int
+    name: str
+    experiment: str
+    parent: str | None = None
+    kind: str = "run"
+    framework: str | None = None
+    version: str | None = None
+    estimator: str | None = None
+    tags: dict[str, str] = {}
+
+
+class RunDescribed(Event, frozen=True, gc=False, tag="describe"):
+    """A training call became this explicit run."""
+
+    run: str
+    kind: str
+    framework: str | None = None
+    version: str | None = None
+    estimator: str | None = None
+
+
+class RunRecorded(Event, frozen=True, gc=False, tag="record"):
+    """A whole small run in one line, as a search's candidates are."""
+
+    run: str
+    parent: str
+    name: str
+    experiment: str
+    t: int
+    ended: int
+    kind: str
+    framework: str | None = None
+    version: str | None = None
+    estimator: str | None = None
+    status: str = "finished"
+    params: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    tags: dict[str, str] = {}
+
+
+class ParamsLogged(Event, frozen=True, gc=False, tag="params"):
+    """Parameters; a later value of the same name replaces the earlier one."""
+
+    run: str
+    values: dict[str, Any]
+
+
+class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
+    """One step's metrics. `step` counts in the framework's own unit; `epoch` where it is known beside the step."""
+
+    run: str
+    step: int
+    t: int
+    v: dict[str, float]
+    epoch: float | None = None
+
+
+class DatasetLogged(Event, frozen=True, gc=False, tag="dataset"):
+    """A description of data the run saw: `context` is `train`, `validation` or `test`."""
+
+    run: str
+    context: str
+    values: dict[str, Any]
+
+
+class ArtifactLogged(Event, frozen=True, gc=False, tag="artifact"):
+    """A file below the run's artifact folder; `bytes` is its size."""
+
+    run: str
+    path: str
+    bytes: int
+
+
+class ModelLogged(Event, frozen=True, gc=False, tag="model"):
+    """A model folder below the run's artifact folder, with the sizes of its files."""
+
+    run: str
+    path: str
+    flavor: str
+    bytes: int
+    files: dict[str, int]
+    seconds: float = 0.0
+
+
+class TagsSet(Event, frozen=True, gc=False, tag="tags"):
+    """Tags; a later value of the same name replaces the earlier one."""
+
+    run: str
+    values: dict[str, str]
+
+
+class NoteLogged(Event, frozen=True, gc=False, tag="note"):
+    """Something the reader of the run should know: what was not recorded, and why; or an error of autolog's own."""
+
+    run: str
+    text: str
+    error: bool = False
+
+
+class RunEnded(Event, frozen=True, gc=False, tag="end"):
+    """A run's outcome. `status` is `finished`, `failed` or `interrupted`; `error` its exception; `overhead` autolog's own
+    seconds on the training thread; `dropped` the metric points lost to back-pressure. A run that ends again replaces its
+    earlier end.
+    """
+
+    run: str
+    t: int
+    status: str
+    error: str | None = None
+    overhead: float = 0.0
+    dropped: int = 0
+
+
+class Heartbeat(Event, frozen=True, gc=False, tag="alive"):
+    """The process is alive; written while runs are open and nothing else is."""
+
+    t: int
+
+
+class RunRemoved(Event, frozen=True, gc=False, tag="remove"):
+    """The run was removed by its owner; readers forget it."""
+
+    run: str
+
+
+AnyEvent = (
+    JournalOpened | EnvironmentLogged | RunStarted | RunDescribed | RunRecorded | ParamsLogged | MetricsLogged
+    | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunRemoved
+)  # fmt: skip

@@ -1,0 +1,263 @@
+"""The handle of one run: turns what is logged into events. Integrations and callbacks hold it; there is no global one.
+
+A run knows neither the store nor the backends: it gives its events to `emit` and work that does not belong on the training
+thread to `defer`. Everything may be called from any thread, and after the run has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from autolog.tracking import datasets
+from autolog.tracking.events import (
+    ArtifactLogged, DatasetLogged, Event, MetricsLogged, NoteLogged, ParamsLogged, RunRecorded, TagsSet,
+)  # fmt: skip
+from autolog.tracking.ids import new_id
+from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
+
+Deferred = Callable[[], Iterable[Event]]
+
+
+class Outlet(Protocol):
+    """Where a run's events go."""
+
+    def emit(self, event: Event) -> None:
+        """Take one event; never raises, never waits long."""
+        ...
+
+    def defer(self, work: Deferred) -> None:
+        """Do `work` off the training thread, then take the events it returns."""
+        ...
+
+    def artifacts_of(self, run: str) -> str:
+        """The folder of a run's files; it may not exist yet."""
+        ...
+
+    def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
+        """Save a model into the run."""
+        ...
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Run:
+    """One training.
+
+    `id` sorts by time, `name` is for people. `log_*` never raise for a value they cannot record: they record what they can
+    say of it.
+    """
+
+    __slots__ = (
+        "__weakref__", "_outlet", "_steps", "ended", "estimator", "experiment", "id", "kind", "models", "name", "notes",
+        "overhead", "parent", "counts", "secrets", "started", "status", "framework", "version",
+    )  # fmt: skip
+
+    def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
+        self._outlet = outlet
+        self.id = new_id()
+        self.name = name
+        self.experiment = experiment
+        self.parent = parent
+        self.started = now()
+        self.ended: int | None = None
+        self.status = "running"
+        self.kind = "run"
+        self.framework: str | None = None
+        self.version: str | None = None
+        self.estimator: str | None = None
+        self.overhead = 0.0
+        self.counts = {"params": 0, "dropped": 0}
+        self._steps: dict[str, int] = {}
+        self.models: list[tuple[str, int]] = []
+        self.secrets: set[str] = set()
+        self.notes = 0
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} {self.id} {self.status}>"
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record parameters. Nested dicts become dotted names; values are bounded; secrets are replaced.
+
+        At most 2,000 a run are kept; a later value of the same name replaces the earlier one.
+        """
+        values = plain_params(params, self.secrets)
+        room = MAX_PARAMS - self.counts["params"]
+        if len(values) > room:
+            values = dict(list(values.items())[:room])
+            self.note(f"Only {MAX_PARAMS} params are kept.")
+        if values:
+            self.counts["params"] += len(values)
+            self._outlet.emit(ParamsLogged(self.id, values))
+
+    def log_metrics(
+        self, metrics: Mapping[str, Any], step: int | None = None, epoch: float | None = None
+    ) -> None:
+        """Record one step's metrics. Without `step`, it follows the last one of the first metric's name.
+
+        Values are numbers, or scalars with `item()` or `float()`, as numpy's; others are left out.
+        """
+        values: dict[str, float] = {}
+        for key, value in metrics.items():
+            kind = type(value)
+            if kind is not float and kind is not int:
+                value = _number(value)
+                if value is None:
+                    continue
+            values[key if type(key) is str else key_of(key)] = value
+        if not values:
+            return
+        steps = self._steps
+        if step is None:
+            step = steps.get(next(iter(values)), -1) + 1
+        elif type(step) is not int:
+            step = int(step)
+        for key in values:
+            steps[key] = step
+        self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
+
+    def log_dataset(self, data: Any, target: Any = None, *, context: str = "train") -> None:
+        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`."""
+        self._outlet.emit(DatasetLogged(self.id, context, datasets.describe(data, target)))
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Record tags, as text; a later value of the same name replaces the earlier one."""
+        self._outlet.emit(TagsSet(self.id, tags_of(tags, self.secrets)))
+
+    def note(self, text: str, *, error: bool = False) -> None:
+        """Tell the reader of this run something: what was not recorded and why, or an error of autolog's own."""
+        if self.notes < 100:
+            self.notes += 1
+            self._outlet.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
+
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name.
+
+        Raises FileNotFoundError if there is none, ValueError if `name` leads out of the run's folder.
+        """
+        source = os.path.abspath(os.fspath(path))
+        if not os.path.exists(source):
+            raise FileNotFoundError(f"There is no file or folder {source} to log.")
+        name = artifact_name(name or os.path.basename(source))
+        target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
+
+        def copy() -> list[Event]:
+            import shutil
+
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if os.path.isdir(source):
+                shutil.copytree(source, target, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, target)
+            return [ArtifactLogged(self.id, f"{name}{part}", size) for part, size in sizes(target)]
+
+        self._outlet.defer(copy)
+
+    def log_json(self, name: str, value: Any) -> None:
+        """Write plain data as a JSON artifact: a curve, a confusion matrix, importances."""
+        name = artifact_name(name)
+        target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
+
+        def write() -> list[Event]:
+            import msgspec
+
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            data = msgspec.json.encode(value)
+            with open(target, "wb") as file:
+                file.write(data)
+            return [ArtifactLogged(self.id, name, len(data))]
+
+        self._outlet.defer(write)
+
+    def log_model(
+        self, model: Any, *, flavor: str | None = None, path: str = "model", data: Any = None
+    ) -> None:
+        """Save a model into the run. `flavor` is that of the run's framework by default; `data` is an example of its input,
+        from which the signature is inferred.
+        """
+        self.save_model(model, flavor, path=artifact_name(path), data=data)
+
+    def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
+        """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
+        self._outlet.save_model(self, model, flavor, **how)
+
+    def record_child(
+        self, name: str, *, kind: str, params: Mapping[str, Any], metrics: Mapping[str, Any], tags: Mapping[str, Any] = {},
+        started: int | None = None, ended: int | None = None, status: str = "finished",
+    ) -> str:  # fmt: skip
+        """Record a whole child run in one event, as a search's candidates are. Returns its id."""
+        numbers = {
+            str(key): number for key, value in metrics.items() if (number := _number(value)) is not None
+        }
+        child = RunRecorded(
+            new_id(), self.id, f"{self.name}/{name}", self.experiment, started or self.started, ended or now(), kind,
+            self.framework, self.version, self.estimator, status, plain_params(params, self.secrets), numbers,
+            tags_of(tags, self.secrets),
+        )  # fmt: skip
+        self._outlet.emit(child)
+        return child.run
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of the metrics logged so far."""
+        return tuple(self._steps)
+
+
+def _number(value: Any) -> float | int | None:
+    """A number from a number, a subclass of one, or a scalar of an array library; None for anything else."""
+    kind = type(value)
+    if kind is float or kind is int:
+        return value
+    if kind is bool:
+        return int(value)
+    try:
+        if isinstance(value, int):
+            return int.__int__(value)
+        if isinstance(value, float):
+            return float.__float__(value)
+        if getattr(value, "ndim", 0) == 0 and hasattr(kind, "item"):
+            return _number_of_item(value.item())
+        if getattr(value, "size", 0) == 1 and hasattr(kind, "item"):
+            return _number_of_item(value.item())
+        if hasattr(kind, "__float__") and not isinstance(value, (str, bytes)):
+            return float(value)
+    except Exception:
+        return None
+    return None
+
+
+def _number_of_item(item: Any) -> float | int | None:
+    return item if type(item) in (int, float) else float(item)
+
+
+def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[str, str]:
+    """Tags as text, secrets replaced."""
+    return {
+        key_of(key): text if isinstance(text := plain(value, key_of(key), secrets), str) else str(text)
+        for key, value in list(tags.items())[:MAX_PARAMS]
+    }
+
+
+def artifact_name(name: str) -> str:
+    """A relative path with forward slashes. Raises ValueError if it leads elsewhere."""
+    parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0]:
+        raise ValueError(f"{name!r} is not a path inside a run's folder.")
+    return "/".join(parts)
+
+
+def sizes(path: str) -> list[tuple[str, int]]:
+    """The files at or below `path`: (`""` or `"/relative/path"`, bytes)."""
+    if not os.path.isdir(path):
+        return [("", os.path.getsize(path))]
+    found: list[tuple[str, int]] = []
+    for folder, _, files in os.walk(path):
+        for file in files:
+            whole = os.path.join(folder, file)
+            found.append(("/" + os.path.relpath(whole, path).replace(os.sep, "/"), os.path.getsize(whole)))
+    return sorted(found)

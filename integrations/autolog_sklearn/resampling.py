@@ -1,0 +1,79 @@
+"""cross_validate and its kin: one run, with the mean, the spread and each fold; the fits inside are nobody's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from autolog import Call, Run
+from autolog_sklearn import about
+
+if TYPE_CHECKING:
+    from autolog_sklearn import SklearnOptions
+    from autolog_sklearn.after import After
+
+
+class Resampling:
+    def __init__(self, options: SklearnOptions, after: After) -> None:
+        self.options = options
+        self.after = after
+
+    def observe(self, call: Call) -> Generator[None, Any, None]:
+        call.seal()
+        arguments = call.arguments
+        estimator = arguments.get("estimator")
+        cls = type(estimator)
+        run: Run = call.start_run(kind=call.name, estimator=f"{cls.__module__}.{cls.__qualname__}")
+        about.log_params(run, estimator, {})
+        settings = {
+            k: v
+            for k, v in arguments.items()
+            if k not in ("estimator", "X", "y", "groups", "fit_params", "params")
+        }
+        run.log_params({f"{call.name}.{name}": value for name, value in settings.items()})
+        if self.options.log_datasets and "X" in arguments:
+            run.log_dataset(arguments["X"], arguments.get("y"))
+        result = yield
+        if call.name == "cross_val_predict":
+            self.after.remember_prediction(result, run, "")
+        elif call.name == "cross_validate":
+            for name, values in result.items():
+                if getattr(values, "dtype", None) is not None:
+                    _log_folds(run, name, values)
+        elif call.name == "cross_val_score":
+            _log_folds(run, "test_score", result)
+        elif call.name == "permutation_test_score":
+            score, scores, pvalue = result
+            run.log_metrics({"score": score, "pvalue": pvalue}, step=0)
+            _log_folds(run, "permutation_score", scores)
+        else:
+            _log_curve(run, call.name, arguments, result)
+
+
+def _log_folds(run: Run, name: str, values: Any) -> None:
+    """Each fold as a step, and their mean and standard deviation (of the population, as `cv_results_` has it)."""
+    for fold, value in enumerate(values.tolist()):
+        run.log_metrics({name: value}, step=fold)
+    if values.size:
+        run.log_metrics({f"mean_{name}": values.mean(), f"std_{name}": values.std()}, step=0)
+
+
+def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple[Any, ...]) -> None:
+    """learning_curve: (sizes, train, test[, times]); validation_curve: (train, test). A step is a place on the curve."""
+    if function == "learning_curve":
+        places, train, test = result[:3]
+        sizes = places.tolist()
+    else:
+        train, test = result
+        sizes = list(arguments.get("param_range", range(len(train))))
+    for step in range(len(train)):
+        run.log_metrics(
+            {
+                "mean_train_score": train[step].mean(), "std_train_score": train[step].std(),
+                "mean_test_score": test[step].mean(), "std_test_score": test[step].std(),
+            },
+            step=step,
+        )  # fmt: skip
+    from autolog.tracking.values import plain
+
+    run.log_json(f"{function}.json", {"places": plain(sizes), "train": train.tolist(), "test": test.tolist()})

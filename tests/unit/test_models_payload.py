@@ -1,0 +1,88 @@
+"""The promise: a model's files are held in memory only while small, given up early when too large, and searched for secrets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolog.models import payload
+from autolog.models.capture import Snapshot
+from autolog.models.errors import ModelNotSaved
+from autolog.models.payload import Spool, SpooledFile, contains
+
+
+def holding(content: bytes | Path) -> Snapshot:
+    return Snapshot(
+        flavor="toy", model_class="Toy", files={"a": b"nothing", "b": content}, entry={}, python_function=None,
+        modules=frozenset(),
+    )  # fmt: skip
+
+
+@given(st.lists(st.binary(max_size=40)), st.integers(0, 100))
+def test_what_is_written_is_what_is_held(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int) -> None:
+    """Up to the limit in memory, beyond it in a file of the spool folder: the same bytes."""
+    folder = tmp_path_factory.mktemp("spool")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(payload, "MEMORY_LIMIT", limit)
+        file = SpooledFile(folder, None)
+        for part in parts:
+            file.write(part)
+        content = file.content()
+    whole = b"".join(parts)
+    assert isinstance(content, Path) == (len(whole) > limit)
+    assert (content.read_bytes() if isinstance(content, Path) else content, file.size) == (whole, len(whole))
+    file.discard()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_can_be_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second try leaves nothing of the first, in memory or on disk."""
+    monkeypatch.setattr(payload, "MEMORY_LIMIT", 3)
+    file = SpooledFile(tmp_path, None)
+    file.write(b"first try")
+    file.restart()
+    file.write(b"2nd")
+    assert (file.content(), list(tmp_path.iterdir())) == (b"2nd", [])
+
+
+def test_too_much_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    """The limit holds for each file, exactly."""
+    spool = Spool(tmp_path, 10)
+    file = spool.open("model.pkl")
+    file.write(b"0123456789")
+    with pytest.raises(ModelNotSaved, match="larger than the limit of 10 bytes"):
+        file.write(b"!")
+    assert spool.content() == {"model.pkl": b"0123456789"}
+
+
+@given(st.binary(max_size=60), st.binary(min_size=1, max_size=8), st.integers(1, 9))
+def test_a_secret_is_found_wherever_it_stands(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, needle: bytes, chunk: int
+) -> None:
+    """In memory and in a file, across the borders of what is read at once, exactly if it is there."""
+    path = tmp_path_factory.mktemp("spool") / "model"
+    path.write_bytes(content)
+    needles = [needle]
+    expected = any(form in content for form in payload._forms(needle))
+    assert expected >= (needle in content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(payload, "CHUNK", chunk)
+        assert (contains(holding(content), needles), contains(holding(path), needles)) == (expected, expected)
+
+
+@given(st.text(min_size=1, max_size=8))
+def test_a_secret_is_found_in_the_forms_that_files_give_it(secret: str) -> None:
+    """As UTF-8, as NumPy stores text, and inside JSON."""
+    secret = secret.encode("utf-8", "ignore").decode() or "x"
+    forms = (secret.encode(), secret.encode("utf-32-le"), json.dumps({"key": secret}).encode())
+    assert [contains(holding(b"<" + form + b">"), [secret.encode()]) for form in forms] == [True, True, True]
+
+
+@pytest.mark.parametrize("needles", [[], [b""], [b"absent"], [b"", b"\xff\xfe"]])
+def test_what_is_not_there_is_not_found(needles: list[bytes]) -> None:
+    """No secret, an empty one, and others: not contained."""
+    assert not contains(holding(b"some content"), needles)

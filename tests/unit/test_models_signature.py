@@ -1,0 +1,345 @@
+"""The promise: a signature is right or absent, and costs no look at the data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from autolog.models.signature import LOOKED_AT, SAMPLE, infer
+
+
+def inputs(x: Any) -> Any:
+    found = infer(x)
+    return None if found is None else json.loads(found["inputs"])
+
+
+def outputs(y: Any) -> Any:
+    np = pytest.importorskip("numpy")
+    found = infer(np.zeros((1, 1)), y)
+    assert found is not None
+    return None if found["outputs"] is None else json.loads(found["outputs"])
+
+
+def types(frame: Any) -> Any:
+    found = inputs(frame)
+    return None if found is None else {column["name"]: column["type"] for column in found}
+
+
+def tensor(dtype: str, *shape: int) -> list[dict[str, Any]]:
+    return [{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}]
+
+
+# --- arrays
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "expected"),
+    [
+        ("float64", (5, 3), tensor("float64", -1, 3)),
+        ("float32", (5, 8, 8, 1), tensor("float32", -1, 8, 8, 1)),
+        ("int64", (5,), tensor("int64", -1)),
+        ("uint8", (0, 2), tensor("uint8", -1, 2)),
+        ("bool", (5, 2), tensor("bool", -1, 2)),
+        ("U7", (5, 2), tensor("str", -1, 2)),
+        ("S7", (5,), tensor("bytes", -1)),
+        ("object", (5,), tensor("object", -1)),
+        ("datetime64[s]", (5, 1), tensor("datetime64[s]", -1, 1)),
+        ("float64", (), None),
+        (">f8" if sys.byteorder == "little" else "<f8", (5, 3), None),
+        ("complex128", (5, 3), None),
+        ("timedelta64[s]", (5,), None),
+        ("i4,f8", (5,), None),
+    ],
+)
+def test_an_array_is_one_tensor_of_any_number_of_rows(dtype: str, shape: tuple[int, ...], expected: Any) -> None:
+    """Its type and its shape but for the first dimension; None where serving could not hold to it."""
+    np = pytest.importorskip("numpy")
+    assert inputs(np.zeros(shape, dtype)) == expected
+
+
+def test_a_sparse_matrix_is_a_tensor() -> None:
+    """csr and csc matrices, which serving accepts; the newer sparse arrays it does not."""
+    np, sparse = pytest.importorskip("numpy"), pytest.importorskip("scipy.sparse")
+    dense = np.eye(4, dtype="float32")
+    kinds = (sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix, sparse.csr_array)
+    assert [inputs(kind(dense)) for kind in kinds] == [tensor("float32", -1, 4)] * 2 + [None] * 2
+
+
+def test_arrays_by_name_are_tensors_by_name() -> None:
+    """A dict of arrays, as models with several inputs take."""
+    np = pytest.importorskip("numpy")
+    arrays = {"image": np.zeros((2, 8, 8)), "age": np.zeros(2, "int32")}
+    assert inputs(arrays) == [
+        {"name": "image", "type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 8, 8]}},
+        {"name": "age", "type": "tensor", "tensor-spec": {"dtype": "int32", "shape": [-1]}},
+    ]
+    assert [inputs(x) for x in ({}, {1: arrays["age"]}, {"": arrays["age"]}, {"a": [1]})] == [None] * 4
+
+
+# --- data frames
+
+
+def test_a_pandas_frame_gives_its_columns() -> None:
+    """Every type that serving can check, with its name, in order."""
+    pd, np = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    frame = pd.DataFrame(
+        {
+            "flag": [True, False],
+            "tiny": np.array([1, 2], "int8"),
+            "unsigned": np.array([1, 2], "uint32"),
+            "long": [1, 2],
+            "half": np.array([1, 2], "float16"),
+            "single": np.array([1, 2], "float32"),
+            "double": [1.0, None],
+            "text": ["a", "b"],
+            "text object": pd.Series(["a", None], dtype=object),
+            "text dtype": pd.array(["a", None], dtype="string"),
+            "bytes": np.array([b"a", float("nan")], object),
+            "when": pd.to_datetime(["2026-01-01", None]),
+            "nullable float": pd.array([1.5, None], dtype="Float64"),
+        }
+    )
+    assert types(frame) == {
+        "flag": "boolean",
+        "tiny": "integer",
+        "unsigned": "long",
+        "long": "long",
+        "half": "float",
+        "single": "float",
+        "double": "double",
+        "text": "string",
+        "text object": "string",
+        "text dtype": "string",
+        "bytes": "binary",
+        "when": "datetime",
+        "nullable float": "double",
+    }
+    assert inputs(frame[["long"]]) == [{"type": "long", "name": "long", "required": True}]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "pd.array([1, None], dtype='Int64')",
+        "pd.array([True, None], dtype='boolean')",
+        "pd.Categorical(['a', 'b'])",
+        "pd.to_datetime(['2026-01-01', '2026-01-02'], utc=True)",
+        "pd.to_timedelta([1, 2], unit='s')",
+        "pd.period_range('2026', periods=2, freq='D')",
+        "pd.arrays.SparseArray([0.0, 1.0])",
+        "np.array([1, 2], 'uint64')",
+        "np.array([1, 2], 'complex64')",
+        "np.array([1, 2], object)",
+        "np.array([None, None], object)",
+        "np.array(['a', 1], object)",
+        "np.array([True, None], object)",
+        "np.array([[1], [2, 3]], object)",
+    ],
+)
+def test_a_column_that_serving_could_not_check_leaves_the_frame_without_a_signature(column: str) -> None:
+    """Nullable integers would be refused as soon as one is missing, categories altogether: better none."""
+    pd, np = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    assert inputs(pd.DataFrame({"fine": [1, 2], "other": eval(column, {"pd": pd, "np": np})})) is None
+
+
+@pytest.mark.parametrize(
+    "names", [[0, 1], ["a", 1], ["a", "a"], ["a", ""], [("a", "x"), ("a", "y")], ["a", None], ["a", "\ud800"]], ids=repr
+)
+def test_columns_without_distinct_names_have_no_signature(names: list[Any]) -> None:
+    """Numbers, duplicates, an empty name, a MultiIndex, half a character."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame([[1, 2]])
+    frame.columns = pd.Index(names, dtype=object) if not isinstance(names[0], tuple) else pd.MultiIndex.from_tuples(names)
+    assert inputs(frame) is None
+
+
+def test_a_polars_frame_gives_its_columns() -> None:
+    """The same words as for pandas; a column that has missing values and cannot say so leaves it without."""
+    pl = pytest.importorskip("polars")
+    from datetime import datetime
+
+    frame = pl.DataFrame(
+        {
+            "flag": [True, False],
+            "long": [1, 2],
+            "double": [1.0, None],
+            "text": ["a", None],
+            "bytes": [b"a", b"b"],
+            "when": [datetime(2026, 1, 1), None],
+        }
+    )
+    small = frame.select(pl.col("long").cast(pl.Int16).alias("small"), pl.col("double").cast(pl.Float32).alias("single"))
+    assert types(frame) == {
+        "flag": "boolean", "long": "long", "double": "double", "text": "string", "bytes": "binary", "when": "datetime",
+    }  # fmt: skip
+    assert types(small) == {"small": "integer", "single": "float"}
+    for other in (
+        pl.Series([1, None]),
+        pl.Series([True, None]),
+        pl.Series(["a", "b"], dtype=pl.Categorical),
+        pl.Series([[1], [2]]),
+        pl.Series([1, 2], dtype=pl.UInt64),
+        frame["when"].dt.replace_time_zone("UTC"),
+    ):
+        assert inputs(frame.with_columns(other.alias("other"))) is None
+
+
+def test_only_the_first_values_of_an_object_column_are_looked_at() -> None:
+    """Enough to see text, never the whole column; one that starts with too many missing values is unknown."""
+    pd = pytest.importorskip("pandas")
+
+    def frame(values: list[Any]) -> Any:
+        return pd.DataFrame({"a": pd.Series(values, dtype=object)})
+
+    assert types(frame(["a"] * SAMPLE + [object()] * 10)) == {"a": "string"}
+    assert types(frame([None] * (LOOKED_AT - 1) + ["a"])) == {"a": "string"}
+    assert types(frame([None] * LOOKED_AT + ["a"])) is None
+    assert types(frame(["a"] * (SAMPLE - 1) + [object()])) is None
+
+
+# --- everything else
+
+
+@pytest.mark.parametrize("x", [["a text", "another"], [[1.0, 2.0]], [], None, 3, "text", (1, 2), iter([1])], ids=repr)
+def test_what_serving_would_reshape_has_no_signature(x: Any) -> None:
+    """A list of texts would reach the model as a data frame, and its column's name be read as the text."""
+    assert infer(x) is None
+
+
+def test_a_series_has_no_signature_as_input() -> None:
+    """As a list of texts."""
+    pd = pytest.importorskip("pandas")
+    assert infer(pd.Series(["a", "b"])) is None
+
+
+class Pretender:
+    """Looks like a frame and fails at everything."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+@pytest.mark.parametrize("module", [None, 5, "torch", "pyspark.sql.dataframe", "cudf.core"])
+@pytest.mark.parametrize("name", ["DataFrame", "ndarray", "Tensor"])
+def test_strangers_are_not_touched(module: Any, name: str) -> None:
+    """What is not NumPy's, pandas', polars' or SciPy's own has no signature and no attribute of it is asked for."""
+    stranger = type(name, (Pretender,), {"__module__": module})()
+    assert infer(stranger, stranger) is None
+
+
+def test_outputs_are_what_a_model_predicts() -> None:
+    """One array, also for a model that was fitted on a list, a Series or a frame."""
+    np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    cases: list[tuple[Any, Any]] = [
+        (None, None),
+        (np.zeros(3, "int64"), tensor("int64", -1)),
+        (np.zeros((3, 2)), tensor("float64", -1, 2)),
+        (np.array(["a", "bc"]), tensor("str", -1)),
+        (pd.Series([1, 2]), tensor("int64", -1)),
+        (pd.Series(["a", "b"]), tensor("object", -1)),
+        (pd.Series(["a", "b"], dtype="category"), None),
+        (pd.Series([1, None], dtype="Int64"), None),
+        (pd.DataFrame({"a": [1.0], "b": [2.0]}), tensor("float64", -1, 2)),
+        (pd.DataFrame({"a": [1.0], "b": [2]}), None),
+        ([1, 2], tensor("int64", -1)),
+        ([1.5, 2.5], tensor("float64", -1)),
+        (["a", "b"], tensor("str", -1)),
+        ([1, 2.5], None),
+        ([], None),
+        ([1] * (LOOKED_AT + 1), None),
+    ]
+    assert [outputs(y) for y, _ in cases] == [expected for _, expected in cases]
+
+
+def test_no_data_library_is_imported() -> None:
+    """The module knows data by the names of its types only."""
+    code = "import sys, autolog.models.signature as s; s.infer([1], [2]); print(sorted({'numpy', 'pandas', 'polars'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# --- held against mlflow's own enforcement
+
+scalars = {
+    "bool": st.booleans(),
+    "int8": st.integers(-128, 127),
+    "int32": st.integers(-(2**31), 2**31 - 1),
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "uint16": st.integers(0, 2**16 - 1),
+    "uint64": st.integers(0, 2**64 - 1),
+    "float32": st.floats(width=32),
+    "float64": st.floats(),
+    "Int64": st.none() | st.integers(-(2**53), 2**53),
+    "Float64": st.none() | st.floats(allow_nan=False),
+    "boolean": st.none() | st.booleans(),
+    "string": st.none() | st.text(max_size=5),
+    "object": st.none() | st.text(max_size=5) | st.floats(),
+    "text object": st.none() | st.text(max_size=5),
+    "category": st.sampled_from("abc"),
+}
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> dict[str, tuple[str, list[Any]]]:
+    rows = draw(st.integers(1, 4))
+    names = draw(st.lists(st.text(max_size=5), min_size=1, max_size=4, unique=True))
+    drawn: dict[str, tuple[str, list[Any]]] = {}
+    for name in names:
+        dtype = draw(st.sampled_from(sorted(scalars)))
+        values = draw(st.lists(scalars[dtype], min_size=rows, max_size=rows))
+        drawn[name] = (dtype.removeprefix("text "), values)
+    return drawn
+
+
+@given(columns())
+@example({"a": ("int64", [1]), "b": ("float64", [float("nan")]), "é\x85😀": ("object", ["x"])})
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+def test_mlflow_lets_through_what_the_model_was_fitted_on(monkeypatch: pytest.MonkeyPatch, drawn: Any) -> None:
+    """Whenever a frame has a signature, mlflow's enforcement of it accepts that frame and changes no value."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("mlflow")
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.types.schema import Schema
+
+    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in drawn.items()})
+    found = infer(frame)
+    if found is not None:
+        passed = _enforce_schema(frame, Schema.from_json(found["inputs"]))
+        pd.testing.assert_frame_equal(passed, frame, check_dtype=False, check_exact=True)
+
+
+@given(
+    dtype=st.sampled_from(["bool", "int8", "int64", "float32", "float64", "U5", "S5", "object", "datetime64[ns]", ">f4"]),
+    shape=st.lists(st.integers(0, 3), max_size=4),
+)
+@settings(deadline=None)
+def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, shape: list[int]) -> None:
+    """Whenever an array has a signature, mlflow's enforcement of it hands that array on as it is."""
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("mlflow")
+    from mlflow.models.utils import _enforce_schema
+    from mlflow.types.schema import Schema
+
+    array = np.zeros(shape, dtype)
+    found = infer(array, array)
+    if found is not None:
+        assert _enforce_schema(array, Schema.from_json(found["inputs"])) is array
+
+
+def test_a_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:
+    """What is inferred is what a YAML reader finds in the MLmodel file."""
+    pd, yaml = pytest.importorskip("pandas"), pytest.importorskip("yaml")
+    from autolog.models.folder import to_yaml
+
+    name = 'tab\t "quote" \\ \x7f\x85\u2028 é 漢 😀'
+    path = tmp_path / "MLmodel"
+    path.write_bytes(to_yaml({"signature": infer(pd.DataFrame({name: [1.0]}))}).encode())
+    read = yaml.safe_load(path.read_bytes())
+    assert json.loads(read["signature"]["inputs"])[0]["name"] == name

@@ -1,0 +1,128 @@
+"""The promise: a key of the user's own, made once, known to nobody else, that tells what this user signed from all the rest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolog.models.errors import NoUserKey
+from autolog.models.trust import config_dir, sign, user_key, verify
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps others out by access lists")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "config" / "autolog"
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(folder))
+    return folder
+
+
+def test_the_first_call_makes_the_key_and_later_ones_read_it(config: Path) -> None:
+    """One key for good, alone in its folder."""
+    key = user_key()
+    assert (len(key), user_key(), (config / "key").read_bytes()) == (32, key, key)
+    assert os.listdir(config) == ["key"]
+
+
+@posix
+def test_nobody_else_can_read_the_key(config: Path) -> None:
+    """The key file is private whatever the umask."""
+    before = os.umask(0)
+    try:
+        user_key()
+    finally:
+        os.umask(before)
+    assert ((config / "key").stat().st_mode & 0o777, config.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_processes_that_start_together_agree_on_one_key(config: Path) -> None:
+    """Of several processes that find no key, all end up with the same one."""
+    code = "import sys; from autolog.models.trust import user_key; input(); sys.stdout.write(user_key().hex())"
+    racers = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("\n")
+        racer.stdin.flush()
+    keys = {racer.communicate()[0] for racer in racers}
+    assert keys == {(config / "key").read_bytes().hex()}
+    assert os.listdir(config) == ["key"]
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
+def test_a_key_that_others_can_read_is_not_used(config: Path, mode: int) -> None:
+    """What others could have signed with vouches for nothing, and the message says how to mend it."""
+    config.mkdir(parents=True)
+    (config / "key").write_bytes(bytes(32))
+    (config / "key").chmod(mode)
+    with pytest.raises(NoUserKey, match="chmod 600"):
+        user_key()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes root to give a file away")
+def test_a_key_that_another_user_owns_is_not_used(config: Path) -> None:
+    """A planted key vouches for nothing."""
+    config.mkdir(parents=True)
+    (config / "key").write_bytes(bytes(32))
+    (config / "key").chmod(0o600)
+    os.chown(config / "key", 12345, 12345)
+    with pytest.raises(NoUserKey, match="another user"):
+        user_key()
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_damaged_key_is_not_used(config: Path, length: int) -> None:
+    """Neither a shorter nor a longer file is a key."""
+    config.mkdir(parents=True)
+    (config / "key").write_bytes(bytes(length))
+    (config / "key").chmod(0o600)
+    with pytest.raises(NoUserKey, match="damaged"):
+        user_key()
+
+
+def test_without_a_place_for_a_key_the_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration directory that cannot be made is a NoUserKey, not an OSError."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "file" / "autolog"))
+    with pytest.raises(NoUserKey, match="no key can be kept at"):
+        user_key()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the rule of Linux desktops")
+def test_the_key_lives_where_the_platform_keeps_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XDG_CONFIG_HOME is honoured, ~/.config is the default."""
+    monkeypatch.delenv("AUTOLOG_CONFIG_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    default = config_dir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/etc/ada")
+    assert (default, config_dir()) == ("/home/ada/.config/autolog", "/etc/ada/autolog")
+
+
+@given(st.binary(), st.binary(min_size=32, max_size=32))
+def test_a_signature_is_recognised(message: bytes, key: bytes) -> None:
+    """What was signed with a key verifies with it."""
+    assert verify(message, sign(message, key), key)
+
+
+@given(st.binary(), st.binary(), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+def test_another_message_or_key_is_told_apart(a: bytes, b: bytes, key: bytes, other: bytes) -> None:
+    """A signature holds for one message and one key only."""
+    assert verify(b, sign(a, key), key) == (a == b)
+    assert verify(a, sign(a, other), key) == (key == other)
+
+
+@given(st.text())
+def test_any_text_may_come_as_a_signature(signature: str) -> None:
+    """Forged signatures are refused, not stumbled over."""
+    assert not verify(b"message", signature, bytes(32))
