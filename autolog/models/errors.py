@@ -5,11 +5,14 @@ ModelError
 ├── ModelNotLoaded    the folder cannot be read: no MLmodel, unknown flavor, a module is missing
 │   ├── DamagedModel      the payload is not what was saved
 │   └── UntrustedModel    loading would run code that nobody vouches for
-├── InputMismatch     what was given to predict does not fit the model's signature; a ValueError too
-└── NoUserKey         this user has no key to sign with, and none can be made
+└── InputMismatch     what was given to predict does not fit the model's signature; a ValueError too
+
+NoUserKey, that this user has no key to sign with and none can be made, is from `autolog.userkey` and stands apart.
 """
 
 from __future__ import annotations
+
+from autolog.userkey import NoUserKey as NoUserKey
 
 
 class ModelError(Exception):
@@ -34,7 +37,3 @@ class UntrustedModel(ModelNotLoaded):
 
 class InputMismatch(ModelError, ValueError):
     """Data that does not fit the signature of the model it was given to."""
-
-
-class NoUserKey(ModelError):
-    """There is no usable key file and none can be made."""
