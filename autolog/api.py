@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from autolog import config, session
 from autolog.config import nearest
 from autolog.instrument.calls import Call, Frame, current, innermost
-from autolog.session import RunScope, Session, Suspension
-from autolog.tracking.run import Run
+from autolog.session import Session, Suspension
 
 if TYPE_CHECKING:
+    from autolog.lifecycle import RunScope
     from autolog.status import Status
     from autolog.store.records import RunRecord, Runs
+    from autolog.tracking.run import Run
 
 
 def autolog(
@@ -88,7 +89,7 @@ def disable(name: str | None = None) -> None:
     here.disable(None if name is None else [_known(here, name)])
 
 
-class suspended:  # noqa: N801
+class suspended:
     """Off inside the block, for this thread and the threads it starts: the named integrations, or all of them."""
 
     def __init__(self, *names: str) -> None:
@@ -107,7 +108,7 @@ class suspended:  # noqa: N801
         current.reset(self._token)
 
 
-class run:  # noqa: N801
+class run:
     """An explicit run: `with autolog.run("baseline", tags={"team": "blue"}) as run:`.
 
     The first training inside the block is this run; further ones become its children, and with `children=True` all of them
@@ -131,7 +132,9 @@ class run:  # noqa: N801
             here.active = False
         elif here.config == config.Config():
             here.configure({})
-        self._scope = here.begin(self._name, self._tags, self._children)
+        from autolog import lifecycle
+
+        self._scope = lifecycle.begin(here, self._name, self._tags, self._children)
         self._token = current.set(self._scope)
         return self._scope.run
 
@@ -142,11 +145,15 @@ class run:  # noqa: N801
         current.reset(self._token)
         here = session.get()
         if here is not None and here.active:
-            here.finish(self._scope, error)
+            from autolog import lifecycle
+
+            lifecycle.finish(here, self._scope, error)
 
 
 def current_run() -> Run | None:
     """The run in progress around the caller: a training's, from a callback inside it, or an explicit one's."""
+    from autolog.lifecycle import RunScope
+
     frame = innermost()
     while frame is not None:
         if not frame.ended and isinstance(frame, (Call, RunScope)) and frame.run is not None:
@@ -157,7 +164,9 @@ def current_run() -> Run | None:
 
 def last_run() -> Run | None:
     """The run that ended last in this thread. It still takes metrics, tags and files."""
-    return session.last_run.get()
+    from autolog.lifecycle import last_run
+
+    return last_run.get()
 
 
 def flush(timeout: float = 10.0) -> bool:
@@ -201,6 +210,7 @@ def load_model(
     UnknownRun, LookupError for a run without a model, UntrustedModel.
     """
     from autolog.store.records import RunRecord
+    from autolog.tracking.run import Run
 
     if isinstance(run_or_path, RunRecord):
         return run_or_path.model(path, trust=trust, as_predictor=as_predictor)

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, cast
-
-import msgspec
+from typing import Any, NamedTuple, cast
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True):
+class Config(NamedTuple):
     """One session's settings; replaced whole when one changes."""
 
     experiment: str = "default"
@@ -94,12 +91,14 @@ def _merge(
                 f"{key!r} is not a setting or an option common to all integrations.{nearest(key, valid)}"
                 f" Valid are: {', '.join(valid)}. Options of one integration are given to enable()."
             )
-    return msgspec.structs.replace(config, **changes, options=options, integrations=integrations)
+    return config._replace(**changes, options=options, integrations=integrations)
 
 
 def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
-    kind = {field.name: field.type for field in msgspec.structs.fields(Config)}[key]
-    if key in ("include", "exclude") and value is not None:
+    """A setting's value as the setting holds it. Raises ValueError; unless `strict`, text is read as what is meant."""
+    if key in ("include", "exclude"):
+        if value is None:
+            return None
         value = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
         for name in value:
             if name not in names:
@@ -107,12 +106,22 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
                     f"{key}: there is no integration {name!r}.{nearest(str(name), names)}"
                     f" Installed are: {', '.join(sorted(names)) or 'none'}."
                 )
-    if key == "tags" and isinstance(value, Mapping):
-        value = {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
-    try:
-        return msgspec.convert(value, kind, strict=strict)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{key}={value!r} is not valid: {error}.") from None
+        return value
+    if key == "tags":
+        if isinstance(value, Mapping):
+            return {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
+        raise ValueError(f"tags must be a mapping of names to texts, not {value!r}.")
+    kind, wanted = {
+        "experiment": (str, "a name"), "silent": (bool, "true or false"), "exit_timeout": ((int, float), "a number of seconds"),
+    }[key]  # fmt: skip
+    if not strict and isinstance(value, str) and key == "exit_timeout":
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{key}={value!r} is not valid: it must be {wanted}.")
+    return value
 
 
 # -- the environment
@@ -152,23 +161,35 @@ def _true(text: str) -> bool:
 def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
     """The nearest autolog.toml or pyproject.toml with `[tool.autolog]`, at or above the working directory."""
     try:
-        here = Path.cwd()
+        folder = os.getcwd()
     except OSError:
         return "", {}
-    for folder in (here, *here.parents):
+    while True:
         for name in ("autolog.toml", "pyproject.toml"):
-            path = folder / name
+            path = os.path.join(folder, name)
             try:
-                data = path.read_bytes()
+                with open(path, "rb") as file:
+                    data = file.read()
             except OSError:
                 continue
             if name == "pyproject.toml" and b"tool.autolog" not in data:
                 continue
             try:
-                table = msgspec.toml.decode(data)
+                table = _toml(data.decode())
                 values = table.get("tool", {}).get("autolog", {}) if name == "pyproject.toml" else table
-                return str(path), dict(values)
-            except (msgspec.MsgspecError, AttributeError, TypeError, ValueError) as error:
+                return path, dict(values)
+            except (AttributeError, TypeError, ValueError) as error:
                 complaints.append(f"{path} cannot be read: {error}.")
-                return str(path), {}
-    return "", {}
+                return path, {}
+        above = os.path.dirname(folder)
+        if above == folder:
+            return "", {}
+        folder = above
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        from tomllib import loads  # pyright: ignore
+    except ImportError:  # Python 3.10
+        from tomli import loads  # pyright: ignore
+    return loads(text)  # pyright: ignore

@@ -5,9 +5,12 @@ The entry point's name is the module whose import wakes the integration. One int
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from autolog.instrument.integration import Integration
+if TYPE_CHECKING:
+    from autolog.instrument.integration import Integration
 
 GROUP = "autolog.integrations"
 
@@ -23,6 +26,8 @@ class Entry(NamedTuple):
         """Import the integration's class. Raises ImportError or TypeError."""
         from importlib import import_module
 
+        from autolog.instrument.integration import Integration
+
         module, _, attribute = self.value.partition(":")
         loaded: Any = getattr(import_module(module), attribute)
         if not (isinstance(loaded, type) and issubclass(loaded, Integration)):
@@ -32,15 +37,57 @@ class Entry(NamedTuple):
 
 def installed() -> dict[str, Entry]:
     """The installed integrations by name."""
-    from importlib.metadata import entry_points
-
     modules: dict[str, list[str]] = {}
-    for point in entry_points(group=GROUP):
-        found = modules.setdefault(point.value.replace(" ", ""), [])
-        if point.name not in found:
-            found.append(point.name)
+    for name, value in _entry_points():
+        found = modules.setdefault(value, [])
+        if name not in found:
+            found.append(name)
     entries = [Entry(_name(value, names), tuple(names), value) for value, names in modules.items()]
     return {entry.name: entry for entry in sorted(entries)}
+
+
+def _entry_points() -> list[tuple[str, str]]:
+    """Names and values of our group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
+    are plain folders, their `entry_points.txt` is read here; it is asked wherever anything is unusual.
+    """
+    from importlib.machinery import PathFinder
+
+    unusual = any(
+        hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder
+    )
+    if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in sys.path):
+        from importlib.metadata import entry_points
+
+        return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=GROUP)]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                # Of two versions on the path, the first is the one that is imported.
+                distribution = name.partition("-")[0].lower()
+                if distribution not in found:
+                    found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"))
+    return [point for points in found.values() for point in points]
+
+
+_STDLIB_ZIP = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+
+
+def _points_of(path: str) -> list[tuple[str, str]]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError):
+        return []
+    if f"[{GROUP}]" not in text:
+        return []
+    lines = text.partition(f"[{GROUP}]")[2].partition("\n[")[0].splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", ";")))
+    return [(name.strip(), value.replace(" ", "").partition("[")[0]) for name, _, value in pairs]
 
 
 def _name(value: str, modules: list[str]) -> str:

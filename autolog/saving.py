@@ -24,7 +24,7 @@ def save_model(
     began = perf_counter()
     flavor = flavor or run.framework
     if flavor is None:
-        raise ValueError(f"Which flavor is this model? log_model(model, flavor=…): {sklearn}.")
+        raise ValueError(f"Which flavor is this model? log_model(model, flavor=…): sklearn.")
     folder = session.layout.artifacts_of(run.id)
     try:
         signature = models.infer_signature(data, output) if log_signatures and data is not None else None

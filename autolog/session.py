@@ -10,32 +10,30 @@ import atexit
 import os
 import sys
 import threading
-from contextvars import ContextVar
-from time import perf_counter
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autolog import config as configuration
 from autolog.config import Config, nearest
-from autolog.instrument.calls import Call, Frame, current, innermost
+from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.guard import Guard
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.integration import Integration, Options
-from autolog.instrument.patching import Installation, ThreadInheritance, sweep_users_modules
 from autolog.registry import Entry, installed
 from autolog.store import layout
 from autolog.store.writer import Writer
 from autolog.tracking import ranks
-from autolog.tracking.events import EnvironmentLogged, Event, RunDescribed, RunEnded, RunStarted
-from autolog.tracking.ids import new_name
-from autolog.tracking.run import Deferred, Run, now, tags_of
-from autolog.tracking.values import text_of
 
-FLUSH_SECONDS = 2.0
-LINES = 10
-"""Runs that are announced on standard error; a loop of thousands must not fill the terminal."""
+if TYPE_CHECKING:
+    from autolog.instrument.integration import Integration, Options
+    from autolog.instrument.patching import Installation, ThreadInheritance
+    from autolog.tracking.events import Event
+    from autolog.tracking.run import Deferred, Run
 
-last_run: ContextVar[Run | None] = ContextVar("autolog_last_run", default=None)
+# What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
+# rest is loaded beside the framework, which takes far longer.
+
+COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
+"""The fields of `autolog.Options`, which is not loaded before it is needed."""
 
 
 class Suspension(Frame):
@@ -49,32 +47,6 @@ class Suspension(Frame):
 
     def hides(self, integration: str) -> bool:
         return self.names is None or integration in self.names
-
-
-class RunScope(Frame):
-    """A `with autolog.run(…)` block: the first training inside is its run, further ones are children."""
-
-    __slots__ = ("_claims", "_pid", "all_children", "children", "run")
-
-    boundary = True
-
-    def __init__(self, outer: Frame | None, run: Run, all_children: bool) -> None:
-        super().__init__(outer, admits=True, admits_nested=True)
-        self.run = run
-        self.all_children = all_children
-        self.children = 0
-        self._claims = [None]
-        self._pid = os.getpid()
-
-    def claim(self) -> bool:
-        """Whether the caller's training is the run itself; true once, and never in a forked child."""
-        if self.all_children or self._pid != os.getpid():
-            return False
-        try:
-            self._claims.pop()  # atomic: two threads may train at once
-        except IndexError:
-            return False
-        return True
 
 
 class Active:
@@ -103,8 +75,8 @@ class Session:
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
-        self._threads = ThreadInheritance()
-        self._lines = 0
+        self._threads: ThreadInheritance | None = None
+        self.lines = 0
         self._started = False
         self._configured = False
 
@@ -114,9 +86,12 @@ class Session:
         """Change settings. Raises ValueError for what is wrong in `given`."""
         self.guard.strict = Guard().strict
         config, complaints = configuration.load(
-            given, self.config if self._configured else None, Options.__struct_fields__, self.integrations
+            given, self.config if self._configured else None, COMMON_OPTIONS, self.integrations
         )
-        options_of(Options, config.options)
+        if config.options:
+            from autolog.instrument.integration import Options
+
+            options_of(Options, config.options)
         self.config = config
         self._configured = True
         for complaint in complaints:
@@ -132,6 +107,7 @@ class Session:
 
         def environment() -> Event:
             from autolog.tracking.environment import describe
+            from autolog.tracking.events import EnvironmentLogged
 
             return EnvironmentLogged(describe(script, arguments, folder))
 
@@ -156,7 +132,7 @@ class Session:
         """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
         for name in self.integrations if names is None else names:
             self._disable(self.integrations[name])
-        if not any(active.state == "active" for active in self.integrations.values()):
+        if self._threads is not None and not any(a.state == "active" for a in self.integrations.values()):
             self._threads.remove()
 
     def _disable(self, active: Active) -> None:
@@ -167,6 +143,8 @@ class Session:
         for installation in reversed(active.installations):
             installation.remove()
         if switches:
+            from autolog.instrument.patching import sweep_users_modules
+
             sweep_users_modules(switches)
         active.installations.clear()
         active.integration = None
@@ -176,6 +154,9 @@ class Session:
         """The framework has been imported (or imported anew)."""
         if active.integration is not None:
             return
+        from autolog import lifecycle, saving  # noqa: F401  loaded now, so that the first run need not
+        from autolog.instrument.patching import Installation, ThreadInheritance
+
         try:
             cls = active.entry.load()
             integration = cls(
@@ -188,6 +169,7 @@ class Session:
                 self._warn(refusal)
                 return
             active.integration = integration
+            self._threads = self._threads or ThreadInheritance()
             self._threads.install()
             for patch in integration.patches():
                 installation = Installation(patch, cls.name, self, self.hooks)
@@ -200,6 +182,11 @@ class Session:
 
     def _options_for(self, name: str) -> dict[str, Any]:
         return self.config.integrations.get(name, {})
+
+    def version_of(self, name: str) -> str | None:
+        """The imported framework's version."""
+        active = self.integrations.get(name)
+        return active.integration.version() if active is not None and active.integration is not None else None
 
     # -- Host: what intercepted calls ask
 
@@ -215,120 +202,23 @@ class Session:
         return True
 
     def open(self, call: Call, **about: Any) -> Run:
-        began = perf_counter()
-        scope = _scope_around(call.outer)
-        framework = (
-            self.integrations[call.integration].integration if call.integration in self.integrations else None
-        )
-        version = framework.version() if framework is not None else None
-        kind, estimator = about.pop("kind", "fit"), about.pop("estimator", None)
-        if scope is not None and scope.claim():
-            run = scope.run
-            self.emit(RunDescribed(run.id, kind, call.integration, version, estimator))
-        else:
-            run = self._new_run(
-                about.pop("name", None),
-                scope,
-                kind,
-                about.pop("tags", {}),
-                call.integration,
-                version,
-                estimator,
-            )
-            call.owns_run = True
-        run.kind, run.framework, run.version, run.estimator = kind, call.integration, version, estimator
-        run.overhead += perf_counter() - began
-        return run
+        from autolog import lifecycle
+
+        return lifecycle.open_for(self, call, **about)
 
     def close(self, call: Call) -> None:
-        run: Run | None = call.run
-        if run is None or not self.active:
-            return
-        try:
-            run.overhead += call.observing
-            # A run that ends again, as one that goes on over several calls, has been announced.
-            quiet = not call.outermost or run.ended is not None or _scope_around(call.outer) is not None
-            self._end(run, call.error, quiet=quiet)
-        except Exception as error:
-            self.failed(call.integration, "ending a run", error)
+        if call.run is not None and self.active:
+            from autolog import lifecycle
+
+            try:
+                lifecycle.close_for(self, call)
+            except Exception as error:
+                self.failed(call.integration, "ending a run", error)
 
     def failed(self, integration: str, place: str, error: Exception, call: Call | None = None) -> None:
         said = self.guard.report(integration, place, error)
-        run: Run | None = call.run if call is not None else None
-        if run is not None:
-            run.note(f"{integration}: {said}", error=True)
-
-    # -- runs
-
-    def begin(self, name: str | None, tags: dict[str, Any], all_children: bool) -> RunScope:
-        """An explicit run, and the frame of its block."""
-        outer = innermost()
-        run = self._new_run(name, _scope_around(outer), "run", tags, None, None, None)
-        return RunScope(outer, run, all_children)
-
-    def finish(self, scope: RunScope, error: BaseException | None) -> None:
-        """The block of an explicit run is over."""
-        scope.end()
-        self._end(scope.run, error, quiet=_scope_around(scope.outer) is not None)
-
-    def _new_run(
-        self, name: str | None, scope: RunScope | None, kind: str, tags: dict[str, Any], framework: str | None,
-        version: str | None, estimator: str | None,
-    ) -> Run:  # fmt: skip
-        if scope is not None:
-            scope.children += 1
-            name = name or f"{scope.run.name}/{scope.children}"
-            run = Run(self, name, scope.run.experiment, scope.run.id)
-        else:
-            run = Run(self, name or new_name(), self.config.experiment)
-            tags = {**self.config.tags, **tags}
-        self.start()
-        self.emit(
-            RunStarted(
-                run.id, run.started, run.name, run.experiment, run.parent, kind, framework, version, estimator,
-                tags_of(tags, run.secrets),
-            )
-        )  # fmt: skip
-        return run
-
-    def _end(self, run: Run, error: BaseException | None, *, quiet: bool) -> None:
-        run.status, said = outcome(error)
-        run.ended = now()
-        dropped = self.writer.dropped.pop(run.id, 0) + run.counts["dropped"]
-        self.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
-        last_run.set(run)
-        if not quiet:
-            self.writer.flush(FLUSH_SECONDS)
-            self._announce(run)
-
-    def _announce(self, run: Run) -> None:
-        """One line on standard error, unless that has been redirected inside the program: then somebody compares it."""
-        if self.config.silent or self._lines > LINES:
-            return
-        stream = sys.stderr
-        if stream is None or not (
-            stream is sys.__stderr__ or type(stream).__module__.startswith("ipykernel")
-        ):
-            return
-        self._lines += 1
-        if self._lines > LINES:
-            line = "autolog: further runs are recorded without a line each · autolog ls"
-        else:
-            what = (run.estimator or run.kind).rpartition(".")[2]
-            parts = [
-                run.name,
-                what,
-                _count(run.counts["params"], "param"),
-                _count(len(run.metric_names), "metric"),
-            ]
-            parts += [f"{path} {_size(size)}" for path, size in run.models]
-            if run.status != "finished":
-                parts.insert(2, run.status)
-            line = f"autolog: {' · '.join(parts)} · autolog show {run.name}"
-        try:
-            stream.write(line + "\n")
-        except (OSError, ValueError, UnicodeError):
-            pass
+        if call is not None and call.run is not None:
+            call.run.note(f"{integration}: {said}", error=True)
 
     # -- Outlet: what runs give away
 
@@ -365,8 +255,9 @@ class Session:
         """A forked child has called `autolog()`: it records, into a journal of its own."""
         if self.active:
             return
-        scope = _scope_around(current.get())
-        current.set(scope)
+        from autolog import lifecycle
+
+        current.set(lifecycle.scope_around(current.get()))
         self.layout = layout.find()
         self.writer = Writer(self.layout, self._writer_failed)
         self._started = False
@@ -408,32 +299,6 @@ def options_of(cls: type[Options], given: dict[str, Any]) -> Options:
         raise ValueError(f"{error}.") from None
 
 
-def outcome(error: BaseException | None) -> tuple[str, str | None]:
-    """A run's status, and what its exception says."""
-    if error is None:
-        return "finished", None
-    from autolog.tracking import redact
-
-    try:
-        text = str(error)
-    except Exception:
-        text = "(its text could not be read)"
-    said = (
-        f"{type(error).__name__}: {text_of(redact.redact_source(text[:6000]))}"
-        if text
-        else type(error).__name__
-    )
-    return ("failed" if isinstance(error, Exception) else "interrupted"), said
-
-
-def _scope_around(frame: Frame | None) -> RunScope | None:
-    while frame is not None:
-        if isinstance(frame, RunScope) and not frame.ended:
-            return frame
-        frame = frame.outer
-    return None
-
-
 def _begins(module: str, prefixes: tuple[str, ...]) -> bool:
     return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
@@ -459,18 +324,6 @@ def _working_directory() -> str:
         return os.getcwd()
     except OSError:
         return ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 # -- the one session

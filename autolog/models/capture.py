@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from autolog.instrument.quiet import quiet
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import find
 from autolog.models.payload import Spool, sizes
-from autolog.instrument.quiet import quiet
 
 
 class Snapshot(msgspec.Struct, frozen=True):

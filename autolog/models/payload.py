@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from pickle import PickleBuffer
 from typing import TYPE_CHECKING, BinaryIO
 
 from autolog.models.errors import ModelNotSaved
@@ -39,9 +40,11 @@ class SpooledFile:
         self._disk: io.BufferedWriter | None = None
         self._path: Path | None = None
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:
-        length = len(data)
-        self.expect(length)
+    def write(self, data: bytes | bytearray | memoryview | PickleBuffer) -> int:
+        # A pickler hands over the memory of a large array itself: refused here, it was never copied.
+        length = memoryview(data).nbytes
+        if self._max_bytes is not None and self.size + length > self._max_bytes:
+            raise ModelNotSaved(f"it is larger than the limit of {self._max_bytes:,} bytes")
         if self._disk is None and self.size + length > MEMORY_LIMIT:
             self._disk = self._spill()
         if self._disk is None:
@@ -50,11 +53,6 @@ class SpooledFile:
             self._disk.write(data)
         self.size += length
         return length
-
-    def expect(self, length: int) -> None:
-        """Raises ModelNotSaved if `length` more bytes would be too many. To be asked before they are made."""
-        if self._max_bytes is not None and self.size + length > self._max_bytes:
-            raise ModelNotSaved(f"it is larger than the limit of {self._max_bytes:,} bytes")
 
     def _spill(self) -> io.BufferedWriter:
         self._spool_dir.mkdir(parents=True, exist_ok=True)
@@ -129,7 +127,9 @@ def _forms(needle: bytes) -> Iterator[bytes]:
     import json
 
     yield text.encode("utf-32-le")
-    yield json.dumps(text)[1:-1].encode()
+    escaped = json.dumps(text)[1:-1]
+    yield escaped.encode()
+    yield json.dumps(escaped)[1:-1].encode()  # skops keeps JSON texts in a JSON document
 
 
 def _file_contains(content: bytes | Path, wanted: Iterable[bytes]) -> bool:

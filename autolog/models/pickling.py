@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from autolog.models.errors import ModelNotSaved
 from autolog.models.payload import SpooledFile
 
 PROTOCOL = 5
@@ -27,16 +28,9 @@ def _goes_by_name(obj: object) -> bool:
     return issubclass(kind, type) or ("__qualname__" in kind.__dict__ and "__module__" in kind.__dict__)
 
 
-def _forewarn(obj: Any, file: SpooledFile) -> None:
-    """Stops in time: the bytes of an array are copied before they reach `file.write`."""
-    if type(obj).__name__ == "ndarray" and type(obj).__module__ == "numpy" and not obj.dtype.hasobject:
-        file.expect(obj.nbytes)
-
-
 class _Pickler(pickle.Pickler):
     def __init__(self, file: SpooledFile, modules: set[str]) -> None:
         super().__init__(file, PROTOCOL)
-        self._file = file
         self._modules = modules
 
     def reducer_override(self, obj: Any, /) -> Any:
@@ -44,10 +38,8 @@ class _Pickler(pickle.Pickler):
             module = obj.__module__
             # "<locals>", "<lambda>"
             if module in _MAIN or "<" in obj.__qualname__:
-                raise _ByValue
+                raise _ByValue(f"{module}.{obj.__qualname__} is not in an importable module")
             self._modules.add(_top(module))
-        else:
-            _forewarn(obj, self._file)
         return NotImplemented
 
 
@@ -62,23 +54,35 @@ def dump(model: object, file: SpooledFile, *, by_value: bool = False) -> tuple[s
     Raises what the model's own code raises, PicklingError and TypeError where something cannot be pickled.
     """
     modules: set[str] = set()
+    why = ""
     if not by_value:
         try:
             _Pickler(file, modules).dump(model)
             return "pickle", modules - {""}
-        except (_ByValue, pickle.PicklingError, TypeError):
+        except (_ByValue, pickle.PicklingError, TypeError) as error:
             # Not found under its name, or of a type that pickle does not know, as modules are: cloudpickle knows more.
-            file.restart()
-            modules.clear()
-    _cloud_pickler(file, modules).dump(model)
+            why = str(error)
+        file.restart()
+        modules.clear()
+    cloudpickle = _cloudpickle()
+    if cloudpickle is None:
+        raise ModelNotSaved(
+            f"{why or 'cloudpickle is not installed'}; what may help: pip install cloudpickle"
+        )
+    _cloud_pickler(cloudpickle, file, modules).dump(model)
     return "cloudpickle", modules - {"", *_MAIN}
 
 
-def _cloud_pickler(file: SpooledFile, modules: set[str]) -> pickle.Pickler:
-    try:
-        cloudpickle: Any = import_module("cloudpickle")
-    except ImportError:
-        cloudpickle = import_module("joblib.externals.cloudpickle")
+def _cloudpickle() -> Any:
+    for name in ("cloudpickle", "joblib.externals.cloudpickle"):
+        try:
+            return import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+def _cloud_pickler(cloudpickle: Any, file: SpooledFile, modules: set[str]) -> pickle.Pickler:
     base: Any = cloudpickle.CloudPickler
 
     class CloudPickler(base):
@@ -87,8 +91,6 @@ def _cloud_pickler(file: SpooledFile, modules: set[str]) -> pickle.Pickler:
                 modules.add(_top(obj.__name__))
             elif _goes_by_name(obj):
                 modules.add(_top(obj.__module__))
-            else:
-                _forewarn(obj, file)
             return base.reducer_override(self, obj)
 
     return CloudPickler(file, PROTOCOL)

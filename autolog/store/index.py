@@ -27,6 +27,7 @@ from autolog.tracking import events as e
 SCHEMA_VERSION = 2
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
+_OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 _SCHEMA = """
@@ -291,7 +292,7 @@ class _Update:
                         return  # written by a newer autolog; left for it
                     execute(
                         "UPDATE journals SET host = ?, pid = ?, started = ? WHERE id = ?",
-                        (event.host, event.pid, event.started, journal),
+                        (event.host, _int64(event.pid), event.started, journal),
                     )
                     last = event.t
                 elif isinstance(event, e.EnvironmentLogged):
@@ -304,13 +305,12 @@ class _Update:
                     last = event.t
                 else:
                     last = getattr(event, "t", last)
-                    # An id is also the name of a folder, and journals may come from elsewhere.
-                    if _RUN_ID.fullmatch(event.run):
-                        self._gather(self._run(runs, event.run, start, end), event)
+                    self._gather(self._run(runs, event.run, start, end), event)
         except FileNotFoundError:
             pass
         for run_id, run in runs.items():
-            if run_id not in self.removed:
+            # An id is also the name of a folder that `rm` deletes, and journals may come from elsewhere.
+            if run_id not in self.removed and _RUN_ID.fullmatch(run_id):
                 self._write(run_id, run, journal)
         execute(
             "UPDATE journals SET position = ?, last = max(coalesce(last, 0), ?) WHERE id = ?",
@@ -364,7 +364,7 @@ class _Update:
 
     def _gather(self, run: _Run, event: Any) -> None:
         fields = run.fields
-        kind = type(event)
+        kind = type(event)  # pyright: ignore[reportUnknownVariableType]
         if kind is e.RunStarted:
             fields.update(
                 name=event.name, experiment=event.experiment, parent=event.parent, kind=event.kind,
@@ -414,7 +414,8 @@ class _Update:
         no = run.no
         execute, many = self.connection.execute, self.connection.executemany
         execute(
-            "INSERT OR IGNORE INTO runs (no, id, name, experiment, status, kind, journal) VALUES (?, ?, ?, '', 'running', 'run', ?)",
+            "INSERT OR IGNORE INTO runs (no, id, name, experiment, status, kind, journal)"
+            " VALUES (?, ?, ?, '', 'running', 'run', ?)",
             (no, run_id, run_id, journal),
         )
         if run.fields:
@@ -456,7 +457,7 @@ class _Update:
 
     def _drop(self, run_id: str) -> None:
         for (no,) in self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchall():
-            for table in ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments"):
+            for table in _OF_A_RUN:
                 self.connection.execute(f"DELETE FROM {table} WHERE run = ?", (no,))
             self.connection.execute("DELETE FROM runs WHERE no = ?", (no,))
 

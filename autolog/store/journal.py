@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +98,8 @@ class JournalWriter:
 
     def open(self) -> None:
         """Create the file, its folders, and its first line."""
+        import socket
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(
             self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666

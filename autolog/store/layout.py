@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path  # loaded when a path is asked for: `autolog()` finds the store and does no more
 
 NAME = ".autolog"
 
@@ -20,16 +22,32 @@ class Layout:
     """The paths of one store; creates nothing by itself."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(os.path.abspath(root))
-        self.journals = self.root / "journal"
-        self.artifacts = self.root / "artifacts"
-        self.index = self.root / "index.sqlite"
+        self._root = os.path.abspath(root)
 
     def __repr__(self) -> str:
-        return f"Layout({str(self.root)!r})"
+        return f"Layout({self._root!r})"
+
+    @property
+    def root(self) -> Path:
+        from pathlib import Path
+
+        return Path(self._root)
+
+    @property
+    def journals(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.sqlite"
 
     def new_journal(self) -> Path:
         """A name for this process's journal that no other process has."""
+        import re
         import socket
 
         utc = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
@@ -48,10 +66,14 @@ def find(start: str | os.PathLike[str] | None = None) -> Layout:
     if chosen:
         return Layout(os.path.expanduser(chosen))
     try:
-        here = Path(os.path.abspath(start or os.getcwd()))
+        here = os.path.abspath(start or os.getcwd())
     except OSError:  # the working directory is gone
-        here = Path.home()
-    for folder in (here, *here.parents[:-1]):
-        if (folder / NAME).is_dir():
-            return Layout(folder / NAME)
-    return Layout(here / NAME)
+        here = os.path.expanduser("~")
+    folder = here
+    while True:
+        if os.path.isdir(os.path.join(folder, NAME)):
+            return Layout(os.path.join(folder, NAME))
+        above = os.path.dirname(folder)
+        if above == folder:
+            return Layout(os.path.join(here, NAME))
+        folder = above

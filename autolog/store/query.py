@@ -21,7 +21,7 @@ ATTRIBUTES = {
     "error": "r.error",
 }  # fmt: skip
 _MAPPINGS = {"params": "value", "metrics": "last", "tags": "value"}
-_COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+_COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TIMES = ("started", "ended")
 _NUMBERS = ("duration", "overhead")
 _SQL_TYPES = {"number": "('integer', 'real')", "text": "('text')"}
@@ -78,9 +78,17 @@ def _parsed(text: str, complaint: str) -> tuple[str, ast.expr]:
         return shown, ast.parse(shown, mode="eval").body
     except SyntaxError as error:
         column = max(0, min((error.offset or 1) - 1, len(shown)))
-        raise FilterError(f"{complaint}: {error.msg}.", shown, column) from None
+        hint = "Write == to compare" if _is_lone_equals(shown, column) else error.msg.partition(";")[0]
+        raise FilterError(f"{complaint}: {hint}.", shown, column) from None
     except (ValueError, RecursionError, MemoryError):  # a NUL or a lone surrogate; too many parentheses
         raise FilterError(f"{complaint}.", shown.encode("utf-8", "backslashreplace").decode(), 0) from None
+
+
+def _is_lone_equals(text: str, column: int) -> bool:
+    return text[column : column + 1] == "=" and "=" not in (
+        text[column - 1 : column],
+        text[column + 1 : column + 2],
+    )
 
 
 class _Compiler:
@@ -165,7 +173,9 @@ class _Compiler:
             if not _is_name(right):
                 raise self.fail("A name is expected here, as estimator, params.solver or tags.", right)
             if _type_of(right) not in (None, "text"):
-                raise self.fail(f"`in` looks into text, and {self.source(right)} is a {_type_of(right)}.", right)
+                raise self.fail(
+                    f"`in` looks into text, and {self.source(right)} is a {_type_of(right)}.", right
+                )
             sql = self.name(right)
             self.parameters.append(self.constant(left))
             return f"({negation}coalesce(instr(lower({sql}), lower(?)) > 0, 0))"
@@ -177,7 +187,8 @@ class _Compiler:
             raise self.fail("A name is expected here, as params.C in (1, 10).", left)
         if len(elements) > _MAX_VALUES:
             raise self.fail(f"`in` takes at most {_MAX_VALUES} values.", left)
-        name = self.name(left)
+        kinds = {_type_of(element) for element in elements}
+        name = self.name(left, kinds.pop() if len(kinds) == 1 else None)
         values: list[str] = []
         none = False
         for element in elements:
@@ -241,6 +252,8 @@ class _Compiler:
         mapping = _mapping_of(node)
         if mapping is not None:
             key = _key_of(node)
+            if mapping.id in ATTRIBUTES:
+                raise self.fail(f"{mapping.id} has no parts.", node)
             if mapping.id not in _MAPPINGS:
                 raise self.unknown(mapping)
             if not key:

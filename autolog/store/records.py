@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -60,8 +61,6 @@ class RunRecord:
 
     def __init__(self, store: Store, row: dict[str, Any]) -> None:
         self._store = store
-        self._no: int = row["no"]
-        self._journal: int | None = row["journal"]
         self._started: int | None = row["started"]
         self._ended: int | None = row["ended"]
         for name in ("id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator",
@@ -105,7 +104,7 @@ class RunRecord:
     @property
     def environment(self) -> dict[str, Any]:
         """The code and environment of the process that made the run."""
-        return self._store.environment(self._journal)
+        return self._store.environment(self.id)
 
     def history(self, metric: str) -> list[Point]:
         """Every value of a metric, by step. Raises KeyError for one the run does not have, naming the nearest."""
@@ -114,7 +113,11 @@ class RunRecord:
 
             close = get_close_matches(metric, self.metrics, 3, 0.4) or sorted(self.metrics)[:5]
             raise KeyError(f"{self.name} has no metric {metric!r}; it has {', '.join(close) or 'none'}.")
-        return self._store.history(self._no, self.id, metric)
+        return self._store.histories(self.id, {metric})[metric]
+
+    def histories(self) -> dict[str, list[Point]]:
+        """Every value of every metric, by step, read in one go."""
+        return self._store.histories(self.id, set(self.metrics))
 
     def model(self, path: str = "model", *, trust: bool = False, as_predictor: bool = False) -> Any:
         """The saved model as its framework's own object. Raises LookupError if the run has none."""
@@ -182,7 +185,7 @@ class Runs(Sequence[RunRecord]):
 
 _COLUMNS = (
     "no", "id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator", "started",
-    "ended", "error", "overhead", "dropped", "journal",
+    "ended", "error", "overhead", "dropped",
 )  # fmt: skip
 _SELECT = "SELECT " + ", ".join(f"r.{name}" for name in _COLUMNS) + " FROM runs r"
 
@@ -215,7 +218,11 @@ class Store:
         # Ids sort by time, and break ties in the same direction.
         newest = "DESC" if order_by.startswith("-") else "ASC"
         sql = f"{_SELECT} WHERE {filtered.sql}{roots} ORDER BY {order.sql}, r.id {newest} LIMIT ?"
-        parameters = [*filtered.parameters, *order.parameters, -1 if limit is None else max(0, limit)]
+        parameters = [
+            *filtered.parameters,
+            *order.parameters,
+            -1 if limit is None else min(max(0, limit), 2**31),
+        ]
         return self._index.read(lambda connection: self._records(connection, sql, parameters))
 
     def children(self, parent: str) -> Runs:
@@ -223,32 +230,56 @@ class Store:
         return self._index.read(lambda connection: self._records(connection, sql, [parent]))
 
     def count_children(self, parents: Sequence[str]) -> dict[str, int]:
-        """How many children each of these runs has."""
-        marks = ", ".join("?" * len(parents))
-        sql = f"SELECT parent, count(*) FROM runs WHERE parent IN ({marks}) GROUP BY parent"
-        return self._index.read(lambda connection: dict(connection.execute(sql, list(parents)).fetchall()))
+        """How many children each of these runs has; those without any are left out."""
+        sql = "SELECT count(*) FROM runs WHERE parent = ?"
+        return self._index.read(
+            lambda connection: {
+                parent: count
+                for parent in parents
+                if (count := connection.execute(sql, (parent,)).fetchone()[0])
+            }
+        )
+
+    def descendants(self, runs: Iterable[str]) -> list[str]:
+        """The ids of these runs' children, their children and so on."""
+        sql = (
+            "WITH RECURSIVE below(id) AS (SELECT id FROM runs WHERE parent = ?"
+            " UNION SELECT r.id FROM runs r JOIN below b ON r.parent = b.id) SELECT id FROM below"
+        )
+        given = list(runs)
+        found = self._index.read(
+            lambda connection: [id for run in given for (id,) in connection.execute(sql, (run,))]
+        )
+        return [id for id in dict.fromkeys(found) if id not in given]
 
     def get(self, reference: str) -> RunRecord:
         """The run with this name, id, or unique prefix of an id; `@last` is the newest root run, `@last~1` the one before.
 
         Raises UnknownRun, naming what is near or what there is to choose from.
         """
-        if reference == "@last" or reference.startswith("@last~"):
-            back = reference.partition("~")[2] or "0"
-            found = self.runs(limit=int(back) + 1) if back.isdigit() else Runs([])
-            if back.isdigit() and len(found) > int(back):
-                return found[int(back)]
-            raise UnknownRun(f"There is no run {reference}: {self._how_many()}")
+        back = re.fullmatch(r"@last(?:~([0-9]{1,9}))?", reference)
+        if back:
+            sql = f"{_SELECT} WHERE r.parent IS NULL ORDER BY r.started DESC, r.id DESC LIMIT 1 OFFSET ?"
+            found = self._index.read(lambda connection: self._records(connection, sql, [int(back[1] or 0)]))
+            if not found:
+                raise UnknownRun(f"There is no run {reference}: {self._how_many()}")
+            return found[0]
+        reference = reference.encode("utf-8", "backslashreplace").decode()  # SQLite holds no lone surrogates
         prefix = reference.upper()
-        sql = f"{_SELECT} WHERE r.name = ? OR r.id = ? OR (length(?) >= 4 AND r.id >= ? AND r.id < ?) ORDER BY r.id LIMIT 20"
-        parameters = [reference, prefix, prefix, prefix, prefix + "\uffff"]
+        sql = (
+            f"{_SELECT} WHERE r.name = ? OR r.id IN (?, ?) OR (length(?) >= 4 AND r.id >= ? AND r.id < ?)"
+            " ORDER BY r.id IN (?, ?) DESC, r.id DESC LIMIT 6"
+        )
+        parameters = [reference, reference, prefix, prefix, prefix, f"{prefix}\uffff", reference, prefix]
         found = self._index.read(lambda connection: self._records(connection, sql, parameters))
-        exact = [run for run in found if run.id == prefix]
-        if len(found) == 1 or exact:
-            return exact[0] if exact else found[0]
+        if len(found) == 1 or (found and found[0].id in (reference, prefix)):
+            return found[0]
         if found:
-            listed = "\n".join(f"  {run.id}  {run.name}  {_iso(run._started)}" for run in found)  # pyright: ignore
-            raise UnknownRun(f"{reference!r} is more than one run. Say which by its id:\n{listed}")
+            listed = [f"{run.id} ({run.name}, {_iso(run._started)})" for run in found[:5]]  # pyright: ignore
+            more = ["…"] if len(found) > 5 else []
+            raise UnknownRun(
+                f"{reference!r} is more than one run. Say which by its id: {', '.join(listed + more)}"
+            )
         from difflib import get_close_matches
 
         names = self._index.read(
@@ -266,12 +297,8 @@ class Store:
         """
         import shutil
 
-        ids: list[str] = []
-        waiting = list(runs)
-        while waiting:
-            run = waiting.pop()
-            ids.append(run.id)
-            waiting.extend(run.children)
+        given = list(dict.fromkeys(run.id for run in runs))
+        ids = [*given, *self.descendants(given)]
         if ids:
             writer = journals.JournalWriter(self.layout.new_journal())
             writer.keep(journals.encode([e.RunRemoved(run) for run in ids]))
@@ -282,39 +309,40 @@ class Store:
                 shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
         return ids
 
-    def environment(self, journal: int | None) -> dict[str, Any]:
-        row = self._index.read(
-            lambda connection: connection.execute(
-                "SELECT environment FROM journals WHERE id = ?", (journal,)
-            ).fetchone()
-        )
+    def environment(self, run: str) -> dict[str, Any]:
+        """The code and environment of the process that made a run; empty if it did not say."""
+        sql = "SELECT j.environment FROM journals j JOIN runs r ON r.journal = j.id WHERE r.id = ?"
+        row = self._index.read(lambda connection: connection.execute(sql, (run,)).fetchone())
         return msgspec.json.decode(row[0]) if row and row[0] else {}
 
-    def history(self, no: int, run: str, metric: str) -> list[Point]:
+    def histories(self, run: str, metrics: set[str]) -> dict[str, list[Point]]:
+        """The values of some of a run's metrics, by step."""
         sql = (
-            "SELECT j.name, s.first, s.last FROM segments s JOIN journals j ON j.id = s.journal WHERE s.run = ?"
-            " ORDER BY j.name"
+            "SELECT j.name, s.first, s.last FROM segments s JOIN journals j ON j.id = s.journal"
+            " JOIN runs r ON r.no = s.run WHERE r.id = ? ORDER BY j.name"
         )
-        points: list[Point] = []
+        points: dict[str, list[Point]] = {metric: [] for metric in metrics}
         needle = run.encode()
         for name, first, last in self._index.read(
-            lambda connection: connection.execute(sql, (no,)).fetchall()
+            lambda connection: connection.execute(sql, (run,)).fetchall()
         ):
             for event in _events_of(self.layout.journals / name, first, last, needle):
-                if isinstance(event, e.MetricsLogged) and event.run == run and metric in event.v:
-                    points.append(Point(event.step, event.epoch, event.t / 1000, event.v[metric]))
-                elif isinstance(event, e.RunRecorded) and event.run == run and metric in event.metrics:
-                    points.append(Point(0, None, event.ended / 1000, event.metrics[metric]))
-        points.sort(key=lambda point: point.step)
+                if isinstance(event, e.MetricsLogged) and event.run == run:
+                    for metric in metrics & event.v.keys():
+                        points[metric].append(Point(event.step, event.epoch, event.t / 1000, event.v[metric]))
+                elif isinstance(event, e.RunRecorded) and event.run == run:
+                    for metric in metrics & event.metrics.keys():
+                        points[metric].append(Point(0, None, event.ended / 1000, event.metrics[metric]))
+        for values in points.values():
+            values.sort(key=lambda point: point.step)
         return points
 
     def _how_many(self) -> str:
         count = self._index.read(
             lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         )
-        return (
-            f"{self.layout.root} holds {count} runs." if count else f"{self.layout.root} holds no runs yet."
-        )
+        held = "no runs yet" if not count else "one run" if count == 1 else f"{count} runs"
+        return f"{self.layout.root} holds {held}."
 
     def _records(self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> Runs:
         rows = connection.execute(sql, parameters).fetchall()
@@ -372,11 +400,14 @@ def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any
 
 
 def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    if milliseconds is None:
+        return None
+    try:
+        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
+    except OverflowError:  # no time at all, from a damaged journal
+        return None
 
 
 def _iso(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    whole = datetime.fromtimestamp(milliseconds // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{milliseconds % 1000:03d}Z"
+    time = _time(milliseconds)
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"

@@ -13,12 +13,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from autolog.store.journal import JournalWriter, encode
-from autolog.store.layout import Layout
-from autolog.tracking.events import Event, Heartbeat, MetricsLogged, RunEnded, RunStarted
-from autolog.tracking.run import Deferred, now
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from autolog.store.journal import JournalWriter
+    from autolog.store.layout import Layout
+    from autolog.tracking.events import Event, RunStarted
+    from autolog.tracking.run import Deferred
+
+# What encodes events is loaded with the first of them, on the thread that writes: `autolog()` must cost next to nothing.
 
 BATCH_SECONDS = 0.1
 HEARTBEAT_SECONDS = 10.0
@@ -39,7 +44,6 @@ class Writer:
 
     def __init__(self, layout: Layout, report: Report, queue_limit: int = QUEUE_LIMIT) -> None:
         self.layout = layout
-        self.path = layout.new_journal()
         self.dropped: dict[str, int] = {}
         self._report = report
         self._limit = queue_limit
@@ -51,10 +55,23 @@ class Writer:
         self._sleeping = False
         self._stopped = False
         self._threads: list[threading.Thread] = []
-        self._journal = JournalWriter(self.path)
+        self._journal_made: JournalWriter | None = None
         self._open_runs: dict[str, RunStarted] = {}
         self._retry_at = 0.0
         self._first_event = threading.Event()
+
+    @property
+    def path(self) -> Path:
+        """This process's journal."""
+        return self._journal.path
+
+    @property
+    def _journal(self) -> JournalWriter:
+        if self._journal_made is None:
+            from autolog.store.journal import JournalWriter
+
+            self._journal_made = JournalWriter(self.layout.new_journal())
+        return self._journal_made
 
     def start(self, *, once_recording: Callable[[], Event] | None = None) -> None:
         """Start the threads. `once_recording` runs on one of its own when the first event has come; its event is written."""
@@ -137,6 +154,8 @@ class Writer:
     def _room_for(self, event: Event) -> bool:
         self._hurry.set()
         self._waits.set()
+        from autolog.tracking.events import MetricsLogged
+
         if isinstance(event, MetricsLogged):
             deadline = time.monotonic() + WAIT_FOR_ROOM_SECONDS
             while len(self._events) >= self._limit:
@@ -157,9 +176,11 @@ class Writer:
             self._sleeping = False
             self._waits.clear()
             if self._events:
-                self._first_event.set()
                 self._hurry.wait(BATCH_SECONDS)
             elif self._open_runs and time.monotonic() - last_write >= HEARTBEAT_SECONDS:
+                from autolog.tracking.events import Heartbeat
+                from autolog.tracking.run import now
+
                 self._events.append(Heartbeat(now()))
             self._hurry.clear()
             if self._events:
@@ -171,32 +192,42 @@ class Writer:
                     except Exception:  # strict: there is nobody on this thread to see it
                         pass
                 last_write = time.monotonic()
-        self._journal.close()
+        if self._journal_made is not None:
+            self._journal_made.close()
 
     def _write_batch(self) -> None:
-        batch: list[Any] = []
+        batch: list[Event] = []
         barriers: list[_Barrier] = []
         for _ in range(len(self._events)):
-            item = self._events.popleft()
-            kind = type(item)
-            if kind is _Barrier:
+            item: Any = self._events.popleft()
+            if type(item) is _Barrier:
                 barriers.append(item)
-                continue
-            if kind is RunStarted:
-                self._open_runs[item.run] = item
-            elif kind is RunEnded:
-                self._open_runs.pop(item.run, None)
-            batch.append(item)
+            else:
+                batch.append(item)
         try:
-            if batch or self._journal.unwritten:
-                self._append(encode(batch))
+            if batch:
+                self._first_event.set()
+                self._follow_runs(batch)
+            if batch or (self._journal_made is not None and self._journal_made.unwritten):
+                self._append(batch)
         finally:
             for barrier in barriers:
                 barrier.done.set()
 
-    def _append(self, lines: bytes) -> None:
+    def _follow_runs(self, batch: list[Event]) -> None:
+        from autolog.tracking.events import RunEnded, RunStarted
+
+        for event in batch:
+            if type(event) is RunStarted:
+                self._open_runs[event.run] = event
+            elif type(event) is RunEnded:
+                self._open_runs.pop(event.run, None)
+
+    def _append(self, batch: list[Event]) -> None:
+        from autolog.store.journal import encode
+
         journal = self._journal
-        journal.keep(lines)
+        journal.keep(encode(batch))
         if self._retry_at and time.monotonic() < self._retry_at and journal.unwritten < UNWRITTEN_LIMIT:
             return
         try:

@@ -6,7 +6,6 @@ bounded by construction: at most 1,000 rows and 200 columns are looked at.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from autolog.tracking.values import class_name, key_of, plain, qualified_name
@@ -23,6 +22,8 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
     Keys, where they are known: `kind`, `rows`, `columns`, `dtype`, `schema` (column name to dtype), `sparse`, `target`
     (`kind`, `dtype`, `classes` as far as the sample shows), `digest` (32 hex digits of shape, dtypes and sample).
     """
+    import hashlib  # OpenSSL takes milliseconds to load
+
     digest = hashlib.blake2b(digest_size=16)
     said = _describe(data, digest)
     if target is not None:

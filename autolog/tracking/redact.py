@@ -6,8 +6,6 @@ secrets still look equal within one user's runs and nothing can be looked up fro
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 from functools import lru_cache
@@ -64,6 +62,9 @@ def _key() -> bytes:
 
 def mark(secret: str) -> str:
     """What stands in a secret's place: `<redacted:abcd>`."""
+    import hashlib
+    import hmac
+
     digest = hmac.new(_key(), secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"<redacted:{digest.hexdigest()[:4]}>"
 
@@ -79,7 +80,7 @@ def is_secret_key(key: str) -> bool:
     return (
         not _SECRET_WORDS.isdisjoint(words)
         or words[-1] in ("token", "authorization")
-        or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False))
+        or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False))  # noqa: RUF007
     )
 
 

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 
 from autolog.tracking import datasets
 from autolog.tracking.events import (
-    ArtifactLogged, DatasetLogged, Event, MetricsLogged, NoteLogged, ParamsLogged, RunRecorded, TagsSet,
+    ArtifactLogged,
+    DatasetLogged,
+    Event,
+    MetricsLogged,
+    NoteLogged,
+    ParamsLogged,
+    RunRecorded,
+    TagsSet,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
 from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
@@ -54,8 +61,25 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_outlet", "_steps", "ended", "estimator", "experiment", "id", "kind", "models", "name", "notes",
-        "overhead", "parent", "counts", "secrets", "started", "status", "framework", "version",
+        "__weakref__",
+        "_outlet",
+        "_steps",
+        "counts",
+        "ended",
+        "estimator",
+        "experiment",
+        "framework",
+        "id",
+        "kind",
+        "models",
+        "name",
+        "notes",
+        "overhead",
+        "parent",
+        "secrets",
+        "started",
+        "status",
+        "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:

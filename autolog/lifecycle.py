@@ -1,0 +1,198 @@
+"""When runs begin and end, and whose they are.
+
+The outermost training call opens the run. Inside `with autolog.run(…)`, the first one is that run and the others are its
+children. An ended run still takes metrics: what is measured after a fit is part of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from autolog.instrument.calls import Call, Frame, innermost
+from autolog.tracking import redact
+from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
+from autolog.tracking.ids import new_name
+from autolog.tracking.run import Run, now, tags_of
+from autolog.tracking.values import text_of
+
+if TYPE_CHECKING:
+    from autolog.session import Session
+
+FLUSH_SECONDS = 2.0
+LINES = 10
+"""Runs that are announced on standard error: a loop of thousands must not fill the terminal."""
+
+last_run: ContextVar[Run | None] = ContextVar("autolog_last_run", default=None)
+
+
+class RunScope(Frame):
+    """A `with autolog.run(…)` block: the first training inside is its run, further ones are children."""
+
+    __slots__ = ("_claims", "_pid", "all_children", "children", "run")
+
+    boundary = True
+
+    def __init__(self, outer: Frame | None, run: Run, all_children: bool) -> None:
+        super().__init__(outer, admits=True, admits_nested=True)
+        self.run = run
+        self.all_children = all_children
+        self.children = 0
+        self._claims = [None]
+        self._pid = os.getpid()
+
+    def claim(self) -> bool:
+        """Whether the caller's training is the run itself; true once, and never in a forked child."""
+        if self.all_children or self._pid != os.getpid():
+            return False
+        try:
+            self._claims.pop()  # atomic: two threads may train at once
+        except IndexError:
+            return False
+        return True
+
+
+def scope_around(frame: Frame | None) -> RunScope | None:
+    """The innermost block of an explicit run around a frame."""
+    while frame is not None:
+        if isinstance(frame, RunScope) and not frame.ended:
+            return frame
+        frame = frame.outer
+    return None
+
+
+def open_for(
+    session: Session, call: Call, *, kind: str = "fit", estimator: str | None = None, name: str | None = None,
+    tags: dict[str, Any] | None = None,
+) -> Run:  # fmt: skip
+    """The run of a training call: a new one, or that of the explicit block it is the first of."""
+    began = perf_counter()
+    scope = scope_around(call.outer)
+    framework = call.integration
+    version = session.version_of(framework)
+    if scope is not None and scope.claim():
+        run = scope.run
+        session.emit(RunDescribed(run.id, kind, framework, version, estimator))
+    else:
+        run = _new_run(session, scope, name, kind, tags or {}, framework, version, estimator)
+        call.owns_run = True
+    run.kind, run.framework, run.version, run.estimator = kind, framework, version, estimator
+    run.overhead += perf_counter() - began
+    return run
+
+
+def close_for(session: Session, call: Call) -> None:
+    """The training call is over, and so is the run that it opened."""
+    run: Run = call.run
+    run.overhead += call.observing
+    # A run that ends again, as one that goes on over several calls, has been announced.
+    quiet = not call.outermost or run.ended is not None or scope_around(call.outer) is not None
+    _end(session, run, call.error, quiet)
+
+
+def begin(session: Session, name: str | None, tags: dict[str, Any], all_children: bool) -> RunScope:
+    """An explicit run, and the frame of its block."""
+    outer = innermost()
+    run = _new_run(session, scope_around(outer), name, "run", tags, None, None, None)
+    return RunScope(outer, run, all_children)
+
+
+def finish(session: Session, scope: RunScope, error: BaseException | None) -> None:
+    """The block of an explicit run is over."""
+    scope.end()
+    _end(session, scope.run, error, quiet=scope_around(scope.outer) is not None)
+
+
+def _new_run(
+    session: Session, scope: RunScope | None, name: str | None, kind: str, tags: dict[str, Any], framework: str | None,
+    version: str | None, estimator: str | None,
+) -> Run:  # fmt: skip
+    if scope is not None:
+        scope.children += 1
+        run = Run(session, name or f"{scope.run.name}/{scope.children}", scope.run.experiment, scope.run.id)
+    else:
+        run = Run(session, name or new_name(), session.config.experiment)
+        tags = {**session.config.tags, **tags}
+    session.start()
+    session.emit(
+        RunStarted(
+            run.id, run.started, run.name, run.experiment, run.parent, kind, framework, version, estimator,
+            tags_of(tags, run.secrets),
+        )
+    )  # fmt: skip
+    return run
+
+
+def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -> None:
+    run.status, said = outcome(error)
+    run.ended = now()
+    dropped = session.writer.dropped.pop(run.id, 0)
+    session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
+    last_run.set(run)
+    if not quiet:
+        session.flush(FLUSH_SECONDS)
+        announce(session, run)
+
+
+def outcome(error: BaseException | None) -> tuple[str, str | None]:
+    """A run's status, and what its exception says, without secrets."""
+    if error is None:
+        return "finished", None
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text could not be read)"
+    said = (
+        f"{type(error).__name__}: {text_of(redact.redact_source(text[:6000]))}"
+        if text
+        else type(error).__name__
+    )
+    return ("failed" if isinstance(error, Exception) else "interrupted"), said
+
+
+def announce(session: Session, run: Run) -> None:
+    """One line on standard error, unless that has been redirected inside the program: then somebody compares it."""
+    stream = sys.stderr
+    if session.config.silent or session.lines > LINES or stream is None:
+        return
+    if stream is not sys.__stderr__ and not type(stream).__module__.startswith("ipykernel"):
+        return
+    session.lines += 1
+    line = (
+        summary(run)
+        if session.lines <= LINES
+        else "further runs are recorded without a line each · autolog ls"
+    )
+    try:
+        stream.write(f"autolog: {line}\n")
+    except (OSError, ValueError, UnicodeError):
+        pass
+
+
+def summary(run: Run) -> str:
+    """`brave-otter · LogisticRegression · 14 params · 6 metrics · model 2.1 kB · autolog show brave-otter`"""
+    parts = [
+        run.name,
+        (run.estimator or run.kind).rpartition(".")[2],
+        *([run.status] if run.status != "finished" else []),
+        _count(run.counts["params"], "param"),
+        _count(len(run.metric_names), "metric"),
+        *(f"{path} {_size(size)}" for path, size in run.models),
+        f"autolog show {run.name}",
+    ]
+    return " · ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
