@@ -35,10 +35,8 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
 
 _HOME = {
-    **dict.fromkeys(
-        ("autolog", "current_run", "disable", "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended"),
-        "autolog.api",
-    ),
+    **dict.fromkeys(("autolog", "current_run", "disable", "enable", "flush", "last_run"), "autolog.api"),
+    **dict.fromkeys(("load_model", "run", "runs", "status", "suspended"), "autolog.api"),
     "Call": "autolog.instrument.calls",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
     **dict.fromkeys(("Patch", "SubclassPatch"), "autolog.instrument.patching"),

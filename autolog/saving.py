@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from autolog.models.capture import snapshot
+from autolog.models.errors import ModelError, ModelNotSaved
+from autolog.models.flavors import find
+from autolog.models.folder import write as write_folder
+from autolog.models.payload import contains
+from autolog.models.signature import infer
+from autolog.store import journal  # noqa: F401  the writer's; loaded here, beside the framework, and not in the first run
 from autolog.tracking.events import Event, ModelLogged
 from autolog.tracking.run import Run, sizes
 
@@ -19,16 +27,14 @@ def save_model(
     """`data` and `output` are what the signature is inferred from. What cannot be saved becomes a note in the run; raises
     ValueError for a flavor that does not exist.
     """
-    from autolog import models
-
     began = perf_counter()
     flavor = flavor or run.framework
     if flavor is None:
-        raise ValueError(f"Which flavor is this model? log_model(model, flavor=…): sklearn.")
+        raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
     folder = session.layout.artifacts_of(run.id)
     try:
-        signature = models.infer_signature(data, output) if log_signatures and data is not None else None
-        taken = models.snapshot(
+        signature = infer(data, output) if log_signatures and data is not None else None
+        taken = snapshot(
             flavor,
             model,
             spool_dir=folder,
@@ -36,10 +42,10 @@ def save_model(
             model_format=model_format,
             max_bytes=max_bytes,
         )
-    except models.ModelNotSaved as reason:
+    except ModelNotSaved as reason:
         run.note(f"The model was not saved: {reason}")
         return
-    if run.secrets and models.contains(
+    if run.secrets and contains(
         taken, [secret.encode("utf-8", "surrogatepass") for secret in run.secrets]
     ):
         taken.discard()
@@ -52,8 +58,18 @@ def save_model(
 
     def write() -> list[Event]:
         target = folder / path
-        size = models.write(taken, target)
+        if target.exists():  # saved again: a model that goes on learning, or the user's wish
+            shutil.rmtree(target)
+        size = write_folder(taken, target)
         files = {name.lstrip("/"): part for name, part in sizes(str(target))}
         return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
 
     session.defer(write)
+
+
+def preload(flavor: str) -> None:
+    """Load a flavor's module, if there is one of that name."""
+    try:
+        find(flavor)
+    except ModelError:
+        pass

@@ -169,6 +169,7 @@ class Session:
                 self._warn(refusal)
                 return
             active.integration = integration
+            saving.preload(cls.name)
             self._threads = self._threads or ThreadInheritance()
             self._threads.install()
             for patch in integration.patches():

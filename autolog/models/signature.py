@@ -54,11 +54,14 @@ def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
 
 
 def columns(frame: Any) -> list[dict[str, Any]] | None:
-    """A pandas or polars frame's columns as {name, type, required}; None if one of them cannot be told."""
+    """A pandas or polars frame's columns as {type, name}; None if one of them cannot be told.
+
+    All are required, which readers take for granted; mlflow before 2.10 stumbles over the word.
+    """
     types = column_types(frame)
     if not types or None in types.values():
         return None
-    return [{"type": kind, "name": name, "required": True} for name, kind in types.items()]
+    return [{"type": kind, "name": name} for name, kind in types.items()]
 
 
 def column_types(frame: Any) -> dict[str, str | None] | None:

@@ -50,6 +50,7 @@ class Writer:
         self._events: deque[Any] = deque()
         self._works: deque[Any] = deque()
         self._work_waits = threading.Event()
+        self._work_came = False
         self._waits = threading.Event()
         self._hurry = threading.Event()
         self._sleeping = False
@@ -112,8 +113,11 @@ class Writer:
     def defer(self, work: Deferred) -> None:
         """Do `work` on the files thread, then write the events it returns."""
         if not self._stopped:
+            # The journal's thread passes it on: waking another thread here would cost the caller its turn each time.
             self._works.append(work)
-            self._work_waits.set()
+            self._work_came = True
+            if self._sleeping:
+                self._waits.set()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put or deferred before is on the disk. Returns whether it was in time."""
@@ -122,7 +126,8 @@ class Writer:
         deadline = time.monotonic() + timeout
         if self._works:
             done = threading.Event()
-            self.defer(_Barrier(done))
+            self._works.append(_Barrier(done))
+            self._work_waits.set()
             if not done.wait(timeout):
                 return False
         done = threading.Event()
@@ -171,7 +176,7 @@ class Writer:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
             self._sleeping = True
-            if not self._events and not self._stopped:
+            if not self._events and not self._work_came and not self._stopped:
                 self._waits.wait(HEARTBEAT_SECONDS if self._open_runs else None)
             self._sleeping = False
             self._waits.clear()
@@ -183,6 +188,9 @@ class Writer:
 
                 self._events.append(Heartbeat(now()))
             self._hurry.clear()
+            if self._work_came:
+                self._work_came = False
+                self._work_waits.set()
             if self._events:
                 try:
                     self._write_batch()

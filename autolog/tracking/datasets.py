@@ -149,20 +149,23 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
         _column(data, said, digest, _rows(len(data), 1), key_of(data.name))
         return
     names = [key_of(name) for name in data.columns[:MAX_COLUMNS]]
-    said["schema"] = {name: str(dtype) for name, dtype in zip(names, data.dtypes[:MAX_COLUMNS], strict=True)}
+    dtypes = data.dtypes.tolist()[:MAX_COLUMNS]
+    said["schema"] = {name: str(dtype) for name, dtype in zip(names, dtypes, strict=True)}
     digest.update(repr((data.shape, said["schema"])).encode("utf-8", "backslashreplace"))
     # A few operations a dtype instead of a few a column: each costs pandas some 50 microseconds.
-    sample = data.iloc[_rows(len(data), len(data.columns)), :MAX_COLUMNS]
     places: dict[Any, list[int]] = {}
-    for place, dtype in enumerate(sample.dtypes):
+    for place, dtype in enumerate(dtypes):
         places.setdefault(dtype, []).append(place)
+    rows = _rows(data.shape[0], data.shape[1])
     for dtype, columns in places.items():
-        block = sample if len(places) == 1 else sample.iloc[:, columns]
-        if _is_numeric(dtype):
-            _feed(digest, said, str(dtype), block.to_numpy().tobytes())
-        else:  # strings, categories, extension types: a few values
-            few = block.iloc[:: max(1, -(-len(block) * len(columns) // (MAX_OBJECTS // 10)))]
-            _feed_objects(few.to_numpy(dtype=object).ravel().tolist(), said, digest, str(dtype))
+        numeric = _is_numeric(dtype)
+        if not numeric:  # strings, categories, extension types: a few values
+            rows = slice(None, None, max(1, -(-data.shape[0] * len(columns) // (MAX_OBJECTS // 10))))
+        block = (data.iloc[rows] if len(columns) == data.shape[1] else data.iloc[rows, columns]).to_numpy()
+        if numeric:
+            _feed(digest, said, str(dtype), block.tobytes())
+        else:
+            _feed_objects(block.ravel().tolist(), said, digest, str(dtype))
 
 
 def _is_numeric(dtype: Any) -> bool:
@@ -182,8 +185,10 @@ def _sparse(data: Any, said: dict[str, Any], digest: Any) -> None:
     _shape(data, said)
     said.update(sparse=data.format, dtype=str(data.dtype), stored=int(data.nnz))
     values = getattr(data, "data", None)
-    plainly = hasattr(values, "tobytes") and not values.dtype.hasobject
-    _feed(digest, said, f"{data.shape}{data.dtype}{data.nnz}", values[:: max(1, -(-values.size // MAX_CELLS))].tobytes() if plainly else None)  # fmt: skip
+    sample = None
+    if hasattr(values, "tobytes") and not values.dtype.hasobject:
+        sample = values[:: max(1, -(-values.size // MAX_CELLS))].tobytes()
+    _feed(digest, said, f"{data.shape}{data.dtype}{data.nnz}", sample)
 
 
 def _polars(data: Any, said: dict[str, Any], digest: Any) -> None:

@@ -1,0 +1,179 @@
+"""`autolog compare`: what differs between runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autolog.cli.output import Column, Page, Refusal, write_json
+from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
+from autolog.cli.text import ABSENT, count, cut, number, param
+
+if TYPE_CHECKING:
+    from autolog.store.records import RunRecord
+
+LONGEST_VALUE = 40
+Part = dict[str, list[Any]]
+"""Names, and of each the values of all runs in their order; None where a run has none."""
+
+
+def compare(
+    runs: RunsArgument,
+    all: Annotated[bool, typer.Option("--all", help="Show what is equal, too.")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare runs: what differs in params, metrics (* marks the best), tags, data, code and environment.
+
+    Example:
+
+    autolog compare @last @last~1 brave-otter
+
+    With --json: {"runs": [...], "differences": {part: {name: [a value for each run, or null]}}, "best": {metric: [ids of the
+    best runs]}}. The runs are as `autolog show --json` prints them; the parts are run, params, metrics, tags, data, code and
+    distributions, each with what differs only, or with --all with everything.
+    """
+    opened = open_store(store)
+    records = list({record.id: record for record in map(opened.get, runs)}.values())
+    if len(records) < 2:
+        raise Refusal("Comparing takes at least two different runs.")
+    parts = _parts(records)
+    shown = {
+        name: part if all else {key: values for key, values in part.items() if _differ(values)}
+        for name, part in parts.items()
+    }
+    best = _best(records, parts["metrics"])
+    if json:
+        ids = [record.id for record in records]
+        write_json(
+            {
+                "runs": [record.to_dict() for record in records],
+                "differences": {
+                    **shown,
+                    "metrics": {key: list(map(_finite, values)) for key, values in shown["metrics"].items()},
+                },
+                "best": {key: [ids[place] for place in places] for key, places in best.items()},
+            }
+        )
+    else:
+        _print(Page(), records, parts, shown, best)
+
+
+def _print(
+    page: Page, records: list[RunRecord], parts: dict[str, Part], shown: dict[str, Part], best: dict[str, list[int]]
+) -> None:
+    names = [record.name for record in records]
+    if len(set(names)) < len(names):
+        names = [f"{record.name} {record.id}" for record in records]
+    columns = [Column("", style="dim"), *(Column(name, wraps=True) for name in names)]
+    rows: list[list[str]] = []
+    for name, part in shown.items():
+        for key, values in part.items():
+            if name == "metrics":
+                marks = ["*" if place in best.get(key, ()) else "" for place in range(len(values))]
+                texts = [number(value) + mark for value, mark in zip(values, marks, strict=True)]
+            else:
+                texts = [ABSENT if value is None else cut(param(value), LONGEST_VALUE) for value in values]
+            rows.append([key if name == "run" else f"{name}.{key}", *texts])
+    page.table(columns, rows)
+    equal = [
+        f"{len(part) - len(shown[name])} {name}" for name, part in parts.items() if len(part) > len(shown[name])
+    ]
+    if equal:
+        page.line()
+        page.line(f"Equal: {', '.join(equal)}. --all shows them.")
+
+
+def _parts(records: list[RunRecord]) -> dict[str, Part]:
+    environments = [record.environment for record in records]
+    run = [
+        {
+            "status": record.status, "error": record.error, "experiment": record.experiment, "kind": record.kind,
+            "framework": record.framework, "framework_version": record.framework_version, "estimator": record.estimator,
+            "duration": record.duration,
+        }
+        for record in records
+    ]  # fmt: skip
+    metrics = [{key: value["last"] for key, value in record.metrics.items()} for record in records]
+    return {
+        "run": _aligned(run),
+        "params": _aligned(record.params for record in records),
+        "metrics": _aligned(metrics),
+        "tags": _aligned(record.tags for record in records),
+        "data": _aligned(map(_data, records)),
+        "code": _aligned(map(_code, environments)),
+        "distributions": _aligned(environment.get("distributions") or {} for environment in environments),
+    }
+
+
+def _aligned(mappings: Iterable[dict[str, Any]]) -> Part:
+    columns = list(mappings)
+    names = sorted({name for column in columns for name in column})
+    part = {name: [column.get(name) for column in columns] for name in names}
+    return {name: values for name, values in part.items() if any(value is not None for value in values)}
+
+
+def _data(record: RunRecord) -> dict[str, Any]:
+    """What is known of each dataset, the digest before all."""
+    described: dict[str, Any] = {}
+    for data in record.datasets:
+        context, place = data["context"], 2
+        while context in described:
+            context, place = f"{data['context']} {place}", place + 1
+        shape = " x ".join(str(data[key]) for key in ("rows", "columns") if key in data)
+        described[context] = " ".join(str(part) for part in (shape, data.get("digest")) if part) or data.get("kind")
+    return described
+
+
+def _code(environment: dict[str, Any]) -> dict[str, Any]:
+    git: dict[str, Any] = environment.get("git") or {}
+    changes = str(git.get("diff") or "") or None
+    return {
+        "commit": git.get("commit"),
+        "branch": git.get("branch"),
+        "uncommitted": changes and f"changes {hashlib.sha256(changes.encode()).hexdigest()[:12]}",
+        "script": environment.get("script"),
+        "arguments": " ".join(environment.get("arguments", [])[1:]) or None,
+        "python": environment.get("python"),
+        "platform": environment.get("platform"),
+        "host": environment.get("host"),
+    }
+
+
+def _differ(values: list[Any]) -> bool:
+    return len({param(value) for value in values}) > 1
+
+
+def _finite(value: float | None) -> float | str | None:
+    from autolog.tracking.values import number_of
+
+    return None if value is None else number_of(value)
+
+
+def _best(records: list[RunRecord], metrics: Part) -> dict[str, list[int]]:
+    """Of each metric whose name says which way is better: the places of the best runs, unless all are equal."""
+    found: dict[str, list[int]] = {}
+    for name, values in metrics.items():
+        known = [value for value in values if value is not None and value == value]
+        choose = {"lower": min, "higher": max}.get(better(name) or "")
+        if choose is not None and len(known) > 1 and len(set(known)) > 1:
+            best = choose(known)
+            found[name] = [place for place, value in enumerate(values) if value == best]
+    return found
+
+
+_HIGHER = ("neg_", "acc", "auc", "f1", "r2", "score", "precision", "recall", "map", "ndcg", "dice", "iou", "bleu", "rouge")
+_LOWER = ("loss", "error", "rmse", "mse", "mae", "mape", "deviance", "perplexity", "time", "rank", "rmsle", "err", "nll")
+
+
+def better(metric: str) -> str | None:
+    """`higher` or `lower`, where a metric's name says which is better."""
+    name = metric.lower()
+    if name.startswith(("std_", "neg_")) or "_std" in name:
+        return "higher" if name.startswith("neg_") else None
+    if any(word in name for word in _LOWER):
+        return "lower"
+    return "higher" if any(word in name for word in _HIGHER) else None

@@ -1,0 +1,132 @@
+"""Where commands write to: tables and titles on a terminal, plain aligned text in a pipe or file, or JSON.
+
+Knows nothing of runs. Text that is given here may come from anywhere: no markup in it is obeyed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from autolog.cli.text import clean
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done; the message is one line for the user."""
+
+
+class Column(NamedTuple):
+    """A table's column. `right`: numbers. `style`: rich's, on a terminal, or `status`. `wraps`: onto a second line."""
+
+    title: str
+    right: bool = False
+    style: str = ""
+    wraps: bool = False
+
+
+STATUS_STYLES = {
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "lost": "yellow",
+}
+
+
+class Page:
+    """One command's output, written at the end or at once. `terminal` says whether somebody is looking."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.width = shutil.get_terminal_size().columns if self.terminal else 100
+        self._console: Any = None
+        if self.terminal:
+            from rich.console import Console
+
+            self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line."""
+        if self._console is not None:
+            self._console.print(clean(text), style=style or None, soft_wrap=True)
+        else:
+            write(f"{clean(text)}\n")
+
+    def title(self, text: str) -> None:
+        """The title of a part, after an empty line."""
+        self.line()
+        self.line(text, "bold")
+
+    def table(
+        self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, head: bool = True, indent: int = 0
+    ) -> None:
+        """A table, with or without its columns' titles."""
+        cells = [[clean(cell) for cell in row] for row in rows]
+        if self._console is not None:
+            self._rich_table(columns, cells, head, indent)
+            return
+        lines = [[column.title for column in columns], *cells] if head else cells
+        widths = [max((len(row[place]) for row in lines), default=0) for place in range(len(columns))]
+        for row in lines:
+            parts = [
+                cell.rjust(width) if column.right else cell.ljust(width)
+                for column, cell, width in zip(columns, row, widths, strict=True)
+            ]
+            write(f"{' ' * indent}{'  '.join(parts).rstrip()}\n")
+
+    def _rich_table(
+        self, columns: Sequence[Column], cells: list[list[str]], head: bool, indent: int
+    ) -> None:
+        from rich.padding import Padding
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, show_header=head, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for column in columns:
+            table.add_column(
+                column.title, justify="right" if column.right else "left", no_wrap=not column.wraps,
+                style="" if column.style == "status" else column.style, overflow="fold" if column.wraps else "ellipsis",
+            )  # fmt: skip
+        for row in cells:
+            table.add_row(
+                *(
+                    Text(cell, style=STATUS_STYLES.get(cell, "") if column.style == "status" else "")
+                    for column, cell in zip(columns, row, strict=True)
+                )
+            )
+        self._console.print(Padding(table, (0, 0, 0, indent)))
+
+
+def write(text: str) -> None:
+    """Text as it is, in any encoding that standard output has."""
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding or "ascii"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def write_json(value: Any) -> None:
+    """JSON in UTF-8, indented."""
+    import msgspec
+
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def write_error(text: str) -> None:
+    """A line on standard error."""
+    text = "\n".join(map(clean, text.split("\n")))
+    encoding = sys.stderr.encoding or "ascii"
+    sys.stderr.write(f"{text}\n".encode(encoding, "replace").decode(encoding))
+
+
+def ask(question: str) -> bool:
+    """A yes or no on the terminal; what is not a yes is a no."""
+    sys.stderr.write(f"{clean(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,270 @@
+"""`autolog show`: one run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autolog.cli import chart
+from autolog.cli.ls import what
+from autolog.cli.output import Column, Page, Refusal, write, write_json
+from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
+from autolog.cli.text import ago, count, cut, duration, local, number, param, size
+
+if TYPE_CHECKING:
+    from autolog.store.records import Point, RunRecord
+
+MOST_CHILDREN = 10
+MOST_FILES = 30
+LONGEST_VALUE = 200
+_FIELDS = (Column("", style="dim"), Column("", wraps=True))
+
+
+def show(
+    run: RunArgument,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this metric's curve.")] = None,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show one run: params, metrics, data, children, files, environment, and what went wrong.
+
+    Examples:
+
+    autolog show @last
+
+    autolog show brave-otter --metric val_loss
+
+    With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
+    (UTC), duration (seconds), params, metrics ({name: {last, min, max, step, count}}), tags, datasets, artifacts
+    ([{path, bytes}]), models ([{path, flavor, bytes}]), overhead (seconds), error, errors, notes. Numbers that JSON does
+    not have are "NaN", "Infinity" and "-Infinity". With --metric and --json: a list of {step, epoch, time, value}.
+    """
+    record = open_store(store).get(run)
+    if metric is not None:
+        points = _history(record, metric)
+        if json:
+            write_json([_point(point) for point in points])
+        else:
+            _curve(Page(), record, metric, points)
+    elif json:
+        write_json(record.to_dict())
+    else:
+        _run(Page(), record)
+
+
+def _history(record: RunRecord, metric: str) -> list[Point]:
+    try:
+        return record.history(metric)
+    except KeyError as error:
+        raise Refusal(error.args[0]) from None
+
+
+def _point(point: Point) -> dict[str, Any]:
+    from autolog.tracking.values import number_of
+
+    return {**point._asdict(), "value": number_of(point.value)}
+
+
+def _curve(page: Page, record: RunRecord, metric: str, points: list[Point]) -> None:
+    finite = [point for point in points if math.isfinite(point.value)]
+    said = [count(len(points), "value")]
+    if points:
+        said.append(f"last {number(points[-1].value)} at step {points[-1].step}")
+    if finite:
+        lowest, highest = (choose(finite, key=lambda point: point.value) for choose in (min, max))
+        said.append(f"lowest {number(lowest.value)} at step {lowest.step}")
+        said.append(f"highest {number(highest.value)} at step {highest.step}")
+    if len(finite) < len(points):
+        said.append(f"{len(points) - len(finite)} not finite")
+    page.line(f"{metric} of {record.name}", "bold")
+    page.line(" · ".join(said))
+    page.line()
+    axis = ("│", "└─") if page.terminal else ("|", "+-")
+    lines = chart.curve(
+        [point.step for point in points], [point.value for point in points], min(page.width, 120), 15, axis
+    )
+    for line in lines:
+        write(f"{line}\n")
+
+
+def _run(page: Page, record: RunRecord) -> None:
+    page.line(f"{record.name}  {record.status}", "bold")
+    page.table(_FIELDS, list(_identity(record).items()), head=False)
+    if record.params:
+        page.title(f"params ({len(record.params)})")
+        values = [(key, cut(param(value), LONGEST_VALUE)) for key, value in sorted(record.params.items())]
+        page.table(_FIELDS, values, head=False, indent=2)
+    if record.metrics:
+        page.title(f"metrics ({len(record.metrics)})")
+        _metrics(page, record)
+    if record.tags:
+        page.title(f"tags ({len(record.tags)})")
+        values = [(key, cut(value, LONGEST_VALUE)) for key, value in sorted(record.tags.items())]
+        page.table(_FIELDS, values, head=False, indent=2)
+    if record.datasets:
+        page.title("data")
+        page.table(_FIELDS, [(data["context"], data_line(data)) for data in record.datasets], head=False, indent=2)
+    _children(page, record)
+    if record.models:
+        page.title("models")
+        rows = [(model["path"], model["flavor"], size(model["bytes"])) for model in record.models]
+        page.table((Column(""), Column(""), Column("", right=True)), rows, head=False, indent=2)
+    if record.artifacts:
+        total = sum(file["bytes"] for file in record.artifacts)
+        page.title(f"files ({len(record.artifacts)}, {size(total)}) in {record.folder}")
+        rows = [(file["path"], size(file["bytes"])) for file in record.artifacts]
+        page.table((Column(""), Column("", right=True)), rows[:MOST_FILES], head=False, indent=2)
+        if len(rows) > MOST_FILES:
+            page.line(f"  and {len(rows) - MOST_FILES} more")
+    environment = record.environment
+    if environment:
+        page.title("environment")
+        page.table(_FIELDS, list(_environment(environment).items()), head=False, indent=2)
+    for title, texts in (("notes", record.notes), ("errors", record.errors)):
+        if texts:
+            page.title(title)
+            for text in texts:
+                page.line(f"  {text}")
+
+
+def _identity(record: RunRecord) -> dict[str, str]:
+    started = local(record.started)
+    recent = ago(record.started)
+    fields = {
+        "id": record.id,
+        "experiment": record.experiment,
+        "parent": record.parent or "",
+        "kind": record.kind,
+        "framework": f"{record.framework or ''} {record.framework_version or ''}".strip(),
+        "estimator": record.estimator or "",
+        "started": started if started.startswith(recent) else f"{started} ({recent})",
+        "took": duration(record.duration) if record.ended else "",
+        "overhead": f"{duration(record.overhead)}, spent by autolog itself" if record.overhead else "",
+        "dropped": f"{count(record.dropped, 'metric value')}, as the disk was too slow" if record.dropped else "",
+        "error": record.error or "",
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def _metrics(page: Page, record: RunRecord) -> None:
+    if all(value["count"] == 1 for value in record.metrics.values()):
+        rows = [(name, number(value["last"])) for name, value in sorted(record.metrics.items())]
+        page.table((Column("", style="dim"), Column("", right=True)), rows, head=False, indent=2)
+        return
+    histories = record.histories()
+    columns = [
+        Column("metric", style="dim"), Column("last", right=True), Column("lowest", right=True),
+        Column("highest", right=True), Column("step", right=True), Column("values", right=True), Column("curve", style="cyan"),
+    ]  # fmt: skip
+    rows = [
+        (
+            name, number(value["last"]), number(value["min"]), number(value["max"]), str(value["step"]),
+            str(value["count"]), chart.sparkline([point.value for point in histories[name]]) if value["count"] != 1 else "",
+        )
+        for name, value in sorted(record.metrics.items())
+    ]  # fmt: skip
+    page.table(columns, rows, indent=2)
+
+
+def data_line(data: dict[str, Any]) -> str:
+    """A dataset in a line."""
+    said = [str(data.get("kind", ""))]
+    shape = data.get("shape") or [data[key] for key in ("rows", "columns") if key in data]
+    if shape:
+        said.append(" x ".join(map(str, shape)) if len(shape) > 1 else count(shape[0], "row"))
+    if data.get("dtype"):
+        said.append(str(data["dtype"]))
+    if data.get("sparse"):
+        said.append(f"sparse ({data['sparse']})")
+    target = data.get("target")
+    if isinstance(target, dict):
+        described: dict[str, Any] = target
+        classes = described.get("classes")
+        said.append(
+            f"target {described.get('kind', '')}"
+            + (f" of {len(classes) if isinstance(classes, list) else classes} classes" if classes else "")
+        )
+    if data.get("digest"):
+        said.append(f"digest {str(data['digest'])[:12]}")
+    return ", ".join(part for part in said if part)
+
+
+def _children(page: Page, record: RunRecord) -> None:
+    """The children, the best first where a rank or score says which; with what tells them apart."""
+    children = list(record.children)
+    if not children:
+        return
+    page.title(f"children ({len(children)})")
+    metrics = list(dict.fromkeys(metric for child in children for metric in child.metrics))
+    order = _ranking(metrics)
+    if order is not None:
+        metric, sign = order
+        children.sort(key=lambda child: _sortable(child, metric, sign))
+    shown = children[:MOST_CHILDREN]
+    params = [
+        key
+        for key in dict.fromkeys(key for child in children for key in child.params)
+        if len({param(child.params.get(key)) for child in children}) > 1
+    ][:6]
+    chosen = sorted(metrics, key=lambda metric: (metric != (order and order[0]), metric))[:3]
+    columns = [
+        Column("name", style="bold"),
+        *(Column(metric, right=True) for metric in chosen),
+        *(Column(key) for key in params),
+    ]
+    odd = [child.status for child in shown if child.status != "finished"]
+    if odd:
+        columns.append(Column("status", style="status"))
+    rows = [
+        [
+            child.name.removeprefix(f"{record.name}/"),
+            *(number(child.metrics[metric]["last"]) if metric in child.metrics else "-" for metric in chosen),
+            *(cut(param(child.params[key]), 30) if key in child.params else "-" for key in params),
+            *([child.status] if odd else []),
+        ]
+        for child in shown
+    ]
+    page.table(columns, rows, indent=2)
+    if len(children) > len(shown):
+        page.line(f"  and {len(children) - len(shown)} more: autolog ls \"parent == '{record.id}'\"")
+
+
+def _ranking(metrics: list[str]) -> tuple[str, int] | None:
+    """The metric that orders children, and 1 if the smallest is the best, -1 if the largest."""
+    for metric in metrics:
+        if metric.startswith("rank"):
+            return metric, 1
+    for word in ("mean_test_score", "score", "accuracy"):
+        for metric in metrics:
+            if word in metric and "std" not in metric and "time" not in metric:
+                return metric, -1
+    return None
+
+
+def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:
+    value = child.metrics.get(metric, {}).get("last")
+    known = value is not None and value == value
+    return not known, sign * value if known and value is not None else 0.0
+
+
+def _environment(environment: dict[str, Any]) -> dict[str, str]:
+    git: dict[str, Any] = environment.get("git") or {}
+    changed = ", with uncommitted changes" if git.get("dirty") else ""
+    cpus, memory = environment.get("cpus"), environment.get("memory")
+    machine = [
+        str(environment.get("host") or ""), count(cpus, "CPU") if cpus else "", size(memory) if memory else "",
+        *environment.get("gpus", ()),
+    ]  # fmt: skip
+    distributions = environment.get("distributions") or {}
+    fields = {
+        "script": " ".join([environment.get("script") or "", *environment.get("arguments", [])[1:]]).strip(),
+        "directory": environment.get("working_directory") or "",
+        "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}" if git.get("commit") else "",
+        "python": f"{environment.get('implementation', '')} {environment.get('python', '')}".strip(),
+        "platform": environment.get("platform") or "",
+        "machine": ", ".join(part for part in machine if part),
+        "installed": count(len(distributions), "distribution") if distributions else "",
+    }
+    return {key: cut(value, LONGEST_VALUE) for key, value in fields.items() if value}

@@ -1,0 +1,62 @@
+"""The store that a command reads, and the names of its runs for the shell's completion."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autolog.cli.output import Refusal
+
+if TYPE_CHECKING:
+    from autolog.store.records import Store
+
+
+def open_store(path: str | None) -> Store:
+    """The store at `path` (a `.autolog` folder, or one that has it), else the one that `autolog()` would write to.
+
+    Raises Refusal if `path` is none.
+    """
+    from autolog.store.layout import NAME
+    from autolog.store.records import Store
+
+    if path is None:
+        return Store()
+    root = Path(os.path.expanduser(path))
+    if not (root / "journal").is_dir() and (root / NAME).is_dir():
+        root = root / NAME
+    if not root.is_dir():
+        raise Refusal(f"There is no store at {path}.")
+    return Store(root)
+
+
+def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names and ids of runs that begin so, newest first."""
+    try:
+        store = open_store(ctx.params.get("store"))
+        return store.names(incomplete, limit=50)
+    except Exception:  # at a half-written command line there is nobody to tell
+        return []
+
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="PATH", help="The store to read, by default the nearest .autolog."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its name, its id, the beginning of its id, @last or @last~1.",
+        autocompletion=run_names,
+    ),
+]
+RunsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN...", help="Names, ids, beginnings of ids, @last or @last~1.", autocompletion=run_names
+    ),
+]
