@@ -291,7 +291,8 @@ def _below(held: Any) -> Any:
     if type(held) is FunctionType:
         return held.__dict__.get("__wrapped__", _ABSENT)
     wrapt = sys.modules.get("wrapt")
-    if wrapt is not None and issubclass(type(held), wrapt.ObjectProxy):
+    # The root of all its proxies: since wrapt 2, ObjectProxy is no longer a base of FunctionWrapper.
+    if wrapt is not None and issubclass(type(held), wrapt.FunctionWrapper.__mro__[-2]):
         return held.__wrapped__
     return _ABSENT
 

@@ -1,0 +1,183 @@
+"""What is measured, each in a process of its own; prints a JSON list of times on its last line. Run by `run.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+
+def switch_on(variant: str) -> list[float]:
+    """Milliseconds of a whole interpreter that does nothing else."""
+    code = {
+        "plain": "pass",
+        "autolog": "import autolog; autolog.autolog()",
+        "mlflow": "import mlflow; mlflow.autolog()",
+    }[variant]
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    began = perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    return [(perf_counter() - began) * 1e3]
+
+
+def switch(variant: str) -> None:
+    if variant == "autolog":
+        import autolog
+
+        autolog.autolog(silent=True)
+    elif variant.startswith("mlflow"):
+        import mlflow
+
+        mlflow.sklearn.autolog(silent=True, log_models=variant == "mlflow")
+
+
+def small_fit(variant: str, data: str) -> list[float]:
+    """Milliseconds of a fit, after a first one."""
+    switch(variant)
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, y = load_breast_cancer(return_X_y=True, as_frame=data == "frame")
+    times: list[float] = []
+    for _ in range(4 if variant.startswith("mlflow") else 21):
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        began = perf_counter()
+        model.fit(X, y)
+        times.append((perf_counter() - began) * 1e3)
+    return times[1:]
+
+
+def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:
+    """Microseconds a call, of seven rounds."""
+    rounds: list[float] = []
+    for _ in range(7):
+        began = perf_counter()
+        for _ in range(calls):
+            function()
+        rounds.append((perf_counter() - began) / calls * 1e6)
+    return rounds
+
+
+def calls() -> dict[str, list[float]]:
+    """Microseconds of a fit that does nothing: unpatched, suspended, and inside a call that takes no contributions."""
+    import autolog
+
+    autolog.autolog(silent=True)
+    from sklearn.base import BaseEstimator, MetaEstimatorMixin
+
+    class Nothing(BaseEstimator):
+        def fit(self, X: Any, y: Any = None) -> Any:
+            return self
+
+        def predict(self, X: Any) -> Any:
+            return X
+
+    class Search(MetaEstimatorMixin, BaseEstimator):
+        def __init__(self, estimator: Any = None) -> None:
+            self.estimator = estimator
+
+        def fit(self, X: Any, y: Any = None) -> Any:
+            self.times = _per_call(lambda: self.estimator.fit(X))
+            return self
+
+        def predict(self, X: Any) -> Any:
+            return X
+
+    one = Nothing()
+    nested = Search(one).fit([[1]]).times
+    with autolog.suspended():
+        suspended = _per_call(lambda: one.fit([[1]]))
+    autolog.disable()
+    return {"plain": _per_call(lambda: one.fit([[1]])), "suspended": suspended, "nested": nested}
+
+
+def metric(variant: str) -> list[float]:
+    """Microseconds of one metric logged, on the thread that logs it."""
+    if variant == "mlflow":
+        import mlflow
+
+        with mlflow.start_run():
+            times: list[float] = []
+            for step in range(100):
+                began = perf_counter()
+                mlflow.log_metric("loss", 0.5, step=step)
+                times.append((perf_counter() - began) * 1e6)
+            return times
+    import autolog
+
+    rounds: list[float] = []
+    with autolog.run() as run:
+        for start in range(0, 50_000, 5_000):
+            began = perf_counter()
+            for step in range(start, start + 5_000):
+                run.log_metrics({"loss": 0.5}, step=step)
+            rounds.append((perf_counter() - began) / 5_000 * 1e6)
+            autolog.flush()
+    return rounds
+
+
+def points(variant: str) -> list[float]:
+    """Points a second from the caller to the disk: four metrics a step, until all is written."""
+    import autolog
+
+    steps = 100_000
+    with autolog.run() as run:
+        began = perf_counter()
+        for step in range(steps):
+            run.log_metrics({"loss": 0.5, "accuracy": 0.9, "lr": 1e-3, "norm": 1.5}, step=step)
+        assert autolog.flush(60)
+        return [steps * 4 / (perf_counter() - began)]
+
+
+def index() -> dict[str, list[float]]:
+    """A store of 10,000 runs with 40 params and 10 metrics each: seconds to index, milliseconds to ask and to list."""
+    from autolog.store.journal import JournalWriter, encode
+    from autolog.store.layout import Layout
+    from autolog.store.records import Store
+    from autolog.tracking.events import Event, MetricsLogged, ParamsLogged, RunEnded, RunStarted
+    from autolog.tracking.ids import new_id, new_name
+
+    layout = Layout(os.environ["AUTOLOG_DIR"])
+    now = int(time.time() * 1000)
+    for part in range(10):
+        events: list[Event] = []
+        for number in range(part * 1000, part * 1000 + 1000):
+            run = new_id()
+            events.append(RunStarted(run, now + number, new_name(), "default", None, "fit", "sklearn", "1.9.1", "a.B"))
+            events.append(ParamsLogged(run, {f"param{i}": i * number if i % 2 else f"value {i}" for i in range(40)}))
+            events.append(MetricsLogged(run, 0, now, {f"m{i}": number * 0.37 % (i + 1) for i in range(10)}))
+            events.append(RunEnded(run, now + number + 5, "finished"))
+        journal = JournalWriter(layout.journals / f"{part}.jsonl")
+        journal.keep(encode(events))
+        journal.open()
+        journal.drain()
+        journal.close()
+
+    store = Store(layout)
+    began = perf_counter()
+    store.runs(limit=1)
+    built = perf_counter() - began
+    queries: list[float] = []
+    for _ in range(9):
+        began = perf_counter()
+        assert len(store.runs(order_by="-metrics.m3", limit=50)) == 50
+        queries.append((perf_counter() - began) * 1e3)
+    command: list[float] = []
+    autolog = Path(sys.executable).parent / "autolog"
+    for _ in range(5):
+        began = perf_counter()
+        subprocess.run([autolog, "ls", "--sort=-metrics.m3", "--limit", "50"], check=True, capture_output=True)
+        command.append((perf_counter() - began) * 1e3)
+    return {"build": [built], "query": queries[1:], "command": command[1:]}
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

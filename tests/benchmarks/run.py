@@ -1,0 +1,115 @@
+"""The figures of autolog beside its peers', measured in one go: `python tests/benchmarks/run.py [--json FILE] [WHAT …]`.
+
+Nothing here passes or fails: times belong to a machine. Each row is measured in processes of its own, plain, autolog and
+MLflow in turn, so that the ratios hold where the machine's speed drifts; min and median are given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+Row = dict[str, Any]
+
+
+def child(script: str, *arguments: str) -> Any:
+    """Run one of `cases.py`'s functions in a new process and an empty folder; returns what it prints as JSON."""
+    with tempfile.TemporaryDirectory(prefix="autolog-bench-") as folder:
+        environment = {
+            **os.environ, "AUTOLOG_DIR": f"{folder}/store", "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "MLFLOW_DISABLE_TELEMETRY": "true", "AUTOLOG_SILENT": "1",
+        }  # fmt: skip
+        command = [sys.executable, "-W", "ignore", str(HERE / "cases.py"), script, *arguments]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{script} {arguments} failed:\n{done.stderr[-2000:]}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_turn(rounds: int, script: str, variants: list[str], *arguments: str) -> dict[str, list[float]]:
+    """Each variant once a round, all measurements by variant."""
+    times: dict[str, list[float]] = {variant: [] for variant in variants}
+    for _ in range(rounds):
+        for variant in variants:
+            times[variant] += child(script, variant, *arguments)
+    return times
+
+
+def row(what: str, unit: str, times: dict[str, list[float]], goal: str) -> Row:
+    measured = {name: {"min": min(values), "median": statistics.median(values)} for name, values in times.items()}
+    return {"what": what, "unit": unit, "goal": goal, **measured}
+
+
+def peers(*variants: str) -> list[str]:
+    return [v for v in variants if not v.startswith("mlflow") or find_spec("mlflow")]
+
+
+def switch_on() -> list[Row]:
+    return [row("import and switch on", "ms", in_turn(7, "switch_on", peers("plain", "autolog", "mlflow")), "40 above plain")]
+
+
+def small_fit() -> list[Row]:
+    rows: list[Row] = []
+    for data in ("array", "frame"):
+        times = in_turn(2, "small_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"), data)
+        rows.append(row(f"fit of a pipeline, 569 × 30, {data}, model saved", "ms", times, "10 above plain"))
+    return rows
+
+
+def calls() -> list[Row]:
+    return [row("nested or suspended call", "µs", child("calls"), "1 above plain")]
+
+
+def metric() -> list[Row]:
+    return [row("one logged metric, the caller's side", "µs", in_turn(3, "metric", peers("autolog", "mlflow")), "3")]
+
+
+def points() -> list[Row]:
+    return [row("points to disk", "points a second", in_turn(3, "points", ["autolog"]), "300,000")]
+
+
+def index() -> list[Row]:
+    measured = child("index")
+    return [
+        row("index of 10,000 runs × 50 values, built", "s", {"autolog": measured["build"]}, "10"),
+        row("50 of 10,000 runs, sorted by a metric, warm", "ms", {"autolog": measured["query"]}, "100"),
+        row("`autolog ls --sort=-metrics.m3 --limit 50`, the whole command", "ms", {"autolog": measured["command"]}, ""),
+    ]
+
+
+ALL = {f.__name__: f for f in (switch_on, small_fit, calls, metric, points, index)}
+
+
+def main(
+    what: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(ALL)}.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
+) -> None:
+    """Measure and print a table."""
+    rows = [measured for name in what or ALL for measured in ALL[name]()]
+    variants = list(dict.fromkeys(key for r in rows for key in r if isinstance(r[key], dict)))
+    table = Table("what", "unit", *(f"{v} min / median" for v in variants), "goal", box=None, pad_edge=False)
+    for r in rows:
+        cells = [f"{r[v]['min']:,.4g} / {r[v]['median']:,.4g}" if v in r else "" for v in variants]
+        table.add_row(r["what"], r["unit"], *cells, r["goal"])
+    Console(width=200).print(table)
+    if json_file is not None:
+        about = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "machine": platform.machine()}
+        json_file.write_text(json.dumps({**about, "cpus": os.cpu_count(), "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    typer.run(main)
