@@ -146,7 +146,7 @@ def outcome(error: BaseException | None) -> tuple[str, str | None]:
     except Exception:
         text = "(its text could not be read)"
     said = (
-        f"{type(error).__name__}: {text_of(redact.redact_source(text[:6000]))}"
+        f"{type(error).__name__}: {text_of(redact.redact_text(text[:6000]))}"
         if text
         else type(error).__name__
     )

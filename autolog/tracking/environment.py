@@ -101,7 +101,7 @@ def git(folder: str) -> dict[str, Any] | None:
     }
     if said["dirty"]:
         diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
-        said["diff"] = text_of(redact.redact_source(diff[: MAX_DIFF + 1]), MAX_DIFF)
+        said["diff"] = text_of(redact.redact_text(diff[: MAX_DIFF + 1]), MAX_DIFF)
     return said
 
 
