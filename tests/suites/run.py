@@ -133,7 +133,9 @@ def compare(plain: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         "outcomes": [collections.Counter(run["outcomes"].values()) for run in (plain, other)],
         "exit": [plain["exit"], other["exit"]],
         "seconds": {name: [round(run[name], 1) for run in cost] for name in ("tests", "wall", "cpu")},
-        "ratio": {name: round(cost[1][name] / cost[0][name], 3) for name in ("tests", "wall", "cpu")},
+        "ratio": {
+            n: round(cost[1][n] / cost[0][n], 3) if cost[0][n] else None for n in ("tests", "wall", "cpu")
+        },
         "failing plain": sorted(test for test, outcome in plain["outcomes"].items() if outcome == "failed"),
         "log": other["log"],
         "changes": changes,
@@ -189,6 +191,7 @@ def main(
     args = [f"--rootdir={root}", *(f"-p xdist -n {jobs}".split() if jobs > 1 else []), *names]
     suite = {"WITH": "none", "WHEN": "after" if after else "before", "STRICT": str(int(strict))}
     suite |= {"MODELS": str(int(models)), "FRAMEWORKS": " ".join(frameworks)}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` ends the child, too
     folder = pathlib.Path(tempfile.mkdtemp(prefix="suite-"))
     try:
         kept = json.loads(baseline.read_text()) if baseline and baseline.exists() else {}
