@@ -5,17 +5,19 @@ Nothing of scikit-learn is imported before the user has imported it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, Literal
 
-from autolog import Integration, Options, Patch, SubclassPatch
+from autolog import Call, Integration, Options, Patch, SubclassPatch
 
 
 class SklearnOptions(Options, frozen=True, kw_only=True):
     """What can be chosen for scikit-learn, beside what is common to all integrations."""
 
-    log_training_metrics: bool = True
-    """Score the fitted model on its training data, within a budget of 20 ms or 10 % of the fit."""
+    log_training_metrics: bool | Literal["always"] = True
+    """Score the fitted model on its training data, within a budget of 20 ms or 10 % of the fit; `"always"` also models with
+    parts that are not scikit-learn's, whose code then runs once more.
+    """
     log_post_training_metrics: bool = True
     """Record `score()` and `sklearn.metrics` functions called on a known model's predictions."""
     model_format: Literal["pickle", "skops"] = "pickle"
@@ -26,25 +28,33 @@ BASE = "sklearn.base:BaseEstimator"
 TRAINING = ("fit", "fit_predict", "fit_transform", "partial_fit")
 PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 
-# Functions of predictions that return a number, in the order in which the documentation lists them. Those that a supported
-# version does not have are optional.
+# Functions of predictions, and those of them that the oldest supported version does not have.
 METRICS = (
     "accuracy_score", "auc", "average_precision_score", "balanced_accuracy_score", "brier_score_loss",
-    "cohen_kappa_score", "dcg_score", "f1_score", "fbeta_score", "hamming_loss", "hinge_loss", "jaccard_score", "log_loss",
-    "matthews_corrcoef", "ndcg_score", "precision_score", "recall_score", "roc_auc_score", "top_k_accuracy_score",
-    "zero_one_loss", "d2_absolute_error_score", "d2_pinball_score", "d2_tweedie_score", "explained_variance_score",
-    "max_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_gamma_deviance", "mean_pinball_loss",
+    "class_likelihood_ratios", "classification_report", "cohen_kappa_score", "confusion_matrix", "dcg_score", "f1_score",
+    "fbeta_score", "hamming_loss", "hinge_loss", "jaccard_score", "log_loss", "matthews_corrcoef", "ndcg_score",
+    "precision_recall_curve", "precision_recall_fscore_support", "precision_score", "recall_score", "roc_auc_score",
+    "roc_curve", "top_k_accuracy_score", "zero_one_loss",
+    "d2_absolute_error_score", "d2_pinball_score", "d2_tweedie_score", "explained_variance_score", "max_error",
+    "mean_absolute_error", "mean_absolute_percentage_error", "mean_gamma_deviance", "mean_pinball_loss",
     "mean_poisson_deviance", "mean_squared_error", "mean_squared_log_error", "mean_tweedie_deviance",
-    "median_absolute_error", "r2_score", "coverage_error", "label_ranking_average_precision_score", "label_ranking_loss",
+    "median_absolute_error", "r2_score",
+    "coverage_error", "label_ranking_average_precision_score", "label_ranking_loss",
     "adjusted_mutual_info_score", "adjusted_rand_score", "calinski_harabasz_score", "completeness_score",
     "davies_bouldin_score", "fowlkes_mallows_score", "homogeneity_score", "mutual_info_score",
-    "normalized_mutual_info_score", "rand_score", "silhouette_score", "v_measure_score", "consensus_score",
+    "normalized_mutual_info_score", "rand_score", "silhouette_score", "v_measure_score",
 )  # fmt: skip
 NEWER_METRICS = (
-    "class_likelihood_ratios", "d2_brier_score", "d2_log_loss_score", "root_mean_squared_error",
-    "root_mean_squared_log_error",
+    "d2_brier_score", "d2_log_loss_score", "root_mean_squared_error", "root_mean_squared_log_error",
 )  # fmt: skip
-CURVES = ("confusion_matrix", "roc_curve", "precision_recall_curve")
+# Functions that scikit-learn's displays (`RocCurveDisplay`) call by a name of their own, and where.
+PLOTTED = {
+    "confusion_matrix": "sklearn.metrics._plot.confusion_matrix",
+    "roc_curve": "sklearn.metrics._plot.roc_curve",
+    "precision_recall_curve": "sklearn.metrics._plot.precision_recall_curve",
+    "learning_curve": "sklearn.model_selection._plot",
+    "validation_curve": "sklearn.model_selection._plot",
+}
 RESAMPLING = (
     "cross_validate", "cross_val_score", "cross_val_predict", "learning_curve", "validation_curve",
     "permutation_test_score",
@@ -63,19 +73,21 @@ class SklearnIntegration(Integration):
         from autolog_sklearn.fit import Fits
         from autolog_sklearn.resampling import Resampling
 
-        after = After()
+        after = After(self.options)
         fits = Fits(self.options, after)
         yield SubclassPatch(base=BASE, methods=TRAINING, observer=fits.observe, nested=True)
         resampling = Resampling(self.options, after)
         for name in RESAMPLING:
-            # `LearningCurveDisplay.from_estimator` and its like call the function by a name of their own.
-            display = (f"sklearn.model_selection._plot:{name}",) if name.endswith("_curve") else ()
-            yield Patch(
-                target=f"sklearn.model_selection:{name}", aliases=display, observer=resampling.observe
-            )
+            yield _function("sklearn.model_selection", name, resampling.observe)
         if self.options.log_post_training_metrics:
             yield SubclassPatch(base=BASE, methods=PREDICTING, observer=after.observe_prediction)
             yield SubclassPatch(base=BASE, methods=("score",), observer=after.observe_score)
-            for name in (*METRICS, *NEWER_METRICS, *CURVES):
-                target = f"sklearn.metrics:{name}"
-                yield Patch(target=target, observer=after.observe_metric, optional=name in NEWER_METRICS)
+            for name in (*METRICS, *NEWER_METRICS):
+                yield _function("sklearn.metrics", name, after.observe_metric)
+
+
+def _function(module: str, name: str, observer: Callable[[Call], Generator[None, Any, None]]) -> Patch:
+    aliases = (f"{PLOTTED[name]}:{name}",) if name in PLOTTED else ()
+    return Patch(
+        target=f"{module}:{name}", aliases=aliases, observer=observer, optional=name in NEWER_METRICS
+    )

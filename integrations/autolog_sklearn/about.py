@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from autolog import Run
@@ -13,42 +15,41 @@ def is_estimator(instance: object) -> bool:
     return isinstance(instance, sys.modules["sklearn.base"].BaseEstimator)
 
 
+def path_of(estimator: object) -> str:
+    """`package.module.Class`."""
+    return f"{type(estimator).__module__}.{type(estimator).__qualname__}"
+
+
+# What only prepares data for others: transformers, imbalanced-learn's samplers, indexes of neighbours.
+_PREPARES = ("transform", "fit_transform", "fit_resample", "kneighbors")
+
+
 def trains(estimator: Any) -> bool:
-    """Whether fitting this is a training of its own: it predicts, clusters or scores, and does not only transform."""
-    cls = type(estimator)
+    """Whether fitting this is a training of its own. A transformer's is not, unless it predicts too."""
     try:
-        if hasattr(estimator, "predict") or hasattr(estimator, "fit_predict"):
-            return True
+        with quiet():
+            if is_search(estimator) or hasattr(estimator, "predict") or hasattr(estimator, "fit_predict"):
+                return True
+            return not any(hasattr(estimator, name) for name in _PREPARES)
     except Exception:  # a property of the user's own
         return False
-    if hasattr(cls, "transform") or hasattr(cls, "fit_transform"):
-        return False
-    return hasattr(cls, "score") or hasattr(cls, "score_samples")
 
 
-_ESTIMATORS_IN = (
-    "estimator",
-    "base_estimator",
-    "estimators",
-    "regressor",
-    "classifier",
-    "final_estimator",
-    "kernel_estimator",
-)
 _CONTRIBUTING = ("Pipeline", "TransformedTargetRegressor")
+_OTHERS = ("estimator", "base_estimator", "estimators", "final_estimator")
 
 
 def trains_others(estimator: Any) -> bool:
-    """Whether it fits other estimators, or copies of one, as a search, an ensemble or a one-against-rest does: their
-    rounds are not the run's. A pipeline's steps are.
+    """Whether it fits copies of another estimator, as a search, an ensemble or a one-against-rest does: their rounds are not
+    the run's. A pipeline's steps are.
     """
     cls = type(estimator)
     if any(base.__name__ in _CONTRIBUTING for base in cls.__mro__):
         return False
     held = getattr(estimator, "__dict__", {})
-    return any(name in held and not isinstance(held[name], (str, int, float)) for name in _ESTIMATORS_IN) or (
-        "TransformerMixin" in {base.__name__ for base in cls.__mro__} and not hasattr(cls, "predict")
-    )
+    if any(name in held and not isinstance(held[name], (str, int, float)) for name in _OTHERS):
+        return True
+    return hasattr(cls, "transform") and not hasattr(cls, "predict")
 
 
 def is_search(estimator: Any) -> bool:
@@ -59,58 +60,75 @@ def is_search(estimator: Any) -> bool:
     )
 
 
-def last_step(estimator: Any) -> Any:
-    """The estimator at the end of pipelines, searches and target transformers: the one that has learnt."""
+def chain(estimator: Any) -> list[Any]:
+    """The estimator, and those that it delegates to: a search's best one, a pipeline's last step, a target transformer's
+    regressor. The last one is the one that has learnt.
+    """
+    found = [estimator]
     for _ in range(10):
-        held = getattr(estimator, "__dict__", {})
+        held = getattr(found[-1], "__dict__", {})
         inner = held.get("best_estimator_", held.get("regressor_"))
         steps = held.get("steps")
         if inner is None and isinstance(steps, list) and steps and isinstance(steps[-1], tuple):
-            inner = steps[-1][1]
+            inner = steps[-1][-1]
         if inner is None or isinstance(inner, str):
-            return estimator
-        estimator = inner
-    return estimator
+            break
+        found.append(inner)
+    return found
 
 
-def log_params(run: Run, estimator: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The estimator's parameters, and what `fit` was given beside the data. Returns the former."""
+def params_of(estimator: Any, run: Run) -> dict[str, Any]:
+    """`get_params(deep=True)`; nothing, and a note, where that fails."""
     try:
         with quiet():
-            params: dict[str, Any] = estimator.get_params(deep=True)
+            return dict(estimator.get_params(deep=True))
     except Exception as error:
         run.note(f"get_params() failed: {type(error).__name__}")
-        params = {}
-    said = dict(params)
-    for name, value in arguments.items():
-        if name not in ("X", "y", "self") and value is not None:
-            said[f"fit.{name}"] = "given" if name.endswith("sample_weight") else value
-    run.log_params(said)
-    return params
+        return {}
 
 
-def is_from_sklearn(params: dict[str, Any], estimator: Any) -> bool:
-    """Whether no code of the user's or of a third party runs when the fitted model predicts."""
-    if not _of_sklearn(type(estimator)):
-        return False
-    for value in params.values():
-        kind = type(value)
-        if kind.__module__ in ("builtins", "numpy") and kind.__name__ not in (
-            "function",
-            "type",
-            "list",
-            "tuple",
-            "dict",
-        ):
-            continue
-        if callable(value) and not _of_sklearn(value):
+def rows_of(data: Any) -> int | None:
+    """The number of rows, where it can be told at once."""
+    shape = getattr(data, "shape", None)
+    if isinstance(shape, tuple):
+        return int(shape[0]) if shape else None
+    return len(data) if type(data) in (list, tuple) else None
+
+
+def split(arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """X, y and the rest of what `fit` was given. X is the first argument where none has that name."""
+    rest = dict(arguments)
+    X = rest.pop("X" if "X" in rest else next(iter(rest), "X"), None)
+    y = rest.pop("y" if "y" in rest else "Y", None)
+    return X, y, rest
+
+
+def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
+    """What `fit` was given beside the data, as `fit.<name>`; of values for each row, only that they were given."""
+    rows = rows_of(X)
+    return {
+        f"fit.{name}": "given" if name.endswith("sample_weight") or rows_of(value) == rows else value
+        for name, value in rest.items()
+        if value is not None
+    }
+
+
+def predicts_harmlessly(estimator: Any, params: dict[str, Any]) -> bool:
+    """Whether a prediction runs nobody's code but scikit-learn's and draws no random numbers."""
+    for value in (estimator, *params.values()):
+        if type(value).__name__ == "DummyClassifier" and value.strategy in ("stratified", "uniform"):
             return False
-        if hasattr(value, "get_params") and not isinstance(value, type) and not _of_sklearn(kind):
+        if not _of_sklearn(value):
             return False
-        if kind.__name__ in ("RandomState", "Generator"):  # predicting may draw from it
-            return False
-    return True
+    return not any(name.endswith("sample_posterior") and value for name, value in params.items())
 
 
-def _of_sklearn(what: Any) -> bool:
-    return str(getattr(what, "__module__", "")).partition(".")[0] in ("sklearn", "numpy", "scipy")
+def _of_sklearn(value: Any, depth: int = 0) -> bool:
+    """Whether a param's value brings no code of the user's or a third party's: plain data, or a part of scikit-learn's."""
+    kind = type(value)
+    if kind in (list, tuple, dict) and depth < 5:
+        items = value.values() if kind is dict else value
+        return all(_of_sklearn(item, depth + 1) for item in islice(items, 1_000))
+    named = kind in (FunctionType, BuiltinFunctionType, MethodType) or isinstance(value, type)
+    module = str((value if named else kind).__module__).split(".")
+    return module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib") and "tests" not in module

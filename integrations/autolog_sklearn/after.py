@@ -1,78 +1,91 @@
 """What is measured after a fit goes to the run of the model that made the prediction.
 
-Models and predictions are known by identity and held weakly. A prediction is also known through its views, as
-`probabilities[:, 1]` is one of `probabilities`.
+Models, predictions and data are known by identity and held weakly. A prediction is also known through its views, as
+`probabilities[:, 1]` is one of `probabilities`; what is computed from it, as `probabilities > 0.5`, is not.
+
+A metric's name is its function's, the settings that are not the defaults, and the name of the data that was predicted:
+`accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_score_beta_2_X_test`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from functools import lru_cache
-from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog import Call, Run, current_run
 from autolog.instrument.identity import IdentityMap
-from autolog_sklearn.about import last_step
+from autolog.instrument.quiet import quiet
+from autolog.tracking.values import plain
+from autolog_sklearn import formulas, names
+from autolog_sklearn.about import chain, rows_of
 
-CURVE_POINTS = 200
+if TYPE_CHECKING:
+    from autolog_sklearn import SklearnOptions
+
 MAX_CLASSES = 100
+MAX_ROWS_FOR_LABELS = 100_000
+
+# Arguments that say on what or how it is measured, not what.
+_NOT_SETTINGS = (
+    "sample_weight", "labels", "target_names", "zero_division", "warn_for", "digits", "output_dict", "force_finite", "copy",
+    "drop_intermediate", "raise_warning", "random_state", "n_jobs",
+)  # fmt: skip
+_CURVES = {
+    "roc_curve": ("fpr", "tpr", "thresholds"),
+    "precision_recall_curve": ("precision", "recall", "thresholds"),
+}
+
+
+class _Model:
+    """A run's model: what it was fitted on, and which test data has been described."""
+
+    def __init__(self, run: Run, data: Callable[[], Any]) -> None:
+        self.run = run
+        self.data = data
+        self.described: set[str] = set()
+
+
+class _Prediction(NamedTuple):
+    """Of which model, on which data, and what the user called it."""
+
+    model: _Model
+    data: Callable[[], Any]
+    name: str
 
 
 class After:
-    def __init__(self) -> None:
-        self._models: IdentityMap[Run] = IdentityMap()
-        self._predictions: IdentityMap[tuple[Run, str]] = IdentityMap()
+    def __init__(self, options: SklearnOptions) -> None:
+        self.options = options
+        self._models: IdentityMap[_Model] = IdentityMap()
+        self._predictions: IdentityMap[_Prediction] = IdentityMap()
 
     def remember_model(self, estimator: Any, run: Run, X: Any) -> None:
-        self._models.set(estimator, run)
-        learnt = last_step(estimator)
-        if learnt is not estimator:
-            self._models.set(learnt, run)
-        best = getattr(estimator, "__dict__", {}).get("best_estimator_")
-        if best is not None:
-            self._models.set(best, run)
+        """This estimator, and those it delegates to, were fitted in this run."""
+        known = self._models.get(estimator)
+        if known is None or known.run is not run:
+            known = _Model(run, _weakly(X))
+        learnt = None
+        for learnt in chain(estimator):
+            self._models.set(learnt, known)
         labels = getattr(learnt, "__dict__", {}).get("labels_")
-        if labels is not None:
-            self.remember_prediction(labels, run, "")
+        self._remember(labels, _Prediction(known, known.data, ""))
 
-    def remember_prediction(self, prediction: Any, run: Run, name: str) -> None:
-        if getattr(prediction, "shape", None):
-            self._predictions.set(prediction, (run, name))
+    def remember_prediction(self, prediction: Any, run: Run, X: Any) -> None:
+        """What a fit or a cross-validation has predicted for its own data."""
+        data = _weakly(X)
+        self._remember(prediction, _Prediction(_Model(run, data), data, ""))
 
-    def observe_prediction(self, call: Call) -> Generator[None, Any, None]:
-        run = self._models.get(call.instance)
-        if run is None:
+    def _remember(self, prediction: Any, about: _Prediction) -> None:
+        if not getattr(prediction, "shape", None):
             return
-        name = _name_of_first_argument()
-        result = yield
-        self.remember_prediction(result, run, name)
+        self._predictions.set(prediction, about)
+        base = getattr(prediction, "base", None)  # the views of a view have its base as theirs
+        if base is not None and base is not about.data():
+            self._predictions.set(base, about)
 
-    def observe_score(self, call: Call) -> Generator[None, Any, None]:
-        run = self._models.get(call.instance)
-        if run is None:
-            return
-        name = _name_of_first_argument()
-        result = yield
-        run.log_metrics({_key("score", name): result})
-
-    def observe_metric(self, call: Call) -> Generator[None, Any, None]:
-        result = yield
-        run, name = self._find((*call.args, *call.kwargs.values()))
-        if run is None:
-            # Inside an explicit run, what the user measures belongs to it.
-            run = current_run()
-        if run is None:
-            return
-        if isinstance(result, tuple) or getattr(result, "ndim", 0) == 2:
-            data = _curve(call.name, result)
-            if data is not None:
-                run.log_json(f"{_key(call.name, name)}.json", data)
-        else:
-            run.log_metrics({_key(call.name, name): result})
-
-    def _find(self, values: tuple[Any, ...]) -> tuple[Run | None, str]:
+    def _find(self, values: tuple[Any, ...]) -> _Prediction | None:
         for value in values:
             for _ in range(4):
                 found = self._predictions.get(value)
@@ -81,64 +94,121 @@ class After:
                 value = getattr(value, "base", None)
                 if value is None:
                     break
-        return None, ""
-
-
-def _key(metric: str, data: str) -> str:
-    """`accuracy_score_X_test`, as MLflow names it: the metric and the name of the data that was predicted."""
-    return f"{metric}_{data}" if data else metric
-
-
-def _curve(function: str, result: Any) -> dict[str, Any] | None:
-    if function == "confusion_matrix":
-        return {"matrix": result.tolist()} if len(result) <= MAX_CLASSES else None
-    if not isinstance(result, tuple) or len(result) != 3:
         return None
-    first, second, thresholds = (_thinned(values) for values in result)
-    names = ("fpr", "tpr") if function == "roc_curve" else ("precision", "recall")
-    return {names[0]: first, names[1]: second, "thresholds": thresholds}
+
+    # -- observers
+
+    def observe_prediction(self, call: Call) -> Generator[None, Any, None]:
+        model = self._models.get(call.instance)
+        if model is None:
+            return
+        name = names.of_first_argument()
+        result = yield
+        self._remember(result, _Prediction(model, _weakly(_first(call)), name))
+
+    def observe_score(self, call: Call) -> Generator[None, Any, None]:
+        model = self._models.get(call.instance)
+        run = current_run() if model is None else model.run
+        if run is None:
+            return
+        name = names.of_first_argument()
+        result = yield
+        run.log_metrics({_joined("score", name): result})
+        if model is not None:
+            self._describe(_Prediction(model, _weakly(_first(call)), name), call.arguments.get("y"))
+
+    def observe_metric(self, call: Call) -> Generator[None, Any, None]:
+        result = yield
+        prediction = self._find((*call.args, *call.kwargs.values()))
+        # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
+        run = current_run() if prediction is None else prediction.model.run
+        if run is None:
+            return
+        name = _joined(call.name, *_settings(call), "" if prediction is None else prediction.name)
+        if isinstance(result, (tuple, dict, str)) or getattr(result, "ndim", 0):
+            with quiet():
+                data = _as_data(call, result)
+            if data is not None:
+                run.log_json(f"{name}.json", data)
+        else:
+            run.log_metrics({name: result})
+        if prediction is None:
+            return
+        for part in result if isinstance(result, tuple) else ():  # `auc(fpr, tpr)` is this prediction's
+            self._remember(part, prediction)
+        self._describe(prediction, call.arguments.get("y_true"))
+
+    def _describe(self, prediction: _Prediction, y: Any) -> None:
+        """The data that the user measures on, once for each name, is a test set, unless it is what the model has learnt."""
+        model, X = prediction.model, prediction.data()
+        if not self.options.log_datasets or X is None or X is model.data():
+            return
+        if prediction.name not in model.described:
+            model.described.add(prediction.name)
+            model.run.log_dataset(X, y, context="test")
 
 
-def _thinned(values: Any) -> list[Any]:
-    from autolog.tracking.values import number_of
-
-    step = max(1, -(-len(values) // CURVE_POINTS))
-    return [number_of(float(value)) for value in values[::step]]
-
-
-def _name_of_first_argument() -> str:
-    """The variable that the user passed first: `X_test` of `model.predict(X_test)`. Read from the code of the call, because
-    reading a frame's variables would keep them alive.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("autolog"):
-        frame = frame.f_back
-    return _first_argument(frame.f_code, frame.f_lasti) if frame is not None else ""
+def _weakly(value: Any) -> Callable[[], Any]:
+    try:
+        return weakref.ref(value)
+    except TypeError:  # a list
+        return _nothing
 
 
-@lru_cache(maxsize=4096)
-def _first_argument(code: CodeType, lasti: int) -> str:
-    import dis
+def _nothing() -> None:
+    return None
 
-    before: list[dis.Instruction] = []
-    call: dis.Instruction | None = None
-    for instruction in dis.get_instructions(code):
-        if instruction.offset == lasti:
-            call = instruction
-            break
-        if instruction.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG", "NOP"):
-            before.append(instruction)
-    if call is None or call.opname not in ("CALL", "CALL_METHOD", "CALL_FUNCTION") or not call.arg:
-        return ""
-    names: list[str] = []
-    for instruction in reversed(before):
-        if not instruction.opname.startswith("LOAD_") or instruction.opname == "LOAD_CONST":
-            return ""
-        value = instruction.argval
-        names[:0] = [str(part) for part in value] if isinstance(value, tuple) else [str(value)]
-        if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            return ""
-        if len(names) >= call.arg:
-            name = names[len(names) - call.arg]
-            return name if name.isidentifier() else ""
-    return ""
+
+def _first(call: Call) -> Any:
+    return call.args[0] if call.args else call.kwargs.get("X")
+
+
+def _joined(*parts: str) -> str:
+    return "_".join(part for part in parts if part)
+
+
+def _settings(call: Call) -> list[str]:
+    """The settings given that are not the function's defaults: a text is its own name, a number gets one."""
+    found: list[str] = []
+    for name in sorted(call.kwargs):
+        value = call.kwargs[name]
+        if type(value) not in (str, bool, int, float) or name in _NOT_SETTINGS:
+            continue
+        if value != _defaults(call.wrapped).get(name):
+            found.append(value if type(value) is str else f"{name}_{value}")
+    return found
+
+
+@lru_cache(maxsize=256)
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    from inspect import signature
+
+    try:
+        return {name: parameter.default for name, parameter in signature(function).parameters.items()}
+    except (TypeError, ValueError):
+        return {}
+
+
+def _as_data(call: Call, result: Any) -> Any:
+    """A result that is not one number, for a JSON artifact."""
+    if call.name in _CURVES:
+        return formulas.curve(**dict(zip(_CURVES[call.name], result, strict=True)))
+    if call.name == "confusion_matrix":
+        if len(result) > MAX_CLASSES:
+            return None
+        return {"labels": _labels(call.arguments), "matrix": result.tolist()}
+    if isinstance(result, str):
+        return {"text": result}
+    return plain(result)
+
+
+def _labels(arguments: dict[str, Any]) -> Any:
+    """The labels of a confusion matrix's rows: those given, or all that occur."""
+    if arguments.get("labels") is not None:
+        return plain(list(arguments["labels"]))
+    truth, predicted = arguments.get("y_true"), arguments.get("y_pred")
+    if (rows_of(truth) or MAX_ROWS_FOR_LABELS) >= MAX_ROWS_FOR_LABELS:
+        return None
+    from sklearn.utils.multiclass import unique_labels
+
+    return plain(unique_labels(truth, predicted).tolist())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog import Call, Run
 from autolog.instrument.identity import IdentityMap
-from autolog_sklearn import about, fitted, scores, search
+from autolog_sklearn import about, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
     from autolog_sklearn import SklearnOptions
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class _Partial:
     """Successive `partial_fit` calls on one instance: one run, a step each."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, owned: bool) -> None:
         self.run = run
+        self.owned = owned
         self.calls = 0
         self.saving = 0.0
         self.began = perf_counter()
@@ -33,7 +34,8 @@ class Fits:
 
     def observe(self, call: Call) -> Generator[None, Any, None]:
         estimator = call.instance
-        if not about.is_estimator(estimator):
+        if not about.is_estimator(estimator):  # a class that has one of scikit-learn's mixins only
+            call.end()
             return
         if about.trains_others(estimator):
             call.seal()
@@ -44,45 +46,53 @@ class Fits:
             return
         if call.name.endswith("partial_fit"):
             yield from self._observe_partial(call, estimator)
-            return
+        else:
+            yield from self._observe_fit(call, estimator)
+
+    def _observe_fit(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
         self._partials.pop(estimator)
         kind = "search" if about.is_search(estimator) else "fit"
-        run: Run = call.start_run(kind=kind, estimator=_path(estimator))
-        arguments = call.arguments
-        params = about.log_params(run, estimator, arguments)
-        X, y = _data(arguments)
+        run: Run = call.start_run(kind=kind, estimator=about.path_of(estimator))
+        X, y, rest = about.split(call.arguments)
+        validation = rest.pop("X_val", None), rest.pop("y_val", None)
+        params = about.params_of(estimator, run)
+        run.log_params(params | about.fit_params(rest, X))
         if self.options.log_datasets and X is not None:
             run.log_dataset(X, y)
+            if validation[0] is not None:
+                run.log_dataset(*validation, context="validation")
         result = yield
         self.after.remember_model(estimator, run, X)
-        fitted.log(run, estimator)
+        if not call.name.endswith(".fit"):
+            self.after.remember_prediction(result, run, X)
+        model = search.best(estimator)
+        if model is not None and model is not estimator:
+            params = about.params_of(model, run)
+        harmless = about.predicts_harmlessly(model, params)
+        fitted.log(run, estimator, call.seconds, harmless)
+        monitors.log(run, (*about.chain(estimator), *params.values()))
         if kind == "search":
             search.log(run, estimator)
-        predictions = None
-        if self.options.log_training_metrics and X is not None:
-            weights = arguments.get("sample_weight")
-            predictions = scores.log(run, estimator, params, X, y, weights, call.seconds)
-        if result is not estimator and type(result).__module__ == "numpy":
-            self.after.remember_prediction(result, run, "")
-        self._save(run, estimator, X, y if predictions is None else predictions)
+        predicted = None
+        wanted = self.options.log_training_metrics
+        if X is not None and model is not None and wanted and (harmless or wanted == "always"):
+            predicted = scores.log(run, model, X, y, rest.get("sample_weight"), call.seconds)
+        self._save(run, model, X, y if predicted is None else predicted)
 
     def _observe_partial(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
-        arguments = call.arguments
-        X, y = _data(arguments)
+        X, y, rest = about.split(call.arguments)
         state = self._partials.get(estimator)
         if state is None:
-            state = _Partial(call.start_run(kind="partial_fit", estimator=_path(estimator)))
+            run: Run = call.start_run(kind="partial_fit", estimator=about.path_of(estimator))
+            state = _Partial(run, call.owns_run)
             self._partials.set(estimator, state)
-            about.log_params(state.run, estimator, {k: v for k, v in arguments.items() if k == "classes"})
+            run.log_params(about.params_of(estimator, run) | about.fit_params(rest, X))
             if self.options.log_datasets and X is not None:
-                state.run.log_dataset(X, y)
-        else:
+                run.log_dataset(X, y)
+        elif state.owned:
             call.continue_run(state.run)
         yield
-        rows = _rows(X)
-        state.run.log_metrics(
-            {**fitted.scalars(estimator), **({} if rows is None else {"rows": rows})}, step=state.calls
-        )
+        state.run.log_metrics({**fitted.scalars(estimator), "rows": about.rows_of(X)}, step=state.calls)
         state.calls += 1
         self.after.remember_model(estimator, state.run, X)
         # The last call is not known to be the last, so the model is saved again when saving has cost little of the time.
@@ -91,11 +101,10 @@ class Fits:
             self._save(state.run, estimator, X, y)
             state.saving += perf_counter() - began
 
-    def _save(self, run: Run, estimator: Any, X: Any, output: Any) -> None:
+    def _save(self, run: Run, model: Any, X: Any, output: Any) -> None:
         options = self.options
         if not options.log_models:
             return
-        model = search.best(estimator)
         if model is None:
             run.note("The model was not saved: the search did not refit one (refit=False).")
             return
@@ -103,20 +112,3 @@ class Fits:
             model, "sklearn", data=X if options.log_signatures else None, output=output,
             model_format=options.model_format, max_bytes=options.max_model_bytes,
         )  # fmt: skip
-
-
-def _path(estimator: Any) -> str:
-    return f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-
-
-def _data(arguments: dict[str, Any]) -> tuple[Any, Any]:
-    """X and y by their usual names, or the first two arguments."""
-    X = arguments.get("X")
-    if X is None and arguments:
-        X = next(iter(arguments.values()))
-    return X, arguments.get("y", arguments.get("Y"))
-
-
-def _rows(X: Any) -> int | None:
-    shape = getattr(X, "shape", None)
-    return int(shape[0]) if shape else len(X) if isinstance(X, (list, tuple)) else None

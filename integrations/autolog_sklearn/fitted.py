@@ -1,5 +1,6 @@
-"""What a fitted estimator already holds: iterations, losses, importances. Only its own `__dict__` is read, so that no property
-computes anything.
+"""What a fitted estimator holds: iterations, losses, how it stopped early, coefficients, importances.
+
+Its own `__dict__` is read, and properties of scikit-learn's own classes; no code of the user's runs.
 """
 
 from __future__ import annotations
@@ -7,114 +8,157 @@ from __future__ import annotations
 from typing import Any
 
 from autolog import Run
-from autolog_sklearn.about import last_step
+from autolog.instrument.quiet import quiet
+from autolog_sklearn.about import chain, is_search
 
+# Single numbers; they become metrics of the same name without the underscore at its end.
 SCALARS = (
-    "n_iter_", "loss_", "best_loss_", "best_validation_score_", "oob_score_", "inertia_", "lower_bound_", "n_clusters_",
-    "log_marginal_likelihood_value_", "reconstruction_err_", "dual_gap_", "alpha_", "lambda_", "l1_ratio_", "noise_variance_",
-    "n_estimators_", "best_score_", "fit_status_", "shrinkage_",
+    "n_iter_", "n_estimators_", "n_trials_", "n_clusters_", "loss_", "best_loss_", "best_validation_score_", "best_score_",
+    "best_threshold_", "oob_score_", "inertia_", "lower_bound_", "log_marginal_likelihood_value_", "dual_gap_",
+    "alpha_", "lambda_", "C_", "l1_ratio_", "shrinkage_", "fit_status_",
 )  # fmt: skip
 
-# A series of one value per iteration, and the metric it becomes.
+# One value an iteration, and the metric that they become.
 SERIES = {
-    "loss_curve_": "loss", "validation_scores_": "validation_score", "train_score_": "train_score",
-    "validation_score_": "validation_score", "oob_improvement_": "oob_improvement", "oob_scores_": "oob_score",
-    "scores_": "score", "estimator_errors_": "estimator_error", "lower_bounds_": "lower_bound", "objective_": "objective",
+    "loss_curve_": "loss", "validation_scores_": "validation_score", "validation_score_": "validation_score",
+    "train_score_": "train_score", "oob_scores_": "oob_score", "oob_improvement_": "oob_improvement",
+    "scores_": "score", "estimator_errors_": "estimator_error", "lower_bounds_": "lower_bound",
 }  # fmt: skip
 MAX_POINTS = 5_000
 MAX_FEATURES = 1_000
+MAX_NAMED = 10_000
+"""Of more features, a vectorizer's say, the names take long to list."""
+SECONDS_A_TREE = 50e-6
+"""What a tree's importances take to compute, roughly."""
+
+
+def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
+    """Log what the fitted estimator, or the one inside it that has learnt, holds. `harmless`: all parts of it are
+    scikit-learn's, so that it may be asked for what it computes.
+    """
+    learnt = chain(estimator)[-1]
+    series = _series(learnt)
+    numbers = {name: value for name, value in scalars(estimator).items() if name not in series}
+    numbers.update(_early_stopping(learnt, series))
+    if numbers:
+        run.log_metrics(numbers, step=0)
+    for name, points in series.items():
+        for step in range(0, len(points), -(-len(points) // MAX_POINTS)):
+            run.log_metrics({name: points[step]}, step=step)
+    coefficients = _read(learnt, "coef_")
+    importances = _importances(learnt, fit_seconds) if harmless else None
+    for artifact, values in (("coefficients", coefficients), ("feature_importances", importances)):
+        if type(values).__name__ == "ndarray" and values.ndim in (1, 2) and values.size:
+            names = _feature_names(estimator, values.shape[-1], harmless)
+            run.log_json(f"{artifact}.json", _by_feature(values, names))
 
 
 def scalars(estimator: Any) -> dict[str, float]:
-    """Single numbers of the estimator that has learnt, by their names without the underscore."""
-    held = getattr(last_step(estimator), "__dict__", {})
+    """Single numbers of the estimator that has learnt."""
+    learnt = chain(estimator)[-1]
+    if is_search(learnt):  # one that has refitted nothing
+        return {}
     found: dict[str, float] = {}
     for name in SCALARS:
-        value = _number(held.get(name))
+        value = _number(_read(learnt, name))
         if value is not None:
             found[name[:-1]] = value
     return found
 
 
-def log(run: Run, estimator: Any) -> None:
-    """Scalars, series and importances."""
-    learnt = last_step(estimator)
+def _read(learnt: Any, name: str) -> Any:
+    """A fitted attribute. Of scikit-learn's own classes also one that is a property, as `n_iter_` sometimes is."""
     held = getattr(learnt, "__dict__", {})
-    numbers = scalars(estimator)
-    if "best_score_" in getattr(estimator, "__dict__", {}):
-        numbers.pop("best_score", None)
-    if numbers:
-        run.log_metrics(numbers, step=0)
-    for attribute, name in SERIES.items():
-        values = held.get(attribute)
-        if values is None or isinstance(values, dict):
-            continue
-        points = _series(values)
-        for step in range(0, len(points), max(1, -(-len(points) // MAX_POINTS))):
-            run.log_metrics({name: points[step]}, step=step)
-    names = _feature_names(estimator, learnt)
-    coefficients = held.get("coef_")
-    if getattr(coefficients, "ndim", 0) in (1, 2) and type(coefficients).__name__ == "ndarray":
-        run.log_json("coefficients.json", _by_feature(coefficients, names))
-    importances = _importances(learnt, held)
-    if importances is not None:
-        run.log_json("feature_importances.json", _by_feature(importances, names))
-
-
-def _importances(learnt: Any, held: dict[str, Any]) -> Any:
-    """Tree ensembles compute theirs when asked, some 30 microseconds a tree: few enough trees, or none."""
-    trees = held.get("estimators_")
-    count = getattr(trees, "size", None) or (len(trees) if isinstance(trees, list) else 1)
-    if type(learnt).__module__.startswith(("sklearn.ensemble", "sklearn.tree")) and count <= 500:
+    if name in held:
+        return held[name]
+    cls = type(learnt)
+    if isinstance(getattr(cls, name, None), property) and cls.__module__.startswith("sklearn."):
         try:
-            return learnt.feature_importances_
-        except AttributeError:
+            with quiet():
+                return getattr(learnt, name)
+        except Exception:
             return None
     return None
+
+
+def _series(learnt: Any) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for attribute, name in SERIES.items():
+        values = _read(learnt, attribute)
+        values = values.tolist() if type(values).__name__ == "ndarray" else values
+        if type(values) is list and values and {type(v) for v in values} <= {int, float}:
+            found[name] = values
+        elif type(values) is list and values and all(hasattr(v, "item") for v in values):
+            found[name] = [float(v) for v in values]
+    return found
+
+
+def _early_stopping(learnt: Any, series: dict[str, list[float]]) -> dict[str, float]:
+    """Where it stopped, if before the last iteration, and which was best on the validation data, where early stopping was
+    asked for in one of the ways that scikit-learn's estimators have.
+    """
+    held = getattr(learnt, "__dict__", {})
+    by_trees = "n_estimators_" in held and held.get("n_iter_no_change") is not None
+    if not (by_trees or held.get("early_stopping") is True or held.get("do_early_stopping_")):
+        return {}
+    found: dict[str, float] = {}
+    ran = _number(_read(learnt, "n_estimators_" if by_trees else "n_iter_"))
+    most = _number(held.get("n_estimators" if by_trees else "max_iter"))
+    if ran is not None and most is not None and ran < most:
+        found["stopped_iteration"] = ran
+    scores = series.get("validation_score")
+    if scores:
+        best = max(range(len(scores)), key=scores.__getitem__)
+        found.update(best_iteration=best, best_validation_score=scores[best])
+    return found
+
+
+def _importances(learnt: Any, fit_seconds: float) -> Any:
+    """Trees and their ensembles compute theirs when asked: only if that takes little beside the fit."""
+    if not type(learnt).__module__.startswith(("sklearn.ensemble.", "sklearn.tree.")):
+        return None
+    trees = getattr(learnt, "__dict__", {}).get("estimators_", ())
+    if getattr(trees, "size", len(trees)) * SECONDS_A_TREE > max(0.005, 0.05 * fit_seconds):
+        return None
+    from joblib import parallel_backend
+
+    with parallel_backend("sequential"):  # forests would start threads
+        return _read(learnt, "feature_importances_")
 
 
 def _by_feature(values: Any, names: list[str] | None) -> dict[str, Any]:
-    """The 1,000 features of the greatest absolute value at most, in their own order."""
+    """The 1,000 features of the greatest absolute value at most, in their own order; `of` is how many there are."""
     import numpy as np
 
-    flat = np.abs(values).max(axis=0) if values.ndim == 2 else np.abs(values)
-    chosen = np.arange(flat.size)
-    if flat.size > MAX_FEATURES:
-        chosen = np.sort(np.argpartition(flat, -MAX_FEATURES)[-MAX_FEATURES:])
+    greatest = np.abs(values).max(axis=0) if values.ndim == 2 else np.abs(values)
+    chosen = np.arange(greatest.size)
+    if greatest.size > MAX_FEATURES:
+        chosen = np.sort(np.argpartition(greatest, -MAX_FEATURES)[-MAX_FEATURES:])
     return {
-        "features": [names[i] for i in chosen]
-        if names is not None and len(names) == flat.size
-        else chosen.tolist(),
+        "features": chosen.tolist() if names is None else [names[i] for i in chosen],
         "values": values[..., chosen].tolist(),
-        "of": int(flat.size),
+        "of": int(greatest.size),
     }
 
 
-def _feature_names(estimator: Any, learnt: Any) -> list[str] | None:
-    for one in (learnt, estimator):
-        names = getattr(one, "__dict__", {}).get("feature_names_in_")
-        if names is not None:
-            return [str(name) for name in names.tolist()]
-    return None
-
-
-def _series(values: Any) -> list[float]:
+def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | None:
+    """The names of the `count` features that reached the estimator that has learnt, as far as they can be told."""
+    names: Any = None
     try:
-        plain = values.tolist() if hasattr(values, "tolist") else list(values)
-        return [float(value) for value in plain] if isinstance(plain, list) else []
-    except (TypeError, ValueError):
-        return []
+        for one in chain(estimator):
+            seen = _read(one, "feature_names_in_")
+            names = names if seen is None else seen
+            if harmless and count <= MAX_NAMED and len(getattr(one, "__dict__", {}).get("steps", ())) > 1:
+                names = one[:-1].get_feature_names_out(names)
+    except Exception:  # a step that does not know
+        return None
+    return [str(name) for name in names] if names is not None and len(names) == count else None
 
 
 def _number(value: Any) -> float | None:
-    if value is None or isinstance(value, (str, bytes, bool)):
-        return None
-    if isinstance(value, (int, float)):
+    """A number, or that of an array of one; of several, as iterations for each class are, the greatest."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
-    size = getattr(value, "size", None)
-    if size is not None and getattr(value, "ndim", 1) <= 1 and 0 < size <= 100 and hasattr(value, "max"):
-        try:
-            return value.max().item() if size > 1 else value.item() if hasattr(value, "item") else None
-        except (TypeError, ValueError):
-            return None
-    return None
+    if type(value).__module__ != "numpy" or not 0 < value.size <= 100 or value.dtype.kind not in "iuf":
+        return None
+    return value.max().item() if value.size == 1 or value.dtype.kind in "iu" else None

@@ -6,11 +6,14 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from autolog import Call, Run
+from autolog.tracking.values import plain
 from autolog_sklearn import about
 
 if TYPE_CHECKING:
     from autolog_sklearn import SklearnOptions
     from autolog_sklearn.after import After
+
+_DATA = ("estimator", "X", "y", "groups", "fit_params", "params")
 
 
 class Resampling:
@@ -21,25 +24,22 @@ class Resampling:
     def observe(self, call: Call) -> Generator[None, Any, None]:
         call.seal()
         arguments = call.arguments
-        estimator = arguments.get("estimator")
-        cls = type(estimator)
-        run: Run = call.start_run(kind=call.name, estimator=f"{cls.__module__}.{cls.__qualname__}")
-        about.log_params(run, estimator, {})
-        settings = {
-            k: v
-            for k, v in arguments.items()
-            if k not in ("estimator", "X", "y", "groups", "fit_params", "params")
-        }
-        run.log_params({f"{call.name}.{name}": value for name, value in settings.items()})
-        if self.options.log_datasets and "X" in arguments:
-            run.log_dataset(arguments["X"], arguments.get("y"))
+        estimator, X = arguments.get("estimator"), arguments.get("X")
+        run: Run = call.start_run(kind="cv", estimator=about.path_of(estimator))
+        run.set_tags({"function": call.name})
+        settings = {f"{call.name}.{k}": v for k, v in arguments.items() if k not in _DATA and v is not None}
+        run.log_params(about.params_of(estimator, run) | settings)
+        if self.options.log_datasets and X is not None:
+            run.log_dataset(X, arguments.get("y"))
         result = yield
         if call.name == "cross_val_predict":
-            self.after.remember_prediction(result, run, "")
+            self.after.remember_prediction(result, run, X)
         elif call.name == "cross_validate":
             for name, values in result.items():
                 if getattr(values, "dtype", None) is not None:
                     _log_folds(run, name, values)
+            for fitted in result.get("estimator", ()):
+                self.after.remember_model(fitted, run, X)
         elif call.name == "cross_val_score":
             _log_folds(run, "test_score", result)
         elif call.name == "permutation_test_score":
@@ -61,11 +61,10 @@ def _log_folds(run: Run, name: str, values: Any) -> None:
 def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple[Any, ...]) -> None:
     """learning_curve: (sizes, train, test[, times]); validation_curve: (train, test). A step is a place on the curve."""
     if function == "learning_curve":
-        places, train, test = result[:3]
-        sizes = places.tolist()
+        places, train, test = result[0].tolist(), *result[1:3]
     else:
         train, test = result
-        sizes = list(arguments.get("param_range", range(len(train))))
+        places = plain(list(arguments["param_range"]))
     for step in range(len(train)):
         run.log_metrics(
             {
@@ -74,6 +73,4 @@ def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple
             },
             step=step,
         )  # fmt: skip
-    from autolog.tracking.values import plain
-
-    run.log_json(f"{function}.json", {"places": plain(sizes), "train": train.tolist(), "test": test.tolist()})
+    run.log_json(f"{function}.json", {"places": places, "train": train.tolist(), "test": test.tolist()})

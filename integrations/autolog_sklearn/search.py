@@ -8,31 +8,33 @@ from autolog import Run
 
 
 def best(estimator: Any) -> Any:
-    """The model to save: a search's refitted best one, None if it has none, any other estimator itself."""
+    """The model: a search's refitted best one, None if it has none, any other estimator itself."""
     held = getattr(estimator, "__dict__", {})
-    if "cv_results_" not in held:
-        return estimator
-    return held.get("best_estimator_") or (estimator if "refit" not in held else None)
+    if "cv_results_" not in held or "refit" not in held:
+        return held.get("best_estimator_", estimator)
+    return held.get("best_estimator_")
 
 
 def log(run: Run, estimator: Any) -> None:
+    """Log the best candidate's params and score, and all candidates as children. Their times are those that the search
+    measured; they are said to have begun when it did.
+    """
     held = getattr(estimator, "__dict__", {})
     results = held.get("cv_results_")
     if not isinstance(results, dict) or "params" not in results:
         return
-    index = held.get("best_index_")
     if isinstance(held.get("best_params_"), dict):
         run.log_params({f"best_{name}": value for name, value in held["best_params_"].items()})
     if held.get("best_score_") is not None:
         run.log_metrics({"best_cv_score": held["best_score_"]}, step=0)
     columns = {name: _column(values) for name, values in results.items() if not name.startswith("param")}
-    splits = sum(name.startswith("split") for name in columns) or int(held.get("n_splits_", 1))
+    splits = int(held.get("n_splits_", 1))
     for number, params in enumerate(results["params"]):
         metrics = {name: values[number] for name, values in columns.items() if number < len(values)}
         seconds = sum(float(metrics.get(name) or 0) for name in ("mean_fit_time", "mean_score_time")) * splits
         run.record_child(
             str(number), kind="candidate", params=params, metrics=metrics,
-            tags={"best": "true"} if number == index else {}, started=run.started,
+            tags={"best": "true"} if number == held.get("best_index_") else {}, started=run.started,
             ended=run.started + int(seconds * 1000 if seconds == seconds else 0),
         )  # fmt: skip
 

@@ -1,0 +1,109 @@
+"""scikit-learn's metrics, computed from a prediction directly, and curves as data.
+
+scikit-learn's own functions check their input anew each time, which costs more than the sums; tests hold the two equal.
+Knows numpy and nothing of runs or estimators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autolog.tracking.values import number_of
+
+POINTS = 200
+
+
+def confusion(actual: Any, guessed: Any, classes: int, weight: Any) -> Any:
+    """The confusion matrix (true × predicted) of two arrays of class numbers."""
+    cells = np.bincount(actual * classes + guessed, weights=weight, minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+def confusion_scores(matrix: Any) -> dict[str, float]:
+    """Accuracy, and precision, recall and F1 averaged by the classes' true weight, from a confusion matrix; 0 where a class has
+    nothing to divide by, as scikit-learn's `zero_division` does.
+    """
+    hits, actual, guessed = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    total = actual.sum()
+    precision = np.divide(hits, guessed, out=np.zeros(len(hits)), where=guessed > 0)
+    recall = np.divide(hits, actual, out=np.zeros(len(hits)), where=actual > 0)
+    f1 = np.divide(2 * hits, guessed + actual, out=np.zeros(len(hits)), where=guessed + actual > 0)
+    share = actual / total
+    return {
+        "accuracy_score": float(hits.sum() / total),
+        "precision_score": float((precision * share).sum()),
+        "recall_score": float((recall * share).sum()),
+        "f1_score": float((f1 * share).sum()),
+    }
+
+
+def log_loss(places: Any, probabilities: Any, weight: Any) -> float:
+    """The mean negative log of the probability of the true class (column `places`), rows scaled to sum to one."""
+    tiny = np.finfo(probabilities.dtype).eps
+    clipped = np.clip(probabilities, tiny, 1 - tiny)
+    chosen = clipped[np.arange(len(places)), places] / clipped.sum(axis=1)
+    return float(np.average(-np.log(chosen), weights=weight))
+
+
+def ranking(positive: Any, score: Any, weight: Any = None) -> tuple[Any, Any, Any]:
+    """False and true positives at each threshold, from the highest score down (as scikit-learn's `_binary_clf_curve`)."""
+    order = np.argsort(score, kind="mergesort")[::-1]
+    score, positive = score[order], positive[order]
+    scale = 1.0 if weight is None else weight[order]
+    last = np.r_[np.nonzero(np.diff(score))[0], len(score) - 1]
+    tps = np.cumsum(positive * scale, dtype=float)[last]
+    all_ = np.cumsum(scale, dtype=float)[last] if weight is not None else last + 1.0
+    return all_ - tps, tps, score[last]
+
+
+def area(fps: Any, tps: Any) -> float:
+    """The area under the ROC curve by trapezoids."""
+    x, y = np.r_[0, fps] / fps[-1], np.r_[0, tps] / tps[-1]
+    return float(((x[1:] - x[:-1]) * (y[1:] + y[:-1]) / 2).sum())
+
+
+def auc_one_vs_one(places: Any, probabilities: Any) -> float | None:
+    """`roc_auc_score(multi_class="ovo", average="weighted")` (Hand and Till, 2001): pairs weighted by their share. None if a
+    class does not occur.
+    """
+    rows = [places == c for c in range(probabilities.shape[1])]
+    if not all(row.any() for row in rows):
+        return None
+    total = weight = 0.0
+    for a in range(len(rows)):
+        for b in range(a + 1, len(rows)):
+            pair = rows[a] | rows[b]
+            value = (
+                area(*ranking(rows[a][pair], probabilities[pair, a])[:2])
+                + area(*ranking(rows[b][pair], probabilities[pair, b])[:2])
+            ) / 2
+            share = float(np.count_nonzero(pair))
+            total, weight = total + value * share, weight + share
+    return total / weight
+
+
+def regression_scores(truth: Any, predicted: Any, weight: Any) -> dict[str, float]:
+    """R², and the mean absolute, mean squared and root mean squared error."""
+    error = truth.astype(float) - predicted
+    squared = float(np.average(error**2, weights=weight))
+    spread = float(np.average((truth - np.average(truth, weights=weight)) ** 2, weights=weight))
+    return {
+        "r2_score": 1 - squared / spread if spread else float(squared == 0),
+        "mean_absolute_error": float(np.average(np.abs(error), weights=weight)),
+        "mean_squared_error": squared,
+        "root_mean_squared_error": squared**0.5,
+    }
+
+
+def curve(**columns: Any) -> dict[str, list[float | str]]:
+    """At most 200 evenly spaced points of a curve, its ends among them. A column may be shorter than the others, as the
+    thresholds of scikit-learn's precision and recall are.
+    """
+    length = max(len(values) for values in columns.values())
+    chosen = np.unique(np.linspace(0, length - 1, min(length, POINTS)).astype(int))
+    return {
+        name: [number_of(float(value)) for value in values[chosen[chosen < len(values)]].tolist()]
+        for name, values in columns.items()
+    }

@@ -1,0 +1,65 @@
+"""The name of the variable that the user passed: `X_test` of `model.predict(X_test)`.
+
+Read from the code of the call. Reading it from the frame's variables would be simpler, but in a function, before Python
+3.13, it makes a copy of them all that keeps them alive for as long as the function runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from types import CodeType, FrameType
+
+_OURS = ("autolog", "autolog_sklearn", "wrapt")
+
+
+def of_first_argument() -> str:
+    """The name of the variable in the first argument of the user's call that we are in, or nothing where it is no variable
+    or where scikit-learn is the caller.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _package(frame) in _OURS:
+        frame = frame.f_back
+    if frame is None or _package(frame) == "sklearn":
+        return ""
+    return first_argument(frame.f_code, frame.f_lasti)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+@lru_cache(maxsize=4096)
+def first_argument(code: CodeType, lasti: int) -> str:
+    """The name in the first argument of the call at an instruction. Only calls whose arguments all are variables or constants
+    are understood: of `f(X[:10])` or `f(data.X)` nothing is known.
+    """
+    import dis
+
+    before: list[dis.Instruction] = []
+    for instruction in dis.get_instructions(code):
+        if instruction.offset > lasti:
+            break
+        if instruction.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG", "NOP"):
+            before.append(instruction)
+    call = before.pop()
+    if call.opname not in ("CALL", "CALL_KW", "CALL_METHOD", "CALL_FUNCTION", "CALL_FUNCTION_KW"):
+        return ""
+    keywords: tuple[str, ...] = ()
+    if call.opname.endswith("_KW") or (before and before[-1].opname == "KW_NAMES"):
+        keywords = code.co_consts[int(before.pop().arg or 0)]
+    wanted = int(call.arg or 0)
+    arguments: list[str] = []
+    while len(arguments) < wanted and before:
+        instruction = before.pop()
+        if not instruction.opname.startswith("LOAD_") or instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            return ""
+        value = "" if instruction.opname == "LOAD_CONST" else instruction.argval
+        arguments[:0] = value if isinstance(value, tuple) else [value]
+    if len(arguments) != wanted or not wanted:
+        return ""
+    index = 0
+    if len(keywords) == wanted and "X" in keywords:
+        index = keywords.index("X")
+    name = str(arguments[index])
+    return name if name.isidentifier() else ""
