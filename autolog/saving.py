@@ -12,7 +12,6 @@ from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
 from autolog.models.signature import infer
-from autolog.store import journal  # noqa: F401  the writer's; loaded here, beside the framework, and not in the first run
 from autolog.tracking.events import Event, ModelLogged
 from autolog.tracking.run import Run, sizes
 
@@ -68,7 +67,11 @@ def save_model(
 
 
 def preload(flavor: str) -> None:
-    """Load a flavor's module, if there is one of that name."""
+    """Load what the first run would otherwise load: this module has, and here follow the journal and the flavor, if there is
+    one of that name.
+    """
+    from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
     try:
         find(flavor)
     except ModelError:

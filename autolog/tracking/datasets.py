@@ -6,7 +6,7 @@ bounded by construction: at most 1,000 rows and 200 columns are looked at.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from autolog.tracking.values import class_name, key_of, plain, qualified_name
 
@@ -34,7 +34,7 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
 
 
 def _describe(data: Any, digest: Any) -> dict[str, Any]:
-    kind = type(data)
+    kind: type[Any] = type(data)
     package = kind.__module__.partition(".")[0]
     said: dict[str, Any] = {
         "kind": class_name(data) if package == "builtins" else f"{package}.{kind.__name__}"
@@ -75,7 +75,7 @@ def _shape(data: Any, said: dict[str, Any]) -> None:
 
 def _shaped(data: Any, said: dict[str, Any]) -> None:
     """Other libraries' arrays (torch, jax, …): their shape and dtype are attributes and cost no transfer."""
-    shape = getattr(type(data), "shape", None)
+    shape: Any = getattr(cast(Any, type(data)), "shape", None)
     if shape is not None and isinstance(data.shape, tuple):
         _shape(data, said)
         said["dtype"] = plain(str(data.dtype))
@@ -133,12 +133,12 @@ def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = 
 
 
 def _object_text(value: Any) -> str:
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind is str:
         return value[:1000]
     if kind in (int, float, bool) or value is None:
         return repr(value)
-    item = getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
+    item: Any = getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
     return repr(item(value)) if item is not None else kind.__name__
 
 
@@ -184,8 +184,8 @@ def _column(column: Any, said: dict[str, Any], digest: Any, rows: slice, name: s
 def _sparse(data: Any, said: dict[str, Any], digest: Any) -> None:
     _shape(data, said)
     said.update(sparse=data.format, dtype=str(data.dtype), stored=int(data.nnz))
-    values = getattr(data, "data", None)
-    sample = None
+    values: Any = getattr(data, "data", None)
+    sample: bytes | None = None
     if hasattr(values, "tobytes") and not values.dtype.hasobject:
         sample = values[:: max(1, -(-values.size // MAX_CELLS))].tobytes()
     _feed(digest, said, f"{data.shape}{data.dtype}{data.nnz}", sample)
