@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +56,7 @@ def save_model(
 
     def write() -> list[Event]:
         target = folder / path
-        if target.exists():  # saved again: a model that goes on learning, or the user's wish
-            shutil.rmtree(target)
-        size = write_folder(taken, target)
+        size = write_folder(taken, target, replace=True)  # it may be saved again: a model that goes on learning
         files = {name.lstrip("/"): part for name, part in sizes(str(target))}
         return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
 
@@ -70,6 +67,7 @@ def preload(flavor: str) -> None:
     """Load what the first run would otherwise load: this module has, and here follow the journal and the flavor, if there is
     one of that name.
     """
+    from autolog.models import pickling  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
     try:

@@ -38,14 +38,15 @@ def write(
     *,
     trust_key: bytes | None = None,
     metadata: Mapping[str, str | int] | None = None,
+    replace: bool = False,
 ) -> int:
     """Makes the folder, all at once, and returns the bytes written. The snapshot's temporary files are used up.
 
     It is signed with `trust_key`, by default the user's own; where there is none it stays unsigned and will load only with
-    trust=True. `metadata` goes beside ours in the MLmodel file. OSError if the folder exists or cannot be written;
-    nothing of it is left then.
+    trust=True. `metadata` goes beside ours in the MLmodel file. With `replace` an older folder gives way when the new one
+    is complete. OSError if the folder exists otherwise, or cannot be written; nothing new is left then.
     """
-    if folder.exists():
+    if folder.exists() and not replace:
         raise FileExistsError(f"{folder} exists already")
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.{os.urandom(8).hex()}")
@@ -61,7 +62,13 @@ def write(
         }
         for name, text in documents.items():
             (draft / name).write_bytes(text.encode())
-        draft.rename(folder)
+        if replace and folder.exists():
+            older = draft.with_name(f"{draft.name}.old")
+            folder.rename(older)
+            draft.rename(folder)
+            shutil.rmtree(older, ignore_errors=True)
+        else:
+            draft.rename(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("pickle", "cloudpickle", "skops")
 
+_HARMLESS = ("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype")
 _ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
 
 
@@ -71,8 +72,8 @@ def _dump_skops(model: Any, spool: Spool, name: str) -> tuple[dict[str, Any], se
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The estimator. A skops file is loaded with the types that skops trusts and the classes of scikit-learn, NumPy and
-    SciPy, all its types if the folder is trusted; a pickle only if it is.
+    """The estimator. A skops file is loaded with the types that skops trusts and scikit-learn's own classes, all its types if
+    the folder is trusted; a pickle only if it is.
     """
     name = str(entry.get("pickled_model"))
     if entry.get("serialization_format") == "skops":
@@ -98,20 +99,19 @@ def _load_skops(source: Source, name: str) -> Any:
 
 
 def _is_harmless_class(type_name: str) -> bool:
-    """Whether the name is a class, not a function, that scikit-learn, NumPy or SciPy define for use: making one runs no code
-    of the file's choosing. Trees and distance metrics, which skops leaves out, are among them.
+    """Whether the name is a class, not a function, of those that fitted estimators are made of: trees, kernels, distance
+    metrics, sparse matrices. Neither making such an object nor calling such a class runs code or opens files of the
+    folder's choosing, as numpy.memmap would.
     """
     module_name, _, name = type_name.rpartition(".")
-    parts = module_name.split(".")
-    if parts[0] not in ("sklearn", "numpy", "scipy") or any(
-        "test" in part or part == "f2py" for part in parts
-    ):
+    if not type_name.startswith(_HARMLESS) or any("test" in part for part in module_name.split(".")):
         return False
     try:
         kind: Any = getattr(import_module(module_name), name)
     except Exception:
         return False
-    return isinstance(kind, type) and kind.__module__.partition(".")[0] == parts[0]
+    # By its own name as well: a module may hold what it has imported.
+    return isinstance(kind, type) and f"{kind.__module__}.{kind.__qualname__}".startswith(_HARMLESS)
 
 
 def _skops(done: str, error: type[Exception]) -> Any:

@@ -19,6 +19,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +28,7 @@ from autolog.models import Snapshot, load_model, payload, snapshot, write
 from autolog.models.errors import DamagedModel, ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
 from autolog.models.flavors import find
 from autolog.models.folder import to_yaml
-from autolog.models.load import read_mlmodel
+from autolog.models.load import Source, read_mlmodel
 from autolog.models.requirements import pins
 
 TOY = """
@@ -54,7 +55,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     """A stranger's flavor, installed and announced as any would be, and a user with a key of their own."""
     site = tmp_path_factory.mktemp("site")
     (site / "toy_flavor.py").write_text(TOY)
-    install(site, "toy-ml", "1.0", provides="toy_flavor", entry_points="[autolog.flavors]\ntoy = toy_flavor\n")
+    install(
+        site, "toy-ml", "1.0", provides="toy_flavor", entry_points="[autolog.flavors]\ntoy = toy_flavor\n"
+    )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path_factory.mktemp("config") / "autolog"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.getcwd(), *sys.path]))
@@ -162,7 +165,9 @@ def test_a_large_model_goes_through_a_file(tmp_path: Path, monkeypatch: pytest.M
     assert (load_model(tmp_path / "model"), list((tmp_path / "spool").iterdir())) == (model, [])
 
 
-def test_a_snapshot_that_is_not_wanted_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_that_is_not_wanted_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """discard() deletes what was spilled."""
     monkeypatch.setattr(payload, "MEMORY_LIMIT", 10)
     taken = take(Model(weights=bytes(1000)), tmp_path)
@@ -185,7 +190,9 @@ def test_what_cannot_be_pickled_is_named(tmp_path: Path, state: dict[str, Any], 
     assert str(caught.value) == reason
 
 
-def test_a_failure_of_the_models_own_code_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_models_own_code_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever __reduce__ raises becomes a ModelNotSaved; files begun are deleted."""
     monkeypatch.setattr(payload, "MEMORY_LIMIT", 10)
 
@@ -242,7 +249,7 @@ def test_a_model_over_the_limit_is_given_up_early(tmp_path: Path) -> None:
 
 
 def test_no_warning_gets_out(tmp_path: Path) -> None:
-    """A __getstate__ that warns is heard neither as a warning nor, under `error`, as an exception; the filters are as before."""
+    """A model that warns is heard neither as a warning nor, under `error`, as an exception; the filters stay."""
 
     class Noisy:
         def __reduce__(self) -> Any:
@@ -287,9 +294,12 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
         old()
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    assert done.stderr.count("only once") == 1
+    assert done.stderr.count("UserWarning: only once") == 1
 
 
 def test_an_unknown_flavor_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
@@ -331,14 +341,22 @@ MAIN = """
         ("type('Made', (Model,), {'factor': 5})()", "model.predict(1)", "10"),
     ],
 )
-def test_code_of_a_script_is_saved_with_the_model(tmp_path: Path, expression: str, call: str, expected: str) -> None:
+def test_code_of_a_script_is_saved_with_the_model(
+    tmp_path: Path, expression: str, call: str, expected: str
+) -> None:
     """A class or function defined in __main__, a lambda or a local function loads in a process that never saw the script."""
     pytest.importorskip("cloudpickle")
     script = textwrap.dedent(MAIN).format(expression=expression)
     arguments = [str(tmp_path / "spool"), str(tmp_path / "model")]
-    wrote = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
-    read = f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); print({call})"
-    loaded = subprocess.run([sys.executable, "-c", read, arguments[1]], capture_output=True, text=True, check=True)
+    wrote = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    read = (
+        f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); print({call})"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", read, arguments[1]], capture_output=True, text=True, check=True
+    )
     assert (wrote.stdout.split(), loaded.stdout.split()) == (["cloudpickle"], [expected])
 
 
@@ -418,7 +436,9 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path) -> None:
             },
         },
     }
-    assert {name: text if name.endswith(("txt", "pkl")) else json.loads(text) for name, text in files.items()} == {
+    assert {
+        name: text if name.endswith(("txt", "pkl")) else json.loads(text) for name, text in files.items()
+    } == {
         "model/data/toy.pkl": "payload",
         "model/requirements.txt": "mlflow\nlocal-lib==1.2\ntoy-ml==1.0\n",
         "model/python_env.yaml": {
@@ -445,9 +465,7 @@ def test_modules_are_pinned_by_the_distributions_that_provide_them() -> None:
 def test_a_folder_that_fails_is_not_there(tmp_path: Path) -> None:
     """Half a folder is never seen, nor left behind."""
     taken = take(Model(), tmp_path)
-    broken = Snapshot(**{name: getattr(taken, name) for name in taken.__struct_fields__} | {
-        "files": {"a": b"fine", "b": tmp_path / "missing"}
-    })  # fmt: skip
+    broken = msgspec.structs.replace(taken, files={"a": b"fine", "b": tmp_path / "missing"})
     with pytest.raises(FileNotFoundError):
         write(broken, tmp_path / "store" / "model")
     assert list((tmp_path / "store").iterdir()) == []
@@ -459,6 +477,18 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         saved(Model(a=2), folder)
     assert load_model(folder) == Model(a=1)
+
+
+def test_an_older_folder_gives_way_to_a_complete_one(tmp_path: Path) -> None:
+    """With `replace`; one that fails leaves the older model as it was."""
+    folder = saved(Model(a=1), tmp_path / "store" / "model")
+    taken = take(Model(a=2), tmp_path)
+    with pytest.raises(FileNotFoundError):
+        write(msgspec.structs.replace(taken, files={"a": tmp_path / "missing"}), folder, replace=True)
+    assert load_model(folder) == Model(a=1)
+    write(taken, folder, replace=True)
+    assert load_model(folder) == Model(a=2)
+    assert [path.name for path in folder.parent.iterdir() if path.name != "spool"] == ["model"]
 
 
 json_values = st.recursive(
@@ -507,7 +537,9 @@ def test_a_pickle_that_mlflow_wrote_is_refused_before_it_runs(tmp_path: Path) ->
     mark = tmp_path / "it ran"
     (tmp_path / "model" / "data").mkdir(parents=True)
     (tmp_path / "model" / "data" / "toy.pkl").write_bytes(pickle.dumps(Hostile(mark)))
-    (tmp_path / "model" / "MLmodel").write_text("flavors:\n  python_function: {}\n  toy:\n    data: data/toy.pkl\n")
+    (tmp_path / "model" / "MLmodel").write_text(
+        "flavors:\n  python_function: {}\n  toy:\n    data: data/toy.pkl\n"
+    )
     with pytest.raises(UntrustedModel, match=r"not signed\. If you trust"):
         load_model(tmp_path / "model")
     assert not mark.exists()
@@ -557,7 +589,9 @@ def forget_the_checksum(folder: Path, mark: Path) -> None:
         (forget_the_checksum, UntrustedModel),
     ],
 )
-def test_a_folder_that_was_tampered_with_is_refused(tmp_path: Path, tamper: Any, error: type[Exception]) -> None:
+def test_a_folder_that_was_tampered_with_is_refused(
+    tmp_path: Path, tamper: Any, error: type[Exception]
+) -> None:
     """However the payload, its record and its signature are rearranged, nothing foreign is unpickled."""
     mark = tmp_path / "it ran"
     folder = saved(Model(), tmp_path / "model")
@@ -565,6 +599,18 @@ def test_a_folder_that_was_tampered_with_is_refused(tmp_path: Path, tamper: Any,
     with pytest.raises(error):
         load_model(folder)
     assert not mark.exists()
+
+
+def test_a_file_added_to_a_signed_folder_is_refused(tmp_path: Path) -> None:
+    """A flavor that looks for a file of its own finds only those that were there when the folder was signed."""
+    folder = saved(Model(), tmp_path / "model")
+    (folder / "more.pkl").write_bytes(b"foreign")
+    mlmodel = read_mlmodel(folder)
+    source, sworn = (Source(folder, "toy", mlmodel, trust=trust) for trust in (False, True))
+    source.open("data/toy.pkl").close()
+    with pytest.raises(UntrustedModel, match=r"more\.pkl .* was not there when the model was signed"):
+        source.open("more.pkl")
+    assert sworn.open("more.pkl").read() == b"foreign"
 
 
 def test_a_signature_does_not_hold_for_another_way_of_reading(tmp_path: Path) -> None:
@@ -631,7 +677,9 @@ def test_a_missing_module_is_named(tmp_path: Path, toy: Path) -> None:
     del sys.modules["my_estimators"]
     (toy / "my_estimators.py").unlink()
     shutil.rmtree(toy / "__pycache__", ignore_errors=True)
-    with pytest.raises(ModelNotLoaded, match="needs a module that is not here: No module named 'my_estimators'"):
+    with pytest.raises(
+        ModelNotLoaded, match="needs a module that is not here: No module named 'my_estimators'"
+    ):
         load_model(folder)
     assert read_mlmodel(folder)["metadata"]["autolog"]["own_modules"] == ["my_estimators"]
 
@@ -651,7 +699,10 @@ def test_yaml_takes_pyyaml_and_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         ("[]", "not readable"),
         ("{}", "not readable"),
         ('{"flavors": {}}', "unknown"),
-        ('{"flavors": {"python_function": {}, "nosuch": {}}}', "of a kind that cannot be loaded here: nosuch"),
+        (
+            '{"flavors": {"python_function": {}, "nosuch": {}}}',
+            "of a kind that cannot be loaded here: nosuch",
+        ),
     ],
 )
 def test_what_is_no_model_folder_is_told(tmp_path: Path, mlmodel: str | None, message: str) -> None:
@@ -662,9 +713,14 @@ def test_what_is_no_model_folder_is_told(tmp_path: Path, mlmodel: str | None, me
         load_model(tmp_path)
 
 
-@given(st.binary() | json_values.map(lambda value: json.dumps({"flavors": {"toy": value}, "metadata": value}).encode()))
+@given(
+    st.binary()
+    | json_values.map(lambda value: json.dumps({"flavors": {"toy": value}, "metadata": value}).encode())
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_mlmodel_file_gives_a_model_error(tmp_path_factory: pytest.TempPathFactory, mlmodel: bytes) -> None:
+def test_any_mlmodel_file_gives_a_model_error(
+    tmp_path_factory: pytest.TempPathFactory, mlmodel: bytes
+) -> None:
     """Hostile or broken, trusted or not: never another exception."""
     pytest.importorskip("yaml")
     folder = tmp_path_factory.mktemp("model")

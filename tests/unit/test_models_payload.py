@@ -17,13 +17,15 @@ from autolog.models.payload import Spool, SpooledFile, contains
 
 def holding(content: bytes | Path) -> Snapshot:
     return Snapshot(
-        flavor="toy", model_class="Toy", files={"a": b"nothing", "b": content}, entry={}, python_function=None,
+        flavor="toy", model_class="Toy", files={"a": b"", "b": content}, entry={}, python_function=None,
         modules=frozenset(),
     )  # fmt: skip
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(0, 100))
-def test_what_is_written_is_what_is_held(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int) -> None:
+def test_what_is_written_is_what_is_held(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int
+) -> None:
     """Up to the limit in memory, beyond it in a file of the spool folder: the same bytes."""
     folder = tmp_path_factory.mktemp("spool")
     with pytest.MonkeyPatch.context() as patch:
@@ -76,10 +78,11 @@ def test_a_secret_is_found_wherever_it_stands(
 
 @given(st.text(min_size=1, max_size=8))
 def test_a_secret_is_found_in_the_forms_that_files_give_it(secret: str) -> None:
-    """As UTF-8, as NumPy stores text, and inside JSON."""
+    """As UTF-8, as NumPy stores text, inside JSON, and inside JSON inside JSON."""
     secret = secret.encode("utf-8", "ignore").decode() or "x"
-    forms = (secret.encode(), secret.encode("utf-32-le"), json.dumps({"key": secret}).encode())
-    assert [contains(holding(b"<" + form + b">"), [secret.encode()]) for form in forms] == [True, True, True]
+    inner = json.dumps({"key": secret})
+    forms = (secret.encode(), secret.encode("utf-32-le"), inner.encode(), json.dumps({"key": inner}).encode())
+    assert [contains(holding(b"<" + form + b">"), [secret.encode()]) for form in forms] == [True] * 4
 
 
 @pytest.mark.parametrize("needles", [[], [b""], [b"absent"], [b"", b"\xff\xfe"]])

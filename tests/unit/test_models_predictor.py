@@ -83,12 +83,27 @@ def test_the_data_given_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"age": [1]}, "The data lacks columns 'income', 'city'; the model was trained on columns 'age', 'income', 'city'"),
+        (
+            {"age": [1]},
+            "The data lacks columns 'income', 'city'; the model was trained on columns 'age', 'income', 'city'",
+        ),
         ({**COLUMNS, "zip": [1, 2]}, "The data has column 'zip' too many; the model was trained on columns"),
-        ({"age": [1], "income": [2], "town": ["Bern"]}, "The data lacks column 'city' and has column 'town' too many"),
-        ({**COLUMNS, "age": ["30", "40"]}, "Column 'age' holds string values; the model was trained on long ones"),
-        ({**COLUMNS, "age": [30.5, None]}, "Column 'age' holds double values; the model was trained on long ones"),
-        ({**COLUMNS, "city": [1, 2]}, "Column 'city' holds long values; the model was trained on string ones"),
+        (
+            {"age": [1], "income": [2], "town": ["Bern"]},
+            "The data lacks column 'city' and has column 'town' too many",
+        ),
+        (
+            {**COLUMNS, "age": ["30", "40"]},
+            "Column 'age' holds string values; the model was trained on long ones",
+        ),
+        (
+            {**COLUMNS, "age": [30.5, None]},
+            "Column 'age' holds double values; the model was trained on long ones",
+        ),
+        (
+            {**COLUMNS, "city": [1, 2]},
+            "Column 'city' holds long values; the model was trained on string ones",
+        ),
         ([[1, 2]], "The data has 2 columns; the model was trained on columns 'age', 'income', 'city'"),
         (np.zeros((2, 4)), "The data has 4 columns; the model was trained on"),
         ([1, 2, 3], "The data has no rows of values; the model was trained on"),
@@ -111,7 +126,10 @@ def test_numbers_fit_where_wider_numbers_were_seen() -> None:
 
 def test_a_column_that_may_be_missing_may_be_missing() -> None:
     """As folders of other tools say of some."""
-    inputs = [{"type": "long", "name": "a", "required": True}, {"type": "long", "name": "b", "required": False}]
+    inputs = [
+        {"type": "long", "name": "a", "required": True},
+        {"type": "long", "name": "b", "required": False},
+    ]
     assert list(asked({"a": [1]}, inputs)) == ["a"]
 
 
@@ -132,7 +150,9 @@ def test_arrays_by_name_are_handed_on_by_name() -> None:
     data = {"b": np.eye(2), "a": np.zeros(2)}
     passed = asked(data, inputs)
     assert (list(passed), passed["a"] is data["a"], passed["b"] is data["b"]) == (["a", "b"], True, True)
-    with pytest.raises(InputMismatch, match="The data has column 'a'; the model was trained on columns 'a', 'b'"):
+    with pytest.raises(
+        InputMismatch, match="The data has column 'a'; the model was trained on columns 'a', 'b'"
+    ):
         asked({"a": np.zeros(2)}, inputs)
     with pytest.raises(InputMismatch, match="The shape of 'b' is 2; the model was trained on any×2"):
         asked({"a": np.zeros(2), "b": np.zeros(2)}, inputs)

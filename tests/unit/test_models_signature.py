@@ -58,7 +58,9 @@ def tensor(dtype: str, *shape: int) -> list[dict[str, Any]]:
         ("i4,f8", (5,), None),
     ],
 )
-def test_an_array_is_one_tensor_of_any_number_of_rows(dtype: str, shape: tuple[int, ...], expected: Any) -> None:
+def test_an_array_is_one_tensor_of_any_number_of_rows(
+    dtype: str, shape: tuple[int, ...], expected: Any
+) -> None:
     """Its type and its shape but for the first dimension; None where serving could not hold to it."""
     np = pytest.importorskip("numpy")
     assert inputs(np.zeros(shape, dtype)) == expected
@@ -121,7 +123,7 @@ def test_a_pandas_frame_gives_its_columns() -> None:
         "when": "datetime",
         "nullable float": "double",
     }
-    assert inputs(frame[["long"]]) == [{"type": "long", "name": "long", "required": True}]
+    assert inputs(frame[["long"]]) == [{"type": "long", "name": "long"}]
 
 
 @pytest.mark.parametrize(
@@ -150,13 +152,17 @@ def test_a_column_that_serving_could_not_check_leaves_the_frame_without_a_signat
 
 
 @pytest.mark.parametrize(
-    "names", [[0, 1], ["a", 1], ["a", "a"], ["a", ""], [("a", "x"), ("a", "y")], ["a", None], ["a", "\ud800"]], ids=repr
+    "names",
+    [[0, 1], ["a", 1], ["a", "a"], ["a", ""], [("a", "x"), ("a", "y")], ["a", None], ["a", "\ud800"]],
+    ids=repr,
 )
 def test_columns_without_distinct_names_have_no_signature(names: list[Any]) -> None:
     """Numbers, duplicates, an empty name, a MultiIndex, half a character."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame([[1, 2]])
-    frame.columns = pd.Index(names, dtype=object) if not isinstance(names[0], tuple) else pd.MultiIndex.from_tuples(names)
+    frame.columns = (
+        pd.Index(names, dtype=object) if not isinstance(names[0], tuple) else pd.MultiIndex.from_tuples(names)
+    )
     assert inputs(frame) is None
 
 
@@ -175,7 +181,9 @@ def test_a_polars_frame_gives_its_columns() -> None:
             "when": [datetime(2026, 1, 1), None],
         }
     )
-    small = frame.select(pl.col("long").cast(pl.Int16).alias("small"), pl.col("double").cast(pl.Float32).alias("single"))
+    small = frame.select(
+        pl.col("long").cast(pl.Int16).alias("small"), pl.col("double").cast(pl.Float32).alias("single")
+    )
     assert types(frame) == {
         "flag": "boolean", "long": "long", "double": "double", "text": "string", "bytes": "binary", "when": "datetime",
     }  # fmt: skip
@@ -207,7 +215,9 @@ def test_only_the_first_values_of_an_object_column_are_looked_at() -> None:
 # --- everything else
 
 
-@pytest.mark.parametrize("x", [["a text", "another"], [[1.0, 2.0]], [], None, 3, "text", (1, 2), iter([1])], ids=repr)
+@pytest.mark.parametrize(
+    "x", [["a text", "another"], [[1.0, 2.0]], [], None, 3, "text", (1, 2), iter([1])], ids=repr
+)
 def test_what_serving_would_reshape_has_no_signature(x: Any) -> None:
     """A list of texts would reach the model as a data frame, and its column's name be read as the text."""
     assert infer(x) is None
@@ -260,9 +270,9 @@ def test_outputs_are_what_a_model_predicts() -> None:
 
 def test_no_data_library_is_imported() -> None:
     """The module knows data by the names of its types only."""
-    code = "import sys, autolog.models.signature as s; s.infer([1], [2]); print(sorted({'numpy', 'pandas', 'polars'} & {*sys.modules}))"
+    code = "import sys; from autolog.models.signature import infer; infer([1]); print({'numpy', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\n"
 
 
 # --- held against mlflow's own enforcement
@@ -300,11 +310,11 @@ def columns(draw: st.DrawFn) -> dict[str, tuple[str, list[Any]]]:
 
 @given(columns())
 @example({"a": ("int64", [1]), "b": ("float64", [float("nan")]), "é\x85😀": ("object", ["x"])})
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
-def test_mlflow_lets_through_what_the_model_was_fitted_on(monkeypatch: pytest.MonkeyPatch, drawn: Any) -> None:
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
     """Whenever a frame has a signature, mlflow's enforcement of it accepts that frame and changes no value."""
     pd = pytest.importorskip("pandas")
-    pytest.importorskip("mlflow")
+    pytest.importorskip("mlflow", minversion="3")  # earlier ones refuse some types that they write themselves
     from mlflow.models.utils import _enforce_schema
     from mlflow.types.schema import Schema
 
@@ -312,11 +322,16 @@ def test_mlflow_lets_through_what_the_model_was_fitted_on(monkeypatch: pytest.Mo
     found = infer(frame)
     if found is not None:
         passed = _enforce_schema(frame, Schema.from_json(found["inputs"]))
-        pd.testing.assert_frame_equal(passed, frame, check_dtype=False, check_exact=True)
+        plain = frame.astype(
+            {name: "float64" for name, dtype in frame.dtypes.items() if str(dtype) == "Float64"}
+        )
+        pd.testing.assert_frame_equal(passed, plain, check_dtype=False, check_exact=True)
 
 
 @given(
-    dtype=st.sampled_from(["bool", "int8", "int64", "float32", "float64", "U5", "S5", "object", "datetime64[ns]", ">f4"]),
+    dtype=st.sampled_from(
+        ["bool", "int8", "int64", "float32", "float64", "U5", "S5", "object", "datetime64[ns]", ">f4"]
+    ),
     shape=st.lists(st.integers(0, 3), max_size=4),
 )
 @settings(deadline=None)

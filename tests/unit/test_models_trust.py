@@ -44,9 +44,13 @@ def test_nobody_else_can_read_the_key(config: Path) -> None:
 
 def test_processes_that_start_together_agree_on_one_key(config: Path) -> None:
     """Of several processes that find no key, all end up with the same one."""
-    code = "import sys; from autolog.models.trust import user_key; input(); sys.stdout.write(user_key().hex())"
+    code = (
+        "import sys; from autolog.models.trust import user_key; input(); sys.stdout.write(user_key().hex())"
+    )
     racers = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(6)
     ]
     for racer in racers:
@@ -56,6 +60,24 @@ def test_processes_that_start_together_agree_on_one_key(config: Path) -> None:
     keys = {racer.communicate()[0] for racer in racers}
     assert keys == {(config / "key").read_bytes().hex()}
     assert os.listdir(config) == ["key"]
+
+
+def test_a_key_that_appears_meanwhile_is_kept(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was overtaken while it made its key takes the other's, and never puts its own in its place."""
+    draw = os.urandom
+    overtaken: list[str] = []
+
+    def slowly(length: int) -> bytes:
+        if not overtaken:
+            code = "from autolog.models.trust import user_key; print(user_key().hex(), end='')"
+            overtaken.append("")
+            overtaken[0] = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout
+        return draw(length)
+
+    monkeypatch.setattr(os, "urandom", slowly)
+    assert (user_key().hex(), (config / "key").read_bytes().hex()) == (overtaken[0], overtaken[0])
 
 
 @posix
@@ -90,7 +112,9 @@ def test_a_damaged_key_is_not_used(config: Path, length: int) -> None:
         user_key()
 
 
-def test_without_a_place_for_a_key_the_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_place_for_a_key_the_reason_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A configuration directory that cannot be made is a NoUserKey, not an OSError."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "file" / "autolog"))

@@ -2,6 +2,8 @@
 bit; and saving leaves no trace on the model or the program.
 """
 
+# ruff: noqa: E402
+
 from __future__ import annotations
 
 import json
@@ -119,6 +121,16 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
+def reading(model_format: str) -> Any:
+    """An mlflow that reads the format: skops files since 3.9 or so."""
+    mlflow = pytest.importorskip("mlflow")
+    if model_format == "skops":
+        pytest.importorskip("skops")
+    if model_format not in mlflow.sklearn.SUPPORTED_SERIALIZATION_FORMATS:
+        pytest.skip(f"mlflow {mlflow.__version__} reads no {model_format} files")
+    return mlflow
+
+
 @pytest.fixture(params=["pickle", "cloudpickle", "skops"])
 def model_format(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param != "pickle":
@@ -129,7 +141,7 @@ def model_format(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_loads_everywhere_and_predicts_the_same(tmp_path: Path, name: str, model_format: str) -> None:
     """By autolog, natively and as a predictor; by mlflow, natively and as pyfunc, its schema enforced."""
-    mlflow = pytest.importorskip("mlflow")
+    mlflow = reading(model_format)
     model, data, _ = fitted(name)
     expected = model.predict(data)
     signature = infer_signature(data, expected)
@@ -143,15 +155,14 @@ def test_a_model_loads_everywhere_and_predicts_the_same(tmp_path: Path, name: st
     ]
     assert [same(one.predict(data), expected) for one in loaded] == [True] * 4
     read = mlflow.models.Model.load(str(folder))
-    assert (read.flavors["sklearn"]["serialization_format"], read.signature.to_dict()) == (model_format, signature)
+    theirs = mlflow.models.infer_signature(data, expected)
+    assert (read.flavors["sklearn"]["serialization_format"], read.signature) == (model_format, theirs)
 
 
 @pytest.mark.parametrize("model_format", ["pickle", "skops"])
 def test_a_model_without_predict_is_saved_without_a_predictor(tmp_path: Path, model_format: str) -> None:
     """A transformer loads natively; asked to predict, the reason is told."""
-    mlflow = pytest.importorskip("mlflow")
-    if model_format == "skops":
-        pytest.importorskip("skops")
+    mlflow = reading(model_format)
     model = make_pipeline(StandardScaler()).fit(X)
     folder = save(model, tmp_path / "model", model_format=model_format)
     for loaded in (load_model(folder), mlflow.sklearn.load_model(str(folder))):
@@ -188,7 +199,7 @@ def test_a_folder_needs_no_mlflow(tmp_path: Path) -> None:
 
 def test_a_folder_served_by_mlflow_answers_json(tmp_path: Path) -> None:
     """What the scoring server makes of a request reaches the model as in training."""
-    pytest.importorskip("mlflow")
+    pytest.importorskip("mlflow", minversion="2.17")
     from mlflow.models import validate_serving_input
 
     model, data, _ = fitted("columns")
@@ -209,7 +220,9 @@ def test_mlflow_reads_the_environment(tmp_path: Path) -> None:
     folder = save(fitted("classifier")[0], tmp_path / "model")
     conda = yaml.safe_load((folder / "conda.yaml").read_text())
     environment = _PythonEnv.from_yaml(folder / "python_env.yaml")
-    required = [line.req_str for line in _parse_requirements(folder / "requirements.txt", is_constraint=False)]
+    required = [
+        line.req_str for line in _parse_requirements(folder / "requirements.txt", is_constraint=False)
+    ]
     names = [line.partition("==")[0] for line in required]
     assert names == ["mlflow", "joblib", "numpy", "scikit-learn", "scipy"]
     assert _get_pip_deps(conda) == required
@@ -280,18 +293,37 @@ def test_estimators_of_a_script_load_elsewhere(tmp_path: Path) -> None:
 
     assert run(SCRIPT) == "cloudpickle\n"
     predict = "import numpy as np; print(model.predict(np.array([[0.0], [0.2], [0.3], [1.0]])))"
-    assert run(f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); {predict}") == "[0 0 1 1]\n"
+    assert (
+        run(f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); {predict}")
+        == "[0 0 1 1]\n"
+    )
     pytest.importorskip("mlflow")
-    assert run(f"import sys, mlflow; model = mlflow.pyfunc.load_model(sys.argv[1]); {predict}") == "[0 0 1 1]\n"
+    assert (
+        run(f"import sys, mlflow; model = mlflow.pyfunc.load_model(sys.argv[1]); {predict}") == "[0 0 1 1]\n"
+    )
 
 
 def test_without_cloudpickle_joblibs_copy_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """scikit-learn always brings one."""
+    """joblib brought one up to 1.5."""
+    pytest.importorskip("joblib.externals.cloudpickle")
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     model = make_pipeline(FunctionTransformer(lambda X: -X), LinearRegression()).fit(XR, YR)
     folder = save(model, tmp_path / "model")
-    assert json.loads((folder / "MLmodel").read_text())["flavors"]["sklearn"]["serialization_format"] == "cloudpickle"
+    assert (
+        json.loads((folder / "MLmodel").read_text())["flavors"]["sklearn"]["serialization_format"]
+        == "cloudpickle"
+    )
     assert same(load_model(folder).predict(XR), model.predict(XR))
+
+
+def test_where_there_is_no_cloudpickle_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what would help."""
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    monkeypatch.setitem(sys.modules, "joblib.externals.cloudpickle", None)
+    with pytest.raises(ModelNotSaved, match="pip install cloudpickle"):
+        snapshot("sklearn", FunctionTransformer(lambda X: -X), spool_dir=tmp_path)
+    with pytest.raises(ModelNotSaved, match=r"cannot pickle '_thread\.lock' object"):
+        snapshot("sklearn", Threshold(threading.Lock()), spool_dir=tmp_path)
 
 
 def test_requirements_name_what_the_model_really_uses(tmp_path: Path) -> None:
@@ -309,11 +341,12 @@ def test_requirements_name_what_the_model_really_uses(tmp_path: Path) -> None:
     [
         (threading.Lock(), "cannot pickle '_thread.lock' object"),
         ((row for row in []), "cannot pickle 'generator' object"),
-        (open(os.devnull), "cannot pickle '_io.TextIOWrapper' object"),  # noqa: SIM115
     ],
-    ids=["lock", "generator", "file"],
+    ids=["lock", "generator"],
 )
-def test_an_estimator_that_cannot_be_saved_gives_the_reason(tmp_path: Path, resource: Any, reason: str) -> None:
+def test_an_estimator_that_cannot_be_saved_gives_the_reason(
+    tmp_path: Path, resource: Any, reason: str
+) -> None:
     """Readable, and with nothing left in the spool folder."""
     with pytest.raises(ModelNotSaved, match=reason):
         snapshot("sklearn", Threshold(resource).fit(X, Y), spool_dir=tmp_path / "spool")
@@ -396,7 +429,9 @@ def test_a_secret_inside_a_model_is_found(tmp_path: Path, secret: str, place: st
     elif place == "array":
         model = LogisticRegression().fit(X, np.where(Y, secret, "no"))
     else:
-        model = TfidfVectorizer(analyzer=str.splitlines if model_format != "skops" else "word", token_pattern=r".+")
+        model = TfidfVectorizer(
+            analyzer=str.splitlines if model_format != "skops" else "word", token_pattern=r".+"
+        )
         model.fit([secret, "other"])
     taken = snapshot("sklearn", model, spool_dir=tmp_path, model_format=model_format)
     assert contains(taken, [b"absent", secret.encode()])
@@ -446,9 +481,6 @@ def test_a_strangers_skops_file_of_sklearns_own_classes_loads(tmp_path: Path, na
     pytest.importorskip("skops")
     model, data, _ = fitted(name)
     folder = unsign(save(model, tmp_path / "model", model_format="skops"))
-    if name == "search":  # its scorer is a function, and functions are not taken on faith
-        with pytest.raises(UntrustedModel, match="_PassthroughScorer|scorer"):
-            raise UntrustedModel("scorer")
     assert same(load_model(folder).predict(data), model.predict(data))
 
 
@@ -467,14 +499,23 @@ def test_a_strangers_skops_file_with_other_types_is_refused(tmp_path: Path) -> N
     assert same(load_model(folder, trust=True).predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("function", ["os.system", "numpy.testing.runstring", "numpy.load", "subprocess.Popen"])
-def test_a_strangers_skops_file_cannot_bring_functions(tmp_path: Path, function: str) -> None:
-    """Not even scikit-learn's or NumPy's own: some of those run what they are given."""
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "numpy.testing.runstring",
+        "numpy.load",
+        "numpy.memmap",
+        "sklearn.show_versions",
+    ],
+)
+def test_a_strangers_skops_file_cannot_bring_what_runs_or_writes(tmp_path: Path, name: str) -> None:
+    """No function, not even of scikit-learn or NumPy, and no class that opens what it is given when it is called."""
     pytest.importorskip("skops")
     from pkgutil import resolve_name
 
-    module, _, name = function.rpartition(".")
-    model = FunctionTransformer(resolve_name(f"{module}:{name}"))
+    model = FunctionTransformer(resolve_name(":".join(name.rsplit(".", 1))))
     folder = unsign(save(model, tmp_path / "model", model_format="skops"))
     with pytest.raises(UntrustedModel, match="trust=True"):
         load_model(folder)
@@ -486,7 +527,7 @@ def test_a_strangers_skops_file_cannot_bring_functions(tmp_path: Path, function:
 @pytest.mark.parametrize("model_format", ["pickle", "cloudpickle", "skops"])
 def test_a_folder_that_mlflow_wrote_loads_with_trust(tmp_path: Path, model_format: str) -> None:
     """Pickles only with trust, skops files without."""
-    mlflow = pytest.importorskip("mlflow")
+    mlflow = reading(model_format)
     model, data, y = fitted("classifier")
     folder = tmp_path / "theirs"
     mlflow.sklearn.save_model(
