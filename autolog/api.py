@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from autolog.session import Session, Suspension
 
 if TYPE_CHECKING:
     from autolog.lifecycle import RunScope
-    from autolog.status import Status
+    from autolog.overview import Status
     from autolog.store.records import RunRecord, Runs
     from autolog.tracking.run import Run
 
@@ -26,13 +27,15 @@ def autolog(
     include: Iterable[str] | None = None,
     exclude: Iterable[str] | None = None,
     tags: Mapping[str, Any] | None = None,
+    sinks: str | Iterable[str] | None = None,
     silent: bool | None = None,
     **options: Any,
 ) -> None:
     """Record every training from now on, of each framework that is imported or will be.
 
     Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations; `tags` are put on
-    every run; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
+    every run; `sinks` are URLs of where events go on to in the background, as `console:` or `jsonl:events.jsonl`, in place of
+    those before; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
     integrations (`log_models`, `log_datasets`, `log_signatures`, `max_model_bytes`).
 
     Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again, unless
@@ -40,15 +43,17 @@ def autolog(
     """
     if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
         return
-    given = {"experiment": experiment, "include": include, "exclude": exclude, "tags": tags, "silent": silent}
+    given = {
+        "experiment": experiment, "include": include, "exclude": exclude, "tags": tags, "sinks": sinks, "silent": silent,
+    }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
-    here = session.get_or_make()
+    here = session.get_to_record()
     here.configure({**given, **options})
-    here.revive()
     here.start()
     wanted = here.config
     for name, active in here.integrations.items():
         chosen = (wanted.include is None or name in wanted.include) and name not in wanted.exclude
+        chosen = chosen and name not in here.switched_off
         if not chosen:
             here.disable([name])
         elif active.state == "disabled" or options:
@@ -63,7 +68,7 @@ def enable(name: str, **options: Any) -> None:
     """
     if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
         return
-    here = session.get_or_make()
+    here = session.get_to_record()
     entry = here.integrations[_known(here, name)].entry
     cls = entry.load()
     if not any(module in sys.modules or _is_installed(module) for module in entry.modules):
@@ -71,8 +76,8 @@ def enable(name: str, **options: Any) -> None:
     own = {**here.config.integrations.get(entry.name, {}), **options}
     session.options_of(cls.Options, own)
     here.configure({entry.name: own})
-    here.revive()
     here.start()
+    here.switched_off.discard(entry.name)
     here.enable(entry.name)
     active = here.integrations[entry.name]
     if active.state == "unsupported":
@@ -80,13 +85,22 @@ def enable(name: str, **options: Any) -> None:
 
 
 def disable(name: str | None = None) -> None:
-    """Stop recording one framework, or all of them, and put back every attribute that was replaced."""
+    """Stop recording one framework, or all of them, and put back every attribute that was replaced.
+
+    One that was switched off by name stays off when `autolog()` is called again, until `enable()`; after all were switched
+    off, `autolog()` begins anew.
+    """
     here = session.get()
     if here is None:
         if name is not None and not config.is_disabled():
             _known(session.get_or_make(), name)
         return
-    here.disable(None if name is None else [_known(here, name)])
+    if name is None:
+        here.switched_off.clear()
+        here.disable()
+    else:
+        here.switched_off.add(_known(here, name))
+        here.disable([_known(here, name)])
 
 
 class suspended:
@@ -105,7 +119,15 @@ class suspended:
     def __exit__(self, *_: object) -> None:
         assert self._frame is not None
         self._frame.end()
-        current.reset(self._token)
+        _leave(self._token)
+
+
+def _leave(token: Token[Frame | None]) -> None:
+    """Leave the frame that was entered with this token."""
+    try:
+        current.reset(token)
+    except ValueError:
+        pass  # entered in another context, as the halves of an async fixture are: a frame that has ended is passed over
 
 
 class run:
@@ -122,18 +144,20 @@ class run:
         self._tags = dict(tags or {})
         self._children = children
         self._token: Any = None
+        self._session: Session | None = None
         self._scope: RunScope | None = None
 
     def __enter__(self) -> Run:
-        here = session.get_or_make()
-        if not here.active and not config.is_disabled():
-            here.revive()
-        if config.is_disabled():
-            here.active = False
-        elif here.config == config.Config():
-            here.configure({})
         from autolog import lifecycle
 
+        if config.is_disabled():
+            here = session.get_or_make()
+            here.active = False
+        else:
+            here = session.get_to_record()
+            if here.config == config.Config():
+                here.configure({})
+        self._session = here
         self._scope = lifecycle.begin(here, self._name, self._tags, self._children)
         self._token = current.set(self._scope)
         return self._scope.run
@@ -142,12 +166,13 @@ class run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._scope is not None
-        current.reset(self._token)
-        here = session.get()
-        if here is not None and here.active:
+        assert self._session is not None
+        _leave(self._token)
+        self._scope.end()
+        if self._session.active:
             from autolog import lifecycle
 
-            lifecycle.finish(here, self._scope, error)
+            lifecycle.finish(self._session, self._scope, error)
 
 
 def current_run() -> Run | None:
@@ -169,15 +194,18 @@ def last_run() -> Run | None:
     return last_run.get()
 
 
-def flush(timeout: float = 10.0) -> bool:
-    """Wait until everything logged so far is on the disk, at most `timeout` seconds. Returns whether it was in time."""
+def flush(timeout: float = 10.0, sinks: bool = False) -> bool:
+    """Wait until everything logged so far is on the disk, and with `sinks` delivered to them too, at most `timeout` seconds.
+
+    Returns whether it was in time.
+    """
     here = session.get()
-    return here is None or here.flush(timeout)
+    return here is None or here.flush(timeout, sinks)
 
 
 def status() -> Status:
     """What is recorded in this process: each integration, its framework's version, its state, and its patch points."""
-    from autolog.status import status
+    from autolog.overview import status
 
     return status()
 

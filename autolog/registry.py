@@ -1,29 +1,40 @@
-"""Finds the integrations that are installed, built-in and third-party alike, by entry point; loads none of them.
+"""Finds the integrations and sinks that are installed, built-in and third-party alike, by entry point; loads none of them.
 
-The entry point's name is the module whose import wakes the integration. One integration may have several.
+The entry point's name is the module whose import wakes the integration, and one integration may have several; or it is the
+scheme of the sink's URL.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from autolog.config import nearest
 
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration
+    from autolog.sinks.base import Sink
 
 GROUP = "autolog.integrations"
+SINKS = "autolog.sinks"
 
 
 class Entry(NamedTuple):
-    """One installed integration: `name` as users say it, `modules` that wake it, `value` as the entry point has it."""
+    """One installed integration: `name` as users say it, `modules` that wake it, `value` as the entry point has it (or the
+    class itself).
+    """
 
     name: str
     modules: tuple[str, ...]
-    value: str
+    value: str = ""
+    loaded: type[Integration] | None = None
 
     def load(self) -> type[Integration]:
         """Import the integration's class. Raises ImportError or TypeError."""
+        if self.loaded is not None:
+            return self.loaded
         from importlib import import_module
 
         from autolog.instrument.integration import Integration
@@ -38,7 +49,7 @@ class Entry(NamedTuple):
 def installed() -> dict[str, Entry]:
     """The installed integrations by name."""
     modules: dict[str, list[str]] = {}
-    for name, value in _entry_points():
+    for name, value in _entry_points(GROUP):
         found = modules.setdefault(value, [])
         if name not in found:
             found.append(name)
@@ -46,8 +57,43 @@ def installed() -> dict[str, Entry]:
     return {entry.name: entry for entry in sorted(entries)}
 
 
-def _entry_points() -> list[tuple[str, str]]:
-    """Names and values of our group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
+def sinks() -> dict[str, str]:
+    """The installed sinks: the scheme of their URLs, and the entry point's value. Of two of one scheme, the first found."""
+    return dict(reversed(_entry_points(SINKS)))
+
+
+def make_sink(url: str, known: dict[str, str]) -> Sink:
+    """The sink of a URL, from those `known`.
+
+    Raises ValueError for a scheme that is not among them or a URL that the sink refuses, ImportError if the sink's own module
+    cannot be imported; neither says the URL's credentials.
+    """
+    from importlib import import_module
+
+    from autolog.sinks.address import Address
+
+    address = Address(url)
+    scheme = address.scheme
+    value = known.get(scheme) or known.get(scheme.partition("+")[0])
+    if value is None:
+        there = f"Installed are: {', '.join(sorted(known)) or 'none'}."
+        if re.fullmatch("[a-z][a-z0-9+.-]{0,30}", scheme) is None:
+            raise ValueError(f"A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. {there}")
+        raise ValueError(f"There is no sink {scheme!r}.{nearest(scheme, known)} {there}")
+    module, _, attribute = value.partition(":")
+    try:
+        sink: Sink = getattr(import_module(module), attribute)(url)
+        sink.identity()
+        return sink
+    except Exception as error:
+        kind = type(error) if type(error) in (ValueError, ImportError, ModuleNotFoundError) else None
+        said = address.scrub(str(error))
+    # Outside, so that the exception does not carry the other one, with its text, along.
+    raise kind(said) if kind else ValueError(f"The sink {address.safe} cannot be used: {said}")
+
+
+def _entry_points(group: str) -> list[tuple[str, str]]:
+    """Names and values of a group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
     are plain folders, their `entry_points.txt` is read here; it is asked wherever anything is unusual.
     """
     from importlib.machinery import PathFinder
@@ -58,7 +104,7 @@ def _entry_points() -> list[tuple[str, str]]:
     if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in sys.path):
         from importlib.metadata import entry_points
 
-        return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=GROUP)]
+        return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=group)]
     found: dict[str, list[tuple[str, str]]] = {}
     for folder in sys.path:
         try:
@@ -70,22 +116,22 @@ def _entry_points() -> list[tuple[str, str]]:
                 # Of two versions on the path, the first is the one that is imported.
                 distribution = name.partition("-")[0].lower()
                 if distribution not in found:
-                    found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"))
+                    found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"), group)
     return [point for points in found.values() for point in points]
 
 
 _STDLIB_ZIP = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
 
 
-def _points_of(path: str) -> list[tuple[str, str]]:
+def _points_of(path: str, group: str) -> list[tuple[str, str]]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, UnicodeDecodeError):
         return []
-    if f"[{GROUP}]" not in text:
+    if f"[{group}]" not in text:
         return []
-    lines = text.partition(f"[{GROUP}]")[2].partition("\n[")[0].splitlines()
+    lines = text.partition(f"[{group}]")[2].partition("\n[")[0].splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", ";")))
     return [(name.strip(), value.replace(" ", "").partition("[")[0]) for name, _, value in pairs]
 
@@ -93,4 +139,4 @@ def _points_of(path: str) -> list[tuple[str, str]]:
 def _name(value: str, modules: list[str]) -> str:
     """`keras` of `autolog_keras:KerasIntegration`, whatever modules wake it; else the first module's name."""
     package = value.partition(":")[0].partition(".")[0].removeprefix("autolog_")
-    return package if package in modules else cast(str, min(modules))
+    return package if package in modules else min(modules)

@@ -10,10 +10,12 @@ import atexit
 import os
 import sys
 import threading
+import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autolog import config as configuration
+from autolog import registry
 from autolog.config import Config, nearest
 from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.guard import Guard
@@ -26,12 +28,15 @@ from autolog.tracking import ranks
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation, ThreadInheritance
+    from autolog.sinks.base import Sink
+    from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Event
     from autolog.tracking.run import Deferred, Run
 
 # What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
 # rest is loaded beside the framework, which takes far longer.
 
+SINK_CHANGE_SECONDS = 2.0
 COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
 """The fields of `autolog.Options`, which is not loaded before it is needed."""
 
@@ -67,24 +72,32 @@ class Active:
 class Session:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, place: layout.Layout | None = None, config: Config | None = None, strict: bool | None = None
+    ) -> None:
+        """Without them, the store, the settings and the strictness are looked for where the user put them."""
         self.active = True
-        self.config = Config()
-        self.guard = Guard()
-        self.layout = layout.find()
+        self.abandoned = False
+        self.config = config or Config()
+        self.guard = Guard(strict)
+        self.layout = place or layout.find()
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
         self._threads: ThreadInheritance | None = None
+        self.switched_off: set[str] = set()
+        self._live: Live | None = None
+        self._inherited: Live | None = None
+        """What a forked child must not close: its connections are the parent's."""
         self.lines = 0
+        self._starting = threading.Lock()
         self._started = False
-        self._configured = False
+        self._configured = config is not None
 
     # -- switching on and off
 
     def configure(self, given: dict[str, Any]) -> None:
         """Change settings. Raises ValueError for what is wrong in `given`."""
-        self.guard.strict = Guard().strict
         config, complaints = configuration.load(
             given, self.config if self._configured else None, COMMON_OPTIONS, self.integrations
         )
@@ -92,16 +105,27 @@ class Session:
             from autolog.instrument.integration import Options
 
             options_of(Options, config.options)
+        sinks = None
+        if config.sinks != self.config.sinks or (config.sinks and self._live is None):
+            sinks = self._make_sinks(config.sinks, None if "sinks" in given else complaints)
+            config = config._replace(sinks=tuple(sink.url for sink in sinks))
         self.config = config
         self._configured = True
+        if sinks is not None:
+            self._feed(sinks)
         for complaint in complaints:
             self._warn(complaint)
 
     def start(self) -> None:
-        """Start the threads, once, and again in a forked child that wants to record."""
+        """Start the threads, once."""
         if self._started:
             return
-        self._started = True
+        with self._starting:
+            if self._started or not self.active:
+                return
+            self._started = True
+        if self.config.sinks and self._live is None:  # a forked child's own
+            self._feed(self._make_sinks(self.config.sinks, []))
         script = getattr(sys.modules.get("__main__"), "__file__", None)
         arguments, folder = list(sys.argv), _working_directory()
 
@@ -109,7 +133,8 @@ class Session:
             from autolog.tracking.environment import describe
             from autolog.tracking.events import EnvironmentLogged
 
-            return EnvironmentLogged(describe(script, arguments, folder))
+            values = describe(script, arguments, folder)
+            return EnvironmentLogged(values if self._live is None else self._live.hide(values))
 
         self.writer.start(once_recording=environment)
 
@@ -143,9 +168,9 @@ class Session:
         for installation in reversed(active.installations):
             installation.remove()
         if switches:
-            from autolog.instrument.patching import sweep_users_modules
+            from autolog.instrument.patching import sweep_modules
 
-            sweep_users_modules(switches)
+            sweep_modules(switches)
         active.installations.clear()
         active.integration = None
         active.state = "disabled"
@@ -154,7 +179,7 @@ class Session:
         """The framework has been imported (or imported anew)."""
         if active.integration is not None:
             return
-        from autolog import lifecycle, saving  # noqa: F401  loaded now, so that the first run need not
+        from autolog import lifecycle, saving  # noqa: F401  # pyright: ignore[reportUnusedImport]  not in the first run
         from autolog.instrument.patching import Installation, ThreadInheritance
 
         try:
@@ -216,8 +241,10 @@ class Session:
             except Exception as error:
                 self.failed(call.integration, "ending a run", error)
 
-    def failed(self, integration: str, place: str, error: Exception, call: Call | None = None) -> None:
-        said = self.guard.report(integration, place, error)
+    def failed(
+        self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
+    ) -> None:
+        said = self.guard.report(integration, place, error, culprit)
         if call is not None and call.run is not None:
             call.run.note(f"{integration}: {said}", error=True)
 
@@ -241,38 +268,93 @@ class Session:
 
             save_model(self, run, model, flavor, **how)
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until all is on the disk. Returns whether it was in time."""
-        return self.active and (not self._started or self.writer.flush(timeout))
+    def flush(self, timeout: float, sinks: bool = False) -> bool:
+        """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
+        deadline = time.monotonic() + timeout
+        in_time = self.active and (not self._started or self.writer.flush(timeout))
+        if sinks and in_time and self._live is not None:
+            return self._live.flush(deadline - time.monotonic())
+        return in_time
+
+    # -- sinks
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """The sinks that are fed."""
+        return () if self._live is None else self._live.sinks
+
+    @property
+    def sink_states(self) -> tuple[SinkState, ...]:
+        return () if self._live is None else self._live.states
+
+    def _make_sinks(self, urls: tuple[str, ...], complaints: list[str] | None) -> list[Sink]:
+        """Raises ValueError or ImportError for one that cannot be made; with `complaints`, says it there and leaves it out."""
+        known = registry.sinks()
+        made: dict[str, Sink] = {}
+        for url in urls:
+            try:
+                sink = registry.make_sink(url, known)
+                if sink.identity() in made:
+                    raise ValueError(f"The sink {sink.identity()} is given twice.")
+                made[sink.identity()] = sink
+            except (ValueError, ImportError) as error:
+                if complaints is None:
+                    raise
+                complaints.append(f"{error} It is left out.")
+        return list(made.values())
+
+    def _feed(self, sinks: list[Sink]) -> None:
+        from autolog.sinks.live import Live
+
+        if self._started:  # what is under way belongs to the sinks that there were
+            self.writer.flush(SINK_CHANGE_SECONDS)
+        if self._live is None:
+            self._live = Live(lambda: self.writer.written, self.layout)
+            self.writer.wrote = self._live.wake
+        self._live.replace(sinks)
 
     # -- processes
 
     def abandon(self) -> None:
-        """In a forked child: nothing here is ours."""
+        """In a forked child: nothing here is ours, now or later."""
         self.active = False
+        self.abandoned = True
+        self._starting = threading.Lock()
         self.writer.abandon()
 
-    def revive(self) -> None:
-        """A forked child has called `autolog()`: it records, into a journal of its own."""
-        if self.active:
-            return
+    def successor(self) -> Session:
+        """In a forked child that wants to record: a session with the same settings, and a journal of its own.
+
+        What the parent had under way when it forked ends here too, on the child's stack. It belongs to the abandoned
+        session and goes nowhere.
+        """
         from autolog import lifecycle
 
+        heir = Session(config=self.config if self._configured else None)
+        heir._inherited = self._live
+        on = [
+            n for n, active in self.integrations.items() if active.state in ("active", "waiting for import")
+        ]
+        self.disable()
         current.set(lifecycle.scope_around(current.get()))
-        self.layout = layout.find()
-        self.writer = Writer(self.layout, self._writer_failed)
-        self._started = False
-        self.active = True
+        for name in on:
+            heir.enable(name)
         util = sys.modules.get("multiprocessing.util")
         if util is not None:  # multiprocessing's children leave without atexit
-            util.Finalize(None, self.at_exit, exitpriority=0)
+            util.Finalize(None, heir.at_exit, exitpriority=0)
+        return heir
 
     def at_exit(self) -> None:
         if self.active and self._started:
+            deadline = time.monotonic() + self.config.exit_timeout
             self.writer.close(self.config.exit_timeout)
+            if self._live is not None:
+                self._live.close(deadline - time.monotonic())
 
     def _writer_failed(self, place: str, error: Exception) -> None:
-        self.guard.report("store", place, error)
+        # Whatever thread meets it first, a disk that takes no more is one thing to be told.
+        where = f"writing to {self.layout.root}" if isinstance(error, OSError) else place
+        self.guard.report("store", where, error, background=True)
 
     def _warn(self, text: str) -> None:
         import logging
@@ -330,7 +412,8 @@ def _working_directory() -> str:
 # -- the one session
 
 _session: Session | None = None
-_lock = threading.Lock()
+_lock = threading.RLock()
+_registered = False
 
 
 def get() -> Session | None:
@@ -340,17 +423,41 @@ def get() -> Session | None:
 
 def get_or_make() -> Session:
     """The session of this process, made if there is none. Costs no framework's import."""
-    global _session
     with _lock:
         if _session is None:
-            _session = Session()
-            atexit.register(_session.at_exit)
-            os.register_at_fork(after_in_child=_after_fork)
+            here = Session()
+            put(here)
+            return here
         return _session
+
+
+def get_to_record() -> Session:
+    """As `get_or_make`, for who wants to record: in a forked child, a session of the child's own."""
+    with _lock:
+        here = get_or_make()
+        if here.abandoned:
+            here = here.successor()
+            put(here)
+        return here
+
+
+def put(session: Session | None) -> None:
+    """Make `session` the one of this process."""
+    global _session, _registered
+    _session = session
+    if not _registered:
+        _registered = True
+        atexit.register(_at_exit)
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _at_exit() -> None:
+    if _session is not None:
+        _session.at_exit()
 
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     if _session is not None:
         _session.abandon()

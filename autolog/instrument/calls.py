@@ -18,6 +18,8 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from autolog.instrument.identity import IdentityMap
+
 if TYPE_CHECKING:
     from inspect import Parameter
 
@@ -55,13 +57,13 @@ current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
 
 # Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
 # starting a thread costs one dictionary entry and only when it happens inside a frame.
-_started_in: weakref.WeakKeyDictionary[threading.Thread, Frame] = weakref.WeakKeyDictionary()
+_started_in: IdentityMap[Frame] = IdentityMap()
 
 
 def innermost() -> Frame | None:
     """The innermost frame that has not ended, of this thread or of the frame it was started in."""
     frame = current.get()
-    if frame is None and _started_in:
+    if frame is None and len(_started_in):
         frame = _started_in.get(threading.current_thread())
         if frame is not None:
             current.set(frame)
@@ -74,7 +76,7 @@ def remember_start(thread: threading.Thread) -> None:
     """Note that `thread` is being started inside the present frame, if there is one."""
     frame = innermost()
     if frame is not None:
-        _started_in[thread] = frame
+        _started_in.set(thread, frame)
 
 
 class Switch:
@@ -103,8 +105,10 @@ class Host(Protocol):
         """The call is over; `call.error` is what it raised."""
         ...
 
-    def failed(self, integration: str, place: str, error: Exception, call: Call | None = None) -> None:
-        """Something of ours failed. Raises it when strict."""
+    def failed(
+        self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
+    ) -> None:
+        """Something of ours failed. Raises it when strict. Of one `culprit`, only the first failure is said."""
         ...
 
 
@@ -168,6 +172,16 @@ class Call(Frame):
             else:
                 raise TypeError(f"{self.name} takes no argument {name!r}")
 
+    def takes(self, name: str) -> bool:
+        """Whether the original takes an argument of this name."""
+        return _takes_keyword(self.wrapped, name)
+
+    def guarded(self, own: Any) -> Any:
+        """Stands in for an object of the integration's that the framework will call, as a callback: what its methods raise is
+        reported and goes no further, and from then on they do nothing.
+        """
+        return Guarded(own, self)
+
     def start_run(self, **about: Any) -> Any:
         """Open the run of this call; it ends when the call does. `about` is what the host wants to know of it."""
         self.run = self.host.open(self, **about)
@@ -185,8 +199,52 @@ class Call(Frame):
     def release(self) -> None:
         """Let go of the user's objects: threads and contexts may keep an ended call for long."""
         self.wrapped = _released
-        self.instance = self.run = None
+        self.instance = self.run = self.error = None
         self.args, self.kwargs = (), {}
+
+
+class Guarded:
+    """See `Call.guarded`. By delegation: whatever attribute the framework asks for is that of the object behind."""
+
+    def __init__(self, own: Any, call: Call) -> None:
+        self.__dict__["_autolog_guarded"] = own, call, call.run, call.host, call.integration
+        self.__dict__["_autolog_off"] = False
+
+    @property
+    def __class__(self) -> type[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]  isinstance() asks for it
+        own: object = self.__dict__["_autolog_guarded"][0]
+        return type(own)
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__["_autolog_guarded"][0]
+        found = getattr(own, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if self.__dict__["_autolog_off"]:
+                return None
+            try:
+                return found(*args, **kwargs)
+            except Exception as error:
+                self._autolog_failed(f"in {type(own).__name__}.{name}", error)
+
+        return guarded
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__dict__["_autolog_guarded"][0], name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__getattr__("__call__")(*args, **kwargs)
+
+    def _autolog_failed(self, place: str, error: Exception) -> None:
+        self.__dict__["_autolog_off"] = True
+        _, call, run, host, integration = self.__dict__["_autolog_guarded"]
+        call.run, kept = run, call.run  # an ended call has let go of its run
+        try:
+            host.failed(integration, place, error, call)
+        finally:
+            call.run = kept
 
 
 def _released(*_args: Any, **_kwargs: Any) -> Any:
@@ -209,6 +267,13 @@ def intercept(
 ) -> Any:  # fmt: skip
     """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass what nobody looks at."""
     outer = innermost()
+    if (
+        type(outer) is Call
+        and instance is not None
+        and outer.instance is instance
+        and _same(outer.name, name)
+    ):
+        return wrapped(*args, **kwargs)  # super().fit(…): the same call, seen already
     frame = outer
     while frame is not None:
         if frame.hides(integration):
@@ -230,7 +295,7 @@ def intercept(
             generator = None
             # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
             call.args, call.kwargs = args, kwargs
-            host.failed(integration, f"before {name}", error, call)
+            host.failed(integration, f"before {name}", error, call, f"before {_culprit(observer)}")
         called = perf_counter()
         call.observing = called - began
         try:
@@ -249,7 +314,7 @@ def intercept(
             except StopIteration:
                 pass
             except Exception as error:
-                host.failed(integration, f"after {name}", error, call)
+                host.failed(integration, f"after {name}", error, call, f"after {_culprit(observer)}")
             else:
                 _close(call, generator)
                 twice = RuntimeError("the observer yielded more than once")
@@ -265,6 +330,15 @@ def intercept(
         if call.owns_run:
             host.close(call)
         call.release()
+
+
+def _culprit(observer: Observer) -> str:
+    return getattr(observer, "__qualname__", type(observer).__qualname__)
+
+
+def _same(name: str, other: str) -> bool:
+    """Whether both are the same method, of one class or of two."""
+    return name.rpartition(".")[2] == other.rpartition(".")[2]
 
 
 def _close(call: Call, generator: Generator[None, Any, None]) -> None:

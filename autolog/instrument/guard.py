@@ -8,26 +8,29 @@ caught: Ctrl-C and `sys.exit()` belong to the user.
 from __future__ import annotations
 
 import os
-from collections import Counter
+from itertools import count
 
 
 class Guard:
-    """Counts and announces internal errors, by (integration, place)."""
+    """Counts and announces internal errors, by integration and what failed."""
 
     def __init__(self, strict: bool | None = None) -> None:
         self.strict = os.environ.get("AUTOLOG_STRICT", "") not in ("", "0") if strict is None else strict
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self._numbers: dict[tuple[str, str], count[int]] = {}
 
-    def report(self, integration: str, place: str, error: Exception) -> str:
-        """Say the first failure at `place`, count every one, and return the one-line description of this one.
+    def report(
+        self, integration: str, place: str, error: Exception, culprit: str = "", *, background: bool = False
+    ) -> str:
+        """Say the first failure of a `culprit` (by default, the first at this `place`), count every one, and return the
+        one-line description of this one.
 
-        Raises `error` itself when strict.
+        Raises `error` itself when strict; not on a thread in the `background`, where nobody would see it.
         """
-        if self.strict:
+        if self.strict and not background:
             raise error
-        self.counts[integration, place] += 1
         described = f"{place}: {type(error).__name__}: {_text(error)}"
-        if self.counts[integration, place] == 1:
+        # Two threads may fail at once: both steps are atomic, so that exactly one of them gets the first number.
+        if next(self._numbers.setdefault((integration, culprit or place), count(1))) == 1:
             import logging
 
             logging.getLogger("autolog").warning(

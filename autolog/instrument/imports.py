@@ -29,6 +29,7 @@ class ImportHooks:
         self._on_error = on_error
         self._callbacks: dict[str, list[Callback]] = {}
         self._half_imported: set[str] = set()
+        self._executed: list[str] = []
 
     def when_imported(self, name: str, callback: Callback) -> None:
         """Call `callback(module)` now if `name` is fully imported, and after each later execution of it (a reload too)."""
@@ -38,7 +39,7 @@ class ImportHooks:
         module = sys.modules.get(name)
         if module is None:
             return
-        if _is_initializing(module):
+        if _is_initializing(module) and name not in self._executed:
             self._half_imported.add(name)
         else:
             self._call(name, callback, module)
@@ -103,6 +104,15 @@ class ImportHooks:
             loader.exec_module = exec_module
 
     def _fire(self, name: str) -> None:
+        # The module is complete, though the import system goes on to call it initializing until we return: a callback may
+        # itself ask for this module.
+        self._executed.append(name)
+        try:
+            self._call_all(name)
+        finally:
+            self._executed.remove(name)
+
+    def _call_all(self, name: str) -> None:
         for callback in tuple(self._callbacks.get(name, ())):
             module = sys.modules.get(name)
             if module is not None:

@@ -8,12 +8,14 @@ where that cannot be done.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FunctionType, ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -69,7 +71,9 @@ class Installation:
         self._hooks = hooks
         self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
         self._slots: list[_Slot] = []
-        self._bases: list[type] = []
+        self._wrappers: list[Any] = []
+        # Weakly: a list of classes would keep the user's own alive. By id: a metaclass may define equality.
+        self._classes: weakref.WeakValueDictionary[int, type] = weakref.WeakValueDictionary()
 
     def install(self) -> None:
         """Replace what is there now, and the rest as its modules are imported."""
@@ -90,13 +94,13 @@ class Installation:
         for slot in reversed(self._slots):
             _put_back(slot, self.switch)
         if isinstance(self.patch, SubclassPatch):
-            # A hierarchy is walked anew instead of remembered: a list of classes would keep the user's own alive.
-            for owner in {c for base in self._bases for cls in _hierarchy(base) for c in cls.__mro__}:
-                for name in self.patch.methods:
+            for owner in list(self._classes.values()):
+                for name in (*self.patch.methods, "__init_subclass__"):
                     _put_back(_Slot(owner, name, absent=False), self.switch)
         self._watched.clear()
         self._slots.clear()
-        self._bases.clear()
+        self._wrappers.clear()
+        self._classes.clear()
         self.state = "removed"
 
     def _watch(self, module: str, place: Callable[[ModuleType], None]) -> None:
@@ -104,12 +108,19 @@ class Installation:
         self._hooks.when_imported(module, place)
 
     def _wrap(self, original: Any, owner: Any, path: str) -> Any:
+        """The wrapper around an original: one and the same for a function's several names."""
         from autolog.instrument.wrapper import Wrapper, interceptor
 
+        for wrapper in self._wrappers:
+            if wrapper.__wrapped__ is original:
+                return wrapper
         patch = self.patch
         name = path.rpartition(":")[2]
         look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
-        return Wrapper(original, look, owner, path, self.switch)
+        wrapper = Wrapper(original, look, owner, path, self.switch)
+        if not isinstance(owner, type):
+            self._wrappers.append(wrapper)
+        return wrapper
 
     def _set(self, owner: Any, name: str, value: Any) -> None:
         self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
@@ -121,9 +132,10 @@ class Installation:
         owner_path, _, name = path.rpartition(".")
         owner = _resolve(module, owner_path)
         original = _own(owner, name)
-        if original is _ABSENT and owner is not None:
-            # Inherited, or served by a lazy module's __getattr__: looked up as a user would.
-            original = getattr(owner, name, _ABSENT)
+        if original is _ABSENT and isinstance(owner, type):
+            original = next((vars(c)[name] for c in owner.__mro__ if name in vars(c)), _ABSENT)
+        elif original is _ABSENT and owner is not None:
+            original = getattr(owner, name, _ABSENT)  # served by a lazy module's __getattr__
         if main:
             self.state = "missing" if original is _ABSENT else "found"
         if original is _ABSENT or _find(original, self.switch) is not None:
@@ -144,33 +156,37 @@ class Installation:
             self.state = "missing"
             return
         self.state = "found"
-        if base not in self._bases:
-            self._bases.append(base)
-            self._follow_subclasses(base)
+        self._follow_subclasses(base)
         for cls in _hierarchy(base):
-            self._place_in_class(cls)
+            self._place_in_class(cls, base)
 
-    def _place_in_class(self, cls: type) -> None:
+    def _place_in_class(self, cls: type, base: type) -> None:
         """Wrap each method where the class gets it from: from itself, or from a mixin outside the hierarchy."""
         assert isinstance(self.patch, SubclassPatch)
         for name in self.patch.methods:
             owner = next((c for c in cls.__mro__ if name in vars(c) and c is not object), None)
             original = None if owner is None else vars(owner)[name]
-            if original is None or _find(original, self.switch) is not None:
+            if owner is None or original is None:
                 continue
-            assert owner is not None
+            self._classes[id(owner)] = owner
+            if _find(original, self.switch) is not None:
+                continue
             try:
-                setattr(
-                    owner,
-                    name,
-                    self._wrap(original, owner, f"{owner.__module__}:{owner.__qualname__}.{name}"),
-                )
-            except TypeError:  # an extension type: it cannot be changed
+                path = f"{owner.__module__}:{owner.__qualname__}.{name}"
+                setattr(owner, name, self._wrap(original, owner, path))
+            except (TypeError, AttributeError):  # an extension type, or a metaclass that forbids it
+                pass
+        if "__init_subclass__" in vars(cls):
+            try:
+                self._follow_subclasses(cls)  # it may keep to itself what its base was to be told
+            except (TypeError, AttributeError):
                 pass
 
     def _follow_subclasses(self, base: type) -> None:
         owner = next(c for c in base.__mro__ if "__init_subclass__" in vars(c))
         original = vars(owner)["__init_subclass__"]
+        if _find(original, self.switch) is not None:
+            return
 
         def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
             if owner is object:  # pass on to whoever comes next in this subclass's order
@@ -179,17 +195,21 @@ class Installation:
                 original.__get__(None, cls)(*args, **kwargs)
             if self.switch.on and issubclass(cls, base):
                 try:
-                    self._place_in_class(cls)
+                    self._place_in_class(cls, base)
                 except Exception as error:
                     self._host.failed(self._integration, f"patching {cls.__name__}", error)
 
-        hook: Any = classmethod(__init_subclass__)
+        hook = cast(Any, classmethod(__init_subclass__))
         hook.__func__.__qualname__ = f"{owner.__qualname__}.__init_subclass__"
         hook.__func__.__doc__ = original.__doc__
         if owner is not object:
             hook.__func__.__wrapped__ = original
         hook.__func__.autolog_switch = self.switch
-        self._set(base if owner is object else owner, "__init_subclass__", hook)
+        if owner is object:
+            self._set(base, "__init_subclass__", hook)
+        else:
+            owner.__init_subclass__ = hook
+            self._classes[id(owner)] = owner
 
 
 class ThreadInheritance:
@@ -220,12 +240,15 @@ class ThreadInheritance:
             self._switch = None
 
 
-def sweep_users_modules(switches: set[Switch]) -> None:
-    """After a removal: give the user's modules the originals of what they imported while it was patched."""
-    for module in users_modules():
-        for name, held in list(vars(module).items()):
-            if _switch_of(held) in switches:
-                setattr(module, name, held.__wrapped__)
+def sweep_modules(switches: set[Switch]) -> None:
+    """After a removal: give every module the originals of what it imported while it was patched."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, ModuleType):  # pyright: ignore[reportUnnecessaryIsInstance]
+            # Read past a lazy module's own way of giving attributes, which would load it.
+            namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
+            for name, held in list(namespace.items()):
+                if _switch_of(held) in switches:
+                    namespace[name] = held.__wrapped__
 
 
 def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
@@ -236,9 +259,15 @@ def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
             continue
         file = vars(module).get("__file__")
         if name == "__main__" or (
-            isinstance(file, str) and "site-packages" not in file and not file.startswith(sys.base_prefix)
+            isinstance(file, str)
+            and "site-packages" not in file
+            and "dist-packages" not in file
+            and not file.startswith(_STDLIB)
         ):
             yield module
+
+
+_STDLIB = os.path.dirname(os.__file__) + os.sep
 
 
 class _Slot(NamedTuple):
@@ -276,8 +305,9 @@ def _hierarchy(base: type) -> Iterator[type]:
 
 
 def _switch_of(held: Any) -> Switch | None:
-    if isinstance(held, classmethod):
-        return getattr(held.__func__, "autolog_switch", None)
+    # By exact type: a wrapper around a class method says that it is an instance of classmethod.
+    if type(held) is classmethod:
+        return getattr(cast(Any, held).__func__, "autolog_switch", None)
     wrapper = sys.modules.get("autolog.instrument.wrapper")
     if wrapper is None or type(held) not in (wrapper.Wrapper, wrapper.BoundWrapper):
         return None
@@ -286,8 +316,8 @@ def _switch_of(held: Any) -> Switch | None:
 
 def _below(held: Any) -> Any:
     """What a wrapper wraps: a wrapt proxy, or a function that says so in `__wrapped__` as `functools.wraps` does."""
-    if isinstance(held, classmethod):
-        return held.__func__.__dict__.get("__wrapped__", _ABSENT)
+    if type(held) is classmethod:
+        return cast(Any, held).__func__.__dict__.get("__wrapped__", _ABSENT)
     if type(held) is FunctionType:
         return held.__dict__.get("__wrapped__", _ABSENT)
     wrapt = sys.modules.get("wrapt")
@@ -325,9 +355,12 @@ def _put_back(slot: _Slot, switch: Switch) -> None:
 
 def _splice(above: Any, ours: Any, original: Any) -> None:
     """Make `above`, somebody else's wrapper around ours, wrap the original."""
-    target = above.__func__ if isinstance(above, classmethod) else above
+    target: Any = cast(Any, above).__func__ if type(above) is classmethod else above
     if type(target) is FunctionType:
         for cell in target.__closure__ or ():
-            if cell.cell_contents is ours:
-                cell.cell_contents = original
-    target.__wrapped__ = original
+            try:
+                if cell.cell_contents is ours:
+                    cell.cell_contents = original
+            except ValueError:  # an empty cell
+                pass
+    cast(Any, target).__wrapped__ = original

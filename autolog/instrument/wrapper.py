@@ -16,13 +16,16 @@ from types import MethodType
 from typing import Any, cast
 
 import wrapt
-from wrapt.wrappers import PartialCallableObjectProxy
+from wrapt.wrappers import PartialCallableObjectProxy  # pyright: ignore[reportMissingImports]
 
 from autolog.instrument.calls import Host, Observer, Switch, current, intercept
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):
     """A patched method as found on an instance or a class."""
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # As a plain bound method pickles: its owner, and its name there.
@@ -62,6 +65,9 @@ class Wrapper(wrapt.FunctionWrapper):
         self._self_autolog_owner = owner if isinstance(owner, type) else None
         self._self_autolog_path = path
         self._self_autolog_switch = switch
+
+    def __repr__(self) -> str:
+        return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._self_autolog_owner is not None:

@@ -38,13 +38,15 @@ Report = Callable[[str, Exception], None]
 class Writer:
     """The writing side of one process's store.
 
-    `report(place, error)` is told of failures; it decides who hears of them. After `abandon()` (in a forked child) nothing
+    `report(place, error)` is told of failures, on any thread; it decides who hears of them, and does not raise. After `abandon()` (in a forked child) nothing
     is accepted, waited for or written any more.
     """
 
     def __init__(self, layout: Layout, report: Report, queue_limit: int = QUEUE_LIMIT) -> None:
         self.layout = layout
         self.dropped: dict[str, int] = {}
+        self.wrote: Callable[[], None] | None = None
+        """Called after each write, on the thread that writes."""
         self._report = report
         self._limit = queue_limit
         self._events: deque[Any] = deque()
@@ -59,12 +61,19 @@ class Writer:
         self._journal_made: JournalWriter | None = None
         self._open_runs: dict[str, RunStarted] = {}
         self._retry_at = 0.0
+        self._stuck = False  # the caller has waited once; the next wait comes after the next write
         self._first_event = threading.Event()
+        self._described: threading.Event | None = None
 
     @property
     def path(self) -> Path:
         """This process's journal."""
         return self._journal.path
+
+    @property
+    def written(self) -> Path | None:
+        """This process's journal, once there has been something to write."""
+        return self._journal_made.path if self._journal_made is not None else None
 
     @property
     def _journal(self) -> JournalWriter:
@@ -85,12 +94,15 @@ class Writer:
                     self.put(once_recording())
                 except Exception as error:
                     self._report("describing the environment", error)
+            if self._described is not None:
+                self._described.set()
 
         targets: dict[str, Callable[[], None]] = {
             "autolog-journal": self._write_loop,
             "autolog-files": self._work_loop,
         }
         if once_recording is not None:
+            self._described = threading.Event()
             targets["autolog-environment"] = describe
         for name, target in targets.items():
             thread = threading.Thread(target=target, name=name, daemon=True)
@@ -138,7 +150,12 @@ class Writer:
 
     def close(self, timeout: float) -> bool:
         """Flush, then stop the threads. Returns whether everything was written in time."""
+        deadline = time.monotonic() + timeout
         in_time = self.flush(timeout)
+        if self._first_event.is_set() and self._described is not None:
+            # A short script must not end before its environment is known.
+            in_time = self._described.wait(max(0.0, deadline - time.monotonic()))
+            in_time = self.flush(max(0.0, deadline - time.monotonic())) and in_time
         self._stop()
         return in_time
 
@@ -161,14 +178,16 @@ class Writer:
         self._waits.set()
         from autolog.tracking.events import MetricsLogged
 
-        if isinstance(event, MetricsLogged):
-            deadline = time.monotonic() + WAIT_FOR_ROOM_SECONDS
-            while len(self._events) >= self._limit:
-                if time.monotonic() >= deadline or self._retry_at:
-                    self.dropped[event.run] = self.dropped.get(event.run, 0) + len(event.v)
-                    return False
-                time.sleep(0.001)
-        return True
+        if not isinstance(event, MetricsLogged):
+            return True
+        deadline = time.monotonic() + WAIT_FOR_ROOM_SECONDS
+        while not self._stuck and len(self._events) >= self._limit:
+            self._stuck = time.monotonic() >= deadline or bool(self._retry_at)
+            time.sleep(0.001)
+        if len(self._events) < self._limit:
+            return True
+        self.dropped[event.run] = self.dropped.get(event.run, 0) + len(event.v)
+        return False
 
     # -- the journal's thread
 
@@ -195,15 +214,13 @@ class Writer:
                 try:
                     self._write_batch()
                 except Exception as error:
-                    try:
-                        self._report("writing the journal", error)
-                    except Exception:  # strict: there is nobody on this thread to see it
-                        pass
+                    self._report("writing the journal", error)
                 last_write = time.monotonic()
         if self._journal_made is not None:
             self._journal_made.close()
 
     def _write_batch(self) -> None:
+        self._stuck = False
         batch: list[Event] = []
         barriers: list[_Barrier] = []
         for _ in range(len(self._events)):
@@ -249,6 +266,8 @@ class Writer:
                 journal.open()
             journal.drain()
             self._retry_at = 0.0
+            if self.wrote is not None:
+                self.wrote()
         except OSError as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if journal.unwritten > UNWRITTEN_LIMIT:
@@ -267,10 +286,7 @@ class Writer:
                     for event in work():
                         self.put(event)
                 except Exception as error:
-                    try:
-                        self._report("writing files", error)
-                    except Exception:
-                        pass
+                    self._report("writing files", error)
                 # Left in the queue until it is done, so that `flush` sees that there is work.
                 if self._works:
                     self._works.popleft()

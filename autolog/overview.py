@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from autolog import config, session
+
+if TYPE_CHECKING:
+    from autolog.sinks.live import SinkState
 
 
 class PatchPoint(NamedTuple):
@@ -28,10 +31,17 @@ class IntegrationStatus(NamedTuple):
 
 
 class Status(Sequence[IntegrationStatus]):
-    """All integrations. Prints as a table."""
+    """All integrations, and the sinks. Prints as a table."""
 
-    def __init__(self, integrations: list[IntegrationStatus], store: str, recording: bool) -> None:
+    def __init__(
+        self,
+        integrations: list[IntegrationStatus],
+        store: str,
+        recording: bool,
+        sinks: tuple[SinkState, ...] = (),
+    ) -> None:
         self.integrations = integrations
+        self.sinks = sinks
         self.store = store
         self.recording = recording
 
@@ -57,7 +67,11 @@ class Status(Sequence[IntegrationStatus]):
             for row in rows
         ]
         state = "recording into" if self.recording else "not recording; the store is"
-        return "\n".join([f"autolog: {state} {self.store}", *lines])
+        sinks = [
+            f"sink {one.url}  {one.state}, {one.delivered} events" + (f"; {one.error}" if one.error else "")
+            for one in self.sinks
+        ]
+        return "\n".join([f"autolog: {state} {self.store}", *lines, *sinks])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `autolog status --json` prints it."""
@@ -67,6 +81,7 @@ class Status(Sequence[IntegrationStatus]):
             "integrations": [
                 {**one._asdict(), "patches": [point._asdict() for point in one.patches]} for one in self
             ],
+            "sinks": [one._asdict() for one in self.sinks],
         }
 
 
@@ -102,4 +117,4 @@ def status() -> Status:
         and not config.is_disabled()
         and any(one.state in ("active", "waiting for import") for one in found)
     )
-    return Status(found, str(here.layout.root), recording)
+    return Status(found, str(here.layout.root), recording, here.sink_states)

@@ -1,0 +1,586 @@
+"""The promises that every integration must keep, as a class of tests: subclass it, say how to train, and run pytest.
+
+    class TestToy(Contract):
+        integration = "toy"
+        packages = ("toy",)
+
+        def data(self): ...
+        def train(self, data): ...
+        def outcome(self, model, data): ...
+        def fail(self, data): ...
+
+The module of the subclass must not import the framework at its top: some tests import the module in a fresh process, to switch
+on before the framework is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+import inspect
+import io
+import json
+import logging
+import os
+import pickle
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from importlib import import_module
+from typing import Any, ClassVar
+
+import msgspec
+
+from autolog.instrument.calls import Call, Observer
+from autolog.instrument.integration import Integration
+from autolog.instrument.patching import Patch, SubclassPatch
+from autolog.registry import installed
+from autolog.testing.recording import recorded
+from autolog.testing.untouched import assert_untouched, attributes, wrappers
+from autolog.tracking.run import Run
+
+SECONDS = 120.0
+"""The most that one fresh process may take."""
+
+# Words of `_drive`: `import` the framework, switch `on` and `off`, `train`, note the process's `state`.
+ORDERS = {
+    "imported first": "import on train off train on on train off on off train",
+    "switched on first": "on import train off train on train off off train",
+    "imported by the training": "on train off train",
+    "off before the import": "on off import train on train off train",
+    "on again before the import, off and on after it": "on off on import off on train on train off train",
+}
+
+
+class Sabotage(RuntimeError):
+    """What a sabotaged observer raises."""
+
+
+class Contract:
+    """See the module."""
+
+    integration: ClassVar[str]
+    """Its name."""
+    packages: ClassVar[tuple[str, ...]]
+    """The framework's top-level packages; the first is the one that users import."""
+
+    def data(self) -> Any:
+        """What `train` trains on: made anew, always the same, picklable."""
+        raise NotImplementedError
+
+    def train(self, data: Any) -> Any:
+        """Train a small model, in one call that is one run. Returns the model."""
+        raise NotImplementedError
+
+    def outcome(self, model: Any, data: Any) -> Any:
+        """What must be bit for bit the same with autolog as without: predictions, fitted values. Picklable."""
+        raise NotImplementedError
+
+    def fail(self, data: Any) -> None:
+        """Train so that the framework raises, after the run has begun."""
+        raise NotImplementedError
+
+    def objects(self) -> list[Any]:
+        """Objects whose attributes must be there, or not, as they are without autolog."""
+        return [self.train(self.data())]
+
+    # -- transparent
+
+    def test_a_training_is_one_run_and_has_the_result_it_has_without(self) -> None:
+        """Transparent: the same bits, the same random streams, and one finished run of this framework."""
+        self.train(self.data())  # what is imported only now may draw from the streams
+        expected = self._result()
+        with recorded(self.integration) as seen:
+            result = self._result()
+        assert result == expected
+        assert (seen.run.status, seen.run.framework, seen.run.errors) == ("finished", self.integration, [])
+
+    def test_arguments_are_left_as_they_were(self) -> None:
+        """Transparent: what was passed in is not changed."""
+        data = self.data()
+        before = pickle.dumps(data)
+        with recorded(self.integration):
+            self.train(data)
+        assert pickle.dumps(data) == before
+
+    def test_an_exception_passes_through_as_it_was(self) -> None:
+        """Transparent: same type, same arguments, same cause and context; the run has failed and says why."""
+        plain = _raised_by(self.fail, self.data())
+        with recorded(self.integration) as seen:
+            error = _raised_by(self.fail, self.data())
+        assert _told(error) == _told(plain)
+        assert [run.status for run in seen.runs] == ["failed"]
+        assert str(seen.runs[0].error).startswith(type(plain).__name__)
+
+    def test_warnings_and_output_are_the_same(self) -> None:
+        """Transparent: no warning and no printed line more or less."""
+        plain = self._said()
+        with recorded(self.integration):
+            assert self._said() == plain
+
+    def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
+        """Transparent: a model trained under autolog pickles to the same bytes, and needs no autolog to be loaded."""
+        _seed()
+        plain = pickle.dumps(self.train(self.data()))
+        with recorded(self.integration):
+            _seed()
+            model = self.train(self.data())
+            blob = pickle.dumps(model)
+            assert blob == plain
+            assert pickle.dumps(copy.deepcopy(model)) == pickle.dumps(model)
+            copy.copy(model)
+        assert _loads_without_autolog([blob])
+
+    def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
+        """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
+        with recorded(self.integration):
+            model = self.train(self.data())
+            things: list[Any] = [model]
+            for owner, name, _ in self._places():
+                if not isinstance(owner, type):
+                    things.append(getattr(owner, name))
+                elif isinstance(model, owner) and hasattr(model, name):
+                    things.append(getattr(model, name))
+                    with contextlib.suppress(
+                        TypeError
+                    ):  # where the plain class cannot be pickled by name either
+                        things.append(getattr(owner, name))
+            blobs = [pickle.dumps(thing) for thing in things]
+            for thing in things:
+                assert type(copy.copy(thing)) is type(thing)
+                assert callable(copy.deepcopy(thing)) == callable(thing)
+            with contextlib.suppress(ImportError):
+                dumps: Callable[[Any], bytes] = import_module("cloudpickle").dumps
+                blobs += [dumps(thing) for thing in things]
+        assert len(blobs) > 1
+        assert _loads_without_autolog(blobs)
+
+    def test_what_is_patched_looks_as_it_did(self) -> None:
+        """Transparent: signature, argument specification, source, name, documentation; no class gains what it inherits."""
+        import_module(self.packages[0])
+        self.train(self.data())  # loads what the framework loads late
+        names = {
+            owner: set(vars(owner)) for owner, _ in attributes(*self.packages) if isinstance(owner, type)
+        }
+        with recorded(self.integration):
+            places = self._places()
+            assert places
+            for owner, name, wrapper in places:
+                original = wrapper.__wrapped__
+                bound = original.__get__(None, owner) if isinstance(owner, type) else original
+                assert _looks(getattr(owner, name)) == _looks(bound), f"{owner}.{name}"
+            for owner, before in names.items():
+                assert set(vars(owner)) - before <= {"__init_subclass__", "__abstractmethods__"}, owner
+
+    def test_attributes_are_there_or_not_as_they_were(self) -> None:
+        """Transparent: `hasattr` and `dir` say the same, for methods that are there only sometimes too."""
+        with recorded(self.integration):
+            methods = {name for owner, name, _ in self._places() if isinstance(owner, type)}
+        plain = [_has(one, methods) for one in self.objects()]
+        with recorded(self.integration):
+            assert [_has(one, methods) for one in self.objects()] == plain
+
+    def test_the_process_is_left_alone(self) -> None:
+        """Transparent: no logger, filter, hook, stream, variable, signal, random stream or thread of the user's is touched, by
+        switching on or by training.
+        """
+        seen = self._process("import state on state train state")
+        plain = self._process("import state train state")
+        before, switched_on, trained = seen["states"]
+        for what, untouched in before.items():
+            assert switched_on[what] == untouched, what
+            assert plain["states"][0][what] == untouched, what
+            assert trained[what] == plain["states"][1][what], what
+
+    def test_two_threads_are_two_complete_runs(self) -> None:
+        """Transparent and complete: trainings in two threads at once do not know of each other."""
+        with recorded(self.integration) as seen:
+            self.train(self.data())
+            together = threading.Barrier(2)
+            failures: list[BaseException] = []
+
+            def train() -> None:
+                try:
+                    data = self.data()
+                    together.wait(SECONDS)
+                    self.train(data)
+                except BaseException as error:
+                    failures.append(error)
+
+            threads = [threading.Thread(target=train) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(SECONDS)
+        assert not failures
+        alone, *others = seen.runs
+        assert [_content(run) for run in others] == [_content(alone)] * 2
+
+    def test_nothing_is_recorded_while_suspended(self) -> None:
+        """Transparent: off inside the block, by name or altogether, and on again after it."""
+        from autolog import suspended
+
+        with recorded(self.integration) as seen:
+            with suspended(), suspended(self.integration):
+                self.train(self.data())
+            with suspended(self.integration):
+                self.train(self.data())
+            assert not seen.runs
+            self.train(self.data())
+            assert len(seen.runs) == 1
+
+    # -- harmless
+
+    def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
+        """Harmless: the training goes on, with its result, and one warning however often it happens."""
+        runs, said = self._sabotaged("first")
+        assert (len(runs), len(said)) == (0, 1)
+
+    def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
+        """Harmless: as above, and the run knows."""
+        runs, said = self._sabotaged("before")
+        assert [bool(run.errors) for run in runs] == [True, True]
+        assert len(said) == 1
+
+    def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
+        """Harmless: as above; the training has finished, and so has its run."""
+        runs, said = self._sabotaged("after")
+        assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
+        assert len(said) == 1
+
+    def test_logging_that_fails_everywhere_is_harmless(self) -> None:
+        """Harmless: whatever the integration logs, and from wherever, a failure is its own."""
+        failing = [name for name in vars(Run) if name.startswith(("log_", "save_")) or name == "record_child"]
+        kept = {name: vars(Run)[name] for name in failing}
+
+        def fail(*_args: Any, **_kwargs: Any) -> None:
+            raise Sabotage("logging")
+
+        try:
+            for name in failing:
+                setattr(Run, name, fail)
+            runs, said = self._sabotaged("nowhere")
+        finally:
+            for name, method in kept.items():
+                setattr(Run, name, method)
+        assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
+        assert said
+        assert len(said) == len(set(said))
+
+    # -- removable
+
+    def test_everything_is_put_back(self) -> None:
+        """Removable: every attribute of every module and class of the framework is the object it was, after a training too."""
+        import_module(self.packages[0])
+        self.train(self.data())
+        with assert_untouched(*self.packages):
+            with recorded(self.integration):
+                assert wrappers()
+                self.train(self.data())
+            with recorded(self.integration) as seen:
+                seen.session.disable()
+                assert not wrappers()
+
+    def test_every_order_of_import_and_switch(self) -> None:
+        """Removable: in whatever order the framework is imported and autolog switched on and off, what is trained while it is
+        on is recorded and nothing else; afterwards nothing is left. Switching on imports no framework.
+        """
+        for what, order in ORDERS.items():
+            seen = self._process(order)
+            assert seen["runs"] == seen["expected"], (what, seen)
+            assert seen["left"] == [], (what, seen)
+            assert len(set(seen["outcomes"])) == 1, (what, seen)
+            if order.startswith("on"):
+                assert not seen["imported"], what
+
+    # -- the machinery
+
+    def _result(self) -> bytes:
+        """The outcome, and where the random streams stand."""
+        _seed()
+        data = self.data()
+        model = self.train(data)
+        return pickle.dumps((self.outcome(model, data), _streams()))
+
+    def _said(self) -> tuple[list[tuple[str, str]], str]:
+        """The warnings and the printed text of a training."""
+        printed = io.StringIO()
+        data = self.data()
+        with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
+            warnings.simplefilter("always")
+            self.train(data)
+        return [(one.category.__name__, str(one.message)) for one in caught], printed.getvalue()
+
+    def _places(self) -> list[tuple[Any, str, Any]]:
+        """What is patched now: (module or class, attribute, wrapper)."""
+        from autolog.instrument.wrapper import Wrapper
+
+        found = attributes(*self.packages).items()
+        return [(owner, name, held) for (owner, name), held in found if type(held) is Wrapper]
+
+    def _sabotaged(self, place: str) -> tuple[list[Any], list[str]]:
+        """Two trainings under observers that fail at `place`; the runs, and what autolog said."""
+        self.train(self.data())
+        expected = self._result()
+        trained: list[tuple[Any, Any, str]] = []
+        with _log() as said, recorded(_broken(self.integration, place), strict=False) as seen:
+            for _ in range(2):
+                _seed()
+                data = self.data()
+                trained.append((self.train(data), data, _streams()))
+        for model, data, streams in trained:
+            assert pickle.dumps((self.outcome(model, data), streams)) == expected
+        return list(seen.runs), said
+
+    def _process(self, steps: str) -> dict[str, Any]:
+        """Take steps in a fresh process; what came of them."""
+        cls = type(self)
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {
+                **{k: v for k, v in os.environ.items() if not k.startswith("AUTOLOG_")},
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "AUTOLOG_DIR": os.path.join(folder, ".autolog"),
+                "AUTOLOG_STRICT": "1",
+            }
+            done = subprocess.run(
+                [sys.executable, "-c", "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls),
+                 cls.__qualname__, steps],
+                env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS,
+            )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1].replace(folder, "FOLDER"))
+
+
+# -- sabotage
+
+
+def _broken(name: str, place: str) -> type[Integration]:
+    """An integration whose observers do all they do and then fail."""
+    cls: Any = installed()[name].load()
+
+    class Broken(cls):
+        def patches(self) -> Iterator[Patch | SubclassPatch]:
+            patches: Iterable[Any] = cls.patches(self)
+            for patch in patches:
+                yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
+
+    return Broken
+
+
+def _failing(observer: Observer, place: str) -> Observer:
+    @functools.wraps(observer)
+    def observe(call: Call) -> Generator[None, Any, None]:
+        if place == "first":
+            raise Sabotage(place)
+        generator = observer(call)
+        try:
+            next(generator)
+        except StopIteration:
+            return
+        if place == "before":
+            generator.close()
+            raise Sabotage(place)
+        result = yield
+        try:
+            generator.send(result)
+        except StopIteration:
+            pass
+        if place == "after":
+            raise Sabotage(place)
+
+    return observe
+
+
+@contextlib.contextmanager
+def _log() -> Generator[list[str], None, None]:
+    """What autolog says in its log inside the block."""
+    said: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, handler = logging.getLogger("autolog"), Handler()
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+
+
+# -- what things look like
+
+
+def _looks(function: Any) -> dict[str, Any]:
+    asked: dict[str, Callable[[Any], Any]] = {
+        "signature": lambda f: str(inspect.signature(f)),
+        "argspec": lambda f: str(inspect.getfullargspec(f)),
+        "source": inspect.getsource,
+        "file": inspect.getsourcefile,
+        "isfunction": inspect.isfunction,
+        "ismethod": inspect.ismethod,
+        "isroutine": inspect.isroutine,
+        "callable": callable,
+        "repr": lambda f: repr(f).partition(" at 0x")[0],
+        **{
+            name: lambda f, name=name: getattr(f, name)
+            for name in (
+                "__name__",
+                "__qualname__",
+                "__module__",
+                "__doc__",
+                "__defaults__",
+                "__kwdefaults__",
+            )
+        },
+    }
+    said: dict[str, Any] = {}
+    for what, ask in asked.items():
+        try:
+            said[what] = ask(function)
+        except (TypeError, ValueError, AttributeError, OSError) as error:
+            said[what] = type(error).__name__
+    return said
+
+
+def _has(one: Any, names: set[str]) -> dict[str, bool]:
+    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)})}
+
+
+def _content(run: Any) -> dict[str, Any]:
+    """What a run recorded, but for what may depend on the time it took."""
+    return {
+        "params": run.params, "metrics": bool(run.metrics), "status": run.status, "estimator": run.estimator,
+        "datasets": run.datasets, "models": [one["path"] for one in run.models], "errors": run.errors,
+    }  # fmt: skip
+
+
+def _raised_by(function: Callable[[Any], Any], data: Any) -> BaseException:
+    try:
+        function(data)
+    except BaseException as error:
+        return error
+    raise AssertionError("it raised nothing")
+
+
+def _told(error: BaseException | None) -> Any:
+    if error is None:
+        return None
+    return (
+        type(error),
+        str(error),
+        _told(error.__cause__),
+        _told(error.__context__),
+        error.__suppress_context__,
+    )
+
+
+def _loads_without_autolog(blobs: list[bytes]) -> bool:
+    """Whether a process in which autolog cannot be imported unpickles these."""
+    script = (
+        "import pickle, sys; sys.modules.update(dict.fromkeys(('autolog', 'wrapt')))\n"
+        "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=pickle.dumps(blobs), stderr=subprocess.PIPE, timeout=SECONDS,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return True
+
+
+def _seed() -> None:
+    random.seed(7)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(7)
+
+
+def _streams() -> str:
+    """Where the global random streams stand, as a digest."""
+    states: list[Any] = [random.getstate()]
+    if "numpy" in sys.modules:
+        states.append(sys.modules["numpy"].random.get_state())
+    return hashlib.sha256(pickle.dumps(states)).hexdigest()
+
+
+# -- a fresh process
+
+
+def drive() -> None:
+    """The fresh process of `Contract._process`: the words it was given, and a line of JSON of what came of them."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    import autolog
+
+    file, name, steps = sys.argv[1:]
+    spec = spec_from_file_location("contract_case", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["contract_case"] = module
+    spec.loader.exec_module(module)
+    case: Contract = getattr(module, name)()
+    early = [package for package in case.packages if package in sys.modules]
+    assert not early, f"{file} imports {early} at its top"
+    random.seed(7)
+    outcomes: list[str] = []
+    states: list[dict[str, Any]] = []
+    on, expected, imported = False, 0, False
+    for step in steps.split():
+        if step == "import":
+            import_module(case.packages[0])
+            _seed()
+        elif step == "on":
+            known = set(sys.modules)
+            autolog.autolog(silent=True, include=[case.integration])
+            imported = imported or any(p in sys.modules and p not in known for p in case.packages)
+            on = True
+        elif step == "off":
+            autolog.disable()
+            on = False
+        elif step == "train":
+            _seed()
+            data = case.data()
+            outcomes.append(hashlib.sha256(pickle.dumps(case.outcome(case.train(data), data))).hexdigest())
+            expected += on
+        elif step == "state":
+            states.append(_state())
+    left = [] if on else wrappers()
+    print(json.dumps({
+        "outcomes": outcomes, "states": states, "imported": imported, "left": left, "expected": expected,
+        "runs": len(autolog.runs()),
+    }))  # fmt: skip
+
+
+def _state() -> dict[str, Any]:
+    """What of the process belongs to the user, as plain data that can be compared with another process's."""
+    import builtins
+    import signal
+
+    def named(function: Any) -> str:
+        return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', repr(function))}"
+
+    root = logging.getLogger()
+    return {
+        "root logger": [root.level, [named(type(handler)) for handler in root.handlers], named(logging.getLoggerClass())],
+        "warning filters": [str(one) for one in warnings.filters],
+        "showwarning": named(warnings.showwarning),
+        "import": named(builtins.__import__),
+        "excepthooks": [named(sys.excepthook), named(threading.excepthook), named(sys.unraisablehook)],
+        "streams": [getattr(sys, name) is getattr(sys, f"__{name}__") for name in ("stdin", "stdout", "stderr")],
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "path": sys.path,
+        "signals": {str(one): str(signal.getsignal(one)) for one in signal.valid_signals()},
+        "random": _streams(),
+        "threads": [t.name for t in threading.enumerate() if not t.name.startswith("autolog-")],
+        "tracing": [str(sys.gettrace()), str(sys.getprofile()), sys.getrecursionlimit(), sys.getswitchinterval()],
+    }  # fmt: skip

@@ -1,0 +1,178 @@
+"""A made-up framework, `toy`, to try a patch or an integration on: no machine learning library is needed.
+
+It has what real ones have and what makes them hard to patch: a base class with subclasses, a `fit` that comes from a mixin, one
+that calls its parent's, a decorated one, one that trains others, class and static methods, a function bound under two names, a
+function that is loaded when it is first used, callbacks, and a draw from Python's global random stream.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+NAME = "toy"
+
+FILES = {
+    "__init__.py": '''
+"""A toy framework: its models are one weight."""
+
+from toy.core import Careful, Committee, Mean, Model, Slope
+from toy.training import train
+
+__version__ = "1.2"
+
+
+def __getattr__(name):
+    if name == "tune":
+        from toy.tuning import tune
+
+        return tune
+    raise AttributeError(f"module 'toy' has no attribute {name!r}")
+''',
+    "core.py": '''
+"""Models: they predict `weight * x`."""
+
+import functools
+import random
+
+
+class Model:
+    """What all models have."""
+
+    def __init__(self, rate=0.1, rounds=5):
+        self.rate = rate
+        self.rounds = rounds
+
+    def predict(self, X):
+        return [self.weight * x for x in X]
+
+
+class MeanFit:
+    """A mixin: no model itself."""
+
+    def fit(self, X, y, callbacks=()):
+        """One division, one round."""
+        self.weight = sum(y) / sum(X)
+        for callback in callbacks or ():
+            callback.after_round(0, loss(self.weight, X, y))
+        return self
+
+
+class Mean(MeanFit, Model):
+    """Takes `fit` from the mixin."""
+
+
+def checked(method):
+    """Checks what `fit` is given."""
+
+    @functools.wraps(method)
+    def check(self, X, y, *args, **kwargs):
+        if len(X) != len(y):
+            raise ValueError(f"{len(X)} values and {len(y)} targets")
+        return method(self, X, y, *args, **kwargs)
+
+    return check
+
+
+class Slope(Model):
+    """Descends the gradient, a round at a time."""
+
+    @checked
+    def fit(self, X, y, callbacks=(), *, noise=0.0):
+        """Starts where the global random stream says."""
+        self.weight = noise * random.random()
+        for number in range(self.rounds):
+            gradient = sum((self.weight * x - t) * x for x, t in zip(X, y)) / len(X)
+            self.weight -= self.rate * gradient
+            for callback in callbacks or ():
+                callback.after_round(number, loss(self.weight, X, y))
+        return self
+
+
+class Careful(Slope):
+    """Calls its parent's `fit`."""
+
+    def fit(self, X, y, callbacks=(), *, noise=0.0):
+        return super().fit(X, y, callbacks, noise=noise)
+
+
+class Committee(Model):
+    """Trains members of its own."""
+
+    def fit(self, X, y, callbacks=()):
+        self.members = [Slope(rate, self.rounds).fit(X, y) for rate in (0.01, 0.02, 0.03)]
+        self.weight = sum(member.weight for member in self.members) / 3
+        return self
+
+    @classmethod
+    def trained(cls, X, y, **settings):
+        """A fitted one."""
+        return cls(**settings).fit(X, y)
+
+    @staticmethod
+    def error(weight, X, y):
+        """The mean squared error."""
+        return loss(weight, X, y)
+
+
+def loss(weight, X, y):
+    return sum((weight * x - t) ** 2 for x, t in zip(X, y)) / len(X)
+''',
+    "training.py": '''
+"""Training by a function: `toy.train` is `toy.training.train`."""
+
+from toy.core import Slope
+
+
+def train(settings, X, y, rounds=5, callbacks=()):
+    """A fitted Slope."""
+    return Slope(**settings, rounds=rounds).fit(X, y, callbacks)
+''',
+    "tuning.py": '''
+"""A search; loaded when it is first asked for."""
+
+from toy.core import Model, loss
+
+
+def tune(model: type[Model], rates, X, y):
+    """The model with the best of these rates."""
+    tried = [model(rate).fit(X, y) for rate in rates]
+    return min(tried, key=lambda one: loss(one.weight, X, y))
+''',
+}
+
+
+def write_toy(folder: str | Path) -> None:
+    """Write the framework into `folder`, from where it can be imported."""
+    package = Path(folder) / NAME
+    package.mkdir(parents=True, exist_ok=True)
+    for name, source in FILES.items():
+        (package / name).write_text(source.lstrip(), encoding="utf-8")
+
+
+@contextmanager
+def fake_framework() -> Generator[ModuleType, None, None]:
+    """The framework `toy`, imported anew and gone after the block."""
+    from importlib import import_module, invalidate_caches
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_toy(folder)
+        before = _forget()
+        sys.path.insert(0, folder)
+        invalidate_caches()
+        try:
+            yield import_module(NAME)
+        finally:
+            sys.path.remove(folder)
+            _forget()
+            sys.modules.update(before)
+
+
+def _forget() -> dict[str, ModuleType]:
+    """Take the framework's modules out of `sys.modules`."""
+    names = [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]
+    return {name: sys.modules.pop(name) for name in names}

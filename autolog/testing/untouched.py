@@ -1,0 +1,111 @@
+"""Shows that a framework is left as it was found: every attribute of its modules and classes, by identity."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, cast
+
+_ABSENT: Any = object()
+
+# What Python itself writes into a class or a module as it is used.
+_CACHES = frozenset((
+    "__abstractmethods__", "_abc_impl", "__annotations__", "__annotations_cache__", "__warningregistry__", "__builtins__",
+    "__firstlineno__", "__static_attributes__", "__path__",
+))  # fmt: skip
+
+
+def attributes(*packages: str) -> dict[tuple[Any, str], Any]:
+    """All that modules and classes of these packages hold: (module or class, attribute) -> the object itself, descriptors as
+    they are.
+    """
+    found: dict[tuple[Any, str], Any] = {}
+    for owner in _owners(packages):
+        for name, value in list(_namespace(owner).items()):
+            if name not in _CACHES:
+                found[owner, name] = value
+    return found
+
+
+@contextmanager
+def assert_untouched(*packages: str) -> Generator[None, None, None]:
+    """What modules and classes of these packages hold after the block is what they held before it, the same objects.
+
+    Modules that the block has imported, and everybody else's, hold no wrapper of autolog's. Raises AssertionError naming
+    what was touched.
+    """
+    hooks = list(sys.meta_path)
+    before = attributes(*packages)
+    thread_start = vars(threading.Thread)["start"]
+    yield
+    after = attributes(*packages)
+    touched = [_name(*key) for key, held in before.items() if after.get(key, _ABSENT) is not held]
+    gained = [
+        _name(owner, name) for owner, name in after if (owner, name) not in before and isinstance(owner, type)
+        and any(other is owner for other, _ in before)
+    ]  # fmt: skip
+    assert not touched, f"not put back: {_listed(touched)}"
+    assert not gained, f"left behind: {_listed(gained)}"
+    assert vars(threading.Thread)["start"] is thread_start, "not put back: threading.Thread.start"
+    assert not wrappers(), f"still wrapped: {_listed(wrappers())}"
+    assert sys.meta_path == hooks, f"left on sys.meta_path: {[h for h in sys.meta_path if h not in hooks]}"
+
+
+def wrappers() -> list[str]:
+    """Where wrappers of autolog's are, in any module or class that can be reached from `sys.modules`."""
+    module = sys.modules.get("autolog.instrument.wrapper")
+    if module is None:
+        return []
+    kinds = (module.Wrapper, module.BoundWrapper)
+    return [
+        _name(owner, name)
+        for owner in _owners(None)
+        for name, held in list(_namespace(owner).items())
+        if type(held) in kinds or _is_our_hook(held)
+    ]
+
+
+def _is_our_hook(held: Any) -> bool:
+    return type(held) is classmethod and hasattr(cast(Any, held).__func__, "autolog_switch")
+
+
+def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
+    """The modules, and the classes that they define; of all packages if None."""
+    seen: set[int] = set()
+    for name, module in list(sys.modules.items()):
+        if not isinstance(cast(Any, module), ModuleType) or not _within(name, packages):
+            continue
+        yield module
+        waiting = [value for value in list(_namespace(module).values()) if isinstance(value, type)]
+        while waiting:
+            cls = waiting.pop()
+            if id(cls) in seen or not _within(str(cls.__module__), packages):
+                continue
+            seen.add(id(cls))
+            yield cls
+            waiting += [value for value in list(vars(cls).values()) if isinstance(value, type)]
+            waiting += type.__subclasses__(cls)
+
+
+def _within(module: str, packages: tuple[str, ...] | None) -> bool:
+    return packages is None or module.partition(".")[0] in packages
+
+
+def _namespace(owner: Any) -> Any:
+    # A lazy module loads itself when it is asked for anything in the ordinary way.
+    return vars(owner) if isinstance(owner, type) else ModuleType.__getattribute__(owner, "__dict__")
+
+
+def _name(owner: Any, name: str) -> str:
+    return (
+        f"{owner.__module__}:{owner.__qualname__}.{name}"
+        if isinstance(owner, type)
+        else f"{owner.__name__}:{name}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(sorted(names)[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

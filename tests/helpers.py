@@ -1,0 +1,61 @@
+"""What several test folders share: the made-up framework installed in a folder, and scripts run in processes of their own."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from autolog.testing import write_toy
+
+FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
+
+
+def install_toy(folder: str | Path) -> None:
+    """Put the framework `toy` and its integration into `folder` as a wheel's installation would: the module, and a
+    `.dist-info` with the entry point that the fixture's pyproject declares. No network, no build tool.
+    """
+    folder = Path(folder)
+    write_toy(folder)
+    shutil.copy(FIXTURE / "autolog_toy.py", folder)
+    text = (FIXTURE / "pyproject.toml").read_text()
+    group = "autolog.integrations"
+    section = text.partition(f'[project.entry-points."{group}"]')[2].partition("\n[")[0]
+    points = configparser.ConfigParser()
+    points.read_string(f"[{group}]\n{section}")
+    info = folder / "autolog_toy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: autolog-toy\nVersion: 1.0\n")
+    lines = [f"{name} = {value.strip(chr(34))}" for name, value in points[group].items()]
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+
+
+def environment(folder: str | Path, **more: str) -> dict[str, str]:
+    """The environment of a script: the store in `folder`, nothing of autolog's or of a launcher's from outside."""
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("AUTOLOG_", "PYTEST_", "COVERAGE_"))
+    }
+    path = os.pathsep.join(filter(None, sys.path))
+    home = {"PYTHONPATH": path, "AUTOLOG_DIR": str(Path(folder) / ".autolog"), "PYTHONWARNINGS": "default"}
+    return {**inherited, **home, **more}
+
+
+def script(
+    code: str, folder: str | Path, *arguments: str, timeout: float = 60, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` as `script.py` in `folder`; variables are added to its environment. Ended after `timeout` seconds."""
+    path = write_script(code, folder)
+    return subprocess.run(
+        [sys.executable, str(path), *arguments],
+        cwd=folder, env=environment(folder, **variables), capture_output=True, text=True, timeout=timeout,
+    )  # fmt: skip
+
+
+def write_script(code: str, folder: str | Path, name: str = "script.py") -> Path:
+    path = Path(folder) / name
+    path.write_text(textwrap.dedent(code))
+    return path

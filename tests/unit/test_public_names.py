@@ -1,0 +1,27 @@
+"""`import autolog` gives what the documentation names, again and again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import autolog
+
+
+def test_no_public_name_is_that_of_a_submodule() -> None:
+    """A submodule's import would put the module in the place of the function of the same name."""
+    assert [name for name in autolog.__all__ if find_spec(f"autolog.{name}") is not None] == []
+
+
+def test_every_public_name_is_there_and_none_is_missing() -> None:
+    """`dir(autolog)`, `__all__` and what can be had agree, in a fresh process too."""
+    code = "import autolog; print([n for n in autolog.__all__ if getattr(autolog, n, None) is None])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+    assert set(autolog.__all__) <= set(dir(autolog))
+
+
+def test_status_can_be_asked_twice() -> None:
+    """`status()` is data that prints as a table, whenever it is asked for."""
+    assert repr(autolog.status()).splitlines() == repr(autolog.status()).splitlines()
