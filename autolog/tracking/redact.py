@@ -106,10 +106,12 @@ _VALUE = re.compile(
 _TO_END = re.compile(r"""[^\s"']+""")
 _LINE_START = re.compile(r"[+\- \t]*(?:(?:export|set|ENV|ARG)[ ]+)?\Z")
 # What stands where a secret would, and is not one: code that refers to it, a placeholder, a type, a switch.
+_SWITCHES = r"(?:none|null|true|false|auto|default|optional|required|disabled|enabled)(?![\w-])"
+_PLACEHOLDERS = r"<[\w:/ |-]*> | (?:\*|x|\.){3,}(?!\w)"
+_SWITCH = re.compile(rf"(?: {_SWITCHES} | {_PLACEHOLDERS} )?\Z", re.VERBOSE | re.IGNORECASE)
 _REFERENCE = re.compile(
-    r"""
-      \$\{ | \$\(| \$[A-Z_][A-Z0-9_]*(?![a-z]) | \{\{ | \{[\w.]*\} | %\( | %s | <[\w:/ |-]*> | (?:\*|x|\.){3,}(?!\w) | \\n
-    | (?: none|null|true|false|auto|default|optional|required|disabled|enabled )(?![\w-])
+    rf"""
+      \$\{{ | \$\( | \$[A-Z_][A-Z0-9_]*(?![a-z]) | \{{\{{ | \{{[\w.]*\}} | %\( | %s | \\n | {_SWITCHES} | {_PLACEHOLDERS}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -154,10 +156,9 @@ def replacement(secret: str, found: set[str] | None = None) -> str:
     return mark(secret)
 
 
-def is_plain_value(text: str) -> bool:
-    """Whether what stands under a secret's name is no secret: a placeholder, a reference, a switch, or nothing."""
-    match = _REFERENCE.match(text)
-    return not text or (match is not None and match.end() == len(text))
+def is_switch(text: str) -> bool:
+    """Whether what stands under a secret's name is no secret: a switch, a placeholder, or nothing."""
+    return _SWITCH.match(text) is not None
 
 
 def redact_text(text: str, found: set[str] | None = None) -> str:
@@ -224,9 +225,9 @@ def redact_arguments(arguments: list[str]) -> list[str]:
     secret_follows = False
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if secret_follows and not argument.startswith("-") and not is_plain_value(argument):
+        if secret_follows and not argument.startswith("-") and not is_switch(argument):
             redacted.append(mark(argument))
-        elif equals and _FLAG.match(name) and is_secret_key(name) and not is_plain_value(value):
+        elif equals and _FLAG.match(name) and is_secret_key(name) and not is_switch(value):
             redacted.append(f"{name}={mark(value)}")
         else:
             redacted.append(redact_text(argument))

@@ -1,14 +1,19 @@
 """Any object to bounded plain data: what JSON can hold, of limited size, without running the user's code.
 
-No `__repr__`, `__str__`, `__len__`, `__iter__` or property of an unknown object is called: they can be slow, wrong, or have
-effects. Only exact built-in types and a few well-known ones are looked into; anything else is its class's name. Secrets are
-replaced here.
+No `__repr__`, `__str__`, `__len__`, `__iter__`, `__class__` or property of an unknown object is called: they can be slow,
+wrong, or have effects. Only built-in types, by their own methods, and a few well-known ones are looked into; anything else is
+its class's name. Secrets are replaced here.
 """
 
 from __future__ import annotations
 
+import enum
+import functools
 import math
-from collections.abc import Mapping
+import sys
+import types
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from autolog.tracking import redact
@@ -18,9 +23,20 @@ MAX_PARAMS = 2_000
 MAX_ITEMS = 100
 MAX_DEPTH = 6
 MAX_NODES = 2_000
+MAX_ALL_NODES = 20_000
+MAX_VALUE_TEXT = 20_000
 MAX_KEY = 250
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+
+# A class's own name and module, whatever its metaclass would say.
+_name_of: Any = type.__dict__["__name__"].__get__
+_module_of: Any = type.__dict__["__module__"].__get__
+
+# Without their types: what a strict checker would narrow to holds unknown things.
+_type: Any = type
+_dict: Any = dict
+_CONTAINERS: Any = (dict, list, tuple, set, frozenset)
 
 
 def text_of(text: str, limit: int = MAX_TEXT) -> str:
@@ -43,7 +59,7 @@ def number_of(value: float) -> float | str:
 
 
 def class_name(value: object) -> str:
-    return type(value).__name__
+    return _name_of(type(value))
 
 
 def qualified_name(cls: type) -> str:
@@ -53,7 +69,7 @@ def qualified_name(cls: type) -> str:
 
 def plain(value: Any, key: str = "", secrets: set[str] | None = None) -> Plain:
     """`value` as plain data. `key` is its name, which may say that it is a secret; found secrets go into `secrets`."""
-    kind = type(value)
+    kind = _type(value)
     if kind is str:
         return _text(value, key, secrets)
     if kind is bool or value is None:
@@ -67,192 +83,243 @@ def plain(value: Any, key: str = "", secrets: set[str] | None = None) -> Plain:
 
 def plain_params(params: Mapping[Any, Any], secrets: set[str] | None = None) -> dict[str, Plain]:
     """Params as one flat mapping of text to plain data: nested dicts become dotted names; at most 2,000."""
+    try:
+        items = [(key, value) for key, value in islice(params.items(), MAX_PARAMS + 1)]
+    except Exception:
+        return {}
     flat: dict[str, Plain] = {}
-    _flatten(params, "", flat, secrets, 0)
+    converter = _Converter(secrets)
+    converter.path.add(id(params))
+    converter.flatten(items, "", flat, 0)
     return flat
 
 
-def _flatten(
-    params: Mapping[Any, Any], prefix: str, flat: dict[str, Plain], secrets: set[str] | None, depth: int
-) -> None:
-    try:
-        items = list(params.items())
-    except Exception:
-        return
-    for key, value in items:
-        if len(flat) >= MAX_PARAMS:
-            return
-        name = prefix + (key if type(key) is str else key_of(key))
-        if type(value) is dict and value and depth < MAX_DEPTH:
-            _flatten(value, f"{name}.", flat, secrets, depth + 1)
-            continue
-        name = text_of(name, MAX_KEY)
-        try:
-            flat[name] = plain(value, name, secrets)
-        except Exception:
-            flat[name] = _unreadable(value)
-
-
-def key_of(key: object) -> str:
+def key_of(key: Any) -> str:
     """A mapping's key as text, without asking an unknown object for it."""
-    if type(key) is str:
-        return text_of(key, MAX_KEY)
-    if isinstance(key, str):
-        return text_of(str.__str__(key), MAX_KEY)
-    if key is None or type(key) in (bool, int, float, bytes):
-        return text_of(repr(key), MAX_KEY)
-    if type(key) is tuple:
-        return text_of("(" + ", ".join(key_of(part) for part in key[:8]) + ")", MAX_KEY)
+    kind = _type(key)
+    if kind is str:
+        return (
+            key if len(key) < 20 and key.isascii() else text_of(redact.redact_text(key[:MAX_TEXT]), MAX_KEY)
+        )
+    if kind is tuple:
+        parts = [f"tuple of {len(part)}" if _type(part) is tuple else key_of(part) for part in key[:8]]
+        return text_of(f"({', '.join(parts)})", MAX_KEY)
+    if kind is bytes:
+        return text_of(repr(key[:MAX_KEY]), MAX_KEY)
+    if key is None or kind is bool or kind is float:
+        return repr(key)
     found = plain(key)
     return text_of(str(found), MAX_KEY) if isinstance(found, (int, float, str)) else class_name(key)
 
 
 def _text(value: str, key: str, secrets: set[str] | None) -> str:
-    if key and redact.is_secret_key(key) and value:
-        if secrets is not None:
-            secrets.add(value)
-        return redact.mark(value)
-    if len(value) >= 8:
-        value = redact.redact_text(value[: MAX_TEXT * 2], secrets) if len(value) <= MAX_TEXT * 2 else (
-            redact.redact_text(value[: MAX_TEXT * 2], secrets) + value[MAX_TEXT * 2 :]
-        )  # fmt: skip
-    return text_of(value)
+    if key and value and redact.is_secret_key(key) and not redact.is_switch(value):
+        return redact.replacement(value, secrets)
+    if len(value) > 2 * MAX_TEXT:
+        # What stands at the end of the part that is looked at may be half a secret, and is not shown.
+        seen = redact.redact_text(value[: 2 * MAX_TEXT], secrets)
+        return text_of(
+            f"{seen[: min(MAX_TEXT, len(seen) - 1_000)]}… [cut: {len(value)} characters]", 2 * MAX_TEXT
+        )
+    return text_of(redact.redact_text(value, secrets) if len(value) >= 8 else value)
 
 
 def _int(value: int, key: str, secrets: set[str] | None) -> int | str:
     if -(2**63) <= value < 2**63:
         if key and value > 999 and redact.is_secret_key(key):  # a numeric password
-            if secrets is not None:
-                secrets.add(str(value))
-            return redact.mark(str(value))
+            return redact.replacement(str(value), secrets)
         return value
     return f"<int of {value.bit_length()} bits>" if value.bit_length() > 4096 else str(value)
 
 
-def _unreadable(value: object) -> str:
-    return f"<{class_name(value)}>"
+_SCALARS = frozenset((str, bool, int, float, type(None)))
+# Modules of types that everybody uses, known by name: none is imported for this.
+_KNOWN = frozenset(("datetime", "decimal", "fractions", "uuid", "pathlib", "numpy", "pandas"))
 
 
 class _Converter:
-    """One conversion: it remembers where it is, so that cycles and size are bounded."""
+    """One conversion: it remembers where it is and how much it has seen, so that cycles and size are bounded."""
+
+    __slots__ = ("most", "nodes", "path", "room", "secrets")
 
     def __init__(self, secrets: set[str] | None) -> None:
         self.secrets = secrets
         self.nodes = 0
+        self.most = MAX_NODES
+        self.room = MAX_VALUE_TEXT
         self.path: set[int] = set()
+
+    def flatten(
+        self, items: Iterable[tuple[Any, Any]], prefix: str, flat: dict[str, Plain], depth: int
+    ) -> None:
+        for key, value in items:
+            self.nodes += 1
+            if len(flat) >= MAX_PARAMS or self.nodes >= MAX_ALL_NODES:
+                return
+            name = text_of(prefix + key_of(key), MAX_KEY)
+            kind = _type(value)
+            if kind in _SCALARS:
+                flat[name] = plain(value, name, self.secrets)
+            elif (
+                issubclass(kind, _dict)
+                and _dict.__len__(value)
+                and depth < MAX_DEPTH
+                and id(value) not in self.path
+            ):
+                self.path.add(id(value))
+                self.flatten(list(islice(_dict.items(value), MAX_PARAMS)), f"{name}.", flat, depth + 1)
+                self.path.discard(id(value))
+            else:
+                self.most = min(self.nodes + MAX_NODES, MAX_ALL_NODES)
+                self.room = MAX_VALUE_TEXT
+                flat[name] = self.convert(value, name, depth)
 
     def convert(self, value: Any, key: str, depth: int) -> Plain:
         self.nodes += 1
         try:
-            return self._convert(value, key, depth)
+            kind = _type(value)
+            if value is None or kind is bool:
+                return value
+            if kind is int:
+                return _int(value, key, self.secrets)
+            if kind is float:
+                return number_of(value)
+            if kind is str:
+                return self._text(value, key)
+            if issubclass(kind, _CONTAINERS):
+                return self._container(value, kind, key, depth)
+            return self._other(value, kind, key, depth)
         except Exception:
-            return _unreadable(value)
+            return f"<{class_name(value)}>"
 
-    def _convert(self, value: Any, key: str, depth: int) -> Plain:
-        kind = type(value)
-        if value is None or kind is bool:
-            return value
-        if kind is str:
-            return _text(value, key, self.secrets)
-        if kind is int:
-            return _int(value, key, self.secrets)
-        if kind is float:
-            return number_of(value)
-        if kind in (list, tuple, set, frozenset, dict):
-            return self._container(value, key, depth)
-        if kind is bytes or kind is bytearray:
-            return f"<{kind.__name__} of {len(value)}>"
-        if kind is complex or kind is range or kind is slice:
-            return text_of(repr(value))
-        return self._known(value, kind, key, depth)
+    def _text(self, value: str, key: str) -> str:
+        if self.room <= 0:
+            return f"<str of {len(value)}>"
+        text = _text(value, key, self.secrets)
+        if len(text) > self.room:
+            text = text_of(text, self.room)
+        self.room -= len(text)
+        return text
 
-    def _container(self, value: Any, key: str, depth: int) -> Plain:
+    def _container(self, value: Any, kind: Any, key: str, depth: int) -> Plain:
+        # By the built-in type's own methods: a subclass may have changed them.
+        base = next(one for one in _CONTAINERS if issubclass(kind, one))
+        size: int = base.__len__(value)
         if id(value) in self.path:
             return "<cycle>"
-        if depth >= MAX_DEPTH or self.nodes >= MAX_NODES:
-            return f"<{class_name(value)} of {len(value)}>"
+        if depth >= MAX_DEPTH or self.nodes >= self.most or self.room <= 0:
+            return f"<{class_name(value)} of {size}>"
         self.path.add(id(value))
         try:
-            if type(value) is dict:
+            if base is _dict:
+                secret = bool(key) and redact.is_secret_key(key)
                 pairs: dict[str, Plain] = {}
-                for name, item in list(value.items())[:MAX_ITEMS]:
+                for name, item in _first(_dict.items(value)):
                     text = key_of(name)
-                    pairs[text] = self.convert(item, text, depth + 1)
-                if len(value) > MAX_ITEMS:
-                    pairs["…"] = f"{len(value) - MAX_ITEMS} more"
+                    self.room -= len(text)
+                    pairs[text] = self.convert(item, key if secret else text, depth + 1)
+                if size > MAX_ITEMS:
+                    pairs["…"] = f"{size - MAX_ITEMS} more"
                 return pairs
-            items = [self.convert(item, key, depth + 1) for item in list(value)[:MAX_ITEMS]]
-            if isinstance(value, (set, frozenset)):
+            some: list[Any] = _first(base.__iter__(value))
+            items = [self.convert(item, key, depth + 1) for item in some]
+            if base is set or base is frozenset:
                 items.sort(key=str)  # a set's own order changes from process to process
-            if len(value) > MAX_ITEMS:
-                items.append(f"… {len(value) - MAX_ITEMS} more")
+            if size > MAX_ITEMS:
+                items.append(f"… {size - MAX_ITEMS} more")
             return items
         finally:
             self.path.discard(id(value))
 
-    def _known(self, value: Any, kind: type, key: str, depth: int) -> Plain:
-        """Types outside the language's core that everybody uses, known by their module: none is imported for this."""
-        import datetime
-        import decimal
-        import enum
-        import fractions
-        import functools
-        import pathlib
-        import types
-        import uuid
-
-        if isinstance(value, enum.Enum):
-            return f"{kind.__name__}.{value._name_}"
-        if isinstance(value, type):
-            return value.__name__
-        if kind in (types.FunctionType, types.BuiltinFunctionType, types.MethodType):
-            return f"{value.__module__}.{value.__qualname__}"
+    def _other(self, value: Any, kind: Any, key: str, depth: int) -> Plain:
+        name: str = _name_of(kind)
+        if kind is bytes or kind is bytearray:
+            return f"<{name} of {len(value)}>"
+        if kind is complex:
+            return repr(value)
+        if kind is range or kind is slice:
+            parts = [self.convert(part, "", depth + 1) for part in (value.start, value.stop, value.step)]
+            return f"{name}({', '.join(map(str, parts))})"
+        if issubclass(kind, enum.Enum):
+            member = object.__getattribute__(value, "_name_")
+            return f"{name}.{member}" if type(member) is str else name
+        if issubclass(kind, type):
+            return _name_of(value)
+        if kind is types.MethodType:
+            return self.convert(value.__func__, "", depth + 1)
+        if kind is types.FunctionType or kind is types.BuiltinFunctionType:
+            return ".".join([part for part in (value.__module__, value.__qualname__) if type(part) is str])
         if kind is functools.partial:
             return f"partial({self.convert(value.func, '', depth + 1)})"
-        if isinstance(value, pathlib.PurePath):
-            return _text(str(value), key, self.secrets)
-        if kind in (datetime.datetime, datetime.date, datetime.time):
-            return value.isoformat()
-        if kind in (datetime.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID):
-            return str(value)
-        package = kind.__module__.partition(".")[0]
-        if package == "numpy":
-            return self._numpy(value, kind, key, depth)
-        if package == "pandas":
-            return self._pandas(value, kind)
+        module = _module_of(kind)
+        package = module.partition(".")[0] if type(module) is str else ""
+        if package in _KNOWN:
+            known = vars(sys.modules[package])
+            if package == "numpy":
+                return self._numpy(value, kind, known, key, depth)
+            if package == "pandas":
+                return _pandas(value, kind, known)
+            if known.get(name) is kind:
+                return self._text(_standard(value, name), key)
         # Subclasses of the plain types: their value, by the plain type's own method.
-        if isinstance(value, str):
-            return _text(str.__str__(value), key, self.secrets)
-        if isinstance(value, bool | int):
+        if issubclass(kind, str):
+            return self._text(str.__str__(value), key)
+        if issubclass(kind, int):
             return _int(int.__int__(value), key, self.secrets)
-        if isinstance(value, float):
+        if issubclass(kind, float):
             return number_of(float.__float__(value))
-        return kind.__name__
+        return name
 
-    def _numpy(self, value: Any, kind: type, key: str, depth: int) -> Plain:
-        if kind.__name__ == "ndarray":
+    def _numpy(self, value: Any, kind: Any, numpy: dict[str, Any], key: str, depth: int) -> Plain:
+        name: str = _name_of(kind)
+        if kind is numpy["ndarray"]:
             if value.size <= MAX_ITEMS and value.ndim <= 2 and value.dtype.kind in "biufUSM":
                 return self.convert(value.tolist(), key, depth)
             return f"<ndarray {value.dtype} {'x'.join(map(str, value.shape))}>"
-        if hasattr(kind, "dtype") and hasattr(kind, "item"):  # a scalar
+        if issubclass(kind, numpy["generic"]) and numpy.get(name) is kind:
             item = value.item()
             return number_of(float(item)) if type(item) is kind else self.convert(item, key, depth)
-        if kind.__name__ == "dtype" or kind.__name__.endswith("DType"):
+        if issubclass(kind, numpy["dtype"]):
             return str(value)
-        if isinstance(value, type(value)) and hasattr(value, "__name__") and type(value.__name__) is str:
-            return f"{package_of(kind)}.{value.__name__}"  # a ufunc
-        return kind.__name__
+        return f"numpy.{value.__name__}" if kind is numpy["ufunc"] else name
 
-    def _pandas(self, value: Any, kind: type) -> Plain:
-        name = kind.__name__
-        if name in ("NAType", "NaTType"):
-            return None
+
+def _first(items: Iterable[Any]) -> list[Any]:
+    return list(islice(items, MAX_ITEMS))  # at once: another thread may be changing what is read
+
+
+def _pandas(value: Any, kind: Any, pandas: dict[str, Any]) -> Plain:
+    name: str = _name_of(kind)
+    if value is pandas.get("NA") or value is pandas.get("NaT"):
+        return None
+    if pandas.get(name) is kind:
         if name in ("Timestamp", "Timedelta", "Period"):
             return str(value)
         if name in ("DataFrame", "Series", "Index"):
             return f"<{name} {'x'.join(map(str, value.shape))}>"
-        return name
+    return name
 
 
-def package_of(kind: type) -> str:
-    return kind.__module__.partition(".")[0]
+def _standard(value: Any, name: str) -> str:
+    """A type of the standard library as text."""
+    if name in ("datetime", "time"):
+        zone = _type(value.tzinfo)
+        if zone is not type(None) and _module_of(zone) not in ("datetime", "zoneinfo"):
+            value = value.replace(tzinfo=None)  # a class of the user's would be asked for its offset
+        return value.isoformat()
+    return str(value) if name in _AS_TEXT else name
+
+
+_AS_TEXT = frozenset(
+    (
+        "date",
+        "timedelta",
+        "Decimal",
+        "Fraction",
+        "UUID",
+        "PurePosixPath",
+        "PureWindowsPath",
+        "PosixPath",
+        "WindowsPath",
+    )
+)
