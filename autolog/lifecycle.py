@@ -178,7 +178,7 @@ def summary(run: Run) -> str:
         run.name,
         (run.estimator or run.kind).rpartition(".")[2],
         *([run.status] if run.status != "finished" else []),
-        _count(run.counts["params"], "param"),
+        _count(run.param_count, "param"),
         _count(len(run.metric_names), "metric"),
         *(f"{path} {_size(size)}" for path, size in run.models),
         f"autolog show {run.name}",

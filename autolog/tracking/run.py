@@ -6,9 +6,11 @@ thread to `defer`. Everything may be called from any thread, and after the run h
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from autolog.tracking import datasets
@@ -23,7 +25,7 @@ from autolog.tracking.events import (
     TagsSet,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
-from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
+from autolog.tracking.values import MAX_KEY, MAX_PARAMS, key_of, plain, plain_params, text_of
 
 Deferred = Callable[[], Iterable[Event]]
 
@@ -61,25 +63,8 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__",
-        "_outlet",
-        "_steps",
-        "counts",
-        "ended",
-        "estimator",
-        "experiment",
-        "framework",
-        "id",
-        "kind",
-        "models",
-        "name",
-        "notes",
-        "overhead",
-        "parent",
-        "secrets",
-        "started",
-        "status",
-        "version",
+        "__weakref__", "_outlet", "_params", "_steps", "ended", "estimator", "experiment", "framework", "id", "kind", "models",
+        "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -96,7 +81,7 @@ class Run:
         self.version: str | None = None
         self.estimator: str | None = None
         self.overhead = 0.0
-        self.counts = {"params": 0, "dropped": 0}
+        self._params: set[str] = set()
         self._steps: dict[str, int] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
@@ -111,12 +96,16 @@ class Run:
         At most 2,000 a run are kept; a later value of the same name replaces the earlier one.
         """
         values = plain_params(params, self.secrets)
-        room = MAX_PARAMS - self.counts["params"]
-        if len(values) > room:
-            values = dict(list(values.items())[:room])
-            self.note(f"Only {MAX_PARAMS} params are kept.")
+        known = self._params
+        new = [name for name in values if name not in known]
+        room = MAX_PARAMS - len(known)
+        if len(new) > room:
+            if room:
+                self.note(f"Only {MAX_PARAMS} params are kept.")
+            for name in new[room:]:
+                del values[name]
         if values:
-            self.counts["params"] += len(values)
+            known.update(values)
             self._outlet.emit(ParamsLogged(self.id, values))
 
     def log_metrics(
@@ -126,21 +115,28 @@ class Run:
 
         Values are numbers, or scalars with `item()` or `float()`, as numpy's; others are left out.
         """
+        try:
+            items = list(metrics.items())
+        except Exception:
+            self.note("What is no mapping was logged as metrics.")
+            return
         values: dict[str, float] = {}
-        for key, value in metrics.items():
-            kind = type(value)
+        for key, value in items:
+            kind = _type(value)
             if kind is not float and kind is not int:
                 value = _number(value)
                 if value is None:
                     continue
-            values[key if type(key) is str else key_of(key)] = value
+            values[key if type(key) is str and len(key) <= MAX_KEY else key_of(key)] = value
         if not values:
             return
         steps = self._steps
+        if step is not None and (type(step) is not int or not -_FAR < step < _FAR):
+            step = _whole(step)
         if step is None:
             step = steps.get(next(iter(values)), -1) + 1
-        elif type(step) is not int:
-            step = int(step)
+        if epoch is not None and type(epoch) is not int:
+            epoch = _finite(epoch)
         for key in values:
             steps[key] = step
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
@@ -151,7 +147,9 @@ class Run:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record tags, as text; a later value of the same name replaces the earlier one."""
-        self._outlet.emit(TagsSet(self.id, tags_of(tags, self.secrets)))
+        texts = tags_of(tags, self.secrets)
+        if texts:
+            self._outlet.emit(TagsSet(self.id, texts))
 
     def note(self, text: str, *, error: bool = False) -> None:
         """Tell the reader of this run something: what was not recorded and why, or an error of autolog's own."""
@@ -160,22 +158,29 @@ class Run:
             self._outlet.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name.
+        """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name. The store
+        itself is left out of a folder that holds it.
 
         Raises FileNotFoundError if there is none, ValueError if `name` leads out of the run's folder.
         """
-        source = os.path.abspath(os.fspath(path))
+        source: str = os.path.abspath(os.fspath(path))
         if not os.path.exists(source):
             raise FileNotFoundError(f"There is no file or folder {source} to log.")
         name = artifact_name(name or os.path.basename(source))
-        target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
+        folder = self._outlet.artifacts_of(self.id)
+        target = os.path.join(folder, *name.split("/"))
 
         def copy() -> list[Event]:
             import shutil
 
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if os.path.isdir(source):
-                shutil.copytree(source, target, dirs_exist_ok=True)
+                ours = [os.path.realpath(place) for place in (folder, f"{folder}/..", f"{folder}/../..")]
+
+                def is_ours(parent: str, names: list[str]) -> list[str]:
+                    return [name for name in names if os.path.realpath(os.path.join(parent, name)) in ours]
+
+                shutil.copytree(source, target, dirs_exist_ok=True, ignore=is_ours)
             else:
                 shutil.copy2(source, target)
             return [ArtifactLogged(self.id, f"{name}{part}", size) for part, size in sizes(target)]
@@ -215,9 +220,11 @@ class Run:
         started: int | None = None, ended: int | None = None, status: str = "finished",
     ) -> str:  # fmt: skip
         """Record a whole child run in one event, as a search's candidates are. Returns its id."""
-        numbers = {
-            str(key): number for key, value in metrics.items() if (number := _number(value)) is not None
-        }
+        try:
+            items = list(metrics.items())
+        except Exception:
+            items = []
+        numbers = {key_of(key): number for key, value in items if (number := _number(value)) is not None}
         child = RunRecorded(
             new_id(), self.id, f"{self.name}/{name}", self.experiment, started or self.started, ended or now(), kind,
             self.framework, self.version, self.estimator, status, plain_params(params, self.secrets), numbers,
@@ -227,43 +234,63 @@ class Run:
         return child.run
 
     @property
+    def param_count(self) -> int:
+        """How many params have been logged."""
+        return len(self._params)
+
+    @property
     def metric_names(self) -> tuple[str, ...]:
         """The names of the metrics logged so far."""
         return tuple(self._steps)
 
 
+_FAR = 2**62
+_type: Any = type
+
+
 def _number(value: Any) -> float | int | None:
     """A number from a number, a subclass of one, or a scalar of an array library; None for anything else."""
-    kind = type(value)
+    kind = _type(value)
     if kind is float or kind is int:
         return value
-    if kind is bool:
-        return int(value)
     try:
-        if isinstance(value, int):
+        if issubclass(kind, int):
             return int.__int__(value)
-        if isinstance(value, float):
+        if issubclass(kind, float):
             return float.__float__(value)
-        if getattr(value, "ndim", 0) == 0 and hasattr(kind, "item"):
-            return _number_of_item(value.item())
-        if getattr(value, "size", 0) == 1 and hasattr(kind, "item"):
-            return _number_of_item(value.item())
-        if hasattr(kind, "__float__") and not isinstance(value, (str, bytes)):
+        if hasattr(kind, "item") and (getattr(value, "ndim", 0) == 0 or getattr(value, "size", 0) == 1):
+            item = value.item()
+            return item if type(item) in (int, float) else float(item)
+        if hasattr(kind, "__float__"):
             return float(value)
     except Exception:
         return None
     return None
 
 
-def _number_of_item(item: Any) -> float | int | None:
-    return item if type(item) in (int, float) else float(item)
+def _whole(value: Any) -> int | None:
+    """A step as an int of 64 bits, None if it is none."""
+    try:
+        step = int(value if type(value) is str else _number(value))  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return step if -_FAR < step < _FAR else None
+
+
+def _finite(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[str, str]:
     """Tags as text, secrets replaced."""
+    try:
+        items = [(key_of(key), value) for key, value in islice(tags.items(), MAX_PARAMS)]
+    except Exception:
+        return {}
     return {
-        key_of(key): text if isinstance(text := plain(value, key_of(key), secrets), str) else str(text)
-        for key, value in list(tags.items())[:MAX_PARAMS]
+        key: text if isinstance(text := plain(value, key, secrets), str) else str(text)
+        for key, value in items
     }
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from hostile import CALLED, Items, Names, Planted, Trap, hostile_objects, planted
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,14 +51,6 @@ class Number(int):
 
 
 class Real(float):
-    pass
-
-
-class Names(dict):
-    pass
-
-
-class Items(list):
     pass
 
 
@@ -429,89 +422,6 @@ def test_a_number_is_itself_or_says_what_it_is(value: float) -> None:
 # -- hostile objects
 
 
-class _Trap(Exception):
-    pass
-
-
-CALLED: list[str] = []
-TRAPS = [
-    "__repr__", "__str__", "__eq__", "__hash__", "__len__", "__iter__", "__getattr__", "__getattribute__", "__bool__",
-    "__int__", "__float__", "__index__", "__format__", "__contains__", "__getitem__", "__call__", "__reduce_ex__",
-    "__fspath__", "__array__", "__dir__", "__sizeof__", "__lt__", "__next__", "__bytes__", "__complex__", "__round__",
-    "items", "keys", "item", "tolist", "isoformat", "__del__", "__instancecheck__",
-    "__subclasscheck__", "__copy__", "__deepcopy__",
-]  # fmt: skip
-
-
-def trap(name: str) -> Any:
-    def spring(*_args: Any, **_kwargs: Any) -> Any:
-        CALLED.append(name)
-        raise _Trap(name)
-
-    return spring
-
-
-class Meta(type):
-    """A metaclass whose every answer is a trap, too."""
-
-    __name__ = property(trap("meta __name__"))
-    __getattribute__ = trap("meta __getattribute__")
-    __instancecheck__ = trap("__instancecheck__")
-    __subclasscheck__ = trap("__subclasscheck__")
-    __eq__ = trap("meta __eq__")
-    __hash__ = type.__hash__
-    __repr__ = trap("meta __repr__")
-
-
-def hostile(*bases: type, meta: type = type) -> Any:
-    names = {name: trap(name) for name in TRAPS if name != "__del__"}
-    if bases and issubclass(bases[0], (dict, list, tuple, set, frozenset, str, int, float)):
-        names.pop("__getattribute__")
-    names |= {
-        "__class__": property(trap("__class__")),
-        "size": property(trap("size")),
-        "__hash__": object.__hash__,
-    }
-    return meta("Hostile", bases or (object,), names)
-
-
-def hostile_objects() -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "object": object.__new__(hostile()),
-        "with metaclass": object.__new__(hostile(meta=Meta)),
-        "exception": BaseException.__new__(hostile(Exception)),
-        "path": object.__new__(hostile(pathlib.PurePosixPath)),
-        "class": hostile(meta=Meta),
-        "method": types.MethodType(object.__new__(hostile()), 1),
-        "partial": functools.partial(lambda: None, object.__new__(hostile())),
-        "slice": slice(object.__new__(hostile()), None),
-        "iterator": iter([object.__new__(hostile())]),
-    }
-    for base, content in (
-        (dict, {"a": 1}), (list, [1]), (tuple, (1,)), (set, {1}), (frozenset, {1}), (str, "abc"), (int, 5), (float, 0.5),
-    ):  # fmt: skip
-        cls = hostile(base)
-        value = (
-            base.__new__(cls, content) if base in (tuple, frozenset, str, int, float) else base.__new__(cls)
-        )
-        if base is dict:
-            dict.__setitem__(value, "a", 1)
-        elif base is list:
-            list.append(value, 1)
-        elif base is set:
-            set.add(value, 1)
-        made[base.__name__] = value
-    named = types.FunctionType((lambda: None).__code__, {})
-    named.__module__ = object.__new__(hostile())
-    made["function"] = named
-
-    class Zone(datetime.tzinfo):
-        utcoffset = tzname = dst = trap("utcoffset")
-
-    made["time"] = datetime.datetime(2026, 1, 1, tzinfo=Zone())
-    return made
-
-
 @pytest.mark.parametrize("kind", list(hostile_objects()))
 @pytest.mark.parametrize(
     "place", ["value", "in a list", "in a dict", "in a set", "key", "in a key", "param", "tag"]
@@ -528,7 +438,7 @@ def test_no_method_of_an_unknown_object_is_called(kind: str, place: str) -> None
             "param": lambda: value, "tag": lambda: value,
         }  # fmt: skip
         whole = put[place]()
-    except (_Trap, TypeError):
+    except (Trap, TypeError):
         pytest.skip("cannot be put there")
     CALLED.clear()
     if place == "param":
@@ -545,24 +455,6 @@ def test_a_hostile_objects_own_content_is_read_by_the_built_in_type() -> None:
     made = hostile_objects()
     kinds = ("dict", "list", "tuple", "set", "frozenset", "str", "int", "float")
     assert [plain(made[kind]) for kind in kinds] == [{"a": 1}, [1], [1], [1], [1], "abc", 5, 0.5]
-
-
-class Planted:
-    """Stands for a hostile object while hypothesis, which prints and compares, has it in hand."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-
-def planted(value: Any) -> Any:
-    """The value with its hostile objects in place."""
-    if type(value) is Planted:
-        return hostile_objects()[value.kind]
-    if isinstance(value, dict):
-        return type(value)({key: planted(item) for key, item in value.items()})
-    if type(value) in (list, tuple, Items):
-        return type(value)(planted(item) for item in value)
-    return value
 
 
 ANYTHING = st.recursive(
