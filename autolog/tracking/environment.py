@@ -12,22 +12,23 @@ import sys
 from typing import Any
 
 from autolog.tracking import redact
-from autolog.tracking.values import text_of
+from autolog.tracking.values import plain, text_of
 
 MAX_DIFF = 500_000
+MAX_ARGUMENTS = 500
 _GIT_SECONDS = 5.0
 
 
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
     """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
     return {
-        "script": script,
-        "arguments": redact.redact_arguments(arguments),
-        "working_directory": folder,
+        "script": None if script is None else text_of(script),
+        "arguments": _arguments(arguments),
+        "working_directory": text_of(folder),
         "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "executable": sys.executable,
+        "executable": text_of(sys.executable or ""),
         "platform": platform.platform(),
         "host": platform.node(),
         "user": _user(),
@@ -36,6 +37,13 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "gpus": _gpus(),
         "distributions": distributions(),
     }
+
+
+def _arguments(arguments: list[Any]) -> list[str]:
+    """A command line without its secrets, and not longer than somebody would read."""
+    texts = [argument if type(argument) is str else str(plain(argument)) for argument in arguments]
+    shown = [text_of(text) for text in redact.redact_arguments(texts[:MAX_ARGUMENTS])]
+    return shown if len(texts) <= MAX_ARGUMENTS else [*shown, f"… {len(texts) - MAX_ARGUMENTS} more"]
 
 
 def _user() -> str | None:
@@ -67,7 +75,7 @@ def _gpus() -> list[str]:
     return names
 
 
-_DIST_INFO = re.compile(r"(.+?)-([^-]+)\.(?:dist|egg)-info")
+_DIST_INFO = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
 
 
 def distributions() -> dict[str, str]:
@@ -100,8 +108,10 @@ def git(folder: str) -> dict[str, Any] | None:
         "dirty": bool(changed.strip()),
     }
     if said["dirty"]:
-        diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff") or ""
-        said["diff"] = text_of(redact.redact_text(diff[: MAX_DIFF + 1]), MAX_DIFF)
+        diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv") or ""
+        if len(diff) > MAX_DIFF:  # at a line's end: half a secret would not be known for one
+            diff = "\n".join((diff[:MAX_DIFF].rpartition("\n")[0], f"… [cut: {len(diff)} characters]"))
+        said["diff"] = text_of(redact.redact_text(diff), 2 * MAX_DIFF)
     return said
 
 
@@ -115,6 +125,6 @@ def _git(folder: str, *arguments: str) -> str | None:
             # No lock is taken in the user's repository, and nothing is asked at a prompt.
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
         )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

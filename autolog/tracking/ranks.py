@@ -27,6 +27,6 @@ def rank() -> int:
 
 def _int(text: str) -> int:
     try:
-        return int(text)
+        return max(0, int(text))  # -1 says: not distributed
     except ValueError:
         return 0

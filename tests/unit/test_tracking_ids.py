@@ -1,0 +1,92 @@
+"""The promise: ids sort by time and never collide, names can be said, and the user's random numbers stay his."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from autolog.tracking import ids
+from autolog.tracking.ids import ADJECTIVES, ANIMALS, new_id, new_name
+
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _milliseconds(identifier: str) -> int:
+    number = 0
+    for character in identifier[:10]:
+        number = number * 32 + _DIGITS.index(character)
+    return number
+
+
+def test_an_id_is_a_ulid_of_its_time() -> None:
+    """26 characters of Crockford's base 32, the first ten of them the milliseconds since the epoch."""
+    before = time.time_ns() // 1_000_000
+    identifier = new_id()
+    after = time.time_ns() // 1_000_000
+    assert re.fullmatch(f"[{_DIGITS}]{{26}}", identifier)
+    assert before <= _milliseconds(identifier) <= after
+
+
+def test_ids_made_one_after_the_other_sort_so_and_differ() -> None:
+    """Within one millisecond, too."""
+    made = [new_id() for _ in range(20_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+def test_the_order_holds_when_the_count_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The count within a millisecond starts where it likes, near its end too."""
+    monkeypatch.setattr(ids, "_counter", iter(range(2**24 - 3, 2**24 + 3)))
+    made = [new_id() for _ in range(6)]
+    assert len(set(made)) == 6
+    assert [_milliseconds(identifier) for identifier in made] == sorted(_milliseconds(i) for i in made)
+
+
+def test_threads_at_once_get_different_ids() -> None:
+    """Without a lock."""
+    made: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: made.extend([new_id() for _ in range(2000)])) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 8000
+
+
+def test_processes_at_once_get_different_ids() -> None:
+    """A forked child does not repeat what its parent makes."""
+    code = "from autolog.tracking.ids import new_id; print(*[new_id() for _ in range(500)])"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    made = [identifier for process in processes for identifier in process.communicate()[0].split()]
+    assert len(made) == len(set(made)) == 1000
+
+
+def test_a_name_is_two_words_that_a_command_line_takes() -> None:
+    """Lower case, no quotes needed, none offends by being cut: all from the two lists."""
+    assert all(re.fullmatch(r"[a-z]+-[a-z]+", new_name()) for _ in range(200))
+    for words in (ADJECTIVES, ANIMALS):
+        assert len(words) == len(set(words)) > 100
+        assert all(re.fullmatch(r"[a-z]{2,12}", word) for word in words)
+
+
+def test_names_differ_mostly() -> None:
+    """Of a hundred, hardly two are the same."""
+    assert len({new_name() for _ in range(100)}) > 95
+
+
+def test_pythons_random_numbers_are_left_alone() -> None:
+    """Keras draws its seeds from them: a moved state would change the weights."""
+    before = random.getstate()
+    new_id()
+    new_name()
+    assert random.getstate() == before
