@@ -23,17 +23,19 @@ class Config(NamedTuple):
     """Not these integrations."""
     tags: dict[str, str] = {}
     """Put on every root run."""
+    sinks: tuple[str, ...] = ()
+    """URLs of where events go on to."""
     silent: bool = False
     """No line on standard error at the end of a run."""
     exit_timeout: float = 5.0
-    """The most seconds the interpreter's exit waits for what is not yet on the disk."""
+    """The most seconds the interpreter's exit waits for what is not yet on the disk or not yet with the sinks."""
     options: dict[str, Any] = {}
     """Options of all integrations."""
     integrations: dict[str, dict[str, Any]] = {}
     """Options of one integration, by its name."""
 
 
-SETTINGS = ("experiment", "include", "exclude", "tags", "silent", "exit_timeout")
+SETTINGS = ("experiment", "include", "exclude", "tags", "sinks", "silent", "exit_timeout")
 _NOT_SETTINGS = ("DIR", "DISABLED", "STRICT", "CHILDREN", "DEBUG", "CONFIG_DIR")
 
 
@@ -107,6 +109,13 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
                     f" Installed are: {', '.join(sorted(names)) or 'none'}."
                 )
         return value
+    if key == "sinks":
+        parts: Any = value.split(",") if isinstance(value, str) else value
+        urls = list(cast("Iterable[Any]", parts)) if isinstance(parts, Iterable) else [parts]
+        if not all(isinstance(url, str) and url.strip() for url in urls):
+            # What was given is not repeated: it may contain a password.
+            raise ValueError("sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'.")
+        return tuple(url.strip() for url in urls)
     if key == "tags":
         if isinstance(value, Mapping):
             return {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
@@ -137,7 +146,7 @@ def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[s
             continue
         key = key.lower()
         name = next((name for name in names if key.startswith(f"{name}_")), None)
-        if key in ("include", "exclude"):
+        if key in ("include", "exclude", "sinks"):
             found[key] = tuple(part.strip() for part in text.split(",") if part.strip())
         elif key == "tags":
             found[key] = dict(part.split("=", 1) for part in text.split(",") if "=" in part)

@@ -70,7 +70,7 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
     """
     from importlib import import_module
 
-    from autolog.sinks.address import Address
+    from autolog.sinks.address import LONG_ENOUGH, Address
 
     address = Address(url)
     scheme = address.scheme
@@ -83,7 +83,8 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
     module, _, attribute = value.partition(":")
     try:
         sink: Sink = getattr(import_module(module), attribute)(url)
-        sink.identity()
+        if address.hide(sink.identity(), LONG_ENOUGH) != sink.identity():
+            raise ValueError("its identity() contains credentials.")
         return sink
     except Exception as error:
         kind = type(error) if type(error) in (ValueError, ImportError, ModuleNotFoundError) else None

@@ -4,6 +4,7 @@
   journal/<utc>-<host>-<pid>-<random>.jsonl     one process's events, appended to only by it: the truth
   artifacts/<run id>/…                          files and model folders
   index.sqlite                                  a cache made from the journals
+  followers/<sink and journal>.json             how far a sink has been fed from a journal
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class Layout:
     @property
     def index(self) -> Path:
         return self.root / "index.sqlite"
+
+    @property
+    def followers(self) -> Path:
+        return self.root / "followers"
 
     def new_journal(self) -> Path:
         """A name for this process's journal that no other process has."""

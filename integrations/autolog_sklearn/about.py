@@ -28,9 +28,13 @@ def trains(estimator: Any) -> bool:
     """Whether fitting this is a training of its own. A transformer's is not, unless it predicts too."""
     try:
         with quiet():
-            if is_search(estimator) or hasattr(estimator, "predict") or hasattr(estimator, "fit_predict"):
+            one = chain(estimator)[-1]
+            if is_search(estimator) or hasattr(one, "predict") or hasattr(one, "fit_predict"):
                 return True
-            return not any(hasattr(estimator, name) for name in _PREPARES)
+            # Some have their `predict` only when fitted. A pipeline's depends on its last step.
+            if hasattr(type(one), "predict") and "steps" not in getattr(one, "__dict__", {}):
+                return True
+            return not any(hasattr(one, name) for name in _PREPARES)
     except Exception:  # a property of the user's own
         return False
 
@@ -113,14 +117,34 @@ def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
     }
 
 
-def predicts_harmlessly(estimator: Any, params: dict[str, Any]) -> bool:
-    """Whether a prediction runs nobody's code but scikit-learn's and draws no random numbers."""
-    for value in (estimator, *params.values()):
-        if type(value).__name__ == "DummyClassifier" and value.strategy in ("stratified", "uniform"):
+def predicts_harmlessly(model: Any, params: dict[str, Any]) -> bool:
+    """Whether a prediction runs nobody's code but scikit-learn's, draws no random numbers, and leaves no trace in the model but
+    those that `scores` knows to avoid.
+    """
+    last = model
+    while isinstance(steps := getattr(last, "__dict__", {}).get("steps"), list):
+        last = steps[-1][1]
+    for value in (model, *params.values()):
+        if not _of_sklearn(value) or (value is not last and _leaves_traces(value)) or _draws(value):
             return False
-        if not _of_sklearn(value):
-            return False
-    return not any(name.endswith("sample_posterior") and value for name, value in params.items())
+    return True
+
+
+def _draws(value: Any) -> bool:
+    name = type(value).__name__
+    return (name == "DummyClassifier" and value.strategy in ("stratified", "uniform")) or (
+        name == "IterativeImputer" and value.sample_posterior
+    )
+
+
+_TRACES = ("Isomap", "LocallyLinearEmbedding", "SplineTransformer")
+
+
+def _leaves_traces(value: Any) -> bool:
+    """Whether it counts what it is asked, as trees of neighbours do, or keeps something of it."""
+    if type(value).__module__.startswith("sklearn.neighbors."):
+        return getattr(value, "algorithm", "brute") != "brute"
+    return type(value).__name__ in _TRACES or getattr(value, "kernel", None) == "knn"
 
 
 def _of_sklearn(value: Any, depth: int = 0) -> bool:
@@ -131,4 +155,6 @@ def _of_sklearn(value: Any, depth: int = 0) -> bool:
         return all(_of_sklearn(item, depth + 1) for item in islice(items, 1_000))
     named = kind in (FunctionType, BuiltinFunctionType, MethodType) or isinstance(value, type)
     module = str((value if named else kind).__module__).split(".")
-    return module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib") and "tests" not in module
+    if "tests" in module or "_mocking" in module:  # scikit-learn's own stand-ins for users' classes
+        return False
+    return module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from autolog_sklearn.about import rows_of
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
-PROBE_ROWS = 200
+PROBES = (200, 2_000)
 MAX_CLASSES = 100
 """With more, the confusion matrix is not kept."""
 MAX_CLASSES_FOR_AUC = 10
@@ -33,7 +34,7 @@ def log(run: Run, model: Any, X: Any, y: Any, weights: Any, fit_seconds: float) 
         return None
     try:
         with quiet(), np.errstate(all="ignore"):
-            return _log(run, model, X, y, weights, rows, max(0.020, 0.1 * fit_seconds))
+            return _log(run, _apart(model), X, y, weights, rows, max(0.020, 0.1 * fit_seconds))
     except Exception as error:
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
         return None
@@ -67,18 +68,40 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
 
 
 def _affordable(function: Any, X: Any, rows: int, budget: float, run: Run) -> bool:
-    """Whether at most 10,000 rows will take no longer than `budget` seconds, judged from 200 of them."""
+    """Whether at most 10,000 rows will take no longer than `budget` seconds, judged from 200 of them, and where those do not
+    tell, because the call itself costs most, from 2,000.
+    """
     if rows <= PROBE_FROM:
         return True
     if getattr(X, "format", "csr") != "csr":
         run.note("Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow.")
         return False
-    probe = _every(X, -(-rows // PROBE_ROWS))
-    seconds, _ = _timed(function, probe)
-    if seconds * min(rows, MAX_ROWS) / PROBE_ROWS <= budget:
-        return True
+    for probe in PROBES:
+        seconds, _ = _timed(function, _every(X, -(-rows // probe)))
+        if seconds * min(rows, MAX_ROWS) / probe <= budget:
+            return True
+        if seconds * PROBES[-1] / PROBES[0] > budget / 2:
+            break
     run.note("Training metrics were left out: they would have cost more than a tenth of the fit.")
     return False
+
+
+def _apart(model: Any) -> Any:
+    """The model; or where it would count what it is asked, as trees of neighbours do, a shallow copy with a tree of its own."""
+    held = getattr(model, "__dict__", {})
+    steps = held.get("steps")
+    if isinstance(steps, list):
+        name, last = steps[-1]
+        if _apart(last) is last:
+            return model
+        model = copy(model)
+        model.steps = [*steps[:-1], (name, _apart(last))]
+        return model
+    for name in ("_tree", "tree_"):
+        if type(held.get(name)).__name__.startswith(("KDTree", "BallTree")):
+            model = copy(model)
+            setattr(model, name, copy(held[name]))
+    return model
 
 
 def _timed(function: Any, X: Any) -> tuple[float, Any]:

@@ -1,0 +1,264 @@
+"""Feeds sinks from the journal that this process writes, each from a daemon thread of its own.
+
+Nothing a sink does is felt by the training: it may fail, hang or be slow, and is tried again, later and later; what it has not
+taken stays in the journal. Only `flush` and `close` wait for it, as long as they are told to.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from autolog.sinks.address import LONG_ENOUGH, Address
+from autolog.sinks.base import Sink, SinkError
+from autolog.sinks.follower import Follower
+from autolog.store.layout import Layout
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 300.0
+PARKED_AFTER = 6
+"""Failures in a row; the sixth comes some ten seconds after the first."""
+
+Written = Callable[[], "Path | None"]
+
+
+class SinkState(NamedTuple):
+    """One sink: `state` is `active`, `retrying` or `parked` (failed again and again, or for good); `error` its last failure.
+
+    Neither `url` nor `error` contains credentials. `delivered` counts this process's events.
+    """
+
+    url: str
+    state: str
+    delivered: int
+    error: str
+
+
+class Feed:
+    """One sink and its thread."""
+
+    def __init__(self, sink: Sink, written: Written, store: Layout) -> None:
+        self.sink = sink
+        self.name = sink.identity()
+        self.address = Address(sink.url)
+        self._written = written
+        self._store = store
+        self._start = None if sink.lasting else _size(written())
+        self._follower: Follower | None = None
+        self._random = random.Random()  # the global one is the user's
+        self._signal = threading.Event()
+        self._changed = threading.Condition()
+        self._failures = 0
+        self._error = ""
+        self._retry_at = 0.0
+        self._hurry = False
+        self._finishing = False
+        self._warned = False
+        self._thread = threading.Thread(
+            target=self._loop, name=f"autolog-sink-{self.address.scheme}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def state(self) -> SinkState:
+        word = "active" if not self._failures else "parked" if self._is_parked else "retrying"
+        follower = self._follower
+        return SinkState(self.name, word, follower.delivered if follower is not None else 0, self._error)
+
+    def wake(self) -> None:
+        """There may be something new in the journal."""
+        self._signal.set()
+
+    def flush(self, deadline: float) -> bool:
+        """Wait until everything on the disk now is delivered. Returns whether it was in time; False at once if it cannot be."""
+        end = _size(self._written())
+        self._hurry = True
+        self._signal.set()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._position >= end or self._retry_at == math.inf or not self._thread.is_alive(),
+                max(0.0, deadline - time.monotonic()),
+            )
+        return self._position >= end
+
+    def finish(self) -> None:
+        """Deliver what is on the disk now, then end. One that is parked ends without another try."""
+        self._hurry = not self._is_parked
+        self._finishing = True
+        self._signal.set()
+
+    def join(self, deadline: float) -> bool:
+        """Wait for the end of the thread. Returns whether it came in time."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
+
+    def left(self) -> str:
+        """How much has not been delivered and will have to be, later; nothing if nothing has."""
+        path = self._written()
+        if not self.sink.lasting or path is None:
+            return ""
+        return (self._follower or Follower(self.sink, path, self._store)).left()
+
+    # -- the thread
+
+    @property
+    def _position(self) -> int:
+        return self._follower.position if self._follower is not None else 0
+
+    @property
+    def _is_parked(self) -> bool:
+        return self._failures >= PARKED_AFTER or self._retry_at == math.inf
+
+    def _loop(self) -> None:
+        while True:
+            self._signal.wait(self._until_retry())
+            self._signal.clear()
+            finishing = self._finishing  # asked before the journal is
+            done = self._feed() if not (finishing and self._is_parked) else False
+            with self._changed:
+                self._changed.notify_all()
+            if finishing and (done or self._is_parked):
+                break
+        try:
+            if self._follower is not None:
+                self._follower.close()
+        except BaseException:  # the last call: there is nothing to lose, and nobody to tell
+            pass
+        with self._changed:
+            self._changed.notify_all()
+
+    def _until_retry(self) -> float | None:
+        if not self._retry_at or self._retry_at == math.inf:
+            return None
+        return max(0.0, self._retry_at - time.monotonic())
+
+    def _feed(self) -> bool:
+        """Deliver what there is, unless it is too early to try again. Returns whether nothing is left."""
+        if time.monotonic() < self._retry_at and not (self._hurry and self._retry_at != math.inf):
+            return False
+        self._hurry = False
+        try:
+            if self._follower is None:
+                path = self._written()
+                if path is None:
+                    return True
+                self._follower = Follower(self.sink, path, self._store, start=self._start)
+            while self._follower.advance():
+                self._failures, self._error, self._retry_at = 0, "", 0.0
+                with self._changed:
+                    self._changed.notify_all()
+        except BaseException as error:  # a sink's SystemExit, too: it would end this thread without a word
+            self._failed(error)
+            return False
+        return True
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures += 1
+        self._error = _describe(error, self.address)
+        wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 30))
+        # Jitter: many processes that lost one server must not come back to it together.
+        self._retry_at = time.monotonic() + wait * self._random.uniform(0.5, 1.0)
+        if isinstance(error, SinkError) and not error.retryable:
+            self._retry_at = math.inf
+        if self._is_parked and not self._warned and not self._finishing:
+            self._warned = True
+            import logging
+
+            logging.getLogger("autolog").warning(
+                "%s takes nothing at present (%s). Your training goes on, and all of it is kept in %s%s.",
+                self.name, self._error, self._written(),
+                "" if self._retry_at == math.inf else "; it is tried again from time to time",
+            )  # fmt: skip
+
+
+class Live:
+    """The sinks of this process. `written` says where its journal is, once there is one."""
+
+    def __init__(self, written: Written, store: Layout) -> None:
+        self._written = written
+        self._store = store
+        self._feeds: tuple[Feed, ...] = ()
+        self._ending: tuple[Feed, ...] = ()
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        return tuple(feed.sink for feed in self._feeds)
+
+    @property
+    def states(self) -> tuple[SinkState, ...]:
+        return tuple(feed.state for feed in self._feeds)
+
+    def replace(self, sinks: Sequence[Sink]) -> None:
+        """Feed these and no others. One that is fed already goes on; one that is new gets the whole of this process's
+        journal, unless it is a view of the moment; one that is no more gets what is on the disk now, and ends.
+        """
+        same = {feed.sink.url: feed for feed in self._feeds}
+        wanted = {sink.url for sink in sinks}
+        leaving = tuple(feed for feed in self._feeds if feed.sink.url not in wanted)
+        self._feeds = tuple(same.get(sink.url) or Feed(sink, self._written, self._store) for sink in sinks)
+        for feed in leaving:
+            feed.finish()
+        self._ending = (*(feed for feed in self._ending if not feed.join(0.0)), *leaving)
+
+    def hide(self, value: Any) -> Any:
+        """Plain data without the credentials of these sinks, as command lines and code may contain them."""
+        if isinstance(value, str):
+            for feed in self._feeds:
+                value = feed.address.hide(value, LONG_ENOUGH)
+            return value
+        if isinstance(value, list):
+            return [self.hide(one) for one in cast("list[Any]", value)]
+        if isinstance(value, dict):
+            return {key: self.hide(one) for key, one in cast("dict[str, Any]", value).items()}
+        return value
+
+    def wake(self) -> None:
+        """The journal has grown."""
+        for feed in self._feeds:
+            feed.wake()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything on the disk is delivered. Returns whether it was, in time."""
+        deadline = time.monotonic() + timeout
+        in_time = [
+            feed.flush(deadline) for feed in self._feeds
+        ]  # none of them left out because another is late
+        return all(in_time)
+
+    def close(self, timeout: float) -> None:
+        """Deliver what is on the disk, in at most `timeout` seconds for all sinks together, and say what is left."""
+        deadline = time.monotonic() + timeout
+        feeds = (*self._feeds, *self._ending)
+        for feed in feeds:
+            feed.finish()
+        for feed in feeds:
+            feed.join(deadline)
+        left = [f"{what} for {feed.name}" for feed in feeds if (what := feed.left())]
+        if left:
+            import logging
+
+            logging.getLogger("autolog").warning(
+                "Not everything has reached its sink: %s. It is kept in %s.", ", ".join(left), self._written()
+            )
+
+
+def _size(path: Path | None) -> int:
+    try:
+        return path.stat().st_size if path is not None else 0
+    except OSError:
+        return 0
+
+
+def _describe(error: BaseException, address: Address) -> str:
+    try:
+        text = address.scrub(str(error))
+    except Exception:
+        text = "(its text could not be read)"
+    if isinstance(error, SinkError):
+        return text[:300]
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -1,0 +1,432 @@
+"""The promise: what is recorded of a model on its training data is what scikit-learn's own functions say, to 1e-12; it is asked
+for only where that is cheap and runs nobody's code but scikit-learn's; and it leaves no trace.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn import metrics
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
+from sklearn.cluster import KMeans
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
+from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+from sklearn.tree import DecisionTreeClassifier
+
+import autolog
+from autolog import RunRecord
+from autolog.testing import Recorded
+
+Last = Callable[[RunRecord], dict[str, Any]]
+
+
+def of_classifier(model: Any, X: Any, y: Any, weight: Any = None) -> dict[str, float]:
+    """The training metrics by scikit-learn's own functions."""
+    with autolog.suspended(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predicted = model.predict(X)
+        averaged = {"average": "weighted", "sample_weight": weight, "zero_division": 0}
+        expected = {
+            "accuracy_score": metrics.accuracy_score(y, predicted, sample_weight=weight),
+            "precision_score": metrics.precision_score(y, predicted, **averaged),
+            "recall_score": metrics.recall_score(y, predicted, **averaged),
+            "f1_score": metrics.f1_score(y, predicted, **averaged),
+            "score": model.score(X, y) if weight is None else model.score(X, y, sample_weight=weight),
+        }
+        if hasattr(model, "predict_proba"):
+            scores = model.predict_proba(X)
+            expected["log_loss"] = metrics.log_loss(y, scores, sample_weight=weight)
+            if scores.shape[1] == 2:
+                expected["roc_auc"] = metrics.roc_auc_score(y, scores[:, 1], sample_weight=weight)
+            elif weight is None:
+                expected["roc_auc"] = metrics.roc_auc_score(y, scores, multi_class="ovo", average="weighted")
+    return {f"training_{name}": value for name, value in expected.items()}
+
+
+def of_regressor(model: Any, X: Any, y: Any, weight: Any = None) -> dict[str, float]:
+    with autolog.suspended():
+        predicted = model.predict(X)
+        weighted = {"sample_weight": weight}
+        squared = metrics.mean_squared_error(y, predicted, **weighted)
+        return {
+            "training_r2_score": metrics.r2_score(y, predicted, **weighted),
+            "training_mean_absolute_error": metrics.mean_absolute_error(y, predicted, **weighted),
+            "training_mean_squared_error": squared,
+            "training_root_mean_squared_error": squared**0.5,
+            "training_score": model.score(X, y, **weighted),
+        }
+
+
+def training(recorded: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in recorded.items() if name.startswith("training_")}
+
+
+def exactly(expected: dict[str, float]) -> Any:
+    return pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+# -- equal to scikit-learn's
+
+
+X2, Y2 = make_classification(300, 6, flip_y=0.3, random_state=0)
+X3, Y3 = make_classification(300, 6, n_informative=4, n_classes=3, flip_y=0.3, random_state=1)
+WEIGHT = np.random.RandomState(0).uniform(0.1, 3.0, 300)
+TEXTS = np.array(["left", "middle", "right"])
+
+CLASSIFICATION = {
+    "binary": (GaussianNB(), X2, Y2),
+    "binary, with texts": (GaussianNB(), X2, TEXTS[Y2]),
+    "binary, with booleans": (GaussianNB(), X2, Y2.astype(bool)),
+    "binary, many equal scores": (DecisionTreeClassifier(max_depth=2), X2, Y2),
+    "binary, without probabilities": (RidgeClassifier(), X2, Y2),
+    "three classes": (LogisticRegression(max_iter=1000), X3, Y3),
+    "three classes, as Series of texts": (GaussianNB(), pd.DataFrame(X3).add_prefix("c"), pd.Series(TEXTS[Y3])),
+    "three classes, in lists": (GaussianNB(), X3.tolist(), TEXTS[Y3].tolist()),
+    "three classes, floats": (GaussianNB(), X3, Y3 * 2.0),
+    "a class never predicted": (DummyClassifier(), X3, Y3),
+    "probabilities of 0 and 1": (DecisionTreeClassifier(), X3, Y3),
+    "probabilities of 32 bits": (LogisticRegression(max_iter=1000), X3.astype(np.float32), Y3),
+    "a column": (DecisionTreeClassifier(max_depth=3), X3, Y3.reshape(-1, 1)),
+    "sparse": (LogisticRegression(), sparse.csr_matrix(X2), Y2),
+    "pipeline": (make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)), X3, Y3),
+    "search": (GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1e-3]}, cv=2), X3, Y3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last, name: str) -> None:
+    """Right: accuracy, weighted precision, recall and F1, log loss and AUC as `sklearn.metrics` computes them."""
+    model, X, y = CLASSIFICATION[name]
+    model.fit(X, y)
+    assert training(last(seen.run)) == exactly(of_classifier(model, X, np.ravel(y)))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weighted_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last, classes: int) -> None:
+    """Right with sample weights too."""
+    X, y = (X2, Y2) if classes == 2 else (X3, Y3)
+    model = GaussianNB().fit(X, y, sample_weight=WEIGHT)
+    assert training(last(seen.run)) == exactly(of_classifier(model, X, y, WEIGHT))
+
+
+def test_unlabelled_rows_count_as_scikit_learn_counts_them(seen: Recorded, last: Last) -> None:
+    """Right where the target holds labels that are no class of the model."""
+    y = np.where(np.arange(300) % 3 == 0, -1, Y2)
+    model = LabelSpreading().fit(X2, y)
+    expected = of_classifier(KnownLabels(model), X2, y)
+    assert training(last(seen.run)) == exactly(expected)
+
+
+class KnownLabels:
+    """A model without its probabilities, which are not defined for what is no class."""
+
+    def __init__(self, model: Any) -> None:
+        self.predict, self.score = model.predict, model.score
+
+
+REGRESSION = make_regression(300, 5, noise=20.0, random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (Ridge(), REGRESSION[1]),
+        (LinearRegression(), REGRESSION[1].astype(int)),
+        (LinearRegression(), REGRESSION[1].reshape(-1, 1)),
+        (LinearRegression(), pd.Series(REGRESSION[1])),
+        (LinearRegression(), REGRESSION[1].tolist()),
+        (DummyRegressor(), np.ones(300)),
+        (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), REGRESSION[1]),
+    ],
+)
+def test_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last, model: Any, y: Any) -> None:
+    """Right: R², mean absolute, squared and root of the squared error."""
+    model.fit(REGRESSION[0], y)
+    assert training(last(seen.run)) == exactly(of_regressor(model, REGRESSION[0], y))
+
+
+def test_weighted_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last) -> None:
+    """Right with sample weights too."""
+    model = Ridge().fit(*REGRESSION, sample_weight=WEIGHT)
+    assert training(last(seen.run)) == exactly(of_regressor(model, *REGRESSION, WEIGHT))
+
+
+def test_other_models_have_their_score(seen: Recorded, last: Last) -> None:
+    """Complete: clusterings and densities have no target, but a score."""
+    for model in (KMeans(2, n_init=1, random_state=0), GaussianMixture(2, random_state=0)):
+        model.fit(X2)
+        recorded = training(last(seen.runs[-1]))
+        with autolog.suspended():
+            assert recorded == {"training_score": model.score(X2)}
+
+
+def test_several_targets_have_no_metrics(seen: Recorded, last: Last) -> None:
+    """Nothing wrong is recorded where one number could not say it."""
+    X, y = make_multilabel_classification(60, 4, n_classes=3, random_state=0)
+    RandomForestClassifier(n_estimators=3).fit(X, y)
+    Ridge().fit(X, y.astype(float))
+    assert [training(last(run)) for run in seen.runs] == [{}, {}]
+    assert [run.notes for run in seen.runs] == [[], []]
+
+
+def test_a_text_classifier_has_its_metrics(seen: Recorded, last: Last) -> None:
+    """Right for data that is a list of texts."""
+    texts, y = ["good film", "bad film", "good book", "bad book"] * 5, [1, 0] * 10
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
+    assert training(last(seen.run)) == exactly(of_classifier(model, texts, y))
+
+
+# -- within the budget
+
+
+def test_of_many_rows_a_part_is_predicted(seen: Recorded, last: Last) -> None:
+    """Nearly free: at most 10,000 evenly spaced rows."""
+    X, y = make_classification(25_000, 4, random_state=0)
+    model = GaussianNB().fit(X, y)
+    assert training(last(seen.run)) == exactly(of_classifier(model, X[::3], y[::3]))
+
+
+class Slow(ClassifierMixin, BaseEstimator):
+    """Fits at once, and takes long to predict: 0.2 ms a row."""
+
+    asked = 0
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        self.asked += len(X)
+        time.sleep(2e-4 * len(X))
+        return np.zeros(len(X), dtype=int)
+
+
+def test_what_would_take_too_long_is_left_out_and_said(seen: Recorded) -> None:
+    """Nearly free: 200 rows are tried, the rest is not asked for when a tenth of the fit would not do."""
+    autolog.enable("sklearn", log_training_metrics="always")
+    X, y = make_classification(5_000, 4, random_state=0)
+    model = Slow().fit(X, y)
+    assert seen.run.metrics == {}
+    assert seen.run.notes == [
+        "Training metrics were left out: they would have cost more than a tenth of the fit."
+    ]
+    assert 0 < model.asked <= 200
+
+
+def test_rows_are_not_taken_from_a_sparse_matrix_where_that_is_slow(seen: Recorded) -> None:
+    """Nearly free: columns in memory order would be walked through as a whole."""
+    X, y = make_classification(2_000, 4, random_state=0)
+    LogisticRegression().fit(sparse.csc_matrix(X), y)
+    assert training(seen.run.metrics) == {}
+    assert seen.run.notes == [
+        "Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow."
+    ]
+
+
+# -- nobody's code but scikit-learn's
+
+
+class Counting(RegressorMixin, BaseEstimator):
+    """A user's regressor that counts what it is asked."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.asked_ = 0
+        return self
+
+    def predict(self, X: Any) -> Any:
+        self.asked_ += 1
+        return np.zeros(len(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        self.asked_ += 1
+        return 0.0
+
+
+class CountingTransformer(TransformerMixin, BaseEstimator):
+    def fit(self, X: Any, y: Any = None) -> Any:
+        self.asked_ = 0
+        return self
+
+    def transform(self, X: Any) -> Any:
+        self.asked_ += 1
+        return X
+
+
+class DuckTransformer:
+    """Has `fit` and `transform` and nothing else of scikit-learn's."""
+
+    asked = 0
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        return self
+
+    def transform(self, X: Any) -> Any:
+        self.asked += 1
+        return X
+
+
+class Forest(RandomForestClassifier):
+    """A user's subclass, of which scikit-learn knows nothing."""
+
+
+def users_function(X: Any) -> Any:
+    users_function.asked += 1  # type: ignore[attr-defined]
+    return X
+
+
+users_function.asked = 0  # type: ignore[attr-defined]
+
+
+def test_users_code_does_not_run_once_more(seen: Recorded, last: Last) -> None:
+    """Transparent: a user's estimator, step, function or candidate is not asked to predict by us."""
+    X, y = REGRESSION
+    counting, transformer, duck = Counting(), CountingTransformer(), DuckTransformer()
+    counting.fit(X, y)
+    make_pipeline(transformer, Ridge()).fit(X, y)
+    make_pipeline(duck, Ridge()).fit(X, y)
+    make_pipeline(FunctionTransformer(users_function), Ridge()).fit(X, y)
+    make_pipeline(make_column_transformer((FunctionTransformer(users_function), [0])), Ridge()).fit(X, y)
+    KNeighborsClassifier(metric=lambda a, b: float(((a - b) ** 2).sum())).fit(X2[:20], Y2[:20])
+    search = GridSearchCV(make_pipeline(Ridge()), {"ridge": [Counting()]}, cv=2).fit(X, y)
+    Forest(n_estimators=2).fit(X2, Y2)
+    assert counting.asked_ == 0
+    assert (transformer.asked_, duck.asked, users_function.asked) == (1, 1, 2)  # type: ignore[attr-defined]
+    assert search.best_estimator_[0].asked_ == 0
+    assert [training(last(run)) for run in seen.runs] == [{}] * 8
+
+
+def test_parts_of_scikit_learns_and_numpys_do_not_count_as_users_code(seen: Recorded, last: Last) -> None:
+    """Complete: callables that come with scikit-learn and numpy, splitters and random states of the user's are no hindrance."""
+    X, y = np.abs(X2), Y2
+    make_pipeline(FunctionTransformer(np.log1p), GaussianNB()).fit(X, y)
+    RandomForestClassifier(n_estimators=2, random_state=np.random.RandomState(0)).fit(X, y)
+    GridSearchCV(GaussianNB(), {}, cv=2, scoring=lambda model, X, y: 0.5).fit(X, y)
+    assert ["training_score" in last(run) for run in seen.runs] == [True] * 3
+
+
+def test_users_models_are_scored_if_so_asked(seen: Recorded, last: Last) -> None:
+    """The option `log_training_metrics="always"`."""
+    autolog.enable("sklearn", log_training_metrics="always")
+    model = Counting().fit(*REGRESSION)
+    assert model.asked_ == 1
+    assert set(training(last(seen.run))) == set(of_regressor(model, *REGRESSION))
+
+
+def test_a_model_that_fails_on_its_own_data_gets_a_note(seen: Recorded) -> None:
+    """Harmless: the user has not asked it to predict."""
+    autolog.enable("sklearn", log_training_metrics="always")
+
+    class Failing(Counting):
+        def predict(self, X: Any) -> Any:
+            raise FloatingPointError("cannot")
+
+    Failing().fit(*REGRESSION)
+    assert (seen.run.status, seen.run.errors) == ("finished", [])
+    assert seen.run.notes == ["Training metrics were left out: computing them raised FloatingPointError."]
+
+
+# -- no trace
+
+
+@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
+@pytest.mark.parametrize("state", [None, 3, np.random.RandomState(3)])
+def test_models_that_draw_when_they_predict_are_not_asked(seen: Recorded, strategy: str, state: Any) -> None:
+    """Transparent: global random streams, and the user's own, stand where they would."""
+    np.random.seed(0)
+    random.seed(0)
+    before = joblib.hash((np.random.get_state(), random.getstate()))
+    model = DummyClassifier(strategy=strategy, random_state=copy.deepcopy(state)).fit(X2, Y2)
+    own = joblib.hash(model.random_state)
+    make_pipeline(StandardScaler(), model).fit(X2, Y2)
+    assert joblib.hash((np.random.get_state(), random.getstate())) == before
+    assert joblib.hash(model.random_state) == own == joblib.hash(state)
+    assert [run.metrics for run in seen.runs] == [{}, {}]
+
+
+def test_an_imputer_that_draws_when_it_transforms_is_not_asked(seen: Recorded) -> None:
+    """Transparent: its random state travels in the model, and later predictions come from it."""
+    X = np.where(np.random.RandomState(0).uniform(size=REGRESSION[0].shape) < 0.1, np.nan, REGRESSION[0])
+    imputer = IterativeImputer(sample_posterior=True, max_iter=1, random_state=0)
+
+    def predicted() -> Any:
+        return make_pipeline(clone(imputer), Ridge()).fit(X, REGRESSION[1]).predict(X)
+
+    with autolog.suspended():
+        plain = predicted()
+    assert (predicted() == plain).all()
+    assert training(seen.run.metrics) == {}
+
+
+def test_no_warning_of_ours_is_let_out(seen: Recorded, last: Last) -> None:
+    """Transparent: a prediction that warns, and numbers that overflow, warn nobody when it was not the user who asked."""
+    autolog.enable("sklearn", log_training_metrics="always")
+
+    class Warning_(Counting):
+        def predict(self, X: Any) -> Any:
+            warnings.warn("not asked", stacklevel=1)
+            return np.full(len(X), 1e308) * 10
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Warning_().fit(*REGRESSION)
+        GaussianNB().fit(pd.DataFrame(X2).add_prefix("c"), Y2)
+    assert [len(training(last(run))) for run in seen.runs] == [5, 7]
+
+
+def test_the_users_data_is_left_as_it_was(seen: Recorded) -> None:
+    """Transparent: neither changed nor kept."""
+    data = [X3.copy(), Y3.copy(), WEIGHT.copy()]
+    before = joblib.hash(data)
+    GaussianNB().fit(data[0], data[1], sample_weight=data[2])
+    HistGradientBoostingClassifier(max_iter=2).fit(data[0], data[1], sample_weight=data[2])
+    assert joblib.hash(data) == before
+
+
+def test_no_metrics_if_so_wished(seen: Recorded) -> None:
+    """The option `log_training_metrics=False`."""
+    autolog.enable("sklearn", log_training_metrics=False)
+    GaussianNB().fit(X2, Y2)
+    assert seen.run.metrics == {}
+    assert not [a for a in seen.run.artifacts if a["path"].startswith("training")]
+
+
+@pytest.mark.parametrize("rows", [300, 3_000])
+def test_small_data_is_predicted_once(seen: Recorded, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Nearly free: one `predict` and one `predict_proba`; of more than 1,000 rows a few are tried first."""
+    asked: list[tuple[str, int]] = []
+    for name in ("predict", "predict_proba", "score"):
+        original = getattr(GaussianNB, name)
+
+        def counted(self: Any, X: Any, name: str = name, original: Any = original) -> Any:
+            asked.append((name, len(X)))
+            return original(self, X)
+
+        monkeypatch.setattr(GaussianNB, name, counted)
+    GaussianNB().fit(*make_classification(rows, 4, random_state=0))
+    tried = [("predict", 200)] if rows > 1_000 else []
+    assert asked[: len(tried)] == tried
+    assert asked[-2:] == [("predict", rows), ("predict_proba", rows)]
+    assert len(asked) <= 4

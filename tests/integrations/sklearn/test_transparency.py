@@ -1,0 +1,304 @@
+"""The promise: a program that trains with scikit-learn does exactly what it does without autolog: same bits, same random
+streams, same warnings, same output; nothing of the user's is changed, copied, asked or kept alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import os
+import pickle
+import random
+import re
+import subprocess
+import sys
+import textwrap
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import make_classification
+from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.metrics import accuracy_score, f1_score, make_scorer
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_validate
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.utils import all_estimators
+
+import autolog
+from autolog.testing import Recorded, recorded
+
+X, Y = make_classification(60, 6, random_state=0)
+X = np.abs(X)  # some take no negative numbers
+
+# -- the same bits
+
+
+def outcome(estimator: Any, y: Any = Y) -> tuple[str, dict[str, str], str]:
+    """The fitted estimator with all its attributes, its predictions, and where the global random streams stand, as hashes."""
+    np.random.seed(0)
+    random.seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(X, y)
+        fitted = joblib.hash(estimator)
+        streams = joblib.hash((np.random.get_state(), random.getstate()))
+        predicted = {
+            name: joblib.hash(getattr(estimator, name)(X))
+            for name in ("predict", "predict_proba", "decision_function", "score_samples")
+            if hasattr(estimator, name)
+        }
+    return fitted, predicted, streams
+
+
+def small(cls: Any) -> Any:
+    """An estimator of this class that is soon fitted. Raises TypeError for one that wants an argument."""
+    estimator = cls()
+    most = {
+        "n_estimators": 3,
+        "max_iter": 10,
+        "n_init": 1,
+        "cv": 2,
+        "max_subpopulation": 50,
+        "n_components": 2,
+    }
+    given = estimator.get_params(deep=False)
+    return estimator.set_params(**{name: value for name, value in most.items() if name in given})
+
+
+@pytest.mark.filterwarnings("ignore:Class PassiveAggressive:FutureWarning")
+def test_every_estimator_of_scikit_learns_is_fitted_to_the_same_bits() -> None:
+    """Transparent: fitted attributes, predictions and global random streams, for all that can be fitted so."""
+    plain: dict[Any, Any] = {}
+    for _, cls in all_estimators():
+        with contextlib.suppress(Exception):  # wants an argument, or other data
+            plain[cls] = outcome(small(cls))
+    assert len(plain) > 120
+    with recorded("sklearn") as seen:
+        for cls, expected in plain.items():
+            assert outcome(small(cls)) == expected, cls
+    runs = seen.runs
+    assert len(runs) > 90
+    assert {(run.status, len(run.errors), len(run.models)) for run in runs} == {("finished", 0, 1)}
+    assert sum(any(name.startswith("training_") for name in run.metrics) for run in runs) > 80
+
+
+COMPOSED = [
+    make_pipeline(StandardScaler(), PCA(2), LogisticRegression()),
+    make_pipeline(StandardScaler(), KNeighborsClassifier()),
+    make_pipeline(SplineTransformer(), Ridge()),
+    BaggingClassifier(KNeighborsClassifier(), n_estimators=2),
+    CalibratedClassifierCV(GaussianNB(), cv=2),
+    OneVsRestClassifier(LogisticRegression()),
+    SelfTrainingClassifier(GaussianNB()),
+    StackingClassifier([("nb", GaussianNB()), ("knn", KNeighborsClassifier())], cv=2),
+    TransformedTargetRegressor(KNeighborsClassifier(), transformer=StandardScaler()),
+    TransformedTargetRegressor(LinearRegression(), transformer=StandardScaler()),
+    VotingClassifier([("nb", GaussianNB()), ("forest", RandomForestClassifier(n_estimators=2))]),
+    ClassifierChain(LogisticRegression()),
+    MultiOutputClassifier(SGDClassifier()),
+]
+
+
+def test_composed_estimators_are_fitted_to_the_same_bits() -> None:
+    """Transparent: for pipelines, ensembles and meta-estimators, each of which is one run."""
+
+    def several(estimator: Any) -> Any:
+        return np.c_[Y, 1 - Y] if isinstance(estimator, (ClassifierChain, MultiOutputClassifier)) else Y
+
+    plain = [outcome(clone(estimator), several(estimator)) for estimator in COMPOSED]
+    with recorded("sklearn") as seen:
+        assert [outcome(clone(estimator), several(estimator)) for estimator in COMPOSED] == plain
+    assert len(seen.all_runs) == len(COMPOSED)
+
+
+def test_searches_and_cross_validations_give_the_same_bits() -> None:
+    """Transparent: the best model, all scores, all predictions."""
+
+    def outcomes() -> str:
+        np.random.seed(0)
+        search = GridSearchCV(SGDClassifier(), {"alpha": [1e-4, 1e-2]}, cv=3, return_train_score=True).fit(
+            X, Y
+        )
+        scores = {k: v for k, v in search.cv_results_.items() if k.startswith(("split", "mean_t", "std_t"))}
+        validated = cross_validate(SGDClassifier(), X, Y, cv=3)["test_score"]
+        predicted = cross_val_predict(SGDClassifier(), X, Y, cv=3)
+        return joblib.hash((search.best_estimator_, scores, validated, predicted, np.random.get_state()))
+
+    plain = outcomes()
+    with recorded("sklearn") as seen:
+        assert outcomes() == plain
+    assert [run.kind for run in seen.runs] == ["search", "cv", "cv"]
+
+
+# -- nothing stays
+
+
+def test_nothing_stays_on_the_users_estimator(seen: Recorded) -> None:
+    """Transparent: no attribute, no callback, no param; a pickle is the one it would be."""
+    model = LogisticRegression()
+    before = set(vars(model)), model.get_params()
+    model.fit(X, Y).predict(X)
+    seen.session.disable()
+    plain = LogisticRegression().fit(X, Y)
+    assert (set(vars(LogisticRegression())), model.get_params()) == before
+    assert set(vars(model)) == set(vars(plain))
+    assert pickle.dumps(model) == pickle.dumps(plain)
+
+
+def test_models_predictions_and_data_are_let_go(seen: Recorded) -> None:
+    """Harmless: what was fitted, predicted and passed in dies when the user lets go of it."""
+
+    def train() -> list[weakref.ref[Any]]:
+        data, target = X.copy(), Y.copy()
+        model = make_pipeline(StandardScaler(), SGDClassifier())
+        model.fit(data, target)
+        online = SGDClassifier().partial_fit(data, target, classes=[0, 1])
+        search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9]}, cv=2).fit(data, target)
+        predicted = model.predict(data)
+        accuracy_score(target, predicted)
+        model.score(data, target)
+        with contextlib.suppress(ValueError):
+            LogisticRegression(C=-1).fit(data, target)
+        held = [data, target, model, model[-1], online, search, search.best_estimator_, predicted]
+        return [weakref.ref(one) for one in held]
+
+    references = train()
+    autolog.flush()
+    gc.collect()
+    assert [reference() for reference in references] == [None] * len(references)
+    assert len(seen.runs) == 4
+
+
+def test_a_prediction_of_a_known_model_costs_the_store_nothing(seen: Recorded) -> None:
+    """Nearly free: nothing is written because somebody predicts."""
+    model = GaussianNB().fit(X, Y)
+    journals = Path(seen.folder) / ".autolog" / "journal"
+
+    def lines_of_the_run() -> int:
+        return sum(
+            seen.run.id in line for path in journals.iterdir() for line in path.read_text().splitlines()
+        )
+
+    before = lines_of_the_run()
+    for _ in range(50):
+        model.predict(X)
+        model.predict_proba(X)
+    assert lines_of_the_run() == before > 0
+
+
+def test_sparse_data_is_neither_densified_nor_copied(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly free: not for the digest, the signature, the metrics or the model."""
+
+    def refuse(*_: Any) -> Any:
+        raise MemoryError("would not fit")
+
+    data = sparse.csr_matrix(X)
+    for method in ("toarray", "todense", "__deepcopy__"):
+        monkeypatch.setattr(type(data), method, refuse, raising=False)
+    model = LogisticRegression().fit(data, Y)
+    accuracy_score(Y, model.predict(data))
+    assert (seen.run.datasets[0]["sparse"], seen.run.datasets[0]["stored"]) == ("csr", data.nnz)
+    assert (seen.run.errors, seen.run.notes, len(seen.run.models)) == ([], [], 1)
+    assert seen.run.metrics["training_accuracy_score"]["count"] == 1
+
+
+def test_patched_functions_can_be_passed_on(seen: Recorded) -> None:
+    """Transparent: scorers made of them, bound methods and jobs pickle, copy and run in other processes."""
+    scorer = pickle.loads(pickle.dumps(make_scorer(f1_score, average="macro")))
+    model = GaussianNB().fit(X, Y)
+    assert scorer(model, X, Y) == f1_score(Y, model.predict(X), average="macro")
+    assert copy.deepcopy(accuracy_score)(Y, Y) == pickle.loads(pickle.dumps(accuracy_score))(Y, Y) == 1.0
+    fitted = joblib.Parallel(n_jobs=2)(joblib.delayed(clone(model).fit)(X, Y) for _ in range(2))
+    assert [joblib.hash(one) for one in fitted] == [joblib.hash(model)] * 2
+
+
+# -- the same warnings and output
+
+
+PROGRAM = """
+    import sys, warnings
+    if len(sys.argv) > 1:
+        import autolog
+        autolog.autolog(silent=True)
+    import numpy as np
+    from sklearn.datasets import make_classification
+    from sklearn.dummy import DummyClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import precision_score
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    np.random.seed(0)
+    X, y = make_classification(80, 5, n_informative=3, random_state=0)
+    y[0] = 2
+    for _ in range(3):
+        LogisticRegression(max_iter=2).fit(X, y)
+    LogisticRegression(max_iter=2).fit(X, y)
+    make_pipeline(StandardScaler(), LogisticRegression(max_iter=2)).fit(X, y)
+    GridSearchCV(LogisticRegression(max_iter=2), {"C": [1.0, -1.0]}, cv=2).fit(X, y)
+    cross_val_score(LogisticRegression(max_iter=2), X, y, cv=3)
+    precision_score(y, DummyClassifier().fit(X, y).predict(X), average="macro")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        LogisticRegression(max_iter=2).fit(X, y)
+        print(len(caught), [str(warning.category) for warning in caught])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GaussianNB().fit(X, y)
+        try:
+            LogisticRegression(max_iter=2).fit(X, y)
+        except Warning as warning:
+            print(type(warning))
+    LogisticRegression(max_iter=2).fit(X, y)
+    print(np.random.random())
+"""
+
+
+@pytest.mark.parametrize("filters", ["default", "error"])
+def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) -> None:
+    """Transparent: the same warnings from the same places, each as often as it would be shown, and the same end."""
+    program = tmp_path / "program.py"
+    program.write_text(textwrap.dedent(PROGRAM))
+    said = []
+    for arguments in ([], ["with autolog"]):
+        done = subprocess.run(
+            [sys.executable, "-W", filters, str(program), *arguments],
+            capture_output=True, text=True, timeout=120, cwd=tmp_path,
+            env={**os.environ, "AUTOLOG_DIR": str(tmp_path / "store"), "AUTOLOG_STRICT": "1",
+                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        # A traceback shows our frames: wrapping cannot be without them.
+        errors = re.sub(r'  File ".*/autolog/instrument/.*\n(    .*\n)+', "", done.stderr)
+        said.append((done.returncode, done.stdout, errors))
+    assert said[0] == said[1]
+    assert "ConvergenceWarning" in said[0][2]
+    assert said[0][0] == (1 if filters == "error" else 0)
+    assert autolog.runs(store=str(tmp_path / "store"))
+
+
+def test_an_ended_run_stays_ended(seen: Recorded) -> None:
+    """Honest: what is measured later belongs to the run, but opens and changes nothing."""
+    model = GaussianNB().fit(X, Y)
+    ended = seen.run.ended
+    accuracy_score(Y, model.predict(X))
+    assert (seen.run.ended, seen.run.status, len(seen.all_runs)) == (ended, "finished", 1)
+    assert autolog.current_run() is None
