@@ -1,0 +1,204 @@
+"""One suite over all sinks: what was logged is what arrives, in order, and a process that resumes goes on where it was left.
+
+Every installed sink has to be here, and so has any third party's: a class in `backends.py` says how to read it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backends import BACKENDS, Backend, Fact, facts_of
+from truth import TIMEOUT, Journal, points, started
+
+import autolog
+from autolog import registry
+from autolog.session import Session
+from autolog.sinks import Sink
+from autolog.sinks.follower import Follower
+from autolog.testing import recorded
+from autolog.tracking.events import RunEnded
+
+AWKWARD = {"halting", "hanging", "refusing", "rude"}
+
+
+@pytest.fixture(params=BACKENDS, ids=[one.scheme for one in BACKENDS])
+def backend(request: pytest.FixtureRequest, tmp_path: Path, capfd: Any) -> Backend:
+    return request.param(tmp_path, capfd)
+
+
+@contextmanager
+def recording_to(backend: Backend) -> Iterator[Session]:
+    """Records in this process, as a script does, and has delivered everything when the block is left."""
+    with recorded(sinks=[backend.url]) as seen:
+        yield seen.session
+        assert autolog.flush(TIMEOUT, sinks=True)
+
+
+def make(backend: Backend) -> Sink:
+    return registry.make_sink(backend.url, registry.sinks())
+
+
+def test_every_installed_sink_is_in_this_suite():
+    assert set(registry.sinks()) - AWKWARD == {one.scheme for one in BACKENDS}
+
+
+def test_what_is_logged_arrives_in_order(backend: Backend):
+    """Nothing lost, nothing twice, nothing out of order: params, tags, steps, runs one after another."""
+    with recording_to(backend) as session:
+        for name in ("one", "two"):
+            with autolog.run(name) as run:
+                run.log_params({"C": 0.5, "depth": 3})
+                run.set_tags({"team": "blue"})
+                for step in range(3):
+                    run.log_metrics({"loss": 1 / (step + 1), "accuracy": 0.25}, step=step)
+    facts = [
+        fact
+        for name in ("one", "two")
+        for fact in (
+            ("start", name),
+            ("params", name, {"C": 0.5, "depth": 3}),
+            ("tags", name, {"team": "blue"}),
+            ("step", name, 0, {"loss": 1.0, "accuracy": 0.25}),
+            ("step", name, 1, {"loss": 0.5, "accuracy": 0.25}),
+            ("step", name, 2, {"loss": 1 / 3, "accuracy": 0.25}),
+            ("end", name, "finished"),
+        )
+    ]
+    assert backend.facts(session) == backend.of(facts)
+
+
+def test_ten_thousand_points_arrive(backend: Backend):
+    """Nothing lost where there are many."""
+    with recording_to(backend) as session, autolog.run("many") as run:
+        for step in range(10_000):
+            run.log_metrics({"loss": step / 8}, step=step)
+    steps = [("step", "many", step, {"loss": step / 8}) for step in range(10_000)]
+    assert backend.facts(session) == backend.of([("start", "many"), *steps, ("end", "many", "finished")])
+
+
+def test_numbers_that_are_none_arrive(backend: Backend):
+    """NaN and infinities are what they were."""
+    values = {
+        "nan": math.nan,
+        "up": math.inf,
+        "down": -math.inf,
+        "tiny": 5e-324,
+        "huge": 1.7e308,
+        "zero": -0.0,
+    }
+    with recording_to(backend) as session, autolog.run("odd") as run:
+        run.log_metrics(values, step=0)
+    expected = [("start", "odd"), ("step", "odd", 0, values), ("end", "odd", "finished")]
+    assert backend.facts(session) == backend.of(expected)
+
+
+def test_any_text_arrives(backend: Backend):
+    """Names and values in any script arrive as they are; a name cannot forge a second line of output."""
+    name, key = "größte Läufe 训练 🚀", "потеря"
+    with recording_to(backend) as session, autolog.run(name) as run:
+        run.log_params({"путь": "a\nb\t\u2028c\x00"})
+        run.log_metrics({key: 1.5}, step=-1)
+    expected: list[Fact] = [
+        ("start", name),
+        ("params", name, {"путь": "a\nb\t\u2028c\x00"}),
+        ("step", name, -1, {key: 1.5}),
+        ("end", name, "finished"),
+    ]
+    assert backend.facts(session) == backend.of(expected)
+
+
+def test_children_arrive(backend: Backend):
+    """Child runs, whole in one event or with steps of their own, arrive with their parent around them."""
+    with recording_to(backend) as session, autolog.run("search") as run:
+        for number in range(2):
+            run.record_child(
+                str(number), kind="candidate", params={"C": number}, metrics={"score": number / 2}
+            )
+        with autolog.run() as child:
+            child.log_metrics({"score": 0.75}, step=4)
+    facts = backend.facts(session)
+    assert facts[:3] == backend.of(
+        [
+            ("start", "search"),
+            ("child", "search/0", "finished", {"score": 0.0}),
+            ("child", "search/1", "finished", {"score": 0.5}),
+        ]
+    )
+    assert facts[3:5] == backend.of([("start", "search/1"), ("step", "search/1", 4, {"score": 0.75})])
+    assert facts[-1] == ("end", "search", "finished")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("no\nsuch column"), "failed"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_how_a_run_ended_arrives(backend: Backend, error: BaseException, status: str):
+    """A failed run says so, and the exception is the user's own."""
+    with recording_to(backend) as session, pytest.raises(type(error)) as caught, autolog.run("unlucky"):
+        raise error
+    assert caught.value is error
+    assert backend.facts(session) == [("start", "unlucky"), ("end", "unlucky", status)]
+
+
+def test_files_arrive(backend: Backend, tmp_path: Path):
+    """Files are announced after they are written, also those of a run that has ended."""
+    (tmp_path / "notes.txt").write_text("one two")
+    with recording_to(backend) as session:
+        with autolog.run("filed") as run:
+            run.log_artifact("notes.txt", "texts/notes.txt")
+        run.log_json("curve.json", [1, 2])
+    facts = [fact for fact in backend.facts(session) if fact[0] == "artifact"]
+    assert facts == backend.of(
+        [("artifact", "filed", "texts/notes.txt", 7), ("artifact", "filed", "curve.json", 5)]
+    )
+
+
+def test_a_sink_that_lasts_is_resumed_where_it_was_left(backend: Backend):
+    """A new process's follower delivers the rest, exactly once and in order, however often it is resumed."""
+    journal = Journal(backend.folder / ".autolog")
+    written = [started(), *points(0, 30)]
+    if not make(backend).lasting:
+        follower = Follower(make(backend), journal.path, journal.store)
+        journal.append(written)
+        assert follower.advance()
+        assert not journal.store.followers.exists()
+        return
+    for part in (written[:11], written[11:12], [], written[12:]):
+        journal.append(part)
+        follower = Follower(make(backend), journal.path, journal.store)
+        while follower.advance():
+            pass
+        follower.close()
+    assert backend.facts() == backend.of(facts_of(written))
+
+
+def test_a_repeat_does_no_harm(backend: Backend):
+    """At-least-once: the same events again are taken without complaint, and change nothing where the sink can tell."""
+    journal = Journal(backend.folder / ".autolog")
+    written = [started(), *points(0, 5), RunEnded("r", 2000, "finished")]
+    journal.append(written)
+    for _ in range(2):
+        follower = Follower(make(backend), journal.path, journal.store, start=0)
+        while follower.advance():
+            pass
+        follower.close()
+    if backend.idempotent:
+        assert backend.facts() == backend.of(facts_of(written))
+
+
+def test_events_it_does_not_know_are_passed_over(backend: Backend):
+    """A journal with something of a later version in it is delivered around that."""
+    journal = Journal(backend.folder / ".autolog")
+    journal.append([started()])
+    journal.append_torn(b'{"e":"telepathy","run":"r"}\nnot even json\n\n')
+    journal.append([RunEnded("r", 2000, "finished")])
+    with recorded(sinks=[backend.url]) as seen:
+        (sink,) = seen.session.sinks
+        follower = Follower(sink, journal.path, journal.store, start=0)
+        while follower.advance():
+            pass
+        assert backend.facts(seen.session) == [("start", "run"), ("end", "run", "finished")]

@@ -1,0 +1,531 @@
+"""Sinks that raise, hang, are slow or were killed: the training feels nothing, and nothing is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backends import ledger_events
+from helpers import environment, script, write_script
+from truth import TIMEOUT, Journal, events_of, points, started
+
+import autolog
+from autolog.sinks import Origin, Sink, SinkError, follower, live
+from autolog.sinks.follower import Follower
+from autolog.sinks.jsonl import JsonLinesSink
+from autolog.sinks.live import Live
+from autolog.store.journal import encode
+from autolog.store.layout import Layout
+from autolog.testing import recorded
+from autolog.tracking.events import Event, MetricsLogged
+
+
+class Scripted(Sink):
+    """Takes events, unless `trouble`, asked at each write, says otherwise."""
+
+    def __init__(
+        self, trouble: Callable[[int], None] = lambda attempt: None, *, in_flush: bool = False
+    ) -> None:
+        super().__init__("scripted://user:hunter22@here")
+        self.trouble = trouble
+        self.in_flush = in_flush
+        self.attempts = 0
+        self.taken: list[Event] = []
+        self.flushed: list[Event] = []
+        self.closed = threading.Event()
+        self.origins: list[Origin] = []
+
+    def open(self, origin: Origin) -> None:
+        self.origins.append(origin)
+
+    def write(self, events: Sequence[Event]) -> None:
+        self.attempts += 1
+        if not self.in_flush:
+            self.trouble(self.attempts)
+        self.taken = [*self.flushed, *events]
+
+    def flush(self) -> None:
+        if self.in_flush:
+            self.trouble(self.attempts)
+        self.flushed = self.taken
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / ".autolog")
+
+
+@pytest.fixture
+def feeding(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Live:
+    """The sinks of a process whose journal is `journal`; it tries again at once."""
+    monkeypatch.setattr(live, "FIRST_RETRY_SECONDS", 0.0)
+    return Live(lambda: journal.path, journal.store)
+
+
+def failing(times: int, error: BaseException) -> Callable[[int], None]:
+    def trouble(attempt: int) -> None:
+        if attempt <= times:
+            raise error
+
+    return trouble
+
+
+# -- sinks that fail
+
+
+@pytest.mark.parametrize("in_flush", [False, True])
+@pytest.mark.parametrize("error", [SinkError("503"), OSError("reset"), SystemExit(1)])
+def test_a_sink_that_fails_and_recovers_gets_everything(
+    journal: Journal, feeding: Live, error: BaseException, in_flush: bool
+):
+    """Whatever it raises, wherever: it is tried again, and nothing is lost, repeated or out of order."""
+    sink = Scripted(failing(3, error), in_flush=in_flush)
+    journal.append([started(), *points(0, 20)])
+    feeding.replace([sink])
+    feeding.wake()
+    assert feeding.flush(TIMEOUT)
+    journal.append(points(20, 40))
+    feeding.wake()
+    assert feeding.flush(TIMEOUT)
+    assert sink.flushed == journal.events
+    assert sink.attempts >= 5
+    assert feeding.states == (live.SinkState("scripted://here", "active", len(journal.events), ""),)
+
+
+def test_a_sink_that_goes_on_failing_is_parked_with_one_line(
+    journal: Journal, feeding: Live, caplog: pytest.LogCaptureFixture
+):
+    """After six failures it is said once, calmly, without credentials; when it is back, it gets everything."""
+    back, often = threading.Event(), threading.Event()
+
+    def trouble(attempt: int) -> None:
+        if attempt >= 12:
+            often.set()
+        if not back.is_set():
+            raise ConnectionError("no answer from user:hunter22@here")
+
+    sink = Scripted(trouble)
+    journal.append([started(), *points(0, 20)])
+    feeding.replace([sink])
+    feeding.wake()
+    assert often.wait(TIMEOUT)
+    (state,) = feeding.states
+    assert state == ("scripted://here", "parked", 0, "ConnectionError: no answer from ***@here")
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("autolog", logging.WARNING)
+    assert record.getMessage() == (
+        "scripted://here takes nothing at present (ConnectionError: no answer from ***@here). Your training goes on, and all"
+        f" of it is kept in {journal.path}; it is tried again from time to time."
+    )
+    back.set()
+    assert feeding.flush(TIMEOUT)
+    assert sink.flushed == journal.events
+    assert len(caplog.records) == 1
+
+
+def test_a_sink_that_refuses_for_good_is_not_asked_again(
+    journal: Journal, feeding: Live, caplog: pytest.LogCaptureFixture
+):
+    """An error that trying again cannot help parks the sink at once; waiting for it is of no use and ends at once."""
+    sink = Scripted(failing(1, SinkError("403 forbidden", retryable=False)))
+    journal.append([started()])
+    feeding.replace([sink])
+    assert not feeding.flush(TIMEOUT)
+    assert not feeding.flush(TIMEOUT)
+    assert sink.attempts == 1
+    assert feeding.states == (live.SinkState("scripted://here", "parked", 0, "403 forbidden"),)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "scripted://here takes nothing at present (403 forbidden). Your training goes on, and all of it is kept in"
+        f" {journal.path}."
+    )
+
+
+def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.MonkeyPatch, journal: Journal):
+    """Exponential back-off with jitter, up to five minutes; from a random stream of its own, never the user's."""
+    before = random.getstate()
+    feed = live.Feed(Scripted(), lambda: None, journal.store)
+    waits: list[float] = []
+    monkeypatch.setattr(live.time, "monotonic", lambda: 0.0)
+    for _ in range(60):
+        feed._failed(SinkError("503"))
+        waits.append(feed._retry_at)
+    bounds = [min(300.0, 0.5 * 2**number) for number in range(60)]
+    assert all(bound / 2 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True))
+    assert len(set(waits)) > 50
+    assert random.getstate() == before
+
+
+# -- sinks that hang or are slow
+
+
+def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
+    """The run ends, the journal is written, and the other sink has everything, while one never answers."""
+    with recorded(sinks=["hanging:", f"ledger:{tmp_path / 'ledger'}"]) as seen:
+        with autolog.run("undisturbed") as run:
+            for step in range(100):
+                run.log_metrics({"loss": step}, step=step)
+        assert autolog.flush(TIMEOUT)  # on the disk
+        ledger = seen.session._live._feeds[1]
+        assert ledger.flush(time.monotonic() + TIMEOUT)
+        assert not autolog.flush(0.1, sinks=True)
+        journal = seen.session.writer.path
+        assert encode(ledger_events(tmp_path / "ledger")) == encode(events_of(journal))
+        assert len(seen.run.history("loss")) == 100
+
+
+def test_a_slow_sink_gets_everything_when_it_is_ready(journal: Journal, feeding: Live):
+    """What is logged while a sink is busy waits in the journal, not in memory, and then comes in few batches."""
+    entered, ready = threading.Event(), threading.Event()
+
+    def trouble(attempt: int) -> None:
+        entered.set()
+        assert ready.wait(TIMEOUT)
+
+    sink = Scripted(trouble)
+    journal.append([started()])
+    feeding.replace([sink])
+    feeding.wake()
+    assert entered.wait(TIMEOUT)
+    for start in range(0, 2000, 10):
+        journal.append(points(start, start + 10))
+        feeding.wake()
+    ready.set()
+    assert feeding.flush(TIMEOUT)
+    assert sink.flushed == journal.events
+    assert sink.attempts <= 3
+
+
+EXIT = """
+    import sys, autolog
+    autolog.autolog(sinks=[sys.argv[1]], silent=True)
+    with autolog.run("short") as run:
+        for step in range(50):
+            run.log_metrics({"loss": step}, step=step)
+    print("trained")
+"""
+
+
+def test_exit_is_bounded_and_says_what_is_left(tmp_path: Path):
+    """A sink that never answers: the process ends all the same, with its own exit code and one line."""
+    done = script(
+        EXIT, tmp_path, "hanging://user:hunter22@there", AUTOLOG_EXIT_TIMEOUT="0.3", timeout=TIMEOUT
+    )
+    (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    count = len(events_of(journal))
+    assert count >= 53
+    assert (
+        done.stderr
+        == f"Not everything has reached its sink: {count} events for hanging://there. It is kept in {journal}.\n"
+    )
+
+
+def test_a_process_that_ends_at_once_has_delivered_everything(tmp_path: Path):
+    """Exit waits for a sink that is well, and says nothing."""
+    done = script(EXIT, tmp_path, "ledger:ledger", timeout=TIMEOUT)
+    (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
+    assert encode(ledger_events(tmp_path / "ledger")) == encode(events_of(journal))
+
+
+def test_a_refused_sink_does_not_hold_up_the_exit(tmp_path: Path):
+    """What cannot succeed is not waited for: with an hour allowed, the process ends at once."""
+    code = EXIT.replace("sys, autolog", "sys, autolog, logging") + "    autolog.flush(60, sinks=True)\n"
+    done = script(code, tmp_path, "refusing:", AUTOLOG_EXIT_TIMEOUT="3600", timeout=TIMEOUT)
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    said, left = done.stderr.splitlines()
+    assert said.startswith("refusing: takes nothing at present (403 from refusing:). Your training goes on")
+    assert left.startswith("Not everything has reached its sink: ")
+
+
+# -- death and resumption
+
+
+ENDLESS = """
+    import sys, autolog
+    autolog.autolog(sinks=[sys.argv[1]], silent=True)
+    with autolog.run("endless") as run:
+        step = 0
+        while True:
+            run.log_metrics({"loss": step}, step=step)
+            step += 1
+            if step % 1000 == 0:
+                autolog.flush(60, sinks=step == 1000)
+"""
+
+
+def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
+    """SIGKILL in the middle of training, with a sink in the middle of its work: the rest comes exactly once and in order."""
+    path = write_script(ENDLESS, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, str(path), "halting:ledger"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"halted\n"
+    process.kill()
+    assert process.wait(TIMEOUT) == -signal.SIGKILL
+    process.stdout.close()
+
+    (file,) = (tmp_path / ".autolog" / "journal").iterdir()
+    before = ledger_events(tmp_path / "ledger")
+    everything = events_of(file)
+    assert 0 < len(before) < len(everything)
+    assert before == everything[: len(before)]
+
+    from third_party_sinks import LedgerSink
+
+    sink = LedgerSink("ledger:ledger")
+    written: list[Event] = []
+    write = sink.write
+    sink.write = lambda events: (written.extend(events), write(events))[1]
+    resumed = Follower(sink, file, Layout(tmp_path / ".autolog"))
+    while resumed.advance():
+        pass
+    resumed.close()
+    assert ledger_events(tmp_path / "ledger") == everything
+    assert written == everything[len(before) :]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_after_a_kill_at_any_moment_a_file_has_every_line(tmp_path: Path, number: int):
+    """SIGKILL at no chosen moment: each line of the journal is in the file, in order; one batch may be there twice."""
+    path = write_script(f"{ENDLESS}                print(step, flush=True)\n", tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, str(path), "jsonl:out.jsonl"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    for _ in range(3 + 5 * number):
+        assert process.stdout.readline()
+    process.kill()
+    process.wait(TIMEOUT)
+    process.stdout.close()
+
+    (file,) = (tmp_path / ".autolog" / "journal").iterdir()
+    resumed = Follower(JsonLinesSink("jsonl:out.jsonl"), file, Layout(tmp_path / ".autolog"))
+    resumed_at = resumed.position
+    while resumed.advance():
+        pass
+    resumed.close()
+    lines = [line for line in (tmp_path / "out.jsonl").read_bytes().split(b"\n") if line]
+    whole = [line for line in lines if follower.decode(line) is not None]
+    assert len(lines) - len(whole) <= 1  # a line torn by the kill
+    seen: list[Event] = []
+    for line in whole:
+        event = follower.decode(line)
+        if event not in seen[-5000:]:
+            seen.append(event)
+    assert resumed_at > 0
+    assert seen == events_of(file)
+
+
+def test_the_position_is_kept_without_credentials_and_after_the_flush(journal: Journal):
+    """What a sink has written and not flushed is not counted as delivered."""
+
+    def kept() -> list[str]:
+        return [note.read_text() for note in journal.store.followers.glob("*")]
+
+    class Looking(Scripted):
+        def flush(self) -> None:
+            assert kept() == []
+            super().flush()
+
+    journal.append([started()])
+    one = Follower(Looking(), journal.path, journal.store)
+    assert one.advance()
+    size = journal.path.stat().st_size
+    assert kept() == [f'{{"sink":"scripted://here","journal":"{journal.path.name}","position":{size}}}']
+    assert Follower(Scripted(), journal.path, journal.store).position == size
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"{", b"[1]", b'{"position":"x"}', b'{"position":7}', b'{"position":99999999}', b'{"position":-1}'],
+)
+def test_a_damaged_note_means_from_the_beginning(journal: Journal, note: bytes):
+    """A position that is not the end of a line of this journal is none: better twice than not at all."""
+    journal.append([started()])
+    assert Follower(Scripted(), journal.path, journal.store).advance()
+    (path,) = journal.store.followers.iterdir()
+    path.write_bytes(note)
+    sink = Scripted()
+    assert Follower(sink, journal.path, journal.store).advance()
+    assert sink.flushed == journal.events
+
+
+def test_a_store_that_takes_no_notes_is_fed_from_all_the_same(journal: Journal):
+    """Where the position cannot be kept, events are delivered; a later process delivers them again."""
+    journal.store.followers.write_text("in the way")
+    journal.append([started()])
+    sink = Scripted()
+    one = Follower(sink, journal.path, journal.store)
+    assert one.advance()
+    assert not one.advance()
+    assert sink.flushed == journal.events
+
+
+def test_a_resumed_sink_can_ask_what_came_before(journal: Journal):
+    """The starts of runs whose metrics still come are there to be read again, and the folder of their files."""
+    journal.append([started()])
+    assert Follower(Scripted(), journal.path, journal.store).advance()
+    before = journal.events
+    journal.append(points(0, 2))
+    sink = Scripted()
+    assert Follower(sink, journal.path, journal.store).advance()
+    (origin,) = sink.origins
+    assert list(origin.earlier()) == before
+    assert origin.journal == journal.path.name
+    assert origin.artifacts == journal.store.artifacts
+    assert sink.flushed == points(0, 2)
+
+
+# -- the journal
+
+
+def test_a_line_is_delivered_when_it_is_whole(journal: Journal):
+    """A torn last line is as if it were not there, until the rest of it is."""
+    sink = Scripted()
+    one = Follower(sink, journal.path, journal.store)
+    assert one.advance()
+    line = encode(points(0, 1))
+    journal.append_torn(line[:20])
+    assert not one.advance()
+    journal.append_torn(line[20:])
+    assert one.advance()
+    assert sink.flushed == journal.events
+    assert sink.flushed[-1] == points(0, 1)[0]
+
+
+def test_a_line_longer_than_a_batch_is_delivered(journal: Journal, monkeypatch: pytest.MonkeyPatch):
+    """No line is too long, and batches are bounded otherwise."""
+    monkeypatch.setattr(follower, "BATCH_BYTES", 200)
+    long = MetricsLogged("r", 0, 0, {f"metric {number}": 1.0 for number in range(1000)})
+    journal.append([*points(0, 10), long, *points(10, 20)])
+    sink = Scripted()
+    one = Follower(sink, journal.path, journal.store)
+    while one.advance():
+        pass
+    assert sink.flushed == journal.events
+    assert sink.attempts > 3
+
+
+def test_a_journal_that_was_deleted_and_begun_anew_is_followed(tmp_path: Path):
+    """The user deletes the store while training: what the writer begins anew is delivered from its beginning."""
+    with recorded(sinks=[f"ledger:{tmp_path / 'ledger'}"], strict=False) as seen, autolog.run("kept") as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        assert autolog.flush(TIMEOUT, sinks=True)
+        seen.session.writer.path.unlink()
+        for step in range(1, 50):
+            run.log_metrics({"loss": 1.0}, step=step)
+        assert autolog.flush(TIMEOUT, sinks=True)
+        metrics = [event for event in ledger_events(tmp_path / "ledger") if isinstance(event, MetricsLogged)]
+    assert [event.step for event in metrics] == list(range(50))
+
+
+# -- the set of sinks
+
+
+def received(session: Any, number: int = 0) -> list[str]:
+    return [event.name for event in session.sinks[number].events if hasattr(event, "name")]
+
+
+def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
+    """`autolog(sinks=…)` replaces the set, without the setting it stays; who leaves has got what was logged until then."""
+    with recorded(sinks=["memory:one"], strict=True) as seen:
+        (one,) = seen.session.sinks
+        with autolog.run("first"):
+            pass
+        autolog.autolog()
+        assert seen.session.sinks == (one,)
+        autolog.autolog(sinks=["memory:one", f"ledger:{tmp_path / 'ledger'}"])
+        assert seen.session.sinks[0] is one
+        feed = seen.session._live._feeds[0]
+        autolog.autolog(sinks=[f"ledger:{tmp_path / 'ledger'}"])
+        assert feed.join(time.monotonic() + TIMEOUT)
+        with autolog.run("second"):
+            pass
+        assert autolog.flush(TIMEOUT, sinks=True)
+        assert [event.name for event in one.events if hasattr(event, "name")] == ["first"]
+        names = [event.name for event in ledger_events(tmp_path / "ledger") if hasattr(event, "name")]
+        assert names == ["first", "second"]
+        autolog.autolog(sinks=[])
+        assert seen.session.sinks == ()
+
+
+def test_a_view_of_the_moment_begins_with_the_moment():
+    """A console that is added later does not repeat what was before."""
+    with recorded(sinks=[]) as seen:
+        with autolog.run("before"):
+            pass
+        autolog.autolog(sinks=["memory:"])
+        with autolog.run("after"):
+            pass
+        assert autolog.flush(TIMEOUT, sinks=True)
+        assert received(seen.session) == ["after"]
+
+
+def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
+    """What the child of a fork inherits stays the parent's; a child that calls `autolog()` has a journal of its own."""
+    code = """
+        import os, sys, autolog
+        from autolog import session
+        autolog.autolog(sinks=["ledger:ledger"], silent=True)
+        with autolog.run("parent") as run:
+            run.log_metrics({"loss": 1.0}, step=0)
+            session.get().writer._described.wait()  # threads at rest: no lock of a library's is held when it forks
+            autolog.flush(60, sinks=True)
+            for again in (False, True):
+                child = os.fork()
+                if child == 0:
+                    if again:
+                        autolog.autolog(sinks=["ledger:child"])
+                        with autolog.run("child"):
+                            pass
+                    else:
+                        run.log_metrics({"loss": 2.0}, step=1)
+                    sys.exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+            run.log_metrics({"loss": 3.0}, step=2)
+    """
+    done = script(code, tmp_path, timeout=TIMEOUT)
+    assert (done.returncode, done.stderr) == (0, "")
+    journals = {
+        events_of(path)[0].pid: events_of(path) for path in (tmp_path / ".autolog" / "journal").iterdir()
+    }
+    assert len(journals) == 2
+    parent, child = ledger_events(tmp_path / "ledger"), ledger_events(tmp_path / "child")
+    assert parent == journals[parent[0].pid]
+    assert child == journals[child[0].pid]
+    assert [event.step for event in parent if isinstance(event, MetricsLogged)] == [0, 2]
+    assert [event.name for event in child if hasattr(event, "name")] == ["child"]
+
+
+def test_nothing_of_it_is_imported_without_sinks(tmp_path: Path):
+    """Switching on costs nothing more for sinks that nobody asked for, and reading entry points is left out too."""
+    code = """
+        import sys, autolog
+        autolog.autolog(silent=True)
+        with autolog.run("alone"):
+            pass
+        assert autolog.flush(60, sinks=True)
+        print([name for name in sys.modules if name.startswith("autolog.sinks")])
+    """
+    assert script(code, tmp_path, timeout=TIMEOUT).stdout == "[]\n"

@@ -1,0 +1,201 @@
+"""URLs of sinks: found by their scheme, refused with a helpful word, and never shown with their credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import script
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from truth import TIMEOUT
+
+import autolog
+from autolog.sinks.address import Address
+from autolog.testing import recorded
+
+# -- credentials
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("console:", "console:"),
+        ("jsonl:/data/a@b/events.jsonl", "jsonl:/data/a@b/events.jsonl"),
+        ("jsonl:///data/a@b/events.jsonl", "jsonl:///data/a@b/events.jsonl"),
+        ("mlflow+http://host:5000/api?limit=3", "mlflow+http://host:5000/api?limit=3"),
+        ("carrier:ann:s3cr3t@loft/7", "carrier:loft/7"),
+        ("mlflow+sqlite:///runs.db", "mlflow+sqlite:///runs.db"),
+        ("MLflow+http://ann:s3cr3t@host:5000/api", "mlflow+http://host:5000/api"),
+        ("wandb://0123456789abcdef@entity/project", "wandb://entity/project"),
+        ("x://ann:a:b@[::1]:5000/", "x://[::1]:5000/"),
+        (
+            "x://h/p?limit=3&api_key=s3cr3t&sslpassword=t;token=u#auth=v",
+            "x://h/p?limit=3&api_key=***&sslpassword=***;token=***#auth=***",
+        ),
+        ("x:?sig=s3cr3t", "x:?sig=***"),
+    ],
+)
+def test_a_safe_url_is_the_url_without_its_credentials(url: str, safe: str):
+    """What is kept and shown still says where events go."""
+    assert Address(url).safe == safe
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "x://ann:one/two@host/p",
+        "x://ann:one?two@host",
+        "x://ann:one#two@host",
+        "x://ann:1/one?two@host/p",
+        "x://ann:one@two/six@host/p",
+    ],
+)
+def test_a_password_that_was_not_escaped_is_hidden_all_the_same(url: str):
+    """A wrong URL must not be the one that gives its password away."""
+    shown = Address(url).safe + Address(url).scrub(f"404 from {url}")
+    assert not any(part in shown for part in ("one", "two", "six", "ann"))
+    assert "host" in shown
+
+
+SECRET = st.text(
+    st.characters(min_codepoint=33, max_codepoint=1000, exclude_characters=":\x7f"), min_size=8, max_size=40
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(user=SECRET, password=SECRET)
+def test_no_password_is_ever_shown(user: str, password: str):
+    """Whatever characters it has, escaped or not, in the URL or in an error's text."""
+    address = Address(f"x://{user}:{password}@host.example/path")
+    said = address.scrub(f"401: {user}:{password} or {password!s} at x://{user}:{password}@host.example/path")
+    for shown in (address.safe, said):
+        assert password not in shown
+
+
+def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
+    """A password in a sink's URL, given on the command line, in code and in the environment, is nowhere afterwards: not in the
+    journal, a kept position, a message, the status.
+    """
+    code = """
+        import os, sys, autolog
+        autolog.autolog(sinks=[sys.argv[2]])
+        with autolog.run("r") as run:
+            run.log_metrics({"loss": 1.0})
+        autolog.flush(60, sinks=True)
+        print(autolog.status(), autolog.status().to_dict())
+        for url in ("unknown://ann:hunter22@host", "rude://ann:hunter22@host", "hunter22@host", "x" * 40 + "hunter22"):
+            try:
+                autolog.autolog(sinks=[url])
+            except ValueError as error:
+                print(error, error.__cause__, error.__context__)
+        autolog.autolog(sinks=["ledger:ledger", sys.argv[2]])
+        autolog.flush(60, sinks=True)
+    """
+    url = "refusing://t0k3nt0k3n:hunter22@host/p?api_key=k3yk3yk3y"
+    done = script(
+        code,
+        tmp_path,
+        "--to",
+        url,
+        AUTOLOG_SINKS="rude://hunter22@host,refusing://:hunter22@host",
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 0, done.stderr
+    kept = {
+        path.name: path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.name != "script.py"
+    }
+    assert len(kept) >= 3
+    for name, text in {**kept, "stdout": done.stdout.encode(), "stderr": done.stderr.encode()}.items():
+        for secret in (b"hunter22", b"t0k3nt0k3n", b"k3yk3yk3y"):
+            assert secret not in text, name
+    assert (
+        "sink refusing://host/p?api_key=***  parked, 0 events; 403 from refusing://***@host/p?api_key=***"
+        in done.stdout
+    )
+
+
+# -- choosing sinks
+
+
+def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A typing error is a ValueError that says what was probably meant; nothing changes."""
+    with recorded(sinks=["memory:"]) as seen:
+        before = seen.session.sinks
+        with pytest.raises(ValueError) as caught:
+            autolog.autolog(sinks=["console:", "jsnol:events.jsonl"])
+        assert str(caught.value) == (
+            "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed are:"
+            " console, halting, hanging, jsonl, ledger, memory, refusing, rude."
+        )
+        assert seen.session.sinks == before
+
+
+@pytest.mark.parametrize(
+    ("sinks", "complaint"),
+    [
+        (["jsonl:"], "jsonl: needs the path of a file or named pipe, as in 'jsonl:events.jsonl'."),
+        (["jsonl:."], "jsonl: needs the path of a file or named pipe; {here} is a folder."),
+        (["jsonl:a", "jsonl:./a"], "The sink jsonl:{here}/a is given twice."),
+        (["rude://host"], "The sink rude://host cannot be used: no such place as rude://host"),
+        (
+            ["/tmp/x"],
+            "A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. Installed are: {all}.",
+        ),
+        ([""], "sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'."),
+        ([5], "sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'."),
+        (5, "sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'."),
+    ],
+)
+def test_a_wrong_sink_is_refused_with_a_reason(tmp_path: Path, sinks: object, complaint: str):
+    """In the call, a mistake is an error at once, and not a sink that gets nothing."""
+    everything = "console, halting, hanging, jsonl, ledger, memory, refusing, rude"
+    with recorded() as seen:
+        with pytest.raises(ValueError) as caught:
+            autolog.autolog(sinks=sinks)  # type: ignore[arg-type]
+        assert str(caught.value) == complaint.format(here=tmp_path, all=everything)
+        assert seen.session.sinks == ()
+
+
+SAY = """
+    import autolog
+    from autolog import session
+    autolog.autolog()
+    print([sink.url for sink in session.get().sinks])
+"""
+
+
+def test_sinks_come_from_the_environment_and_from_files(tmp_path: Path):
+    """The call goes before the environment, and that before the file."""
+    assert script(SAY, tmp_path).stdout == "[]\n"
+    (tmp_path / "pyproject.toml").write_text('[tool.autolog]\nsinks = ["memory:file", "jsonl:a,b"]\n')
+    assert script(SAY, tmp_path).stdout == "['memory:file', 'jsonl:a,b']\n"
+    assert script(SAY, tmp_path, AUTOLOG_SINKS="memory:1, memory:2").stdout == "['memory:1', 'memory:2']\n"
+    assert script(SAY, tmp_path, AUTOLOG_SINKS="").stdout == "[]\n"
+    given = SAY.replace("autolog.autolog()", "autolog.autolog(sinks='memory:given')")
+    assert script(given, tmp_path, AUTOLOG_SINKS="memory:1").stdout == "['memory:given']\n"
+
+
+def test_a_wrong_sink_in_the_environment_is_left_out_with_a_word(tmp_path: Path):
+    """What was not written in the script does not stop it."""
+    done = script(SAY, tmp_path, AUTOLOG_SINKS="jsnol:x,memory:,rude://ann:hunter22@host")
+    assert (done.returncode, done.stdout) == (0, "['memory:']\n")
+    unknown, rude = done.stderr.splitlines()
+    assert unknown.startswith("There is no sink 'jsnol'. Did you mean 'jsonl'?")
+    assert unknown.endswith("It is left out.")
+    assert rude == "The sink rude://host cannot be used: no such place as rude://***@host It is left out."
+
+
+def test_an_explicit_run_alone_is_fed_to_the_sinks_of_the_environment(tmp_path: Path):
+    """`autolog.run()` needs no `autolog()`, and its sinks do not either."""
+    code = """
+        import autolog
+        with autolog.run("by hand") as run:
+            run.log_metrics({"loss": 0.5}, step=7)
+    """
+    lines = script(code, tmp_path, AUTOLOG_SINKS="console:").stderr.splitlines()
+    assert "autolog: by hand · step 7 · loss 0.5" in lines
