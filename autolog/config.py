@@ -8,6 +8,7 @@ is said once and left out: it must not stop a training.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -101,14 +102,18 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
     if key in ("include", "exclude"):
         if value is None:
             return None
-        value = tuple(value.split(",")) if isinstance(value, str) else tuple(value)
-        for name in value:
+        if not isinstance(value, Iterable):
+            raise ValueError(f"{key}={value!r} is not valid: it must be names of integrations.")
+        chosen: tuple[Any, ...] = tuple(
+            _parts(value) if isinstance(value, str) else cast(Iterable[Any], value)
+        )
+        for name in chosen:
             if name not in names:
                 raise ValueError(
                     f"{key}: there is no integration {name!r}.{nearest(str(name), names)}"
                     f" Installed are: {', '.join(sorted(names)) or 'none'}."
                 )
-        return value
+        return chosen
     if key == "sinks":
         parts: Any = value.split(",") if isinstance(value, str) else value
         urls = list(cast("Iterable[Any]", parts)) if isinstance(parts, Iterable) else [parts]
@@ -120,17 +125,25 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
         if isinstance(value, Mapping):
             return {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
         raise ValueError(f"tags must be a mapping of names to texts, not {value!r}.")
-    kind, wanted = {
-        "experiment": (str, "a name"), "silent": (bool, "true or false"), "exit_timeout": ((int, float), "a number of seconds"),
-    }[key]  # fmt: skip
-    if not strict and isinstance(value, str) and key == "exit_timeout":
+    if key == "exit_timeout" and isinstance(value, str) and not strict:
         try:
             value = float(value)
         except ValueError:
             pass
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if key == "experiment":
+        wanted, valid = "a name", isinstance(value, str)
+    elif key == "silent":
+        wanted, valid = "true or false", isinstance(value, bool)
+    else:
+        wanted = "a number of seconds, 0 or more"
+        valid = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+    if not valid:
         raise ValueError(f"{key}={value!r} is not valid: it must be {wanted}.")
     return value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 # -- the environment
@@ -138,26 +151,33 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
 
 def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    prefixes = {f"{re.sub('[^a-z0-9]', '_', name.lower())}_": name for name in names}
     for variable, text in os.environ.items():
-        if not variable.startswith("AUTOLOG_"):
+        key = variable.removeprefix("AUTOLOG_").lower()
+        if not variable.startswith("AUTOLOG_") or key.upper() in _NOT_SETTINGS or not text.strip():
             continue
-        key = variable[8:]
-        if key in _NOT_SETTINGS:
-            continue
-        key = key.lower()
-        name = next((name for name in names if key.startswith(f"{name}_")), None)
+        # The longest, where one integration's name begins with another's.
+        prefix = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default=None)
         if key in ("include", "exclude", "sinks"):
-            found[key] = tuple(part.strip() for part in text.split(",") if part.strip())
+            found[key] = tuple(_parts(text))
         elif key == "tags":
-            found[key] = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
-        elif name is not None and key not in common:
-            found.setdefault(name, {})[key[len(name) + 1 :]] = text
+            pairs = (part.partition("=") for part in _parts(text) if "=" in part)
+            found[key] = {name.strip(): value.strip() for name, _, value in pairs}
+        elif key in ("experiment", "exit_timeout"):
+            found[key] = text
+        elif key == "silent":
+            found[key] = _WORDS.get(text.strip().lower(), {"1": True, "0": False}.get(text.strip(), text))
+        # The text of an option is read by its type, which only the integration knows: `1` may be a number.
+        elif prefix is not None and key not in common:
+            found.setdefault(prefixes[prefix], {})[key[len(prefix) :]] = _WORDS.get(
+                text.strip().lower(), text
+            )
         else:
-            found[key] = _true(text) if text.lower() in _BOOLEANS else text
+            found[key] = _WORDS.get(text.strip().lower(), text)
     return found
 
 
-_BOOLEANS = {"1", "0", "true", "false", "yes", "no", "on", "off"}
+_WORDS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
 
 
 def _true(text: str) -> bool:
@@ -184,11 +204,13 @@ def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
             if name == "pyproject.toml" and b"tool.autolog" not in data:
                 continue
             try:
-                table = _toml(data.decode())
-                values = table.get("tool", {}).get("autolog", {}) if name == "pyproject.toml" else table
-                return path, dict(values)
-            except (AttributeError, TypeError, ValueError) as error:
-                complaints.append(f"{path} cannot be read: {error}.")
+                table = _toml(data.decode("utf-8-sig"))
+                if name == "pyproject.toml":
+                    table = table.get("tool", {}).get("autolog")
+                if table is not None:
+                    return path, dict(table)
+            except Exception as error:
+                complaints.append(f"{path} cannot be read: {type(error).__name__}: {error}.")
                 return path, {}
         above = os.path.dirname(folder)
         if above == folder:
@@ -196,7 +218,7 @@ def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
         folder = above
 
 
-def _toml(text: str) -> dict[str, Any]:
+def _toml(text: str) -> Any:
     try:
         from tomllib import loads  # pyright: ignore
     except ImportError:  # Python 3.10
