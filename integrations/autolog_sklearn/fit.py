@@ -76,7 +76,7 @@ class Fits:
         predicted = None
         wanted = self.options.log_training_metrics
         if X is not None and model is not None and wanted and (harmless or wanted == "always"):
-            predicted = scores.log(run, model, X, y, rest.get("sample_weight"), call.seconds)
+            predicted = scores.log(run, model, params, X, y, rest.get("sample_weight"), call.seconds)
         self._save(run, model, X, y if predicted is None else predicted)
 
     def _observe_partial(self, call: Call, estimator: Any) -> Generator[None, Any, None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,9 @@ MAX_CLASSES_FOR_AUC = 10
 """With more, too many pairs of classes would have to be ranked."""
 
 
-def log(run: Run, model: Any, X: Any, y: Any, weights: Any, fit_seconds: float) -> Any:
+def log(
+    run: Run, model: Any, params: dict[str, Any], X: Any, y: Any, weights: Any, fit_seconds: float
+) -> Any:
     """Log what a prediction of the training data shows. Returns the prediction, or None.
 
     It may take 20 ms or a tenth of the fit, whichever is more; what would take longer, or fails, becomes a note. The caller
@@ -32,58 +34,73 @@ def log(run: Run, model: Any, X: Any, y: Any, weights: Any, fit_seconds: float) 
     rows = rows_of(X)
     if not rows:
         return None
+    budget = _Budget(max(0.020, 0.1 * fit_seconds), params)
     try:
         with quiet(), np.errstate(all="ignore"):
-            return _log(run, _apart(model), X, y, weights, rows, max(0.020, 0.1 * fit_seconds))
+            return _log(run, _apart(model), X, y, weights, rows, budget)
     except Exception as error:
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
         return None
 
 
-def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: float) -> Any:
+class _Budget:
+    """What the predictions may take."""
+
+    def __init__(self, seconds: float, params: dict[str, Any]) -> None:
+        self.seconds = seconds
+        # The time of this thread, so that a busy machine does not decide what is recorded; all time where others work.
+        several = any(name.endswith("n_jobs") and jobs not in (None, 1) for name, jobs in params.items())
+        self._clock = perf_counter if several else thread_time
+
+    def spend(self, function: Any, X: Any) -> Any:
+        began = self._clock()
+        result = function(X)
+        self.spent = self._clock() - began
+        return result
+
+    def allows(self, function: Any, X: Any, rows: int, times: int, run: Run) -> bool:
+        """Whether `times` passes over at most 10,000 rows will do. It is judged from 200 rows, and where those do not tell,
+        because the call itself costs most, from 2,000.
+        """
+        if rows <= PROBE_FROM:
+            return True
+        if getattr(X, "format", "csr") != "csr":
+            run.note(
+                "Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow."
+            )
+            return False
+        for probe in PROBES:
+            self.spend(function, _every(X, -(-rows // probe)))
+            if times * self.spent * min(rows, MAX_ROWS) / probe <= self.seconds:
+                return True
+            if self.spent * PROBES[-1] / PROBES[0] > self.seconds / 2:
+                break
+        run.note("Training metrics were left out: they would have cost more than a tenth of the fit.")
+        return False
+
+
+def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: _Budget) -> Any:
     from sklearn.base import is_classifier, is_regressor
 
     step = -(-rows // MAX_ROWS)
     classifier = is_classifier(model)
-    if classifier or is_regressor(model):
-        truth = _column(y, rows, step)
-        if truth is None:
-            return None
-        if not _affordable(model.predict, X, rows, budget / (2 if classifier else 1), run):
-            return None
-        part = _every(X, step)
-        seconds, predicted = _timed(model.predict, part)
-        weight = _column(weights, rows, step)
-        if classifier:
-            probabilities = None
-            if seconds < budget / 2 and hasattr(model, "predict_proba"):
-                probabilities = model.predict_proba(part)
-            _log_classifier(run, model, truth, _column(predicted, len(truth), 1), probabilities, weight)
-        else:
-            _log_regressor(run, truth, _column(predicted, len(truth), 1), weight)
-        return predicted
-    if step == 1 and hasattr(model, "score") and _affordable(model.score, X, rows, budget, run):
-        run.log_metrics({"training_score": model.score(X)}, step=0)
-    return None
-
-
-def _affordable(function: Any, X: Any, rows: int, budget: float, run: Run) -> bool:
-    """Whether at most 10,000 rows will take no longer than `budget` seconds, judged from 200 of them, and where those do not
-    tell, because the call itself costs most, from 2,000.
-    """
-    if rows <= PROBE_FROM:
-        return True
-    if getattr(X, "format", "csr") != "csr":
-        run.note("Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow.")
-        return False
-    for probe in PROBES:
-        seconds, _ = _timed(function, _every(X, -(-rows // probe)))
-        if seconds * min(rows, MAX_ROWS) / probe <= budget:
-            return True
-        if seconds * PROBES[-1] / PROBES[0] > budget / 2:
-            break
-    run.note("Training metrics were left out: they would have cost more than a tenth of the fit.")
-    return False
+    if not classifier and not is_regressor(model):
+        if step == 1 and hasattr(model, "score") and budget.allows(model.score, X, rows, 1, run):
+            run.log_metrics({"training_score": model.score(X)}, step=0)
+        return None
+    truth = _column(y, rows, step)
+    if truth is None or not budget.allows(model.predict, X, rows, 2 if classifier else 1, run):
+        return None
+    part, weight = _every(X, step), _column(weights, rows, step)
+    predicted = budget.spend(model.predict, part)
+    if classifier:
+        probabilities = None
+        if budget.spent < budget.seconds / 2 and hasattr(model, "predict_proba"):
+            probabilities = model.predict_proba(part)
+        _log_classifier(run, model, truth, _column(predicted, len(truth), 1), probabilities, weight)
+    else:
+        _log_regressor(run, truth, _column(predicted, len(truth), 1), weight)
+    return predicted
 
 
 def _apart(model: Any) -> Any:
@@ -102,12 +119,6 @@ def _apart(model: Any) -> Any:
             model = copy(model)
             setattr(model, name, copy(held[name]))
     return model
-
-
-def _timed(function: Any, X: Any) -> tuple[float, Any]:
-    began = perf_counter()
-    result = function(X)
-    return perf_counter() - began, result
 
 
 def _every(data: Any, step: int) -> Any:
