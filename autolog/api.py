@@ -73,9 +73,8 @@ def enable(name: str, **options: Any) -> None:
     cls = entry.load()
     if not any(module in sys.modules or _is_installed(module) for module in entry.modules):
         raise ModuleNotFoundError(f"{name} is not installed: pip install '{cls.supports}'")
-    own = {**here.config.integrations.get(entry.name, {}), **options}
-    session.options_of(cls.Options, own)
-    here.configure({entry.name: own})
+    session.options_of(cls.Options, options)
+    here.configure({entry.name: options})
     here.start()
     here.switched_off.discard(entry.name)
     here.enable(entry.name)
@@ -151,7 +150,7 @@ class run:
         from autolog import lifecycle
 
         if config.is_disabled():
-            here = session.get_or_make()
+            here = Session()  # of its own: it takes everything and keeps nothing
             here.active = False
         else:
             here = session.get_to_record()

@@ -17,7 +17,7 @@ from autolog.tracking import redact
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
 from autolog.tracking.ids import new_name
 from autolog.tracking.run import Run, now, tags_of
-from autolog.tracking.values import text_of
+from autolog.tracking.values import MAX_KEY, plain, text_of
 
 if TYPE_CHECKING:
     from autolog.session import Session
@@ -110,6 +110,8 @@ def _new_run(
     session: Session, scope: RunScope | None, name: str | None, kind: str, tags: dict[str, Any], framework: str | None,
     version: str | None, estimator: str | None,
 ) -> Run:  # fmt: skip
+    if name:
+        name = text_of(str(plain(name)), MAX_KEY)
     if scope is not None:
         scope.children += 1
         run = Run(session, name or f"{scope.run.name}/{scope.children}", scope.run.experiment, scope.run.id)

@@ -90,6 +90,7 @@ class Session:
         self._inherited: Live | None = None
         """What a forked child must not close: its connections are the parent's."""
         self.lines = 0
+        self._said: set[str] = set()
         self._starting = threading.Lock()
         self._started = False
         self._configured = config is not None
@@ -104,7 +105,8 @@ class Session:
         if config.options:
             from autolog.instrument.integration import Options
 
-            options_of(Options, config.options)
+            options_of(Options, {name: value for name, value in given.items() if name in COMMON_OPTIONS})
+            config = config._replace(options=valid_options(Options, config.options, complaints))
         sinks = None
         if config.sinks != self.config.sinks or (config.sinks and self._live is None):
             sinks = self._make_sinks(config.sinks, None if "sinks" in given else complaints)
@@ -184,9 +186,12 @@ class Session:
 
         try:
             cls = active.entry.load()
-            integration = cls(
-                options_of(cls.Options, {**self.config.options, **self._options_for(active.entry.name)})
-            )
+            complaints: list[str] = []
+            given = {**self.config.options, **self.config.integrations.get(active.entry.name, {})}
+            # Who called `enable()` with wrong ones has been told: these are from a file or the environment.
+            integration = cls(options_of(cls.Options, valid_options(cls.Options, given, complaints)))
+            for complaint in complaints:
+                self._warn(f"{active.entry.name}: {complaint}")
             integration.awake_as(module.__name__)
             refusal = _refusal(integration)
             if refusal:
@@ -205,9 +210,6 @@ class Session:
         except Exception as error:
             active.state, active.reason = "failed", f"{type(error).__name__}: {error}"
             self.failed(active.entry.name, "switching on", error)
-
-    def _options_for(self, name: str) -> dict[str, Any]:
-        return self.config.integrations.get(name, {})
 
     def version_of(self, name: str) -> str | None:
         """The imported framework's version."""
@@ -357,6 +359,10 @@ class Session:
         self.guard.report("store", where, error, background=True)
 
     def _warn(self, text: str) -> None:
+        """Say something once."""
+        if text in self._said:
+            return
+        self._said.add(text)
         import logging
 
         logging.getLogger("autolog").warning("%s", text)
@@ -380,6 +386,18 @@ def options_of(cls: type[Options], given: dict[str, Any]) -> Options:
         return msgspec.convert(given, cls, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{error}.") from None
+
+
+def valid_options(cls: type[Options], given: dict[str, Any], complaints: list[str]) -> dict[str, Any]:
+    """Those that are valid; what is wrong with the others is added to `complaints`."""
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            options_of(cls, {name: value})
+            kept[name] = value
+        except ValueError as error:
+            complaints.append(f"{error} It is left out.")
+    return kept
 
 
 def _begins(module: str, prefixes: tuple[str, ...]) -> bool:

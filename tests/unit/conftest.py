@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from helpers import install_toy
 
 # Shared machines stall: a deadline would fail a test for its neighbours.
 settings.register_profile(
@@ -29,3 +35,45 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     redact._key.cache_clear()
     yield
     redact._key.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def _toy_is_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = str(tmp_path_factory.mktemp("site"))
+    install_toy(folder)
+    sys.path.insert(0, folder)
+    yield
+    sys.path.remove(folder)
+
+
+@pytest.fixture
+def fresh(_toy_is_installed: None) -> Iterator[None]:
+    """As in a new process: there is no session yet, and the made-up framework is installed and not imported."""
+    from autolog import session
+    from autolog.instrument.calls import current
+    from autolog.lifecycle import last_run
+
+    def forget() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("toy", "autolog_toy")]:
+            del sys.modules[name]
+
+    forget()
+    before, frame, last = session.get(), current.set(None), last_run.set(None)
+    session.put(None)
+    yield
+    here = session.get()
+    if here is not None:
+        here.disable()
+        here.at_exit()
+    session.put(before)
+    last_run.reset(last)
+    current.reset(frame)
+    forget()
+
+
+@pytest.fixture
+def toy(fresh: None) -> ModuleType:
+    """The made-up framework."""
+    import toy
+
+    return toy

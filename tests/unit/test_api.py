@@ -1,0 +1,712 @@
+"""The promise: what users call does what it says, whatever they pass it, in whatever order; nothing of it needs a framework."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import autolog
+from autolog import session
+
+pytestmark = pytest.mark.usefixtures("fresh")
+
+X, Y = [1.0, 2.0], [2.0, 4.0]
+
+
+def shown(*keys: str, children: bool = True) -> list[tuple[Any, ...]]:
+    """The runs of the store, in the order in which they began, by some of their fields."""
+    found = autolog.runs(order_by="started", children=children)
+    return [tuple(getattr(one, key) for key in keys) for one in sorted(found, key=lambda one: one.id)]
+
+
+@pytest.fixture
+def warned(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """What autolog has said in the log."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("autolog").addHandler(handler)
+    yield said
+    logging.getLogger("autolog").removeHandler(handler)
+
+
+# -- explicit runs
+
+
+def test_an_explicit_run_is_recorded_without_anything_switched_on() -> None:
+    """By hand, with every kind of thing that a run takes."""
+    Path("notes.txt").write_text("ok")
+    with autolog.run("baseline", tags={"team": "blue"}) as run:
+        run.log_params({"lr": 0.1})
+        run.log_metrics({"loss": 0.5})
+        run.log_metrics({"loss": 0.25})
+        run.log_artifact("notes.txt")
+        assert autolog.current_run() is run
+    assert (autolog.current_run(), autolog.last_run()) == (None, run)
+    [record] = autolog.runs()
+    assert (record.id, record.name, record.experiment, record.status, record.kind, record.parent) == (
+        run.id, "baseline", "default", "finished", "run", None,
+    )  # fmt: skip
+    assert (record.params, record.tags) == ({"lr": 0.1}, {"team": "blue"})
+    assert record.metrics["loss"]["last"] == 0.25
+    assert [artifact["path"] for artifact in record.artifacts] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (ValueError("bad"), "failed", "ValueError: bad"),
+        (ValueError(), "failed", "ValueError"),
+        (RuntimeError("cannot reach postgres://me:s3cret!@db/x"), "failed", "RuntimeError: cannot reach postgres://S@db/x"),
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
+        (SystemExit(3), "interrupted", "SystemExit: 3"),
+        (GeneratorExit(), "interrupted", "GeneratorExit"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_runs_status_is_how_its_block_was_left(error: BaseException, status: str, said: str) -> None:
+    """The exception passes through as it is, and is told without secrets."""
+    import re
+
+    with pytest.raises(type(error)) as caught, autolog.run():
+        raise error
+    assert caught.value is error
+    assert (error.__context__, error.__cause__) == (None, None)
+    [(found, text)] = shown("status", "error")
+    assert (found, re.sub("<redacted:....>", "S", text)) == (status, said)
+
+
+def test_an_exception_whose_text_raises_fails_the_run_and_nothing_else() -> None:
+    """The user gets it, whatever it is like."""
+
+    class Rude(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    with pytest.raises(Rude), autolog.run():
+        raise Rude
+    [(status, error)] = shown("status", "error")
+    assert (status, error.startswith("Rude")) == ("failed", True)
+
+
+def test_a_block_inside_a_block_is_a_child() -> None:
+    """Of the innermost around it; named by number unless it has a name."""
+    with autolog.run("outer") as outer:
+        with autolog.run() as first:
+            with autolog.run("deep") as deep:
+                assert autolog.current_run() is deep
+            assert autolog.current_run() is first
+        with autolog.run():
+            pass
+        assert autolog.current_run() is outer
+    assert shown("name", "parent") == [
+        ("outer", None), ("outer/1", outer.id), ("deep", first.id), ("outer/2", outer.id),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (None, None), ("", None), (5, "5"), ("a\udc80", "a\\udc80"), ("x" * 1000, "x" * 250 + "… [cut: 1000 characters]"),
+        ("with spaces / and slashes", "with spaces / and slashes"), (["a"], "['a']"),
+    ],
+    ids=lambda value: str(value)[:10],
+)  # fmt: skip
+def test_a_run_may_be_called_anything(name: Any, text: str | None) -> None:
+    """It must be found again."""
+    with autolog.run(name):
+        pass
+    [(found, status)] = shown("name", "status")
+    assert status == "finished"
+    assert found == text if text is not None else "-" in found
+
+
+@pytest.mark.parametrize("tags", [{}, None, {"a": 1, 5: None}, [("a", "b")]])
+def test_tags_of_a_run_may_be_any_mapping(tags: Any) -> None:
+    """And they become text."""
+    with autolog.run(tags=tags):
+        pass
+    assert shown("tags") == [({str(key): str(value) for key, value in dict(tags or {}).items()},)]
+
+
+def test_one_block_object_makes_a_run_each_time() -> None:
+    """As in a loop."""
+    block = autolog.run("again")
+    for _ in range(3):
+        with block:
+            pass
+    assert shown("name", "status") == [("again", "finished")] * 3
+
+
+def test_an_ended_run_still_takes_what_is_measured_later() -> None:
+    """An evaluation after the training is part of it."""
+    with autolog.run() as run:
+        pass
+    run.log_metrics({"test_score": 0.5})
+    run.set_tags({"late": "yes"})
+    [(metrics, tags, status)] = shown("metrics", "tags", "status")
+    assert (metrics["test_score"]["last"], tags, status) == (0.5, {"late": "yes"}, "finished")
+
+
+def test_tasks_and_contexts_have_their_own_current_run() -> None:
+    """Two coroutines that take turns do not see each other's."""
+
+    async def work(name: str) -> bool:
+        with autolog.run(name) as run:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                if autolog.current_run() is not run:
+                    return False
+        return autolog.current_run() is None
+
+    async def both() -> list[bool]:
+        return await asyncio.gather(work("a"), work("b"))
+
+    assert asyncio.run(both()) == [True, True]
+    assert sorted(shown("name", "parent", "status")) == [("a", None, "finished"), ("b", None, "finished")]
+
+
+def test_a_block_may_be_left_in_another_context_than_it_was_entered_in() -> None:
+    """As the two halves of an async fixture are."""
+    block = autolog.run("split")
+    contextvars.copy_context().run(block.__enter__)
+    block.__exit__(None, None, None)
+    assert shown("name", "status") == [("split", "finished")]
+
+
+def test_threads_have_their_own_last_run() -> None:
+    """The last that ended in this thread."""
+    seen: list[Any] = []
+
+    def work() -> None:
+        seen.append(autolog.last_run())
+        with autolog.run("there"):
+            pass
+        seen.append(autolog.last_run())
+
+    with autolog.run("here") as here:
+        pass
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen[0] is None
+    assert seen[1].name == "there"
+    assert autolog.last_run() is here
+
+
+# -- trainings inside a block
+
+
+def test_the_first_training_in_a_block_is_its_run_and_the_next_are_children(toy: ModuleType) -> None:
+    """A second one would collide with the first one's values."""
+    autolog.autolog(silent=True)
+    with autolog.run("block") as run:
+        toy.Slope().fit(X, Y)
+        toy.Mean().fit(X, Y)
+        toy.Slope().fit(X, Y)
+    toy.Mean().fit(X, Y)
+    assert [one[1:] for one in shown("name", "parent", "kind", "estimator")] == [
+        (None, "fit", "toy.core.Slope"), (run.id, "fit", "toy.core.Mean"), (run.id, "fit", "toy.core.Slope"),
+        (None, "fit", "toy.core.Mean"),
+    ]  # fmt: skip
+    assert [name for (name,) in shown("name")][:3] == ["block", "block/1", "block/2"]
+
+
+def test_with_children_every_training_is_one(toy: ModuleType) -> None:
+    """For loops and sweeps."""
+    autolog.autolog(silent=True)
+    with autolog.run("sweep", children=True) as run:
+        for _ in range(2):
+            toy.Slope().fit(X, Y)
+    assert shown("name", "parent", "kind", "status") == [
+        ("sweep", None, "run", "finished"), ("sweep/1", run.id, "fit", "finished"), ("sweep/2", run.id, "fit", "finished"),
+    ]  # fmt: skip
+
+
+def test_threads_started_in_a_block_train_in_it(toy: ModuleType) -> None:
+    """One of them is the run, the others are its children."""
+    autolog.autolog(silent=True)
+    with autolog.run("block") as run:
+        threads = [threading.Thread(target=toy.Slope().fit, args=(X, Y)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    found = shown("name", "parent", "status")
+    assert found[0] == ("block", None, "finished")
+    assert sorted(found[1:]) == [("block/1", run.id, "finished"), ("block/2", run.id, "finished")]
+
+
+def test_the_run_of_a_training_is_the_current_one_for_its_callbacks(toy: ModuleType) -> None:
+    """A callback may log by itself."""
+    seen: list[Any] = []
+
+    class Watch:
+        def after_round(self, number: int, loss: float) -> None:
+            seen.append(autolog.current_run())
+
+    autolog.autolog(silent=True)
+    toy.Slope(rounds=2).fit(X, Y, [Watch()])
+    assert len(set(seen)) == 1
+    assert seen[0] is autolog.last_run()
+
+
+# -- switching on and off
+
+
+def states() -> dict[str, str]:
+    return {one.name: one.state for one in autolog.status()}
+
+
+def test_a_framework_waits_for_its_import_and_is_active_then() -> None:
+    """Nothing is imported by autolog, neither the framework nor its integration."""
+    autolog.autolog(include=["toy"], silent=True)
+    assert states()["toy"] == "waiting for import"
+    assert "toy" not in sys.modules
+    import toy
+
+    assert states()["toy"] == "active"
+    toy.Slope().fit(X, Y)
+    assert shown("framework", "estimator") == [("toy", "toy.core.Slope")]
+
+
+def test_a_second_call_changes_what_it_is_given_and_keeps_the_rest(toy: ModuleType) -> None:
+    """Experiment and tags for the runs from then on; options for what is patched already."""
+    autolog.autolog(experiment="a", tags={"x": 1}, silent=True)
+    toy.Slope(rounds=1).fit(X, Y)
+    autolog.autolog(experiment="b", log_datasets=False)
+    toy.Slope(rounds=1).fit(X, Y)
+    first, second = sorted(autolog.runs(), key=lambda one: one.id)
+    assert (first.experiment, first.tags, len(first.datasets)) == ("a", {"x": "1"}, 1)
+    assert (second.experiment, second.tags, len(second.datasets)) == ("b", {"x": "1"}, 0)
+
+
+def test_one_framework_is_switched_on_with_its_own_options(toy: ModuleType) -> None:
+    """And the others are left as they are."""
+    autolog.enable("toy", log_rounds=False)
+    toy.Slope().fit(X, Y)
+    assert shown("framework", "metrics") == [("toy", {})]
+    assert {state for name, state in states().items() if name != "toy"} <= {"disabled", "failed"}
+    autolog.enable("toy", log_rounds=True)
+    toy.Slope().fit(X, Y)
+    assert "loss" in shown("metrics")[1][0]
+
+
+def test_what_is_switched_off_is_not_recorded_and_not_patched(toy: ModuleType) -> None:
+    """One, or all; off by name stays off until it is switched on by name."""
+    fit = vars(toy.Slope)["fit"]
+    autolog.autolog(silent=True)
+    assert vars(toy.Slope)["fit"] is not fit
+    autolog.disable("toy")
+    assert vars(toy.Slope)["fit"] is fit
+    autolog.autolog()
+    assert (vars(toy.Slope)["fit"] is fit, states()["toy"]) == (True, "disabled")
+    autolog.enable("toy")
+    assert vars(toy.Slope)["fit"] is not fit
+    autolog.disable()
+    assert vars(toy.Slope)["fit"] is fit
+    autolog.autolog(exclude=["toy"])
+    assert (vars(toy.Slope)["fit"] is fit, states()["toy"]) == (True, "disabled")
+    toy.Slope().fit(X, Y)
+    assert shown("id") == []
+
+
+def test_switching_off_what_was_never_on_is_no_error() -> None:
+    """In any order."""
+    autolog.disable()
+    autolog.disable("toy")
+    autolog.autolog(silent=True)
+    autolog.disable("toy")
+    autolog.disable("toy")
+    autolog.disable()
+    assert autolog.flush()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: autolog.autolog(experimnet="x"), "'experimnet' is not a setting or an option common to all integrations. Did you mean 'experiment'?"),  # noqa: E501
+        (lambda: autolog.autolog(include=["tyo"]), "include: there is no integration 'tyo'. Did you mean 'toy'?"),
+        (lambda: autolog.autolog(log_models="perhaps"), "Expected `bool`, got `str` - at `$.log_models`"),
+        (lambda: autolog.enable("tyo"), "There is no integration 'tyo'. Did you mean 'toy'? Installed are: "),
+        (lambda: autolog.enable("toy", log_round=True), "There is no option 'log_round'. Did you mean 'log_rounds'? Valid are: log_models,"),  # noqa: E501
+        (lambda: autolog.enable("toy", log_rounds="perhaps"), "Expected `bool`, got `str` - at `$.log_rounds`"),
+        (lambda: autolog.disable("tyo"), "There is no integration 'tyo'. Did you mean 'toy'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_or_option_is_told_with_the_nearest_one(call: Any, message: str) -> None:
+    """As a ValueError, at once, and nothing is changed by it."""
+    with pytest.raises(ValueError) as error:
+        call()
+    assert message in str(error.value)
+    assert set(states().values()) <= {"disabled", "failed"}
+    autolog.autolog(silent=True)
+    assert states()["toy"] == "waiting for import"
+
+
+def test_a_wrong_name_to_suspend_is_told_too() -> None:
+    """Once it is known which there are."""
+    autolog.autolog(silent=True)
+    with (
+        pytest.raises(ValueError, match=r"There is no integration 'tyo'\. Did you mean 'toy'\?"),
+        autolog.suspended("tyo"),
+    ):
+        pass
+
+
+def test_a_framework_that_is_not_installed_cannot_be_switched_on_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It says how to install it; `autolog()` takes it as it is."""
+    import autolog_toy
+
+    monkeypatch.setitem(sys.modules, "toy", None)
+    del sys.modules["toy"]
+    paths = [path for path in sys.path if not os.path.isdir(os.path.join(path, "toy"))]
+    monkeypatch.setattr(sys, "path", paths)
+    monkeypatch.setattr(autolog_toy, "__file__", autolog_toy.__file__)
+    session.get_or_make().integrations["toy"] = session.Active(_toy_entry(autolog_toy.ToyIntegration))
+    with pytest.raises(ModuleNotFoundError, match=r"toy is not installed: pip install 'toy>=1,<3'"):
+        autolog.enable("toy")
+    autolog.autolog(silent=True)
+    assert states()["toy"] == "waiting for import"
+
+
+def _toy_entry(cls: type) -> Any:
+    from autolog.registry import Entry
+
+    return Entry("toy", ("toy",), loaded=cls)
+
+
+def test_a_version_that_is_too_old_is_refused_with_one_line(toy: ModuleType, warned: list[str]) -> None:
+    """The training goes on unrecorded; asked for by name, it raises."""
+    toy.__version__ = "0.9"
+    fit = vars(toy.Slope)["fit"]
+    autolog.autolog(silent=True)
+    autolog.autolog()
+    said = "autolog does not record toy 0.9: it needs toy>=1,<3."
+    assert [text for text in warned if "toy" in text] == [said]
+    assert vars(toy.Slope)["fit"] is fit
+    [one] = [one for one in autolog.status() if one.name == "toy"]
+    assert (one.state, one.reason) == ("unsupported", said)
+    with pytest.raises(RuntimeError, match="it needs toy>=1,<3"):
+        autolog.enable("toy")
+
+
+# -- suspended
+
+
+def test_nothing_is_recorded_in_a_suspended_block(toy: ModuleType) -> None:
+    """All, or those named; nested; after an exception it is over."""
+    autolog.autolog(silent=True)
+    with autolog.suspended():
+        toy.Slope().fit(X, Y)
+        with autolog.suspended("toy"):
+            toy.Mean().fit(X, Y)
+        toy.Mean().fit(X, Y)
+    with autolog.suspended("toy"):
+        toy.Slope().fit(X, Y)
+    with pytest.raises(ZeroDivisionError), autolog.suspended():
+        raise ZeroDivisionError
+    assert shown("id") == []
+    toy.Mean().fit(X, Y)
+    assert shown("estimator") == [("toy.core.Mean",)]
+
+
+def test_suspending_another_framework_leaves_this_one_on(toy: ModuleType) -> None:
+    """By name."""
+    autolog.autolog(silent=True)
+    others = [name for name in states() if name != "toy"]
+    with autolog.suspended(*(others or ["toy"])):
+        toy.Mean().fit(X, Y)
+    assert shown("estimator") == ([("toy.core.Mean",)] if others else [])
+
+
+def test_threads_started_in_a_suspended_block_are_suspended_and_others_are_not(toy: ModuleType) -> None:
+    """It is this thread's, and that of those it starts."""
+    autolog.autolog(silent=True)
+    inside, outside = threading.Event(), threading.Event()
+
+    def other() -> None:
+        inside.wait(10)
+        toy.Mean().fit(X, Y)
+        outside.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with autolog.suspended():
+        inside.set()
+        assert outside.wait(10)
+        started = threading.Thread(target=toy.Slope().fit, args=(X, Y))
+        started.start()
+        started.join()
+    thread.join()
+    assert shown("estimator") == [("toy.core.Mean",)]
+
+
+def test_a_run_inside_a_suspended_block_is_still_the_users(toy: ModuleType) -> None:
+    """He asks for it himself; trainings in it stay unrecorded."""
+    autolog.autolog(silent=True)
+    with autolog.suspended(), autolog.run("mine") as run:
+        toy.Slope().fit(X, Y)
+        run.log_metrics({"x": 1})
+    assert shown("name", "kind", "params") == [("mine", "run", {})]
+
+
+# -- status, flush
+
+
+def test_status_is_a_table_and_data(toy: ModuleType) -> None:
+    """Each integration with its version, range, state, and the places that it patches."""
+    autolog.enable("toy")
+    toy.tune
+    status = autolog.status()
+    [one] = [one for one in status if one.name == "toy"]
+    assert one._asdict() == {
+        "name": "toy", "state": "active", "framework_version": "1.2", "supports": "toy>=1,<3", "tested": "", "reason": "",
+        "patches": (("toy.core:Model.{fit}", "found"), ("toy:train", "found"), ("toy.tuning:tune", "found")),
+    }  # fmt: skip
+    assert (status.recording, status.store) == (True, str(Path(".autolog").absolute()))
+    text = repr(status)
+    assert text.splitlines()[0] == f"autolog: recording into {status.store}"
+    assert "toy" in text
+    assert "3 of 3" in text
+    data = status.to_dict()
+    assert data["recording"] is True
+    assert {"target": "toy:train", "state": "found"} in next(
+        one for one in data["integrations"] if one["name"] == "toy"
+    )["patches"]
+    assert len(status) == len(list(status)) == len(status[:])
+
+
+def test_status_says_what_is_missing_and_what_failed(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A framework that has moved a function must be seen to have."""
+    monkeypatch.setenv("AUTOLOG_STRICT", "0")
+    monkeypatch.delattr(toy, "train")
+    autolog.autolog(silent=True)
+    [one] = [one for one in autolog.status() if one.name == "toy"]
+    assert ("toy:train", "missing") in one.patches
+    assert "missing: toy:train" in repr(autolog.status())
+
+
+def test_status_of_a_process_that_records_nothing() -> None:
+    """Asking changes nothing, and creates nothing."""
+    status = autolog.status()
+    assert (status.recording, {one.state for one in status} <= {"disabled", "failed"}) == (False, True)
+    assert repr(status).startswith("autolog: not recording; the store is ")
+    assert not Path(".autolog").exists()
+
+
+def test_flush_waits_until_all_is_on_the_disk() -> None:
+    """And is true at once where there is nothing."""
+    assert autolog.flush()
+    with autolog.run() as run:
+        run.log_metrics({"loss": 0.125})
+        assert autolog.flush()
+        [journal] = Path(".autolog/journal").iterdir()
+        assert b"0.125" in journal.read_bytes()
+
+
+def test_importing_and_switching_on_creates_no_folder_before_there_is_a_run() -> None:
+    """Nobody wants an empty store."""
+    autolog.autolog(silent=True)
+    autolog.flush()
+    assert not Path(".autolog").exists()
+
+
+# -- environment and files
+
+
+def test_one_variable_switches_everything_off(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AUTOLOG_DISABLED=1`: nothing is patched, written or raised, not even for a wrong name."""
+    monkeypatch.setenv("AUTOLOG_DISABLED", "1")
+    fit = vars(toy.Slope)["fit"]
+    threads = threading.active_count()
+    autolog.autolog(nonsense=True)
+    autolog.enable("tyo")
+    with autolog.run("x") as run:
+        run.log_params({"a": 1})
+        run.log_artifact(__file__)
+        run.log_json("x.json", {})
+        assert autolog.current_run() is run
+        toy.Slope().fit(X, Y)
+    with autolog.suspended():
+        pass
+    autolog.disable()
+    assert vars(toy.Slope)["fit"] is fit
+    assert threading.active_count() == threads
+    assert list(autolog.runs()) == []
+    assert autolog.status().recording is False
+    assert not Path(".autolog").exists()
+
+
+def test_switched_off_once_it_can_be_on_later(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that sets the variable around a part of itself."""
+    monkeypatch.setenv("AUTOLOG_DISABLED", "1")
+    with autolog.run("off"):
+        pass
+    monkeypatch.delenv("AUTOLOG_DISABLED")
+    autolog.autolog(silent=True)
+    toy.Slope().fit(X, Y)
+    with autolog.run("on"):
+        pass
+    assert shown("estimator") == [("toy.core.Slope",), (None,)]
+
+
+def test_settings_come_from_the_environment_and_a_file(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For everything that is recorded, with and without `autolog()`."""
+    Path("autolog.toml").write_text(
+        'experiment = "file"\nlog_datasets = false\nsilent = true\n[toy]\nlog_rounds = false\n'
+    )
+    monkeypatch.setenv("AUTOLOG_TAGS", "team=blue")
+    autolog.autolog()
+    toy.Slope().fit(X, Y)
+    with autolog.run():
+        pass
+    assert shown("experiment", "tags", "datasets", "metrics") == [("file", {"team": "blue"}, [], {})] * 2
+    monkeypatch.setenv("AUTOLOG_TOY_LOG_ROUNDS", "1")
+    monkeypatch.setenv("AUTOLOG_LOG_DATASETS", "yes")
+
+
+def test_options_in_variables_are_read_by_their_types(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`0` is false for a switch and a number for a limit."""
+    for name, text in {
+        "LOG_DATASETS": "0",
+        "MAX_MODEL_BYTES": "1",
+        "TOY_LOG_ROUNDS": "off",
+        "SILENT": "1",
+    }.items():
+        monkeypatch.setenv(f"AUTOLOG_{name}", text)
+    autolog.autolog()
+    here = session.get()
+    assert here is not None
+    options: Any = here.integrations["toy"].integration.options  # type: ignore[union-attr]
+    assert (options.log_datasets, options.max_model_bytes, options.log_rounds) == (False, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "file", "message"),
+    [
+        ({"AUTOLOG_LOG_DATASETS": "perhaps"}, "", "Expected `bool`, got `str` - at `$.log_datasets`"),
+        ({"AUTOLOG_TOY_LOG_ROUND": "0"}, "", "There is no option 'log_round'. Did you mean 'log_rounds'?"),
+        ({"AUTOLOG_TOY_LOG_ROUNDS": "perhaps"}, "", "Expected `bool`, got `str` - at `$.log_rounds`"),
+        ({}, "log_datasets = 7", "Expected `bool`, got `int` - at `$.log_datasets`"),
+        ({}, "[toy]\nlog_round = true", "There is no option 'log_round'. Did you mean 'log_rounds'?"),
+        (
+            {},
+            "[toy]\nlog_rounds = 'perhaps'\nlog_datasets = true",
+            "Expected `bool`, got `str` - at `$.log_rounds`",
+        ),
+        ({}, "experiment = ", "autolog.toml cannot be read: TOMLDecodeError"),
+        ({"AUTOLOG_EXIT_TIMEOUT": "soon"}, "", "the environment: exit_timeout='soon' is not valid"),
+    ],
+)
+def test_what_a_variable_or_a_file_got_wrong_is_said_once_and_left_out(
+    variables: dict[str, str],
+    file: str,
+    message: str,
+    toy: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: list[str],
+) -> None:
+    """The training is recorded with everything else, and nobody's script stops."""
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    Path("autolog.toml").write_text(file)
+    autolog.autolog(silent=True)
+    autolog.autolog()
+    with autolog.run("block"):
+        toy.Slope().fit(X, Y)
+    assert [message in text for text in warned if "nothing to record" not in text] == [True]
+    [(framework, metrics, datasets)] = shown("framework", "metrics", "datasets")
+    assert (framework, "loss" in metrics, len(datasets)) == ("toy", True, 1)
+
+
+def test_the_store_is_where_the_variable_says_or_the_nearest_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`AUTOLOG_DIR`, else a `.autolog` at or above the working directory, else a new one here."""
+    below = tmp_path / "project" / "scripts"
+    below.mkdir(parents=True)
+    (tmp_path / "project" / ".autolog").mkdir()
+    monkeypatch.chdir(below)
+    with autolog.run("a"):
+        pass
+    assert autolog.status().store == str(tmp_path / "project" / ".autolog")
+    session.get().at_exit()  # type: ignore[union-attr]
+    session.put(None)
+    monkeypatch.setenv("AUTOLOG_DIR", str(tmp_path / "elsewhere"))
+    with autolog.run("b"):
+        pass
+    assert shown("name") == [("b",)]
+    assert (tmp_path / "elsewhere" / "journal").is_dir()
+
+
+def test_a_place_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str], toy: ModuleType
+) -> None:
+    """Training goes on, and comes to the same result."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("AUTOLOG_DIR", str(tmp_path / "file" / "store"))
+    plain = toy.Slope().fit(X, Y).weight
+    autolog.autolog(silent=True)
+    for _ in range(3):
+        assert toy.Slope().fit(X, Y).weight == plain
+    with autolog.run("x") as run:
+        run.log_artifact(__file__)
+    assert len(warned) == 1
+    assert "Your training goes on" in warned[0]
+
+
+# -- the line at the end
+
+
+def test_one_line_says_what_was_recorded(
+    toy: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, at the end of an outermost run; a loop of many is announced ten times."""
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    autolog.autolog()
+    with autolog.run("brave-otter"):
+        toy.Slope().fit(X, Y)
+    for _ in range(20):
+        toy.Mean().fit(X, Y)
+    out, err = capfd.readouterr()
+    lines = err.splitlines()
+    assert out == ""
+    assert lines[0] == "autolog: brave-otter · Slope · 2 params · 1 metric · autolog show brave-otter"
+    assert len(lines) == 11
+    assert lines[10] == "autolog: further runs are recorded without a line each · autolog ls"
+
+
+def test_silence_is_silence(
+    toy: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `silent=True`, and where standard error has been redirected within the program."""
+    import io
+
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    autolog.autolog(silent=True)
+    toy.Slope().fit(X, Y)
+    autolog.autolog(silent=False)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    toy.Slope().fit(X, Y)
+    monkeypatch.setattr(sys, "stderr", None)
+    toy.Slope().fit(X, Y)
+    assert capfd.readouterr() == ("", "")
