@@ -46,9 +46,9 @@ class Address:
 
     def _without_user(self, place: str, has_authority: bool) -> str:
         authority, tail = _split(place, "/?#")
-        if has_authority and authority and "@" in tail:
-            # A password with a `/`, `?` or `#` that was not escaped, or an @ in a path. To be safe, all before it is hidden;
-            # it is marked, so that two places do not get one name.
+        if has_authority and "@" in tail and (authority or not tail.startswith("/")):
+            # A password with a `/`, `?` or `#` that was not escaped, or an @ in a path behind a host. To be safe, all before
+            # it is hidden; it is marked, so that two places do not get one name.
             user, _, after = place.rpartition("@")
             self._hide(user)
             return f"{redact.mark(user)}@{after}"

@@ -1,7 +1,7 @@
 """`jsonl:PATH` appends the events to a file or a named pipe, a line of JSON each, as the journal has them.
 
 Lines are appended whole, so several processes may share a file. A repeat, which only a killed process or a full disk can cause,
-is a line that occurs twice.
+is a line that occurs twice. What is in a pipe when its reader leaves is gone with it.
 """
 
 from __future__ import annotations
