@@ -13,7 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from autolog.instrument.calls import Call, Frame, innermost
-from autolog.tracking import redact
+
+# The background threads' modules: they import nothing themselves, see environment.
+from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from autolog.tracking import (
+    environment,  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    redact,
+)
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
 from autolog.tracking.ids import new_name
 from autolog.tracking.run import Run, now, tags_of

@@ -4,6 +4,7 @@ metadata of what is installed. Never a subprocess, never an import.
 
 from __future__ import annotations
 
+import email.parser  # noqa: F401  # pyright: ignore[reportUnusedImport]  importlib.metadata would import it when asked
 import sys
 from collections.abc import Iterable
 from functools import cache

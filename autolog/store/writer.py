@@ -38,8 +38,8 @@ Report = Callable[[str, Exception], None]
 class Writer:
     """The writing side of one process's store.
 
-    `report(place, error)` is told of failures, on any thread; it decides who hears of them, and does not raise. After `abandon()` (in a forked child) nothing
-    is accepted, waited for or written any more.
+    `report(place, error)` is told of failures, on any thread; it decides who hears of them, and does not raise. After
+    `abandon()` (in a forked child) nothing is accepted, waited for or written any more.
     """
 
     def __init__(self, layout: Layout, report: Report, queue_limit: int = QUEUE_LIMIT) -> None:
@@ -142,11 +142,11 @@ class Writer:
             self._work_waits.set()
             if not done.wait(timeout):
                 return False
-        done = threading.Event()
-        self._events.append(_Barrier(done))
+        barrier = _Barrier(threading.Event())
+        self._events.append(barrier)
         self._hurry.set()
         self._waits.set()
-        return done.wait(max(0.0, deadline - time.monotonic()))
+        return barrier.done.wait(max(0.0, deadline - time.monotonic())) and barrier.written
 
     def close(self, timeout: float) -> bool:
         """Flush, then stop the threads. Returns whether everything was written in time."""
@@ -196,7 +196,9 @@ class Writer:
         while not (self._stopped and not self._events):
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:
-                self._waits.wait(HEARTBEAT_SECONDS if self._open_runs else None)
+                self._waits.wait(
+                    RETRY_SECONDS if self._unwritten else HEARTBEAT_SECONDS if self._open_runs else None
+                )
             self._sleeping = False
             self._waits.clear()
             if self._events:
@@ -210,7 +212,7 @@ class Writer:
             if self._work_came:
                 self._work_came = False
                 self._work_waits.set()
-            if self._events:
+            if self._events or self._unwritten:
                 try:
                     self._write_batch()
                 except Exception as error:
@@ -233,11 +235,16 @@ class Writer:
             if batch:
                 self._first_event.set()
                 self._follow_runs(batch)
-            if batch or (self._journal_made is not None and self._journal_made.unwritten):
-                self._append(batch)
+            if batch or self._unwritten:
+                self._append(batch, now=bool(barriers))
         finally:
             for barrier in barriers:
+                barrier.written = not self._unwritten
                 barrier.done.set()
+
+    @property
+    def _unwritten(self) -> int:
+        return self._journal_made.unwritten if self._journal_made is not None else 0
 
     def _follow_runs(self, batch: list[Event]) -> None:
         from autolog.tracking.events import RunEnded, RunStarted
@@ -248,12 +255,13 @@ class Writer:
             elif type(event) is RunEnded:
                 self._open_runs.pop(event.run, None)
 
-    def _append(self, batch: list[Event]) -> None:
+    def _append(self, batch: list[Event], now: bool) -> None:
         from autolog.store.journal import encode
 
         journal = self._journal
         journal.keep(encode(batch))
-        if self._retry_at and time.monotonic() < self._retry_at and journal.unwritten < UNWRITTEN_LIMIT:
+        soon = self._retry_at and time.monotonic() < self._retry_at and journal.unwritten < UNWRITTEN_LIMIT
+        if soon and not now:
             return
         try:
             if journal.is_deleted():
@@ -293,12 +301,13 @@ class Writer:
 
 
 class _Barrier:
-    """Stands in a queue; tells a waiting thread that all before it is done."""
+    """Stands in a queue; tells a waiting thread that all before it is done, and whether it is `written`."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "written")
 
     def __init__(self, done: threading.Event) -> None:
         self.done = done
+        self.written = True
 
     def __call__(self) -> tuple[Event, ...]:
         self.done.set()

@@ -79,14 +79,16 @@ def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
         if not isinstance(cast(Any, module), ModuleType) or not _within(name, packages):
             continue
         yield module
-        waiting = [value for value in list(_namespace(module).values()) if isinstance(value, type)]
+        waiting = [value for value in list(_namespace(module).values()) if issubclass(type(value), type)]
         while waiting:
             cls = waiting.pop()
-            if id(cls) in seen or not _within(str(cls.__module__), packages):
+            # By `type` itself: a metaclass may do anything when its class is asked.
+            held = type.__dict__["__dict__"].__get__(cls)
+            if id(cls) in seen or not _within(str(held.get("__module__", "")), packages):
                 continue
             seen.add(id(cls))
             yield cls
-            waiting += [value for value in list(vars(cls).values()) if isinstance(value, type)]
+            waiting += [value for value in list(held.values()) if issubclass(type(value), type)]
             waiting += type.__subclasses__(cls)
 
 
@@ -96,7 +98,9 @@ def _within(module: str, packages: tuple[str, ...] | None) -> bool:
 
 def _namespace(owner: Any) -> Any:
     # A lazy module loads itself when it is asked for anything in the ordinary way.
-    return vars(owner) if isinstance(owner, type) else ModuleType.__getattribute__(owner, "__dict__")
+    if issubclass(type(owner), type):
+        return type.__dict__["__dict__"].__get__(owner)
+    return ModuleType.__getattribute__(owner, "__dict__")
 
 
 def _name(owner: Any, name: str) -> str:

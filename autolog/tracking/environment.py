@@ -1,15 +1,23 @@
 """The code and the machine a process runs, once per process, on a thread of its own: never on the training thread.
 
-It reads files and asks git; it imports no framework and waits for nothing longer than a few seconds.
+It reads files and asks git; it imports nothing there (a fork would leave the child unable to import it) and waits for nothing
+longer than a few seconds.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 import re
+import subprocess
 import sys
 from typing import Any
+
+try:
+    import pwd  # noqa: F401  # pyright: ignore[reportUnusedImport]  getpass would import it when asked
+except ImportError:  # Windows
+    pass
 
 from autolog.tracking import redact
 from autolog.tracking.values import plain, text_of
@@ -47,8 +55,6 @@ def _arguments(arguments: list[Any]) -> list[str]:
 
 
 def _user() -> str | None:
-    import getpass
-
     try:
         return getpass.getuser()
     except Exception:  # no such user id, as in many containers
@@ -116,8 +122,6 @@ def git(folder: str) -> dict[str, Any] | None:
 
 
 def _git(folder: str, *arguments: str) -> str | None:
-    import subprocess
-
     try:
         done = subprocess.run(
             ["git", "-C", folder, *arguments],

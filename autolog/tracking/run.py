@@ -170,9 +170,9 @@ class Run:
         folder = self._outlet.artifacts_of(self.id)
         target = os.path.join(folder, *name.split("/"))
 
-        def copy() -> list[Event]:
-            import shutil
+        import shutil  # here, on the caller's thread: see environment.py
 
+        def copy() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if os.path.isdir(source):
                 ours = [os.path.realpath(place) for place in (folder, f"{folder}/..", f"{folder}/../..")]
@@ -192,9 +192,9 @@ class Run:
         name = artifact_name(name)
         target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
 
-        def write() -> list[Event]:
-            import msgspec
+        import msgspec
 
+        def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             data = msgspec.json.encode(value)
             with open(target, "wb") as file:

@@ -293,7 +293,7 @@ def test_somebody_elses_wrapper_stays_and_ours_goes(toy: Any) -> None:
         def theirs(self: Any, *args: Any, **kwargs: Any) -> Any:
             seen.append("theirs")
             if not seen:
-                return spare
+                return spare  # noqa: F821
             return ours(self, *args, **kwargs)
 
         del spare  # leaves an empty cell in its closure

@@ -1,0 +1,99 @@
+"""What is imported, when, and on which thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers import script
+
+# Python does not free a module's lock in a forked child if another thread was importing that module: the child would wait for
+# ever when it imports it too.
+WATCHED = """
+    import json, sys, threading
+
+    class Watch:
+        seen = set()
+        def find_spec(self, name, path=None, target=None):
+            thread = threading.current_thread().name
+            if thread.startswith("autolog"):
+                self.seen.add(name)
+
+    sys.meta_path.insert(0, Watch())
+    import autolog
+    autolog.autolog(silent=True)
+    {}
+    assert autolog.flush(60)
+    import atexit
+    autolog.session.get().at_exit()
+    print(json.dumps(sorted(Watch.seen)))
+"""
+TRAININGS = {
+    "an explicit run": """
+    with autolog.run("x", tags={"a": "b"}) as run:
+        run.log_params({"api_key": "12345678"})
+        run.log_metrics({"m": float("nan")})
+        run.log_artifact(__file__)
+        run.log_json("j.json", {})
+""",
+    "toy": """
+    import toy
+    toy.Slope().fit([1.0, 2.0], [2.0, 4.0])
+    autolog.last_run().log_artifact(__file__)
+""",
+    "sklearn": """
+    from sklearn.linear_model import LogisticRegression
+    LogisticRegression().fit([[1.0], [2.0]], [0, 1])
+""",
+}
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_nothing_is_imported_on_a_thread_of_autologs(tmp_path: Path, training: str) -> None:
+    """Transparent: a fork at any moment leaves the child able to import whatever it likes."""
+    if training == "sklearn":
+        pytest.importorskip("sklearn")
+    done = script(WATCHED.format(TRAININGS[training]), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_switching_on_imports_next_to_nothing(tmp_path: Path) -> None:
+    """Nearly free: `import autolog; autolog.autolog()` loads few modules, and none of those that are slow to load."""
+    code = """
+        import sys
+        before = set(sys.modules)
+        import autolog
+        autolog.autolog()
+        print(*sorted(set(sys.modules) - before))
+    """
+    loaded = script(code, tmp_path).stdout.split()
+    slow = {
+        "asyncio", "wrapt", "numpy", "pandas", "sklearn", "msgspec", "logging", "subprocess", "sqlite3", "typer", "rich",
+        "importlib.metadata", "email", "packaging", "toy", "autolog_toy", "autolog_sklearn", "typing_extensions", "dataclasses", "inspect",
+    }  # fmt: skip
+    assert slow & set(loaded) == set()
+    assert len(loaded) <= 60, loaded
+
+
+def test_disabled_by_the_environment_it_does_nothing_at_all(tmp_path: Path) -> None:
+    """`AUTOLOG_DISABLED=1`: no store, no thread, no patch, no hook; explicit runs are silent."""
+    code = """
+        import sys, threading, toy, types
+        hooks = list(sys.meta_path)
+        import autolog
+        autolog.autolog()
+        autolog.enable("toy")
+        toy.Slope().fit([1.0, 2.0], [2.0, 4.0])
+        with autolog.run("x") as run:
+            run.log_metrics({"m": 1})
+            toy.train({}, [1.0], [2.0])
+        assert autolog.flush() in (True, False)
+        assert hooks == sys.meta_path
+        assert type(vars(toy.Slope)["fit"]) is types.FunctionType
+        print(threading.enumerate())
+    """
+    done = script(code, tmp_path, AUTOLOG_DISABLED="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "autolog-" not in done.stdout
+    assert not (tmp_path / ".autolog").exists()
