@@ -148,8 +148,9 @@ def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | No
         for one in chain(estimator):
             seen = _read(one, "feature_names_in_")
             names = names if seen is None else seen
-            if harmless and count <= MAX_NAMED and len(getattr(one, "__dict__", {}).get("steps", ())) > 1:
-                names = one[:-1].get_feature_names_out(names)
+            if len(getattr(one, "__dict__", {}).get("steps", ())) > 1:
+                known = harmless and count <= MAX_NAMED
+                names = one[:-1].get_feature_names_out(names) if known else None
     except Exception:  # a step that does not know
         return None
     return [str(name) for name in names] if names is not None and len(names) == count else None

@@ -40,13 +40,19 @@ def first_argument(code: CodeType, lasti: int) -> str:
     for instruction in dis.get_instructions(code):
         if instruction.offset > lasti:
             break
+        if (
+            instruction.is_jump_target
+        ):  # `f(a if b else c)`: what was loaded before this may not be what is passed
+            before.clear()
         if instruction.opname not in ("PRECALL", "CACHE", "EXTENDED_ARG", "NOP"):
             before.append(instruction)
+    if not before:
+        return ""
     call = before.pop()
     if call.opname not in ("CALL", "CALL_KW", "CALL_METHOD", "CALL_FUNCTION", "CALL_FUNCTION_KW"):
         return ""
     keywords: tuple[str, ...] = ()
-    if call.opname.endswith("_KW") or (before and before[-1].opname == "KW_NAMES"):
+    if before and (call.opname.endswith("_KW") or before[-1].opname == "KW_NAMES"):
         keywords = code.co_consts[int(before.pop().arg or 0)]
     wanted = int(call.arg or 0)
     arguments: list[str] = []
@@ -56,10 +62,9 @@ def first_argument(code: CodeType, lasti: int) -> str:
             return ""
         value = "" if instruction.opname == "LOAD_CONST" else instruction.argval
         arguments[:0] = value if isinstance(value, tuple) else [value]
-    if len(arguments) != wanted or not wanted:
+    # Something must have been loaded before the arguments: what is called.
+    if not before or len(arguments) != wanted or not wanted:
         return ""
-    index = 0
-    if len(keywords) == wanted and "X" in keywords:
-        index = keywords.index("X")
+    index = keywords.index("X") if len(keywords) == wanted and "X" in keywords else 0
     name = str(arguments[index])
     return name if name.isidentifier() else ""
