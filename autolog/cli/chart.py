@@ -44,7 +44,7 @@ def curve(
     if not points:
         return []
     low, high = min(value for _, value in points), max(value for _, value in points)
-    first, last = points[0][0], points[-1][0]
+    first, last = steps[0], steps[-1]
     labels = {0: number(high), height // 2: number(low / 2 + high / 2), height - 1: number(low)}
     if low == high:
         labels = {height // 2: number(low)}

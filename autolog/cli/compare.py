@@ -10,7 +10,7 @@ import typer
 
 from autolog.cli.output import Column, Page, Refusal, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
-from autolog.cli.text import ABSENT, count, cut, number, param
+from autolog.cli.text import ABSENT, cut, duration, number, param
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord
@@ -63,7 +63,11 @@ def compare(
 
 
 def _print(
-    page: Page, records: list[RunRecord], parts: dict[str, Part], shown: dict[str, Part], best: dict[str, list[int]]
+    page: Page,
+    records: list[RunRecord],
+    parts: dict[str, Part],
+    shown: dict[str, Part],
+    best: dict[str, list[int]],
 ) -> None:
     names = [record.name for record in records]
     if len(set(names)) < len(names):
@@ -75,12 +79,20 @@ def _print(
             if name == "metrics":
                 marks = ["*" if place in best.get(key, ()) else "" for place in range(len(values))]
                 texts = [number(value) + mark for value, mark in zip(values, marks, strict=True)]
+            elif name == "run" and key == "duration":
+                texts = [duration(value) for value in values]
             else:
-                texts = [ABSENT if value is None else cut(param(value), LONGEST_VALUE) for value in values]
+                has = [name == "params" and key in record.params for record in records]
+                texts = [
+                    ABSENT if value is None and not none else cut(param(value), LONGEST_VALUE)
+                    for value, none in zip(values, has, strict=True)
+                ]
             rows.append([key if name == "run" else f"{name}.{key}", *texts])
     page.table(columns, rows)
     equal = [
-        f"{len(part) - len(shown[name])} {name}" for name, part in parts.items() if len(part) > len(shown[name])
+        f"{name} ({len(part) - len(shown[name])})"
+        for name, part in parts.items()
+        if len(part) > len(shown[name])
     ]
     if equal:
         page.line()
@@ -117,14 +129,15 @@ def _aligned(mappings: Iterable[dict[str, Any]]) -> Part:
 
 
 def _data(record: RunRecord) -> dict[str, Any]:
-    """What is known of each dataset, the digest before all."""
     described: dict[str, Any] = {}
+    seen: dict[str, int] = {}
     for data in record.datasets:
-        context, place = data["context"], 2
-        while context in described:
-            context, place = f"{data['context']} {place}", place + 1
-        shape = " x ".join(str(data[key]) for key in ("rows", "columns") if key in data)
-        described[context] = " ".join(str(part) for part in (shape, data.get("digest")) if part) or data.get("kind")
+        context: str = data["context"]
+        seen[context] = seen.get(context, 0) + 1
+        prefix = context if seen[context] == 1 else f"{context} {seen[context]}"
+        for key in ("digest", "rows", "columns", "kind"):
+            if data.get(key) is not None:
+                described[f"{prefix}.{key}"] = data[key]
     return described
 
 
@@ -144,7 +157,8 @@ def _code(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differ(values: list[Any]) -> bool:
-    return len({param(value) for value in values}) > 1
+    first = values[0]
+    return any(value != first and (value == value or first == first) for value in values)  # NaN is not itself
 
 
 def _finite(value: float | None) -> float | str | None:
@@ -165,8 +179,37 @@ def _best(records: list[RunRecord], metrics: Part) -> dict[str, list[int]]:
     return found
 
 
-_HIGHER = ("neg_", "acc", "auc", "f1", "r2", "score", "precision", "recall", "map", "ndcg", "dice", "iou", "bleu", "rouge")
-_LOWER = ("loss", "error", "rmse", "mse", "mae", "mape", "deviance", "perplexity", "time", "rank", "rmsle", "err", "nll")
+_HIGHER = (
+    "neg_",
+    "acc",
+    "auc",
+    "f1",
+    "r2",
+    "score",
+    "precision",
+    "recall",
+    "map",
+    "ndcg",
+    "dice",
+    "iou",
+    "bleu",
+    "rouge",
+)
+_LOWER = (
+    "loss",
+    "error",
+    "rmse",
+    "mse",
+    "mae",
+    "mape",
+    "deviance",
+    "perplexity",
+    "time",
+    "rank",
+    "rmsle",
+    "err",
+    "nll",
+)
 
 
 def better(metric: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ MOST_METRICS = 6
 
 def ls(
     filter: Annotated[
-        str | None, typer.Argument(metavar="[FILTER]", help="Which runs, as metrics.loss < 0.3.")
+        str | None, typer.Argument(metavar="FILTER", help="Which runs, as metrics.loss < 0.3.")
     ] = None,
     sort: Annotated[
         str, typer.Option(metavar="KEY", help="A name, as metrics.loss; with - before it, the largest first.")
@@ -47,9 +46,12 @@ def ls(
 
     With --json, a list of runs, each as `autolog show --json` prints it.
     """
+    from autolog.store.query import compile_filter, compile_order
+
     page = Page()
     if limit is None:
         limit = ON_A_TERMINAL if page.terminal and not json else 0
+    asked_for = [*compile_order(sort).metrics, *(compile_filter(filter).metrics if filter else ())]
     opened = open_store(store)
     runs = opened.runs(filter, order_by=sort, limit=limit + 1 if limit else None, children=children)
     more = bool(limit) and len(runs) > limit
@@ -57,7 +59,7 @@ def ls(
     if json:
         write_json([run.to_dict() for run in runs])
     elif runs:
-        _table(page, runs, opened.count_children([run.id for run in runs]), _asked_for(sort, filter))
+        _table(page, runs, opened.count_children([run.id for run in runs]), asked_for)
         if more:
             write_error(f"There are more runs than these {limit}: --limit {limit * 2}, or 0 for all.")
     elif filter:
@@ -67,42 +69,30 @@ def ls(
 
 
 def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[str]) -> None:
-    columns = [
-        Column("name", style="bold"),
-        Column("status", style="status"),
-        Column("estimator"),
-        Column("started"),
-        Column("took", right=True),
-    ]
-    rows = [
-        [
-            run.name,
-            run.status,
-            cut(what(run), 40),
-            ago(run.started),
-            duration(run.duration),
-        ]
-        for run in runs
+    # Each with its rank: where a terminal is too narrow for all, the last in rank are left out.
+    columns: list[tuple[int, Column, list[str]]] = [
+        (0, Column("name", style="bold"), [run.name for run in runs]),
+        (1, Column("status", style="status"), [run.status for run in runs]),
+        (3, Column("estimator"), [cut(what(run), 40) for run in runs]),
+        (2, Column("started"), [ago(run.started) for run in runs]),
+        (5, Column("took", right=True), [duration(run.duration) for run in runs]),
     ]
     if len({run.experiment for run in runs}) > 1:
-        columns.append(Column("experiment"))
-        for run, row in zip(runs, rows, strict=True):
-            row.append(run.experiment or ABSENT)
+        columns.append((6, Column("experiment"), [run.experiment or ABSENT for run in runs]))
     if children:
-        columns.append(Column("children", right=True))
-        for run, row in zip(runs, rows, strict=True):
-            row.append(str(children.get(run.id, "")))
-    for metric in _metrics(runs, asked_for):
+        columns.append((7, Column("children", right=True), [str(children.get(run.id, "")) for run in runs]))
+    for place, metric in enumerate(_metrics(runs, asked_for)):
         values = [number(run.metrics[metric]["last"]) if metric in run.metrics else ABSENT for run in runs]
-        if not page.terminal or _width(columns, rows) + 2 + max(map(len, [metric, *values])) <= page.width:
-            columns.append(Column(metric, right=True))
-            for value, row in zip(values, rows, strict=True):
-                row.append(value)
-    if not page.terminal or _width(columns, rows) + 28 <= page.width:
-        columns.append(Column("id", style="dim"))
-        for run, row in zip(runs, rows, strict=True):
-            row.append(run.id)
-    page.table(columns, rows)
+        columns.append((8 + place if place else 4, Column(metric, right=True), values))
+    columns.append((99, Column("id", style="dim"), [run.id for run in runs]))
+    while page.terminal and len(columns) > 1 and _width(columns) > page.width:
+        columns.remove(max(columns, key=lambda column: column[0]))
+    rows = zip(*(values for _, _, values in columns), strict=True)
+    page.table([column for _, column, _ in columns], list(rows))
+
+
+def _width(columns: list[tuple[int, Column, list[str]]]) -> int:
+    return sum(max(map(len, [column.title, *values])) + 2 for _, column, values in columns) - 2
 
 
 def what(run: RunRecord) -> str:
@@ -110,11 +100,6 @@ def what(run: RunRecord) -> str:
     if run.estimator:
         return run.estimator.rpartition(".")[2]
     return f"{run.framework} {run.kind}" if run.framework else run.kind
-
-
-def _width(columns: list[Column], rows: list[list[str]]) -> int:
-    widths = [max(len(column.title), *(len(row[place]) for row in rows)) for place, column in enumerate(columns)]
-    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _metrics(runs: Runs, asked_for: list[str]) -> list[str]:
@@ -127,17 +112,3 @@ def _metrics(runs: Runs, asked_for: list[str]) -> list[str]:
 
 def _is_validation(metric: str) -> bool:
     return any(word in metric.lower() for word in ("val", "test", "cv", "best"))
-
-
-def _asked_for(*texts: str | None) -> list[str]:
-    """The metrics that a sort key and a filter name."""
-    found: list[str] = []
-    for text in texts:
-        if not text:
-            continue
-        for node in ast.walk(ast.parse(text.strip().lstrip("-"), mode="eval")):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "metrics":
-                found.append(node.attr)
-            elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-                found.append(str(node.slice.value))
-    return found

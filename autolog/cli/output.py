@@ -63,6 +63,7 @@ class Page:
         self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, head: bool = True, indent: int = 0
     ) -> None:
         """A table, with or without its columns' titles."""
+        columns = [column._replace(title=clean(column.title)) for column in columns]
         cells = [[clean(cell) for cell in row] for row in rows]
         if self._console is not None:
             self._rich_table(columns, cells, head, indent)
@@ -76,9 +77,7 @@ class Page:
             ]
             write(f"{' ' * indent}{'  '.join(parts).rstrip()}\n")
 
-    def _rich_table(
-        self, columns: Sequence[Column], cells: list[list[str]], head: bool, indent: int
-    ) -> None:
+    def _rich_table(self, columns: Sequence[Column], cells: list[list[str]], head: bool, indent: int) -> None:
         from rich.padding import Padding
         from rich.table import Table
         from rich.text import Text
@@ -96,16 +95,12 @@ class Page:
                     for column, cell in zip(columns, row, strict=True)
                 )
             )
-        self._console.print(Padding(table, (0, 0, 0, indent)))
+        self._console.print(Padding(table, (0, 0, 0, indent), expand=False))
 
 
 def write(text: str) -> None:
-    """Text as it is, in any encoding that standard output has."""
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    """Text as it is."""
+    sys.stdout.write(text)
 
 
 def write_json(value: Any) -> None:
@@ -120,9 +115,8 @@ def write_json(value: Any) -> None:
 
 def write_error(text: str) -> None:
     """A line on standard error."""
-    text = "\n".join(map(clean, text.split("\n")))
-    encoding = sys.stderr.encoding or "ascii"
-    sys.stderr.write(f"{text}\n".encode(encoding, "replace").decode(encoding))
+    sys.stderr.write("\n".join(map(clean, text.split("\n"))) + "\n")
+    sys.stderr.flush()
 
 
 def ask(question: str) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autolog.cli import chart
-from autolog.cli.ls import what
 from autolog.cli.output import Column, Page, Refusal, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
@@ -105,7 +104,9 @@ def _run(page: Page, record: RunRecord) -> None:
         page.table(_FIELDS, values, head=False, indent=2)
     if record.datasets:
         page.title("data")
-        page.table(_FIELDS, [(data["context"], data_line(data)) for data in record.datasets], head=False, indent=2)
+        page.table(
+            _FIELDS, [(data["context"], data_line(data)) for data in record.datasets], head=False, indent=2
+        )
     _children(page, record)
     if record.models:
         page.title("models")
@@ -137,12 +138,16 @@ def _identity(record: RunRecord) -> dict[str, str]:
         "experiment": record.experiment,
         "parent": record.parent or "",
         "kind": record.kind,
-        "framework": f"{record.framework or ''} {record.framework_version or ''}".strip(),
+        "framework": f"{record.framework} {record.framework_version or ''}".strip()
+        if record.framework
+        else "",
         "estimator": record.estimator or "",
         "started": started if started.startswith(recent) else f"{started} ({recent})",
         "took": duration(record.duration) if record.ended else "",
         "overhead": f"{duration(record.overhead)}, spent by autolog itself" if record.overhead else "",
-        "dropped": f"{count(record.dropped, 'metric value')}, as the disk was too slow" if record.dropped else "",
+        "dropped": f"{count(record.dropped, 'metric value')}, as the disk was too slow"
+        if record.dropped
+        else "",
         "error": record.error or "",
     }
     return {key: value for key, value in fields.items() if value}
@@ -178,14 +183,9 @@ def data_line(data: dict[str, Any]) -> str:
         said.append(str(data["dtype"]))
     if data.get("sparse"):
         said.append(f"sparse ({data['sparse']})")
-    target = data.get("target")
-    if isinstance(target, dict):
-        described: dict[str, Any] = target
-        classes = described.get("classes")
-        said.append(
-            f"target {described.get('kind', '')}"
-            + (f" of {len(classes) if isinstance(classes, list) else classes} classes" if classes else "")
-        )
+    target: dict[str, Any] = data.get("target") or {}
+    if target:
+        said.append(f"target {target.get('kind', '')} {target.get('dtype', '')}".rstrip())
     if data.get("digest"):
         said.append(f"digest {str(data['digest'])[:12]}")
     return ", ".join(part for part in said if part)
@@ -208,7 +208,10 @@ def _children(page: Page, record: RunRecord) -> None:
         for key in dict.fromkeys(key for child in children for key in child.params)
         if len({param(child.params.get(key)) for child in children}) > 1
     ][:6]
-    chosen = sorted(metrics, key=lambda metric: (metric != (order and order[0]), metric))[:3]
+    chosen = sorted(
+        metrics,
+        key=lambda metric: (metric != (order and order[0]), "time" in metric or "std" in metric, metric),
+    )[:3]
     columns = [
         Column("name", style="bold"),
         *(Column(metric, right=True) for metric in chosen),
@@ -257,7 +260,7 @@ def _environment(environment: dict[str, Any]) -> dict[str, str]:
         str(environment.get("host") or ""), count(cpus, "CPU") if cpus else "", size(memory) if memory else "",
         *environment.get("gpus", ()),
     ]  # fmt: skip
-    distributions = environment.get("distributions") or {}
+    distributions: dict[str, str] = environment.get("distributions") or {}
     fields = {
         "script": " ".join([environment.get("script") or "", *environment.get("arguments", [])[1:]]).strip(),
         "directory": environment.get("working_directory") or "",

@@ -57,6 +57,6 @@ RunArgument = Annotated[
 RunsArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN...", help="Names, ids, beginnings of ids, @last or @last~1.", autocompletion=run_names
+        metavar="RUN", help="Names, ids, beginnings of ids, @last or @last~1.", autocompletion=run_names
     ),
 ]

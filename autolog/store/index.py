@@ -292,7 +292,7 @@ class _Update:
                         return  # written by a newer autolog; left for it
                     execute(
                         "UPDATE journals SET host = ?, pid = ?, started = ? WHERE id = ?",
-                        (event.host, _int64(event.pid), event.started, journal),
+                        (event.host, int64(event.pid), event.started, journal),
                     )
                     last = event.t
                 elif isinstance(event, e.EnvironmentLogged):
@@ -314,7 +314,7 @@ class _Update:
                 self._write(run_id, run, journal)
         execute(
             "UPDATE journals SET position = ?, last = max(coalesce(last, 0), ?) WHERE id = ?",
-            (position, _int64(last), journal),
+            (position, int64(last), journal),
         )
         for run_id in removed:
             self.removed.add(run_id)
@@ -420,7 +420,7 @@ class _Update:
         )
         if run.fields:
             assignments = ", ".join(f"{name} = ?" for name in run.fields)
-            execute(f"UPDATE runs SET {assignments} WHERE no = ?", (*map(_int64, run.fields.values()), no))
+            execute(f"UPDATE runs SET {assignments} WHERE no = ?", (*map(int64, run.fields.values()), no))
         many(
             "INSERT OR REPLACE INTO params VALUES (?, ?, ?, ?)",
             [(no, key, *_param(value)) for key, value in run.params.items()],
@@ -432,7 +432,7 @@ class _Update:
                 " max = coalesce(max(max, excluded.max), max, excluded.max),"
                 " step = excluded.step, count = count + excluded.count, special = excluded.special",
                 [
-                    (no, key, v[0], v[1], v[2], _int64(v[3]), v[4], None if v[0] == v[0] else "NaN")
+                    (no, key, v[0], v[1], v[2], int64(v[3]), v[4], None if v[0] == v[0] else "NaN")
                     for key, v in run.metrics.items()
                 ],
             )
@@ -443,11 +443,11 @@ class _Update:
         many("INSERT INTO datasets VALUES (?, ?, ?)", [(no, *row) for row in run.datasets])
         many(
             "INSERT OR REPLACE INTO artifacts VALUES (?, ?, ?)",
-            [(no, k, _int64(v)) for k, v in run.artifacts.items()],
+            [(no, k, int64(v)) for k, v in run.artifacts.items()],
         )
         many(
             "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)",
-            [(no, k, flavor, _int64(size)) for k, (flavor, size) in run.models.items()],
+            [(no, k, flavor, int64(size)) for k, (flavor, size) in run.models.items()],
         )
         many("INSERT INTO notes VALUES (?, ?, ?)", [(no, *row) for row in run.notes])
         execute(
@@ -467,7 +467,7 @@ def _empty(connection: sqlite3.Connection) -> None:
         connection.execute(f'DELETE FROM "{table}"')
 
 
-def _int64(value: Any) -> Any:
+def int64(value: Any) -> Any:
     """A value as it is, but for integers that SQLite cannot hold."""
     if type(value) is int and not -(2**63) <= value < 2**63:
         return 2**63 - 1 if value > 0 else -(2**63)

@@ -76,9 +76,9 @@ def find(start: str | os.PathLike[str] | None = None) -> Layout:
         here = os.path.expanduser("~")
     folder = here
     while True:
-        if os.path.isdir(os.path.join(folder, NAME)):
-            return Layout(os.path.join(folder, NAME))
         above = os.path.dirname(folder)
+        if (above != folder or folder == here) and os.path.isdir(os.path.join(folder, NAME)):
+            return Layout(os.path.join(folder, NAME))
         if above == folder:
             return Layout(os.path.join(here, NAME))
         folder = above

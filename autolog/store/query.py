@@ -11,6 +11,7 @@ is NaN: it is not equal to anything else, and neither greater nor smaller. `"los
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -40,19 +41,22 @@ class FilterError(ValueError):
 
 
 class Compiled:
-    """SQL for a WHERE or ORDER BY, its parameters, and the attribute names it uses."""
+    """SQL for a WHERE or ORDER BY, its parameters, and the attributes and metrics that it names."""
 
-    def __init__(self, sql: str, parameters: list[Any], names: set[str]) -> None:
+    def __init__(
+        self, sql: str, parameters: list[Any], names: Iterable[str] = (), metrics: Iterable[str] = ()
+    ) -> None:
         self.sql = sql
         self.parameters = parameters
-        self.names = names
+        self.names = set(names)
+        self.metrics = list(metrics)
 
 
 def compile_filter(text: str) -> Compiled:
     """A filter as SQL over `runs r`. Raises FilterError."""
     shown, tree = _parsed(text, "This filter is not a valid expression")
     compiler = _Compiler(shown)
-    return Compiled(compiler.condition(tree), compiler.parameters, compiler.names)
+    return Compiled(compiler.condition(tree), compiler.parameters, compiler.names, compiler.metrics)
 
 
 def compile_order(key: str) -> Compiled:
@@ -63,7 +67,10 @@ def compile_order(key: str) -> Compiled:
     sql = compiler.name(tree)
     compiler.parameters *= 2
     return Compiled(
-        f"({sql}) IS NULL, {sql} {'DESC' if descending else 'ASC'}", compiler.parameters, compiler.names
+        f"({sql}) IS NULL, {sql} {'DESC' if descending else 'ASC'}",
+        compiler.parameters,
+        compiler.names,
+        compiler.metrics,
     )
 
 
@@ -96,6 +103,7 @@ class _Compiler:
         self.text = text
         self.parameters: list[Any] = []
         self.names: set[str] = set()
+        self.metrics: list[str] = []
         self.comparisons = 0
 
     def fail(self, message: str, node: ast.AST) -> FilterError:
@@ -283,6 +291,8 @@ class _Compiler:
         if not _is_text(key):
             raise self.fail("This name cannot be written in UTF-8.", node)
         self.parameters.append(key)
+        if table == "metrics":
+            self.metrics.append(key)
         condition = ""
         if table == "params" and kind in _SQL_TYPES:
             condition = f" AND typeof(value) IN {_SQL_TYPES[kind]}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import msgspec
 
 from autolog.store import journal as journals
-from autolog.store.index import Index
+from autolog.store.index import Index, int64
 from autolog.store.layout import Layout, find
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
@@ -212,7 +212,7 @@ class Store:
         """Runs that a filter selects (`autolog.store.query`), newest first. Child runs are left out unless `children`, or
         unless the filter speaks of `parent`. Raises FilterError.
         """
-        filtered = compile_filter(where) if where else Compiled("1", [], set())
+        filtered = compile_filter(where) if where else Compiled("1", [])
         order = compile_order(order_by)
         roots = "" if children or "parent" in filtered.names else " AND r.parent IS NULL"
         # Ids sort by time, and break ties in the same direction.
@@ -262,7 +262,7 @@ class Store:
             sql = f"{_SELECT} WHERE r.parent IS NULL ORDER BY r.started DESC, r.id DESC LIMIT 1 OFFSET ?"
             found = self._index.read(lambda connection: self._records(connection, sql, [int(back[1] or 0)]))
             if not found:
-                raise UnknownRun(f"There is no run {reference}: {self._how_many()}")
+                raise UnknownRun(f"There is no run {reference} in {self.layout.root}. {self._how_many()}")
             return found[0]
         reference = reference.encode("utf-8", "backslashreplace").decode()  # SQLite holds no lone surrogates
         prefix = reference.upper()
@@ -287,7 +287,7 @@ class Store:
                 name for (name,) in connection.execute("SELECT name FROM runs ORDER BY id DESC LIMIT 2000")
             ]
         )
-        close = get_close_matches(reference, names, 3)
+        close = get_close_matches(reference, dict.fromkeys(names), 3)
         hint = f" Did you mean {' or '.join(close)}?" if close else f" {self._how_many()}"
         raise UnknownRun(f"There is no run {reference!r} in {self.layout.root}.{hint}")
 
@@ -329,20 +329,43 @@ class Store:
             for event in _events_of(self.layout.journals / name, first, last, needle):
                 if isinstance(event, e.MetricsLogged) and event.run == run:
                     for metric in metrics & event.v.keys():
-                        points[metric].append(Point(event.step, event.epoch, event.t / 1000, event.v[metric]))
+                        points[metric].append(
+                            Point(int64(event.step), event.epoch, int64(event.t) / 1000, event.v[metric])
+                        )
                 elif isinstance(event, e.RunRecorded) and event.run == run:
                     for metric in metrics & event.metrics.keys():
-                        points[metric].append(Point(0, None, event.ended / 1000, event.metrics[metric]))
+                        points[metric].append(
+                            Point(0, None, int64(event.ended) / 1000, event.metrics[metric])
+                        )
         for values in points.values():
             values.sort(key=lambda point: point.step)
         return points
 
-    def _how_many(self) -> str:
-        count = self._index.read(
+    def count(self) -> int:
+        """How many runs there are, child runs included."""
+        return self._index.read(
             lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         )
+
+    def names(self, start: str, limit: int) -> list[str]:
+        """Names of root runs that begin so, the newest first, and ids."""
+        sql = (
+            "SELECT name, max(id) FROM runs WHERE parent IS NULL AND substr(name, 1, length(?)) = ?"
+            " GROUP BY name ORDER BY 2 DESC LIMIT ?"
+        )
+        by_id = "SELECT id FROM runs WHERE length(?) >= 4 AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
+        prefix = start.upper()
+        return self._index.read(
+            lambda connection: [
+                *(name for name, _ in connection.execute(sql, (start, start, limit))),
+                *(id for (id,) in connection.execute(by_id, (prefix, prefix, f"{prefix}\uffff", limit))),
+            ]
+        )
+
+    def _how_many(self) -> str:
+        count = self.count()
         held = "no runs yet" if not count else "one run" if count == 1 else f"{count} runs"
-        return f"{self.layout.root} holds {held}."
+        return f"It holds {held}."
 
     def _records(self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> Runs:
         rows = connection.execute(sql, parameters).fetchall()

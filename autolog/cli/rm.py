@@ -1,0 +1,76 @@
+"""`autolog rm`: removes runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autolog.cli.output import Refusal, ask, write, write_error, write_json
+from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
+from autolog.cli.text import clean, count, size
+
+if TYPE_CHECKING:
+    from autolog.store.records import RunRecord, Store
+
+
+def rm(
+    runs: RunsArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    store: StoreOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove runs with their children and files. There is no way back.
+
+    Example:
+
+    autolog rm brave-otter @last --yes
+
+    With --json: {"removed": [ids, children included], "bytes": the size of the files}.
+    """
+    opened = open_store(store)
+    records = list({record.id: record for record in map(opened.get, runs)}.values())
+    running = [record.name for record in records if record.status == "running"]
+    if running:
+        raise Refusal(f"{', '.join(running)} is still running; nothing was removed.")
+    if not yes and not sys.stdin.isatty():
+        raise Refusal("Nobody can be asked here: say --yes to remove. Nothing was removed.")
+    total, said = _what_goes(opened, records)
+    if not yes:
+        for line in said:
+            write_error(line)
+        if not ask(f"Remove {count(len(records), 'run')}, {size(total)}, for ever?"):
+            raise Refusal("Nothing was removed.")
+    removed = opened.remove(records)
+    if json:
+        write_json({"removed": removed, "bytes": total})
+    else:
+        write("".join(f"removed {clean(line)}\n" for line in said))
+
+
+def _what_goes(store: Store, records: list[RunRecord]) -> tuple[int, list[str]]:
+    """The bytes that all of it takes on the disk, and a line on each run."""
+    total, lines = 0, list[str]()
+    counted: set[str] = set()
+    for record in records:
+        children = store.descendants([record.id])
+        taken = {run: _bytes(store.layout.artifacts_of(run)) for run in (record.id, *children)}
+        total += sum(taken[run] for run in taken.keys() - counted)
+        counted.update(taken)
+        also = f", {count(len(children), 'child', 'children')}" if children else ""
+        lines.append(f"{record.name} ({record.id}){also}, {size(sum(taken.values()))}")
+    return total, lines
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for where, _, files in os.walk(folder):
+        for file in files:
+            try:
+                total += os.lstat(os.path.join(where, file)).st_size
+            except OSError:
+                continue
+    return total
