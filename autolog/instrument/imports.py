@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 Callback = Callable[[ModuleType], None]
 
@@ -39,7 +39,9 @@ class ImportHooks:
         module = sys.modules.get(name)
         if module is None:
             return
-        if _is_initializing(module) and name not in self._executed:
+        if _is_unloaded(module):
+            self._shadow_exec_module(name, _spec_of(module).loader)
+        elif _is_initializing(module) and name not in self._executed:
             self._half_imported.add(name)
         else:
             self._call(name, callback, module)
@@ -58,9 +60,9 @@ class ImportHooks:
         """Fire for modules that were half imported when they were asked for and have finished since."""
         for name in tuple(self._half_imported):
             module = sys.modules.get(name)
-            if module is not None and not _is_initializing(module):
+            if module is not None and not _is_initializing(module) and not _is_unloaded(module):
                 self._half_imported.discard(name)
-                self._fire(name)
+                self.fire(name)
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -87,23 +89,20 @@ class ImportHooks:
         return None
 
     def _shadow_exec_module(self, name: str, loader: Any) -> None:
-        original = getattr(loader, "exec_module", None)
-        if original is None:
-            return  # a namespace package: nothing is executed
+        if isinstance(loader, type) or not hasattr(loader, "exec_module") or not hasattr(loader, "__dict__"):
+            # A built-in or extension module, or a namespace package: noticed when it has finished.
+            self._half_imported.add(name)
+            return
+        shadow = cast(Any, loader).__dict__.get("exec_module")
+        if not isinstance(shadow, _Shadow):
+            shadow = _Shadow(loader)
+        hooks = shadow.waiting.setdefault(name, [])
+        if self not in hooks:
+            hooks.append(self)
+        shadow.put()
 
-        def exec_module(module: ModuleType) -> None:
-            if module.__name__ != name:  # a loader shared by several modules, as zipimport's
-                return original(module)
-            loader.__dict__.pop("exec_module", None)
-            original(module)
-            return self._fire(name)
-
-        if isinstance(loader, type) or "exec_module" in getattr(loader, "__dict__", {"exec_module": None}):
-            self._half_imported.add(name)  # cannot be shadowed here: noticed when it has finished
-        else:
-            loader.exec_module = exec_module
-
-    def _fire(self, name: str) -> None:
+    def fire(self, name: str) -> None:
+        """Call back for a module that has been executed."""
         # The module is complete, though the import system goes on to call it initializing until we return: a callback may
         # itself ask for this module.
         self._executed.append(name)
@@ -125,5 +124,50 @@ class ImportHooks:
             self._on_error(name, error)
 
 
+class _Shadow:
+    """Stands before a loader's `exec_module` until the modules that somebody waits for have been executed. One loader may be
+    that of many modules, imported by several threads at once, as those of a zip file are.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._namespace: dict[str, Any] = loader.__dict__
+        self._before: Any = self._namespace.get("exec_module")
+        self._original = loader.exec_module
+        self.waiting: dict[str, list[ImportHooks]] = {}
+
+    def put(self) -> None:
+        self._namespace["exec_module"] = self
+
+    def __call__(self, module: ModuleType) -> None:
+        name = module.__name__
+        hooks = self.waiting.pop(name, ())
+        if not self.waiting:
+            if self._before is None:
+                self._namespace.pop("exec_module", None)
+            else:
+                self._namespace["exec_module"] = self._before
+            if self.waiting:  # another thread has come to wait meanwhile
+                self.put()
+        self._original(module)
+        for one in hooks:
+            one.fire(name)
+
+
+# A lazy module loads itself when it is asked for anything in the ordinary way.
+
+
+def _spec_of(module: ModuleType) -> Any:
+    try:
+        return object.__getattribute__(module, "__spec__")
+    except AttributeError:
+        return None
+
+
 def _is_initializing(module: ModuleType) -> bool:
-    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+    return bool(getattr(_spec_of(module), "_initializing", False))
+
+
+def _is_unloaded(module: ModuleType) -> bool:
+    """Whether this is a module of `importlib.util.LazyLoader` that has not been used yet."""
+    util = sys.modules.get("importlib.util")
+    return util is not None and type(module) is getattr(util, "_LazyModule", None)
