@@ -286,8 +286,9 @@ def intercept(
     call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
     token = current.set(call)
     try:
-        generator: Generator[None, Any, None] | None = observer(call)
+        generator: Generator[None, Any, None] | None = None
         try:
+            generator = observer(call)
             next(generator)
         except StopIteration:
             generator = None

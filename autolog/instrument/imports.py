@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 Callback = Callable[[ModuleType], None]
 
@@ -93,7 +93,7 @@ class ImportHooks:
             # A built-in or extension module, or a namespace package: noticed when it has finished.
             self._half_imported.add(name)
             return
-        shadow = cast(Any, loader).__dict__.get("exec_module")
+        shadow = loader.__dict__.get("exec_module")
         if not isinstance(shadow, _Shadow):
             shadow = _Shadow(loader)
         hooks = shadow.waiting.setdefault(name, [])

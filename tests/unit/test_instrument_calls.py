@@ -1,0 +1,791 @@
+"""The promise: whatever an observer does, the original is called once, as the user called it or as the observer said; what it
+returns and raises is the user's.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import threading
+import traceback
+import weakref
+from collections.abc import Callable, Generator
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolog.instrument import calls
+from autolog.instrument.calls import Call, Frame, Switch, current, innermost
+from autolog.instrument.wrapper import Wrapper, interceptor
+
+
+class Host:
+    """What calls are intercepted for; notes what it is asked and told."""
+
+    def __init__(self, strict: bool = False) -> None:
+        self.active = True
+        self.strict = strict
+        self.wanted: Callable[[Any], bool] = lambda instance: True
+        self.failures: list[tuple[str, str]] = []
+        self.closed: list[tuple[Any, BaseException | None]] = []
+        self.runs = 0
+
+    def wants(self, integration: str, instance: object) -> bool:
+        return self.wanted(instance)
+
+    def open(self, call: Call, **about: Any) -> Any:
+        self.runs += 1
+        call.owns_run = True
+        return f"run {self.runs}"
+
+    def close(self, call: Call) -> None:
+        self.closed.append((call.run, call.error))
+
+    def failed(
+        self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
+    ) -> None:
+        self.failures.append((place, f"{type(error).__name__}: {error}"))
+        if self.strict:
+            raise error
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def patched(host: Any, original: Any, observer: Any, nested: bool = False, owner: Any = None) -> Any:
+    switch = Switch()
+    name = getattr(original, "__name__", type(original).__name__)
+    look = interceptor(host, "toy", name, observer, nested, switch)
+    return Wrapper(original, look, owner, f"toy:{name}", switch)
+
+
+def original(a: Any, b: Any = 2, *args: Any, c: Any = 3, **kwargs: Any) -> tuple[Any, ...]:
+    """Returns what it was given."""
+    return a, b, args, c, kwargs
+
+
+# -- the observer's protocol
+
+
+def test_an_observer_stands_before_and_after_the_original(host: Host) -> None:
+    """In this order; what it is sent is what the original returned, by identity, and the user gets the same."""
+    seen: list[Any] = []
+    result = object()
+
+    def train() -> object:
+        seen.append("original")
+        return result
+
+    def observer(call: Call) -> Generator[None, Any, None]:
+        seen.append("before")
+        got = yield
+        seen.append(("after", got is result, call.seconds >= 0, call.error))
+
+    assert patched(host, train, observer)() is result
+    assert seen == ["before", "original", ("after", True, True, None)]
+    assert host.failures == []
+
+
+def declines(call: Call) -> Any:
+    return
+    yield
+
+
+def fails_before(call: Call) -> Any:
+    raise OSError("before")
+    yield
+
+
+def fails_after(call: Call) -> Any:
+    yield
+    raise OSError("after")
+
+
+def yields_twice(call: Call) -> Any:
+    yield
+    yield
+
+
+def yields_when_closed(call: Call) -> Any:
+    yield
+    try:
+        yield
+    except GeneratorExit:
+        yield
+
+
+def is_no_generator(call: Call) -> Any:
+    call.seal()
+
+
+def is_no_generator_and_fails(call: Call) -> Any:
+    raise OSError("at once")
+
+
+def takes_something_else() -> Any:
+    yield
+
+
+def fails_on_both_sides(call: Call) -> Any:
+    try:
+        yield
+    finally:
+        raise OSError("after")
+
+
+def stops_by_itself(call: Call) -> Any:
+    yield
+    raise StopIteration("odd")
+
+
+def swallows(call: Call) -> Any:
+    try:
+        yield
+    except BaseException:
+        pass
+
+
+OBSERVERS: dict[Any, list[str]] = {
+    declines: [],
+    fails_before: ["before train"],
+    fails_after: ["after train"],
+    yields_twice: ["after train"],
+    yields_when_closed: ["after train", "after train"],
+    is_no_generator: ["before train"],
+    is_no_generator_and_fails: ["before train"],
+    takes_something_else: ["before train"],
+    fails_on_both_sides: ["after train"],
+    stops_by_itself: ["after train"],
+    swallows: [],
+}
+
+
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda one: one.__name__)
+def test_a_bad_observer_costs_the_call_nothing(host: Host, observer: Any) -> None:
+    """The original is called once with what the user gave it; the failure is told."""
+    called: list[Any] = []
+
+    def train(*args: Any, **kwargs: Any) -> str:
+        called.append((args, kwargs))
+        return "result"
+
+    assert patched(host, train, observer)(1, x=2) == "result"
+    assert called == [((1,), {"x": 2})]
+    assert [place for place, _ in host.failures] == OBSERVERS[observer]
+    assert current.get() is None
+
+
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3), GeneratorExit(), StopIteration(1)]
+)
+def test_the_users_exception_passes_through_untouched(
+    host: Host, observer: Any, error: BaseException
+) -> None:
+    """The same object, without a cause, a context or notes of ours; once; and the traceback ends in the user's line."""
+    called: list[int] = []
+
+    def train() -> None:
+        called.append(1)
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        patched(host, train, observer)()
+    assert caught.value is error
+    assert (error.__cause__, error.__context__, error.__suppress_context__) == (None, None, False)
+    assert not getattr(error, "__notes__", [])
+    assert traceback.extract_tb(error.__traceback__)[-1].name == "train"
+    assert called == [1]
+    assert current.get() is None
+    error.__traceback__ = None
+
+
+def test_an_exception_that_the_user_raised_from_another_keeps_it(host: Host) -> None:
+    """Cause and context are his."""
+
+    def train() -> None:
+        try:
+            raise KeyError("inner")
+        except KeyError as inner:
+            raise ValueError("outer") from inner
+
+    with pytest.raises(ValueError, match="outer") as caught:
+        patched(host, train, fails_on_both_sides)()
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.__context__ is caught.value.__cause__
+
+
+def test_an_exception_handled_around_the_call_is_the_context_as_without_us(host: Host) -> None:
+    """`raise` inside an `except` block of the caller's."""
+
+    def train() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError) as caught:
+        try:
+            raise KeyError
+        except KeyError:
+            patched(host, train, fails_before)()
+    assert type(caught.value.__context__) is KeyError
+
+
+def test_what_must_be_undone_is_undone_after_an_exception(host: Host) -> None:
+    """The observer's `finally` runs, and knows the error; what stands after the yield does not."""
+    seen: list[Any] = []
+
+    def train() -> None:
+        raise ValueError("mine")
+
+    def observer(call: Call) -> Any:
+        try:
+            yield
+            seen.append("after")
+        finally:
+            seen.append(("finally", repr(call.error)))
+
+    with pytest.raises(ValueError, match="mine"):
+        patched(host, train, observer)()
+    assert seen == [("finally", "ValueError('mine')")]
+
+
+def test_ctrl_c_in_an_observer_is_the_users(host: Host) -> None:
+    """Only Exception is ever kept; nothing is left behind."""
+
+    def observer(call: Call) -> Any:
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        patched(host, original, observer)(1)
+    assert (current.get(), host.failures) == (None, [])
+
+
+@pytest.mark.parametrize("observer", [fails_before, fails_after, yields_twice, is_no_generator_and_fails])
+def test_strict_raises_it(observer: Any) -> None:
+    """So that our own tests see it."""
+    with pytest.raises((OSError, RuntimeError)):
+        patched(Host(strict=True), original, observer)(1)
+    assert current.get() is None
+
+
+def test_what_a_failing_observer_replaced_is_taken_back(host: Host) -> None:
+    """Half a change is none."""
+
+    def observer(call: Call) -> Any:
+        call.replace(a="replaced", c="replaced")
+        raise OSError
+        yield
+
+    assert patched(host, original, observer)(1, c=5) == (1, 2, (), 5, {})
+
+
+# -- arguments
+
+
+def arguments_of(host: Host, function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+
+    def observer(call: Call) -> Any:
+        seen.update(call.arguments)
+        yield
+
+    patched(host, function, observer)(*args, **kwargs)
+    return seen
+
+
+def positional_only(a: Any, b: Any = 2, /, c: Any = 3) -> tuple[Any, ...]:
+    return a, b, c
+
+
+def keyword_only(*, a: Any = 1) -> Any:
+    return a
+
+
+@functools.wraps(original)
+def decorated(*args: Any, **kwargs: Any) -> Any:
+    return original(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "kwargs", "expected"),
+    [
+        (original, (1,), {}, {"a": 1}),
+        (original, (1, 5, 6, 7), {"c": 8, "d": 9}, {"a": 1, "b": 5, "args": (6, 7), "c": 8, "d": 9}),
+        (original, (), {"a": 1, "b": 2}, {"a": 1, "b": 2}),
+        (positional_only, (1,), {"c": 4}, {"a": 1, "c": 4}),
+        (keyword_only, (), {"a": 4}, {"a": 4}),
+        (keyword_only, (), {}, {}),
+        (decorated, (1, 5), {"d": 2}, {"a": 1, "b": 5, "d": 2}),
+        (functools.partial(original, 1), (5,), {"d": 2}, {"b": 5, "d": 2}),
+        (lambda *values: values, (1, 2), {}, {"values": (1, 2)}),
+        (max, (1, 2), {}, {}),
+    ],
+)
+def test_arguments_are_those_that_were_given_by_name(
+    host: Host, function: Any, args: Any, kwargs: Any, expected: dict[str, Any]
+) -> None:
+    """Without defaults; what goes to `**kwargs` among the others."""
+    assert arguments_of(host, function, *args, **kwargs) == expected
+
+
+def replaced(host: Host, function: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def observer(call: Call) -> Any:
+        call.replace(**values)
+        yield
+
+    return patched(host, function, observer)(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("function", "values", "args", "kwargs", "expected"),
+    [
+        (original, {"a": 9}, (1,), {}, (9, 2, (), 3, {})),
+        (original, {"b": 9}, (1, 5, 6), {}, (1, 9, (6,), 3, {})),
+        (original, {"b": 9}, (1,), {}, (1, 9, (), 3, {})),
+        (original, {"b": 9}, (), {"a": 1, "b": 5}, (1, 9, (), 3, {})),
+        (original, {"c": 9}, (1, 5, 6), {}, (1, 5, (6,), 9, {})),
+        (original, {"d": 9}, (1,), {"d": 5}, (1, 2, (), 3, {"d": 9})),
+        (original, {"d": 9}, (1,), {}, (1, 2, (), 3, {"d": 9})),
+        (positional_only, {"a": 9}, (1,), {}, (9, 2, 3)),
+        (positional_only, {"c": 9}, (1,), {}, (1, 2, 9)),
+        (keyword_only, {"a": 9}, (), {}, 9),
+        (decorated, {"b": 9, "d": 8}, (1, 5), {}, (1, 9, (), 3, {"d": 8})),
+    ],
+)
+def test_an_argument_is_replaced_where_it_stands(
+    host: Host, function: Any, values: dict[str, Any], args: Any, kwargs: Any, expected: Any
+) -> None:
+    """Positional stays positional; one that was not given is given by name."""
+    given = dict(kwargs)
+    assert replaced(host, function, values, *args, **kwargs) == expected
+    assert (kwargs, host.failures) == (given, [])
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "args"),
+    [
+        (keyword_only, "z", ()),
+        (positional_only, "b", (1,)),
+        (original, "args", (1,)),
+        (lambda *values: values, "values", (1,)),
+    ],
+)
+def test_an_argument_that_cannot_be_replaced_is_told_and_the_call_made_as_it_was(
+    host: Host, function: Any, name: str, args: Any
+) -> None:
+    """As a TypeError of the observer's, not of the user's."""
+    assert replaced(host, function, {name: 9}, *args) == function(*args)
+    [(place, error)] = host.failures
+    assert (place.startswith("before "), error.startswith("TypeError:"), repr(name) in error) == (
+        True,
+        True,
+        True,
+    )
+
+
+@given(st.data())
+def test_replacing_does_what_the_user_would_have_written(data: st.DataObject) -> None:
+    """For any way to call: as if the value had been given in the first place."""
+    host = Host()
+    args = data.draw(st.lists(st.integers(), min_size=1, max_size=4))
+    kwargs = data.draw(
+        st.dictionaries(st.sampled_from("cde") if len(args) > 1 else st.sampled_from("bcde"), st.integers())
+    )
+    name = data.draw(st.sampled_from("abcde"))
+    bound = {**arguments_of(Host(), original, *args, **kwargs), name: "new"}
+    rest = bound.pop("args", ())
+    expected = original(bound.pop("a"), bound.pop("b", 2), *rest, **bound)
+    assert replaced(host, original, {name: "new"}, *args, **kwargs) == expected
+    assert host.failures == []
+
+
+def test_the_callers_own_objects_are_not_changed(host: Host) -> None:
+    """Neither the list that he passed nor the mapping that he unpacked."""
+    items, options = [1], {"c": [2]}
+
+    def observer(call: Call) -> Any:
+        call.replace(a=[*call.arguments["a"], 5], c=None, d=1)
+        yield
+
+    assert patched(host, original, observer)(items, **options) == ([1, 5], 2, (), None, {"d": 1})
+    assert (items, options) == ([1], {"c": [2]})
+
+
+class Model:
+    """With every kind of method."""
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        return self, X, y
+
+    @classmethod
+    def build(cls, X: Any) -> Any:
+        return cls, X
+
+    @staticmethod
+    def score(X: Any, y: Any) -> Any:
+        return X, y
+
+
+class Derived(Model):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("call", "instance", "arguments"),
+    [
+        (lambda m: m.fit(1, y=2), "model", {"X": 1, "y": 2}),
+        (lambda m: type(m).fit(m, 1, 2), "model", {"X": 1, "y": 2}),
+        (lambda m: type(m).fit(m, X=1), "model", {"X": 1}),
+        (lambda m: m.build(1), Derived, {"X": 1}),
+        (lambda m: type(m).build(X=1), Derived, {"X": 1}),
+        (lambda m: m.score(1, 2), None, {"X": 1, "y": 2}),
+        (lambda m: type(m).score(1, y=2), None, {"X": 1, "y": 2}),
+    ],
+)
+def test_methods_are_seen_with_what_they_were_called_on(
+    host: Host, call: Any, instance: Any, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance, or the class that was asked, or nothing; never among the arguments."""
+    seen: list[Any] = []
+
+    def observer(call: Call) -> Any:
+        seen.append((call.instance, call.arguments))
+        yield
+
+    model = Derived()
+    plain = call(model)
+    for name in ("fit", "build", "score"):
+        monkeypatch.setattr(Model, name, patched(host, vars(Model)[name], observer, owner=Model))
+    assert call(model) == plain
+    assert seen == [(model if instance == "model" else instance, arguments)]
+
+
+# -- who is asked
+
+
+def nesting(host: Host, seen: list[Any]) -> Any:
+    def observer(call: Call) -> Any:
+        seen.append((call.name, call.outermost, call.run))
+        if call.outermost:
+            call.start_run()
+        yield
+
+    return observer
+
+
+def test_only_contributing_calls_are_seen_inside_a_call(host: Host) -> None:
+    """They are not outermost, and belong to the run around them."""
+    seen: list[Any] = []
+
+    def inner() -> None:
+        pass
+
+    ordinary = patched(host, inner, nesting(host, seen))
+    contributing = patched(host, inner, nesting(host, seen), nested=True)
+
+    def outer() -> None:
+        ordinary()
+        contributing()
+
+    patched(host, outer, nesting(host, seen))()
+    assert seen == [("outer", True, None), ("inner", False, "run 1")]
+    assert host.closed == [("run 1", None)]
+
+
+def test_nothing_is_seen_inside_a_sealed_call(host: Host) -> None:
+    """A search's own fits."""
+    seen: list[Any] = []
+    contributing = patched(host, lambda: None, nesting(host, seen), nested=True)
+
+    def observer(call: Call) -> Any:
+        call.seal()
+        yield
+
+    patched(host, lambda: contributing(), observer)()
+    assert seen == []
+    contributing()
+    assert len(seen) == 1
+
+
+def test_a_parents_method_called_by_its_child_is_the_same_call(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`super().fit(…)` is not a second training; another method or another instance is another call."""
+    seen: list[str] = []
+
+    def observer(call: Call) -> Any:
+        seen.append(type(call.instance).__name__)
+        yield
+
+    class Child(Model):
+        def fit(self, X: Any, y: Any = None) -> Any:
+            super().fit(X, y)
+            if X:
+                Child().fit(X - 1)
+
+    monkeypatch.setattr(Model, "fit", patched(host, vars(Model)["fit"], observer, nested=True, owner=Model))
+    Child.fit = patched(host, vars(Child)["fit"], observer, nested=True, owner=Child)  # type: ignore[method-assign]
+    Child().fit(1)
+    assert seen == ["Child", "Child"]
+
+
+def test_what_the_host_does_not_want_is_not_seen(host: Host) -> None:
+    """Nor anything once it is inactive, in the middle of a call too."""
+    seen: list[Any] = []
+    observer = nesting(host, seen)
+    host.wanted = lambda instance: False
+    assert patched(host, original, observer)(1) == original(1)
+    host.wanted = lambda instance: True
+    host.active = False
+    assert patched(host, original, observer)(1) == original(1)
+    assert seen == []
+
+
+def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(host: Host) -> None:
+    """The host is inactive there: neither the observer's second half nor its clean-up runs."""
+    seen: list[str] = []
+
+    def observer(call: Call) -> Any:
+        try:
+            yield
+            seen.append("after")
+        finally:
+            seen.append("finally")
+
+    def forks() -> None:
+        host.active = False
+
+    def forks_and_fails() -> None:
+        host.active = False
+        raise ValueError
+
+    patched(host, forks, observer)()
+    host.active = True
+    with pytest.raises(ValueError):
+        patched(host, forks_and_fails, observer)()
+    seen_during = list(seen)
+    gc.collect()
+    assert "after" not in seen_during
+
+
+def test_a_switched_off_wrapper_calls_the_original_only(host: Host) -> None:
+    """Where it could not be taken out."""
+    seen: list[Any] = []
+    wrapper = patched(host, original, nesting(host, seen))
+    wrapper._self_autolog_switch.on = False
+    assert wrapper(1) == original(1)
+    assert seen == []
+
+
+# -- runs
+
+
+def test_a_run_is_closed_with_what_the_original_raised(host: Host) -> None:
+    """Or without an error; after the observer has had its say."""
+
+    def observer(call: Call) -> Any:
+        call.start_run()
+        yield
+
+    def fail() -> None:
+        raise ValueError("mine")
+
+    patched(host, original, observer)(1)
+    with pytest.raises(ValueError, match="mine"):
+        patched(host, fail, observer)()
+    assert [(run, repr(error)) for run, error in host.closed] == [
+        ("run 1", "None"),
+        ("run 2", "ValueError('mine')"),
+    ]
+
+
+def test_a_run_may_go_on_over_several_calls(host: Host) -> None:
+    """It ends again with each."""
+    run: list[Any] = []
+
+    def observer(call: Call) -> Any:
+        if run:
+            call.continue_run(run[0])
+        else:
+            run.append(call.start_run())
+        yield
+
+    step = patched(host, lambda: None, observer)
+    step()
+    step()
+    assert host.closed == [("run 1", None), ("run 1", None)]
+    assert host.runs == 1
+
+
+def test_an_ended_call_lets_go_of_the_users_objects(host: Host) -> None:
+    """A context, or a thread of a pool, may keep the call itself for ever."""
+    kept: list[Any] = []
+
+    class Data:
+        pass
+
+    def observer(call: Call) -> Any:
+        kept.append(call)
+        call.start_run()
+        yield
+
+    def fail(data: Any) -> None:
+        raise ValueError
+
+    data = Data()
+    dead = weakref.ref(data)
+    patched(host, original, observer)(data, c=data)
+    with pytest.raises(ValueError):
+        patched(host, fail, observer)(data)
+    host.closed.clear()
+    del data
+    gc.collect()
+    assert dead() is None
+    assert [call.ended for call in kept] == [True, True]
+
+
+# -- frames and threads
+
+
+def test_an_ended_frame_counts_as_none() -> None:
+    """Pools keep threads that were started inside calls long over."""
+    outer = Frame(None, admits=False, admits_nested=False)
+    inner = Frame(outer, admits=False, admits_nested=False)
+    token = current.set(inner)
+    try:
+        assert innermost() is inner
+        inner.end()
+        assert innermost() is outer
+        outer.end()
+        assert innermost() is None
+        assert (inner.admits, inner.admits_nested) == (True, True)
+    finally:
+        current.reset(token)
+
+
+def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_not(host: Host) -> None:
+    """And when the call has ended, its thread is free."""
+    seen: list[Any] = []
+    observer = nesting(host, seen)
+    ordinary = patched(host, lambda: None, observer)
+    inside, outside, goes_on, done = (threading.Event() for _ in range(4))
+
+    def before() -> None:
+        inside.wait(10)
+        ordinary()
+        outside.set()
+
+    def within() -> None:
+        ordinary()
+        goes_on.wait(10)
+        ordinary()
+        done.set()
+
+    earlier = threading.Thread(target=before)
+    earlier.start()
+    later = threading.Thread(target=within)
+
+    def train() -> None:
+        calls.remember_start(later)
+        later.start()
+        inside.set()
+        outside.wait(10)
+
+    patched(host, train, observer)()
+    assert [name for name, *_ in seen] == ["train", "<lambda>"]
+    goes_on.set()
+    assert done.wait(10)
+    earlier.join()
+    later.join()
+    assert [(name, outermost) for name, outermost, _ in seen] == [
+        ("train", True),
+        ("<lambda>", True),
+        ("<lambda>", True),
+    ]
+
+
+def test_threads_that_call_at_once_are_calls_of_their_own(host: Host) -> None:
+    """Each outermost, each with its run."""
+    ready = threading.Barrier(4)
+    seen: list[Any] = []
+
+    def train() -> None:
+        ready.wait(10)
+
+    wrapper = patched(host, train, nesting(host, seen))
+    threads = [threading.Thread(target=wrapper) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [outermost for _, outermost, _ in seen] == [True] * 4
+    assert sorted(run for run, _ in host.closed) == ["run 1", "run 2", "run 3", "run 4"]
+
+
+# -- guarded callbacks
+
+
+class Callback:
+    """As a framework calls it."""
+
+    attribute = 5
+
+    def __init__(self) -> None:
+        self.called: list[Any] = []
+
+    def on_round(self, number: int) -> str:
+        self.called.append(number)
+        if number == 1:
+            raise OSError("full")
+        return "went well"
+
+    def __call__(self, number: int) -> str:
+        return self.on_round(number)
+
+
+def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(host: Host) -> None:
+    """The framework sees an object of the callback's class, with its attributes, whose methods return nothing then."""
+    own = Callback()
+    seen: list[Any] = []
+
+    def observer(call: Call) -> Any:
+        call.start_run()
+        call.replace(callback=call.guarded(own))
+        yield
+
+    def train(callback: Any = None) -> None:
+        seen.append((isinstance(callback, Callback), callback.attribute, callback.__class__))
+        seen.extend([callback.on_round(0), callback.on_round(1), callback.on_round(2), callback(3)])
+        callback.attribute = 6
+
+    patched(host, train, observer)()
+    assert seen == [(True, 5, Callback), "went well", None, None, None]
+    assert (own.called, own.attribute) == ([0, 1], 6)
+    assert host.failures == [("in Callback.on_round", "OSError: full")]
+
+
+def test_hostile_instances_are_left_alone(host: Host) -> None:
+    """Intercepting a method asks nothing of the object it is called on."""
+    from hostile import CALLED, hostile
+
+    cls = hostile()
+    cls.fit = patched(host, lambda self, X: X, nesting(host, []), owner=cls)
+    instance = object.__new__(cls)
+    del cls.__getattribute__
+    CALLED.clear()
+    assert instance.fit(5) == 5
+    assert CALLED == []
+
+
+def test_this_module_needs_no_framework() -> None:
+    """Nor anything of runs, stores or settings."""
+    assert not [
+        name
+        for name in vars(calls)
+        if isinstance(vars(calls)[name], ModuleType) and name not in ("threading", "weakref")
+    ]
