@@ -1,4 +1,4 @@
-"""The README's example: the Wisconsin breast cancer data that scikit-learn brings, a pipeline, and a search."""
+"""The README's example: the Wisconsin breast cancer data that scikit-learn brings, two pipelines, and a search."""
 
 import autolog
 
@@ -14,10 +14,11 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
-model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
-model.fit(X_train, y_train)
-print("accuracy", accuracy_score(y_test, model.predict(X_test)))
+for C in (0.1, 10):
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=C))
+    model.fit(X_train, y_train)
+    print(f"C={C}: accuracy", accuracy_score(y_test, model.predict(X_test)))
 
 search = GridSearchCV(model, {"logisticregression__C": [0.01, 0.1, 1, 10]})
 search.fit(X_train, y_train)
-print("f1", f1_score(y_test, search.predict(X_test)))
+print("search: f1", f1_score(y_test, search.predict(X_test)))

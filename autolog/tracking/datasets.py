@@ -34,7 +34,7 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
 
 
 def _describe(data: Any, digest: Any) -> dict[str, Any]:
-    kind: type[Any] = type(data)
+    kind = cast("type[Any]", type(data))
     package = kind.__module__.partition(".")[0]
     said: dict[str, Any] = {
         "kind": class_name(data) if package == "builtins" else f"{package}.{kind.__name__}"
@@ -133,7 +133,7 @@ def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = 
 
 
 def _object_text(value: Any) -> str:
-    kind: type[Any] = type(value)
+    kind = cast("type[Any]", type(value))
     if kind is str:
         return value[:1000]
     if kind in (int, float, bool) or value is None:
