@@ -13,7 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple, cast
 
@@ -136,6 +136,8 @@ class Installation:
             original = next((vars(c)[name] for c in owner.__mro__ if name in vars(c)), _ABSENT)
         elif original is _ABSENT and owner is not None:
             original = getattr(owner, name, _ABSENT)  # served by a lazy module's __getattr__
+        if original is not _ABSENT and not _can_wrap(original):
+            original = _ABSENT
         if main:
             self.state = "missing" if original is _ABSENT else "found"
         if original is _ABSENT or _find(original, self.switch) is not None:
@@ -166,7 +168,7 @@ class Installation:
         for name in self.patch.methods:
             owner = next((c for c in cls.__mro__ if name in vars(c) and c is not object), None)
             original = None if owner is None else vars(owner)[name]
-            if owner is None or original is None:
+            if owner is None or not _can_wrap(original):
                 continue
             self._classes[id(owner)] = owner
             if _find(original, self.switch) is not None:
@@ -291,14 +293,22 @@ def _resolve(module: ModuleType, path: str) -> Any:
 
 
 def _hierarchy(base: type) -> Iterator[type]:
-    seen: set[type] = set()
+    seen: set[int] = set()  # by id: a metaclass may forbid hashing
     waiting = [base]
     while waiting:
         cls = waiting.pop()
-        if cls not in seen:
-            seen.add(cls)
+        if id(cls) not in seen:
+            seen.add(id(cls))
             yield cls
             waiting.extend(type.__subclasses__(cls))
+
+
+def _can_wrap(original: Any) -> bool:
+    """Whether this is a function or a method of some kind: not a property, which is not called, and not a class."""
+    kind = cast(Any, type(original))
+    if issubclass(kind, (type, cached_property)) or hasattr(kind, "__set__"):
+        return False
+    return callable(original) or hasattr(kind, "__get__")
 
 
 # What stands in a slot is a chain: a wrapper, what it wraps, what that wraps. Ours is known by its switch.

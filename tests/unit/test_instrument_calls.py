@@ -9,47 +9,18 @@ import gc
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import ModuleType
 from typing import Any
 
 import pytest
+from hosts import Host
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autolog.instrument import calls
 from autolog.instrument.calls import Call, Frame, Switch, current, innermost
 from autolog.instrument.wrapper import Wrapper, interceptor
-
-
-class Host:
-    """What calls are intercepted for; notes what it is asked and told."""
-
-    def __init__(self, strict: bool = False) -> None:
-        self.active = True
-        self.strict = strict
-        self.wanted: Callable[[Any], bool] = lambda instance: True
-        self.failures: list[tuple[str, str]] = []
-        self.closed: list[tuple[Any, BaseException | None]] = []
-        self.runs = 0
-
-    def wants(self, integration: str, instance: object) -> bool:
-        return self.wanted(instance)
-
-    def open(self, call: Call, **about: Any) -> Any:
-        self.runs += 1
-        call.owns_run = True
-        return f"run {self.runs}"
-
-    def close(self, call: Call) -> None:
-        self.closed.append((call.run, call.error))
-
-    def failed(
-        self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
-    ) -> None:
-        self.failures.append((place, f"{type(error).__name__}: {error}"))
-        if self.strict:
-            raise error
 
 
 @pytest.fixture

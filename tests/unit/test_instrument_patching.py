@@ -1,0 +1,653 @@
+"""The promise: what is patched is observed wherever it stands, looks as it did, and is put back as the same object in the same
+slot, whatever others did to it meanwhile.
+"""
+
+from __future__ import annotations
+
+import abc
+import copy
+import functools
+import gc
+import importlib
+import inspect
+import pickle
+import sys
+import types
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import wrapt
+from hosts import Host
+
+from autolog.instrument.calls import Call
+from autolog.instrument.imports import ImportHooks
+from autolog.instrument.patching import Installation, Patch, SubclassPatch, ThreadInheritance, sweep_modules
+
+SOURCE = '''
+import abc
+import functools
+
+
+def train(x=1, *, y=2):
+    """Trains."""
+    return ("trained", x, y)
+
+
+class Base:
+    label = "base"
+
+    def fit(self, x=1):
+        """Fits."""
+        return ("fitted", type(self).__name__, x)
+
+    @classmethod
+    def build(cls, x=1):
+        return (cls.__name__, x)
+
+    @staticmethod
+    def score(x=1):
+        return ("score", x)
+
+    @property
+    def weight(self):
+        return self.__dict__.get("_weight", 0.5)
+
+    @weight.setter
+    def weight(self, value):
+        self.__dict__["_weight"] = value
+
+    @functools.cached_property
+    def heavy(self):
+        return [1]
+
+
+class Child(Base):
+    pass
+
+
+class Grandchild(Child):
+    def fit(self, x=1):
+        return ("grandchild", super().fit(x))
+
+
+class Mixin:
+    def fit(self, x=1):
+        return ("mixed in", x)
+
+
+class Mixed(Mixin, Base):
+    pass
+'''
+
+
+@pytest.fixture
+def frame() -> Iterator[types.ModuleType]:
+    """A small framework, in a module of its own."""
+    module = types.ModuleType("frame")
+    module.__file__ = "/site-packages/frame.py"
+    sys.modules["frame"] = module
+    exec(compile(SOURCE, "/site-packages/frame.py", "exec"), vars(module))
+    yield module
+    sys.modules.pop("frame", None)
+
+
+class Patches:
+    """Patches, installed for a host; notes what they observe."""
+
+    def __init__(self) -> None:
+        self.host = Host(strict=True)
+        self.hooks = ImportHooks(self.fail)
+        self.seen: list[str] = []
+        self.installed: list[Installation] = []
+
+    def fail(self, name: str, error: Exception) -> None:
+        raise error
+
+    def observe(self, call: Call) -> Any:
+        self.seen.append(call.name)
+        yield
+
+    def __call__(self, target: str, *aliases: str, **more: Any) -> Installation:
+        return self._install(Patch(target=target, aliases=aliases, observer=self.observe, **more))
+
+    def subclasses(self, base: str, *methods: str, **more: Any) -> Installation:
+        return self._install(SubclassPatch(base=base, methods=methods, observer=self.observe, **more))
+
+    def _install(self, patch: Patch | SubclassPatch) -> Installation:
+        installation = Installation(patch, "toy", self.host, self.hooks)
+        self.installed.append(installation)
+        installation.install()
+        return installation
+
+    def remove(self) -> None:
+        for installation in reversed(self.installed):
+            installation.remove()
+        sweep_modules({installation.switch for installation in self.installed})
+        self.installed.clear()
+
+
+@pytest.fixture
+def patch() -> Iterator[Patches]:
+    made = Patches()
+    yield made
+    made.remove()
+
+
+def slots(*owners: Any) -> list[dict[str, Any]]:
+    """What each of these holds itself, by identity."""
+    return [{name: id(value) for name, value in vars(owner).items()} for owner in owners]
+
+
+def owners(frame: Any) -> list[Any]:
+    return [frame, *(value for value in vars(frame).values() if isinstance(value, type))]
+
+
+# -- every kind of slot
+
+
+@pytest.mark.parametrize(
+    ("target", "use", "result", "seen"),
+    [
+        ("frame:train", lambda f: f.train(5), ("trained", 5, 2), "train"),
+        ("frame:Base.fit", lambda f: f.Base().fit(5), ("fitted", "Base", 5), "Base.fit"),
+        ("frame:Base.fit", lambda f: f.Base.fit(f.Base(), x=5), ("fitted", "Base", 5), "Base.fit"),
+        ("frame:Base.build", lambda f: f.Base.build(5), ("Base", 5), "Base.build"),
+        ("frame:Base.build", lambda f: f.Child.build(5), ("Child", 5), "Base.build"),
+        ("frame:Base.score", lambda f: f.Base().score(5), ("score", 5), "Base.score"),
+        ("frame:Child.fit", lambda f: f.Child().fit(5), ("fitted", "Child", 5), "Child.fit"),
+        ("frame:Child.build", lambda f: f.Child.build(5), ("Child", 5), "Child.build"),
+        ("frame:Child.score", lambda f: f.Child.score(5), ("score", 5), "Child.score"),
+        ("frame:Mixed.fit", lambda f: f.Mixed().fit(5), ("mixed in", 5), "Mixed.fit"),
+    ],
+)
+def test_a_slot_of_any_kind_is_observed_and_put_back(
+    frame: Any, patch: Patches, target: str, use: Any, result: Any, seen: str
+) -> None:
+    """Functions, methods, class and static methods; where the slot was inherited, there is none afterwards."""
+    before = slots(*owners(frame))
+    assert patch(target).state == "found"
+    assert use(frame) == result
+    assert patch.seen == [seen]
+    patch.remove()
+    assert slots(*owners(frame)) == before
+    assert use(frame) == result
+    assert patch.seen == [seen]
+
+
+def test_an_inherited_slot_does_not_touch_the_class_it_comes_from(frame: Any, patch: Patches) -> None:
+    """Nor its other children."""
+    patch("frame:Child.fit")
+    frame.Base().fit()
+    frame.Mixed().fit()
+    assert patch.seen == []
+    frame.Child().fit()
+    assert patch.seen == ["Child.fit"]
+
+
+@pytest.mark.parametrize("name", ["weight", "heavy", "label"])
+def test_what_is_no_function_is_left_alone(frame: Any, patch: Patches, name: str) -> None:
+    """A property works on as it did, and counts as missing: whoever meant to patch it should see that."""
+    before = slots(*owners(frame))
+    assert patch(f"frame:Base.{name}").state == "missing"
+    patch.subclasses("frame:Base", name)
+    assert slots(*owners(frame))[1][name] == before[1][name]
+    one = frame.Base()
+    one.weight = 0.25
+    assert (one.weight, type(one.weight), one.heavy is one.heavy, one.label) == (0.25, float, True, "base")
+
+
+def test_a_name_of_the_module_that_is_no_function_is_left_alone(frame: Any, patch: Patches) -> None:
+    """A constant; a class, which users ask `isinstance` with."""
+    frame.LIMIT = 5
+    before = slots(frame)
+    assert patch("frame:LIMIT").state == "missing"
+    assert patch("frame:Base").state == "missing"
+    assert slots(frame) == before
+
+
+def test_a_missing_place_is_missing(frame: Any, patch: Patches) -> None:
+    """And one that comes with a later import is waited for."""
+    assert patch("frame:gone").state == "missing"
+    assert patch("frame:Gone.fit").state == "missing"
+    assert patch("frame:Base.gone").state == "missing"
+    assert patch("frame:train.gone.deeper").state == "missing"
+    assert patch("no_such_frame:train").state == "waiting"
+    assert patch.subclasses("frame:Gone", "fit").state == "missing"
+    assert patch.subclasses("frame:train", "fit").state == "missing"
+    removed = patch("frame:train")
+    patch.remove()
+    assert removed.state == "removed"
+
+
+def test_a_lazy_attribute_is_found_as_a_user_would_find_it(patch: Patches) -> None:
+    """`__getattr__` of a module serves it; afterwards it is served again."""
+    made: list[Any] = []
+    lazy = types.ModuleType("lazy_frame")
+
+    def train() -> str:
+        return "trained"
+
+    def getter(name: str) -> Any:
+        made.append(name)
+        if name == "train":
+            return train
+        raise AttributeError(name)
+
+    lazy.__getattr__ = getter  # type: ignore[method-assign]
+    sys.modules["lazy_frame"] = lazy
+    try:
+        assert patch("lazy_frame:train").state == "found"
+        assert (lazy.train(), patch.seen) == ("trained", ["train"])
+        patch.remove()
+        assert "train" not in vars(lazy)
+        assert lazy.train is train
+        with pytest.raises(AttributeError):
+            lazy.other
+    finally:
+        del sys.modules["lazy_frame"]
+
+
+def test_one_function_under_several_names_stays_one(frame: Any, patch: Patches) -> None:
+    """And is observed once for each call."""
+    frame.fit_all = frame.train
+    before = slots(*owners(frame))
+    patch("frame:train", "frame:fit_all")
+    assert frame.train is frame.fit_all
+    frame.fit_all()
+    frame.train()
+    assert len(patch.seen) == 2
+    patch.remove()
+    assert slots(*owners(frame)) == before
+
+
+def test_two_patches_of_one_place_come_out_in_any_order(frame: Any) -> None:
+    """Each goes alone."""
+    for order in ((0, 1), (1, 0)):
+        before = slots(*owners(frame))
+        both = [Patches(), Patches()]
+        for one in both:
+            one("frame:Base.fit")
+            one("frame:train")
+        frame.train()
+        assert [one.seen for one in both] == [
+            [],
+            ["train"],
+        ]  # the outer one's call; inside it nothing else is seen
+        both[order[0]].remove()
+        for one in both:
+            one.seen.clear()
+        frame.train()
+        frame.Base().fit()
+        assert both[order[0]].seen == []
+        assert both[order[1]].seen == ["train", "Base.fit"]
+        both[order[1]].remove()
+        assert slots(*owners(frame)) == before
+
+
+def test_installing_twice_patches_once(frame: Any, patch: Patches) -> None:
+    """A reload of the module, or a second name of it."""
+    installation = patch("frame:train")
+    held = frame.train
+    installation._place_at(frame, "train", True)
+    assert frame.train is held
+    frame.train()
+    assert patch.seen == ["train"]
+
+
+# -- hierarchies
+
+
+def test_every_class_that_defines_the_method_is_patched(frame: Any, patch: Patches) -> None:
+    """Base, children, mixins; once for a call that goes up to the parent."""
+    before = slots(*owners(frame))
+    patch.subclasses("frame:Base", "fit", "build")
+    for cls in (frame.Base, frame.Child, frame.Grandchild, frame.Mixed):
+        cls().fit()
+    frame.Grandchild.build()
+    assert patch.seen == ["Base.fit", "Base.fit", "Grandchild.fit", "Mixin.fit", "Base.build"]
+    patch.remove()
+    assert slots(*owners(frame)) == before
+
+
+def test_classes_made_later_are_patched_and_put_back(frame: Any, patch: Patches) -> None:
+    """By a class statement, by `type()`, with arguments for `__init_subclass__`, from a mixin of the user's."""
+    patch.subclasses("frame:Base", "fit")
+    told: list[Any] = []
+
+    def own(self: Any, x: int = 1) -> Any:
+        return "own"
+
+    class Asking(frame.Base):  # type: ignore[name-defined]
+        def __init_subclass__(cls, size: int = 0, **more: Any) -> None:
+            super().__init_subclass__(**more)
+            told.append((cls.__name__, size))
+
+        fit = own
+
+    class Sized(Asking, size=3):
+        fit = own
+
+    class UsersMixin:
+        fit = own
+
+    class WithMixin(UsersMixin, frame.Child):  # type: ignore[name-defined]
+        pass
+
+    made = type("Made", (frame.Child,), {"fit": own})
+    classes = [Asking, Sized, WithMixin, made]
+    for cls in classes:
+        assert cls().fit() == "own"
+    assert told == [("Sized", 3)]
+    assert len(patch.seen) == 4
+    patch.remove()
+    for cls in (Asking, Sized, UsersMixin, made):
+        assert vars(cls)["fit"] is own
+    assert "fit" not in vars(WithMixin)
+    assert "__init_subclass__" not in vars(frame.Base)
+
+    class After(frame.Base):  # type: ignore[name-defined]
+        fit = own
+
+    assert vars(After)["fit"] is own
+    assert len(patch.seen) == 4
+
+
+class Odd(type):
+    """A metaclass whose classes are equal to anything and cannot be hashed."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise AssertionError("classes were compared")
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __len__(cls) -> int:
+        return 0
+
+
+class Forbids(type):
+    def __setattr__(cls, name: str, value: Any) -> None:
+        raise AttributeError("no")
+
+
+@pytest.mark.parametrize("meta", [Odd, Forbids, abc.ABCMeta])
+def test_classes_of_any_metaclass_do_no_harm(frame: Any, patch: Patches, meta: Any) -> None:
+    """Patched where they can be; the others are, in any case."""
+    before_made = (
+        meta("Before", (frame.Base,), {"fit": lambda self: "before"}) if meta is not Forbids else None
+    )
+    patch.subclasses("frame:Base", "fit")
+    later = meta("Later", (frame.Base,), {"fit": lambda self: "later"})
+    assert later().fit() == "later"
+    if before_made is not None:
+        assert before_made().fit() == "before"
+    frame.Child().fit()
+    assert patch.seen[-1] == "Base.fit"
+    patch.remove()
+    assert later().fit() == "later"
+
+
+def test_a_class_whose_own_hook_fails_fails_as_it_would(frame: Any, patch: Patches) -> None:
+    """The user's exception, once."""
+    patch.subclasses("frame:Base", "fit")
+
+    class Strict(frame.Base):  # type: ignore[name-defined]
+        def __init_subclass__(cls) -> None:
+            raise ValueError("no children")
+
+    with pytest.raises(ValueError, match="no children") as error:
+
+        class Child(Strict):
+            pass
+
+    assert error.value.__context__ is None
+    with pytest.raises(TypeError):
+
+        class Other(frame.Base, unknown=1):  # type: ignore[name-defined]
+            pass
+
+
+def test_patched_classes_die_as_before(frame: Any, patch: Patches) -> None:
+    """Nothing holds a class that the user has let go."""
+    patch.subclasses("frame:Base", "fit")
+
+    class Short(frame.Base):  # type: ignore[name-defined]
+        def fit(self) -> str:
+            return "short"
+
+    Short().fit()
+    dead = weakref.ref(Short)
+    del Short
+    gc.collect()
+    assert dead() is None
+    patch.remove()
+
+
+# -- what others have put over it
+
+
+def closure(function: Any) -> Any:
+    @functools.wraps(function)
+    def around(*args: Any, **kwargs: Any) -> Any:
+        return ("around", function(*args, **kwargs))
+
+    return around
+
+
+def by_wrapt(function: Any) -> Any:
+    @wrapt.decorator
+    def around(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return ("around", wrapped(*args, **kwargs))
+
+    return around(function)
+
+
+def by_function_wrapper(function: Any) -> Any:
+    return wrapt.FunctionWrapper(
+        function, lambda wrapped, instance, args, kwargs: ("around", wrapped(*args, **kwargs))
+    )
+
+
+def opaque(function: Any) -> Any:
+    return lambda *args, **kwargs: ("around", function(*args, **kwargs))
+
+
+def by_partial(function: Any) -> Any:
+    return functools.partial(function)
+
+
+@pytest.mark.parametrize("around", [closure, by_wrapt, by_function_wrapper], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("times", [1, 3])
+def test_ours_is_spliced_out_from_under_somebody_elses(
+    frame: Any, patch: Patches, around: Any, times: int
+) -> None:
+    """Theirs stays the same object and calls the original itself."""
+    original = frame.train
+    patch("frame:train")
+    for _ in range(times):
+        frame.train = around(frame.train)
+    theirs = frame.train
+    expected: Any = ("trained", 1, 2)
+    for _ in range(times):
+        expected = ("around", expected)
+    assert (frame.train(), patch.seen) == (expected, ["train"])
+    patch.remove()
+    assert frame.train is theirs
+    assert (frame.train(), patch.seen) == (expected, ["train"])
+    lowest = theirs
+    for _ in range(times - 1):
+        lowest = lowest.__wrapped__
+    assert lowest.__wrapped__ is original
+    assert inspect.unwrap(theirs) is original
+
+
+@pytest.mark.parametrize("around", [opaque, by_partial], ids=lambda one: one.__name__)
+def test_ours_is_inert_under_what_cannot_be_looked_through(frame: Any, patch: Patches, around: Any) -> None:
+    """It works on, and observes nothing."""
+    patch("frame:train")
+    frame.train = theirs = around(frame.train)
+    with_us = frame.train()
+    assert patch.seen == ["train"]
+    patch.remove()
+    assert frame.train is theirs
+    assert (frame.train(), patch.seen) == (with_us, ["train"])
+
+
+@pytest.mark.parametrize("around", [closure, by_wrapt], ids=lambda one: one.__name__)
+def test_a_method_is_spliced_out_too(frame: Any, patch: Patches, around: Any) -> None:
+    """In a slot of its own or an inherited one."""
+    original = vars(frame.Base)["fit"]
+    patch.subclasses("frame:Base", "fit")
+    frame.Base.fit = theirs = around(vars(frame.Base)["fit"])
+    assert frame.Child().fit() == ("around", ("fitted", "Child", 1))
+    assert patch.seen == ["Base.fit"]
+    patch.remove()
+    assert vars(frame.Base)["fit"] is theirs
+    assert vars(frame.Base)["fit"].__wrapped__ is original
+    assert (frame.Child().fit(), len(patch.seen)) == (("around", ("fitted", "Child", 1)), 1)
+
+
+def test_a_slot_that_somebody_replaced_is_theirs(frame: Any, patch: Patches) -> None:
+    """It is neither put back nor patched again by a second removal; a deleted one stays deleted."""
+    patch("frame:train")
+    patch("frame:Child.fit")
+    patch("frame:Base.score")
+    frame.train = replacement = lambda: "other"
+    del frame.Child.fit
+    del frame.Base.score
+    patch.remove()
+    assert frame.train is replacement
+    assert "fit" not in vars(frame.Child)
+    assert not hasattr(frame.Base, "score")
+
+
+def test_names_that_were_bound_meanwhile_get_the_original_back(frame: Any, patch: Patches) -> None:
+    """`from frame import train` while it was patched."""
+    original = frame.train
+    user = types.ModuleType("users_module")
+    sys.modules["users_module"] = user
+    try:
+        patch("frame:train")
+        user.train = frame.train
+        patch.remove()
+        assert user.train is original
+    finally:
+        del sys.modules["users_module"]
+
+
+def test_names_that_were_bound_before_are_observed_in_the_users_modules_only(
+    frame: Any, patch: Patches, tmp_path: Any
+) -> None:
+    """`from frame import train` above `autolog()`, in a script; not inside other packages."""
+    modules = {}
+    for name, file in (
+        ("users_script", tmp_path / "s.py"),
+        ("a_package", "/x/site-packages/a.py"),
+        ("no_file", None),
+    ):
+        modules[name] = sys.modules[name] = types.ModuleType(name)
+        modules[name].__file__ = file and str(file)
+        modules[name].learn = frame.train
+    before = slots(*modules.values())
+    try:
+        patch("frame:train")
+        for module in modules.values():
+            module.learn()
+        assert patch.seen == ["train"]
+        modules["users_script"].learn()
+        assert len(patch.seen) == 2
+        patch.remove()
+        assert slots(*modules.values()) == before
+    finally:
+        for name in modules:
+            del sys.modules[name]
+
+
+def test_a_reloaded_module_is_patched_anew_and_put_back(
+    patch: Patches, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the old functions that somebody kept and the new ones are the originals afterwards."""
+    (tmp_path / "reloads.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import reloads  # type: ignore[import-not-found]
+
+    try:
+        patch("reloads:train")
+        patch.subclasses("reloads:Base", "fit")
+        old = reloads.train, reloads.Base
+        importlib.reload(reloads)
+        reloads.train()
+        reloads.Child().fit()
+        assert patch.seen == ["train", "Base.fit"]
+        patch.remove()
+        assert type(reloads.train) is type(vars(reloads.Base)["fit"]) is types.FunctionType
+        assert type(vars(old[1])["fit"]) is types.FunctionType
+        old[0]()
+        old[1]().fit()
+        assert len(patch.seen) == 2
+    finally:
+        del sys.modules["reloads"]
+
+
+# -- what it looks like meanwhile
+
+
+def test_a_patched_function_looks_as_it_did(frame: Any, patch: Patches) -> None:
+    """To `inspect`, `isinstance`, `repr`, `==` and documentation."""
+    function, method = frame.train, vars(frame.Base)["fit"]
+    looks = [look(function) for look in LOOKS]
+    method_looks = [look(method) for look in LOOKS]
+    patch("frame:train")
+    patch("frame:Base.fit")
+    assert [look(frame.train) for look in LOOKS] == looks
+    assert [look(frame.Base.fit) for look in LOOKS] == method_looks
+    assert frame.train == function
+    assert isinstance(frame.train, types.FunctionType)
+    assert {frame.train: 1}[function] == 1
+
+
+LOOKS: list[Any] = [
+    repr, callable, inspect.signature, inspect.isfunction, inspect.getdoc, lambda f: f.__name__, lambda f: f.__qualname__,
+    lambda f: f.__module__, lambda f: f.__code__, lambda f: f.__defaults__, lambda f: f.__kwdefaults__,
+    lambda f: f.__annotations__, inspect.iscoroutinefunction, inspect.isgeneratorfunction, lambda f: f.__class__,
+]  # fmt: skip
+
+
+def test_a_patched_function_can_be_copied_and_pickled(frame: Any, patch: Patches) -> None:
+    """By name: what is loaded elsewhere is the function that is there."""
+    frame.train.__module__ = frame.Base.__module__ = "frame"
+    patch("frame:train")
+    patch("frame:Base.fit")
+    patch("frame:Base.build")
+    one = frame.Base()
+    assert copy.copy(frame.train) is copy.deepcopy(frame.train) is frame.train
+    data = [
+        pickle.dumps(thing, protocol) for thing in (frame.train, frame.Base.build) for protocol in range(2, 6)
+    ]
+    patch.remove()
+    assert [pickle.loads(text)(5) for text in data] == [("trained", 5, 2)] * 4 + [("Base", 5)] * 4
+    assert b"autolog" not in b"".join(data)
+    assert one.fit() == ("fitted", "Base", 1)
+
+
+# -- threads
+
+
+def test_threads_inherit_while_they_are_watched() -> None:
+    """`threading.Thread.start` is put back; installing and removing twice changes nothing more."""
+    import threading
+
+    before = vars(threading.Thread)["start"]
+    inheritance = ThreadInheritance()
+    inheritance.remove()
+    inheritance.install()
+    inheritance.install()
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    with pytest.raises(RuntimeError, match="threads can only be started once"):
+        thread.start()
+    inheritance.remove()
+    inheritance.remove()
+    assert vars(threading.Thread)["start"] is before
