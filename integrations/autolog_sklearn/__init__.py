@@ -1,4 +1,19 @@
-"""Records scikit-learn: every estimator that predicts, searches, resampling, and what is measured afterwards.
+"""Records scikit-learn: every estimator that predicts, searches, cross-validation, and what is measured afterwards.
+
+What a run holds, by scikit-learn's own words where it has them:
+
+    kind        fit, partial_fit, search, candidate (a search's child), cv (tag `function`: cross_val_score, …)
+    params      get_params(deep=True); fit.<argument> beside the data; best_<param> of a search; <function>.<argument> of a cv
+    metrics     training_<metric>                  on the training data: accuracy_score, roc_auc, r2_score, …, score
+                <metric>[_<setting>][_<variable>]  measured by the user: f1_score_macro_X_test, score_X_test
+                <attribute without its _>          what the fitted estimator holds: n_iter, inertia, oob_score, best_score
+                loss, train_score, validation_score, …   a step an iteration; best_iteration, stopped_iteration
+                best_cv_score                      of a search; its candidates have the columns of cv_results_
+                test_score, mean_…, std_…          of a cv, a step a fold; rows of a partial_fit, a step a call
+    tags        best: true, a search's best candidate; model_step, the call of partial_fit that the saved model is from
+    artifacts   model; training_{confusion_matrix,roc_curve,precision_recall_curve}.json, coefficients.json,
+                feature_importances.json; <function>_<variable>.json of what the user measured that is no number
+    datasets    train, validation (X_val), test (what the user measured on)
 
 Nothing of scikit-learn is imported before the user has imported it.
 """

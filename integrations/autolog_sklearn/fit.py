@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from autolog import Call, Run
@@ -13,6 +13,10 @@ from autolog_sklearn import about, fitted, monitors, scores, search
 if TYPE_CHECKING:
     from autolog_sklearn import SklearnOptions
     from autolog_sklearn.after import After
+
+
+SAVING_SECONDS, SAVING_SHARE = 0.05, 0.05
+"""What saving the model of a `partial_fit` again and again may take in all: seconds, or a share of the time since the first."""
 
 
 class _Partial:
@@ -69,15 +73,15 @@ class Fits:
         if model is not None and model is not estimator:
             params = about.params_of(model, run)
         harmless = about.predicts_harmlessly(model, params)
-        fitted.log(run, estimator, call.seconds, harmless)
-        monitors.log(run, (*about.chain(estimator), *params.values()))
-        if kind == "search":
-            search.log(run, estimator)
         predicted = None
         wanted = self.options.log_training_metrics
         if X is not None and model is not None and wanted and (harmless or wanted == "always"):
             predicted = scores.log(run, model, params, X, y, rest.get("sample_weight"), call.seconds)
         self._save(run, model, X, y if predicted is None else predicted)
+        fitted.log(run, estimator, call.seconds, harmless)
+        monitors.log(run, (*about.chain(estimator), *params.values()))
+        if kind == "search":
+            search.log(run, estimator)
 
     def _observe_partial(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
         X, y, rest = about.split(call.arguments)
@@ -93,13 +97,15 @@ class Fits:
             call.continue_run(state.run)
         yield
         state.run.log_metrics({**fitted.scalars(estimator), "rows": about.rows_of(X)}, step=state.calls)
-        state.calls += 1
         self.after.remember_model(estimator, state.run, X)
-        # The last call is not known to be the last, so the model is saved again when saving has cost little of the time.
-        began = perf_counter()
-        if state.calls == 1 or state.saving < 0.02 * (began - state.began):
+        # The last call is not known to be the last: the model is saved as often as that costs little, and the run says when.
+        if state.saving < max(SAVING_SECONDS, SAVING_SHARE * (perf_counter() - state.began)):
+            began = thread_time()
             self._save(state.run, estimator, X, y)
-            state.saving += perf_counter() - began
+            state.saving += thread_time() - began
+            if self.options.log_models:
+                state.run.set_tags({"model_step": state.calls})
+        state.calls += 1
 
     def _save(self, run: Run, model: Any, X: Any, output: Any) -> None:
         options = self.options

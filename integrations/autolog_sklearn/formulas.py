@@ -103,7 +103,9 @@ def curve(**columns: Any) -> dict[str, list[float | str]]:
     """
     length = max(len(values) for values in columns.values())
     chosen = np.unique(np.linspace(0, length - 1, min(length, POINTS)).astype(int))
-    return {
-        name: [number_of(float(value)) for value in values[chosen[chosen < len(values)]].tolist()]
-        for name, values in columns.items()
-    }
+    points: dict[str, list[float | str]] = {}
+    for name, values in columns.items():
+        some = values[chosen[chosen < len(values)]]
+        plain = some.tolist()
+        points[name] = plain if np.isfinite(some).all() else [number_of(float(value)) for value in plain]
+    return points

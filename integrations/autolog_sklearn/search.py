@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from autolog import Run
+from autolog_sklearn.about import is_search
 
 
 def best(estimator: Any) -> Any:
     """The model: a search's refitted best one, None if it has none, any other estimator itself."""
     held = getattr(estimator, "__dict__", {})
-    if "cv_results_" not in held or "refit" not in held:
-        return held.get("best_estimator_", estimator)
-    return held.get("best_estimator_")
+    if is_search(estimator) and ("refit" in held or "best_estimator_" in held):
+        return held.get("best_estimator_")
+    return estimator
 
 
 def log(run: Run, estimator: Any) -> None:

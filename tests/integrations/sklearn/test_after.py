@@ -99,26 +99,24 @@ def test_settings_that_are_not_the_defaults_are_part_of_the_name(seen: Recorded)
 # -- which prediction is whose
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
+def test_views_of_predictions_are_known(seen: Recorded) -> None:
+    """Complete: a column of the probabilities, which some models return as a view already; a raveled, a reshaped one."""
+    models = [
         LogisticRegression(), LogisticRegression(solver="liblinear"), GaussianNB(), KNeighborsClassifier(),
         SGDClassifier(loss="log_loss"), RandomForestClassifier(n_estimators=3), HistGradientBoostingClassifier(max_iter=3),
         make_pipeline(StandardScaler(), LogisticRegression()),
         GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2),
-    ],
-    ids=lambda m: type(m).__name__,
-)  # fmt: skip
-def test_views_of_predictions_are_known(seen: Recorded, model: Any) -> None:
-    """Complete: a column of the probabilities, which some models return as a view already; a raveled, a reshaped one."""
-    model.fit(X_train, y_train)
-    probabilities = model.predict_proba(X_test)
-    expected = roc_auc_score(y_test, probabilities[:, 1])
-    metrics.average_precision_score(y_test, model.predict_proba(X_test)[:, 1])
-    accuracy_score(y_test, model.predict(X_test).reshape(-1, 1).ravel())
-    assert measured(seen.run)["roc_auc_score_X_test"] == expected
-    assert {"average_precision_score_X_test", "accuracy_score_X_test"} <= set(measured(seen.run))
-    assert len(seen.runs) == 1
+    ]  # fmt: skip
+    for model in models:
+        model.fit(X_train, y_train)
+        probabilities = model.predict_proba(X_test)
+        expected = roc_auc_score(y_test, probabilities[:, 1])
+        metrics.average_precision_score(y_test, model.predict_proba(X_test)[:, 1])
+        accuracy_score(y_test, model.predict(X_test).reshape(-1, 1).ravel())
+        found = measured(seen.runs[-1])
+        assert found["roc_auc_score_X_test"] == expected, model
+        assert {"average_precision_score_X_test", "accuracy_score_X_test"} <= set(found), model
+    assert len(seen.runs) == len(models)
 
 
 def test_all_ways_of_predicting_are_known(seen: Recorded) -> None:

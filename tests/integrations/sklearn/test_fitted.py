@@ -255,7 +255,8 @@ def test_odd_attributes_are_no_trouble(seen: Recorded) -> None:
             return X
 
     Odd().fit(X, Y)
-    assert (seen.run.status, seen.run.errors, list(seen.run.metrics)) == ("finished", [], ["best_score"])
+    assert (seen.run.status, seen.run.errors, seen.run.notes) == ("finished", [], [])
+    assert (list(seen.run.metrics), len(seen.run.models)) == (["best_score"], 1)
 
 
 # -- curves

@@ -116,12 +116,11 @@ CLASSIFICATION = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CLASSIFICATION)
-def test_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last, name: str) -> None:
+def test_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last) -> None:
     """Right: accuracy, weighted precision, recall and F1, log loss and AUC as `sklearn.metrics` computes them."""
-    model, X, y = CLASSIFICATION[name]
-    model.fit(X, y)
-    assert training(last(seen.run)) == exactly(of_classifier(model, X, np.ravel(y)))
+    for name, (model, X, y) in CLASSIFICATION.items():
+        model.fit(X, y)
+        assert training(last(seen.runs[-1])) == exactly(of_classifier(model, X, np.ravel(y))), name
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -150,22 +149,21 @@ class KnownLabels:
 REGRESSION = make_regression(300, 5, noise=20.0, random_state=0)
 
 
-@pytest.mark.parametrize(
-    ("model", "y"),
-    [
-        (Ridge(), REGRESSION[1]),
-        (LinearRegression(), REGRESSION[1].astype(int)),
-        (LinearRegression(), REGRESSION[1].reshape(-1, 1)),
-        (LinearRegression(), pd.Series(REGRESSION[1])),
-        (LinearRegression(), REGRESSION[1].tolist()),
+def test_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last) -> None:
+    """Right: R², mean absolute, squared and root of the squared error; whatever the target is."""
+    X, y = REGRESSION
+    trainings: list[tuple[Any, Any]] = [
+        (Ridge(), y),
+        (LinearRegression(), y.astype(int)),
+        (LinearRegression(), y.reshape(-1, 1)),
+        (LinearRegression(), pd.Series(y)),
+        (LinearRegression(), y.tolist()),
         (DummyRegressor(), np.ones(300)),
-        (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), REGRESSION[1]),
-    ],
-)
-def test_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last, model: Any, y: Any) -> None:
-    """Right: R², mean absolute, squared and root of the squared error."""
-    model.fit(REGRESSION[0], y)
-    assert training(last(seen.run)) == exactly(of_regressor(model, REGRESSION[0], y))
+        (TransformedTargetRegressor(Ridge(), transformer=StandardScaler()), y),
+    ]
+    for model, target in trainings:
+        model.fit(X, target)
+        assert training(last(seen.runs[-1])) == exactly(of_regressor(model, X, target)), model
 
 
 def test_weighted_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last) -> None:
@@ -353,19 +351,19 @@ def test_a_model_that_fails_on_its_own_data_gets_a_note(seen: Recorded) -> None:
 # -- no trace
 
 
-@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
 @pytest.mark.parametrize("state", [None, 3, np.random.RandomState(3)])
-def test_models_that_draw_when_they_predict_are_not_asked(seen: Recorded, strategy: str, state: Any) -> None:
+def test_models_that_draw_when_they_predict_are_not_asked(seen: Recorded, state: Any) -> None:
     """Transparent: global random streams, and the user's own, stand where they would."""
     np.random.seed(0)
     random.seed(0)
     before = joblib.hash((np.random.get_state(), random.getstate()))
-    model = DummyClassifier(strategy=strategy, random_state=copy.deepcopy(state)).fit(X2, Y2)
-    own = joblib.hash(model.random_state)
-    make_pipeline(StandardScaler(), model).fit(X2, Y2)
+    for strategy in ("stratified", "uniform"):
+        model = DummyClassifier(strategy=strategy, random_state=copy.deepcopy(state)).fit(X2, Y2)
+        own = joblib.hash(model.random_state)
+        make_pipeline(StandardScaler(), model).fit(X2, Y2)
+        assert joblib.hash(model.random_state) == own == joblib.hash(state)
     assert joblib.hash((np.random.get_state(), random.getstate())) == before
-    assert joblib.hash(model.random_state) == own == joblib.hash(state)
-    assert [run.metrics for run in seen.runs] == [{}, {}]
+    assert [run.metrics for run in seen.runs] == [{}] * 4
 
 
 def test_an_imputer_that_draws_when_it_transforms_is_not_asked(seen: Recorded) -> None:

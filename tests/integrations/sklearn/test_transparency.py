@@ -238,6 +238,7 @@ PROGRAM = """
         import autolog
         autolog.autolog(silent=True)
     import numpy as np
+    from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.datasets import make_classification
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
@@ -269,7 +270,17 @@ PROGRAM = """
         except Warning as warning:
             print(type(warning))
     LogisticRegression(max_iter=2).fit(X, y)
-    print(np.random.random())
+
+    class Mine(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_, self.answer_ = np.unique(y), np.random.choice(y)
+            return self
+
+        def predict(self, X):
+            print("asked")
+            return np.full(len(X), self.answer_)
+
+    print(Mine().fit(X, y).score(X, y), np.random.random())
 """
 
 
@@ -292,7 +303,11 @@ def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) 
     assert said[0] == said[1]
     assert "ConvergenceWarning" in said[0][2]
     assert said[0][0] == (1 if filters == "error" else 0)
-    assert autolog.runs(store=str(tmp_path / "store"))
+    runs = autolog.runs(order_by="started", store=str(tmp_path / "store"))
+    assert runs[0].status == ("failed" if filters == "error" else "finished")
+    if filters == "default":  # what was defined in the program itself is saved with its code
+        assert (runs[-1].estimator, runs[-1].metrics["score_X"]["count"]) == ("__main__.Mine", 1)
+        assert runs[-1].model(trust=True).predict(np.zeros((3, 5))).shape == (3,)
 
 
 def test_an_ended_run_stays_ended(seen: Recorded) -> None:
