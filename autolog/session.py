@@ -222,7 +222,11 @@ class Session:
         if not self.active or ranks.rank() != 0:
             return False
         if instance is not None:
-            module = (instance if isinstance(instance, type) else type(instance)).__module__
+            # By its type: to ask the object itself for its class may run code of the user's.
+            kind = type(instance)
+            module: object = getattr(instance if issubclass(kind, type) else kind, "__module__", None)
+            if not isinstance(module, str):
+                return True
             for active in self.integrations.values():
                 known = active.integration
                 if known is not None and known.name != integration and _begins(module, known.claims):

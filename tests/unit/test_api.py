@@ -710,3 +710,23 @@ def test_silence_is_silence(
     monkeypatch.setattr(sys, "stderr", None)
     toy.Slope().fit(X, Y)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("module", [None, 5, "", "toy"])
+def test_a_model_of_an_odd_class_is_trained_as_without_us(toy: ModuleType, module: Any) -> None:
+    """A class without a module's name, whose instances lie about their class."""
+    asked: list[str] = []
+
+    class Odd(toy.Slope):  # type: ignore[name-defined]
+        @property
+        def __class__(self) -> Any:  # type: ignore[override]
+            asked.append("__class__")
+            raise RuntimeError("do not ask")
+
+    Odd.__module__ = module
+    plain = Odd(rounds=2).fit(X, Y).weight
+    autolog.autolog(silent=True)
+    asked.clear()
+    assert Odd(rounds=2).fit(X, Y).weight == plain
+    assert asked == []
+    assert len(shown("id")) == 1
