@@ -13,6 +13,7 @@ from autolog import config, session
 from autolog.config import nearest
 from autolog.instrument.calls import Call, Frame, current, innermost
 from autolog.session import Session, Suspension
+from autolog.tracking import ranks
 
 if TYPE_CHECKING:
     from autolog.lifecycle import RunScope
@@ -149,7 +150,7 @@ class run:
     def __enter__(self) -> Run:
         from autolog import lifecycle
 
-        if config.is_disabled():
+        if config.is_disabled() or ranks.rank() != 0:
             here = Session()  # of its own: it takes everything and keeps nothing
             here.active = False
         else:

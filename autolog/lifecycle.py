@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,7 @@ def _new_run(
 
 
 def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -> None:
-    run.status, said = outcome(error)
+    run.status, said = outcome(error, run.secrets)
     run.ended = now()
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
@@ -145,14 +146,16 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -
         announce(session, run)
 
 
-def outcome(error: BaseException | None) -> tuple[str, str | None]:
-    """A run's status, and what its exception says, without secrets."""
+def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
+    """A run's status, and what its exception says, without secrets: those that look like one, and those known to the run."""
     if error is None:
         return "finished", None
     try:
         text = str(error)
     except Exception:
         text = "(its text could not be read)"
+    for secret in secrets:
+        text = text.replace(secret, redact.mark(secret))
     said = (
         f"{type(error).__name__}: {text_of(redact.redact_text(text[:6000]))}"
         if text

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import configparser
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 
-from autolog.testing import write_toy
+import pytest
+
+pytest.register_assert_rewrite("autolog.testing")  # so that a failed assertion of the suite shows its values
+
+from autolog.testing import write_toy  # noqa: E402
 
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
@@ -32,6 +39,15 @@ def install_toy(folder: str | Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: autolog-toy\nVersion: 1.0\n")
     lines = [f"{name} = {value.strip(chr(34))}" for name, value in points[group].items()]
     (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+
+
+def make_toy_importable() -> None:
+    """Install it for this test process and the scripts that it runs, once."""
+    if find_spec("toy") is None:
+        folder = tempfile.mkdtemp(prefix="autolog-toy-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        install_toy(folder)
+        sys.path.insert(0, folder)
 
 
 def environment(folder: str | Path, **more: str) -> dict[str, str]:

@@ -262,11 +262,14 @@ def _call_around(frame: Frame | None) -> Call | None:
 
 
 def intercept(
-    host: Host, integration: str, name: str, observer: Observer, wrapped: Callable[..., Any], instance: Any,
-    args: Any, kwargs: Any,
+    host: Host, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
+    instance: Any, args: Any, kwargs: Any,
 ) -> Any:  # fmt: skip
-    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass what nobody looks at."""
+    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most of what nobody looks at."""
     outer = innermost()
+    if outer is not None and not (outer.admits_nested if nested else outer.admits):
+        # Inherited from the thread's starter, or around a frame that has ended: not seen by the wrapper.
+        return wrapped(*args, **kwargs)
     if (
         type(outer) is Call
         and instance is not None

@@ -99,6 +99,6 @@ def interceptor(
             return wrapped(*args, **kwargs)
         if type(wrapped) is PartialCallableObjectProxy:  # called as Class.method(instance, ...)
             wrapped = MethodType(wrapped.__wrapped__, instance)
-        return intercept(host, integration, name, observer, wrapped, instance, args, kwargs)
+        return intercept(host, integration, name, observer, nested, wrapped, instance, args, kwargs)
 
     return look

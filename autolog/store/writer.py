@@ -234,9 +234,9 @@ class Writer:
         try:
             if batch:
                 self._first_event.set()
-                self._follow_runs(batch)
             if batch or self._unwritten:
                 self._append(batch, now=bool(barriers))
+            self._follow_runs(batch)
         finally:
             for barrier in barriers:
                 barrier.written = not self._unwritten

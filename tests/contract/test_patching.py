@@ -623,6 +623,33 @@ def test_a_thread_started_inside_a_call_is_inside_it(toy: Any) -> None:
     assert outermost == [True, False]
 
 
+def test_a_seal_holds_in_threads_from_their_first_call_on(toy: Any) -> None:
+    """Complete: what a sealed call trains in threads of its own is nobody's run, the very first training included."""
+    seen: list[str] = []
+
+    class Threaded(toy.Model):
+        def fit(self, X: Any, y: Any) -> Any:
+            threads = [threading.Thread(target=target, args=(X, y)) for target in (toy.Slope().fit, train)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+
+    def train(X: Any, y: Any) -> Any:
+        toy.train({}, X, y)
+
+    def observer(call: Call) -> Any:
+        seen.append(call.name)
+        call.seal()
+        yield
+
+    for nested in (False, True):
+        with observed(observer, nested=nested):
+            Threaded().fit(X, Y)
+        assert [name.rpartition(".")[2] for name in seen] == ["fit"]
+        seen.clear()
+
+
 def test_recursion_and_reentrance(toy: Any) -> None:
     """Complete: a model that trains another of its own kind is one outermost call."""
     seen: list[bool] = []

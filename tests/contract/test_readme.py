@@ -40,7 +40,7 @@ def test_what_the_page_names_exists() -> None:
 
 
 def test_options_of_the_fixture_can_be_set_from_everywhere(tmp_path: Path) -> None:
-    """As the page says: by `enable()`, by the environment, by pyproject.toml, each over the one before; a misspelt one is refused."""
+    """As the page says: by `enable()`, by the environment, by pyproject.toml, each over the one before; not misspelt."""
     import sys
 
     from helpers import script
@@ -63,7 +63,7 @@ def test_options_of_the_fixture_can_be_set_from_everywhere(tmp_path: Path) -> No
 
 
 def test_each_training_of_the_fixture_is_recorded_as_the_page_says() -> None:
-    """A fit with its rounds; a function whose fit adds to its run; a search with its candidates and nothing of what is inside."""
+    """A fit with its rounds; a function whose fit adds to its run; a search with its candidates only."""
     import toy
 
     X, y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]

@@ -61,7 +61,7 @@ WHERE = {
     "before the first fit": "child(WORK); fit()",
     "in a run": "with autolog.run('x'): fit(); child(WORK)",
     "in a run of children": "with autolog.run('x', children=True): child(WORK); fit()",
-    "in a search": "toy.tune(type('F', (toy.Slope,), {'fit': lambda s, X, y: child(WORK) or toy.Slope.fit(s, X, y)}), [0.1], X, y)",
+    "in a search": "toy.tune(type('F', (toy.Mean,), {'fit': lambda m, *d: child(WORK) or toy.Mean.fit(m, *d)}), [0.1], X, y)",
     "from a thread": "t = threading.Thread(target=lambda: fit(callbacks=[Forks(lambda: child(WORK))])); t.start(); t.join()",
 }
 

@@ -70,7 +70,7 @@ def test_switching_on_imports_next_to_nothing(tmp_path: Path) -> None:
     loaded = script(code, tmp_path).stdout.split()
     slow = {
         "asyncio", "wrapt", "numpy", "pandas", "sklearn", "msgspec", "logging", "subprocess", "sqlite3", "typer", "rich",
-        "importlib.metadata", "email", "packaging", "toy", "autolog_toy", "autolog_sklearn", "typing_extensions", "dataclasses", "inspect",
+        "importlib.metadata", "email", "packaging", "toy", "autolog_toy", "autolog_sklearn", "dataclasses", "inspect",
     }  # fmt: skip
     assert slow & set(loaded) == set()
     assert len(loaded) <= 60, loaded

@@ -1,0 +1,190 @@
+"""Every way a training can end: the exit code is the plain one, and the run says what happened."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import environment, script, write_script
+
+from autolog.store.records import Store
+
+FIT = """
+    import os, sys, signal
+    import autolog
+    {on}
+    import toy
+    class Ends:
+        def after_round(self, number, loss):
+            if number == 2:
+                {what}
+    toy.Slope(rounds=5).fit([1.0, 2.0], [2.0, 4.0], [Ends()])
+    print("over")
+"""
+ENDS = {
+    "an exception": ("raise KeyError('mine')", "failed", "KeyError: 'mine'"),
+    "sys.exit": ("sys.exit(3)", "interrupted", "SystemExit: 3"),
+    "sys.exit with a text": ("sys.exit('no')", "interrupted", "SystemExit: no"),
+    "Ctrl-C": ("os.kill(os.getpid(), signal.SIGINT)", "interrupted", "KeyboardInterrupt"),
+    "an exception that cannot be shown": ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})", "failed", None),
+    "nothing": ("pass", "finished", None),
+}  # fmt: skip
+
+
+def last_lines(text: str) -> list[str]:
+    """The user's part of a traceback: its frames' source lines and the exception, without autolog's frames."""
+    return [line for line in text.splitlines() if not line.startswith(" ")]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_training_ends_as_it_would(tmp_path: Path, end: str) -> None:
+    """Transparent: exit code, output and exception are the plain ones; the run has its outcome and the rounds before it."""
+    what, status, error = ENDS[end]
+    plain = script(FIT.format(on="", what=what), tmp_path)
+    done = script(FIT.format(on="autolog.autolog(silent=True)", what=what), tmp_path)
+    assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
+    assert last_lines(done.stderr) == last_lines(plain.stderr)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.error or None) == (status, error or run.error)
+    assert len(run.history("loss")) == (5 if status == "finished" else 2)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_explicit_run_ends_as_its_block_does(tmp_path: Path, end: str) -> None:
+    """Transparent: the same for `with autolog.run(…)`, without `autolog()`."""
+    what, status, _ = ENDS[end]
+    code = """
+        import os, sys, signal, autolog
+        with autolog.run("x") as run:
+            run.log_metrics({{"m": 1}})
+            {}
+    """
+    plain = script(
+        code.replace('autolog.run("x")', "open(os.devnull)").replace("run.log_metrics", "str").format(what),
+        tmp_path,
+    )
+    done = script(code.format(what), tmp_path)
+    assert done.returncode == plain.returncode or end == "nothing"
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.metrics["m"]["last"]) == (status, 1)
+
+
+def test_ctrl_c_from_outside_interrupts_a_fit(tmp_path: Path) -> None:
+    """Transparent: SIGINT to a training process ends it by SIGINT, with the run interrupted."""
+    code = FIT.format(on="autolog.autolog(silent=True)", what='print("ready", flush=True); signal.pause()')
+    path = write_script(code, tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, str(path)], cwd=tmp_path, env=environment(tmp_path), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (-signal.SIGINT, "")
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.error) == ("interrupted", "KeyboardInterrupt")
+
+
+def test_a_script_that_ends_at_once_is_recorded_with_its_environment(tmp_path: Path) -> None:
+    """Nothing lost: the exit waits for the description of code and machine, which is made in the background."""
+    done = script('import autolog\nwith autolog.run("x"): pass', tmp_path, "--argument")
+    assert done.returncode == 0
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert run.environment["script"] == str(tmp_path / "script.py")
+    assert run.environment["arguments"][1:] == ["--argument"]
+
+
+def test_a_training_at_exit_is_recorded(tmp_path: Path) -> None:
+    """Nothing lost: what the user trains in an `atexit` function, registered after `autolog()`, is there."""
+    code = """
+        import atexit, autolog, toy
+        autolog.autolog(silent=True)
+        atexit.register(lambda: toy.Mean().fit([1.0], [2.0]))
+    """
+    done = script(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [run.status for run in Store(tmp_path / ".autolog").runs()] == ["finished"]
+
+
+def test_a_training_in_a_daemon_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
+    """Harmless: the process ends while a thread still trains; its run is lost."""
+    code = """
+        import threading, autolog, toy
+        autolog.autolog(silent=True)
+        inside = threading.Event()
+        class Waits:
+            def after_round(self, number, loss):
+                inside.set()
+                threading.Event().wait()
+        threading.Thread(target=lambda: toy.Slope().fit([1.0], [2.0], [Waits()]), daemon=True).start()
+        inside.wait(30)
+    """
+    done = script(code, tmp_path, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [run.status for run in Store(tmp_path / ".autolog").runs()] == ["lost"]
+
+
+def announced(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("autolog: ")]
+
+
+def test_each_outermost_run_is_one_quiet_line_on_standard_error(tmp_path: Path) -> None:
+    """As the design shows it: name, model, counts, how to see it; none with `silent`, none on standard output, ten at most."""
+    code = """
+        import sys, autolog, toy
+        autolog.autolog(silent={silent})
+        toy.tune(toy.Slope, [0.1, 0.2], [1.0], [2.0])
+        for _ in range({times}):
+            toy.Slope(rounds=3).fit([1.0], [2.0])
+    """
+    done = script(code.format(silent=False, times=1), tmp_path)
+    search, fit = announced(done.stderr)
+    assert (done.stdout, len(done.stderr.splitlines())) == ("", 2)
+    name = fit.split()[1]
+    assert fit == f"autolog: {name} · Slope · 2 params · 1 metric · autolog show {name}"
+    assert " · Slope · 0 params · 0 metrics · " in search
+    many = announced(script(code.format(silent=False, times=30), tmp_path).stderr)
+    assert (len(many), many[-1]) == (
+        11,
+        "autolog: further runs are recorded without a line each · autolog ls",
+    ) or len(many) == 10
+    assert script(code.format(silent=True, times=3), tmp_path).stderr == ""
+
+
+RANKS: dict[str, tuple[dict[str, str], int]] = {
+    "torchrun, rank 0": ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, 1),
+    "torchrun, rank 1": ({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}, 0),
+    "Lightning's launcher": ({"LOCAL_RANK": "1"}, 0),
+    "Lightning on a second node": ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, 0),
+    "Slurm, task 3": ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, 0),
+    "a Slurm job of one task": ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, 1),
+    "Open MPI, rank 1": ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, 0),
+    "no launcher": ({}, 1),
+}
+
+
+@pytest.mark.parametrize("launcher", RANKS)
+def test_one_job_is_one_run(tmp_path: Path, launcher: str) -> None:
+    """Rank 0 records; the others train as without autolog, and make no store."""
+    variables, runs = RANKS[launcher]
+    code = """
+        import autolog, toy
+        autolog.autolog(silent=True)
+        print(toy.Slope().fit([1.0, 2.0], [2.0, 4.0]).weight)
+        with autolog.run("explicit") as run:
+            run.log_metrics({"m": 1})
+    """
+    outside = {"RANK", "LOCAL_RANK", "SLURM_PROCID"} & set(environment(tmp_path))
+    assert not outside, f"run the tests outside a job: {outside}"
+    done = script(code, tmp_path, **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    recorded: list[Any] = (
+        list(Store(tmp_path / ".autolog").runs()) if (tmp_path / ".autolog").exists() else []
+    )
+    assert len(recorded) == 2 * runs

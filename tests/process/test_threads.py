@@ -1,0 +1,144 @@
+"""Threads: what they train is recorded where it belongs."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import toy
+
+import autolog
+from autolog.testing import recorded
+
+X, Y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]
+
+
+def test_many_threads_training_at_once_are_as_many_complete_runs() -> None:
+    """Each with its own params, rounds and file; overlapping for certain, as they meet in the middle of their fits."""
+    together = threading.Barrier(8)
+
+    class Meeting:
+        def after_round(self, number: int, loss: float) -> None:
+            if number == 2:
+                together.wait(60)
+
+    with recorded("toy") as seen:
+        threads = [
+            threading.Thread(target=lambda rate=rate: toy.Slope(rate / 100, 4).fit(X, Y, [Meeting()]))
+            for rate in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    runs = sorted(seen.runs, key=lambda run: run.params["rate"])
+    assert [
+        (run.status, run.params["rate"], len(run.history("loss")), len(run.artifacts)) for run in runs
+    ] == [("finished", rate / 100, 4, 1) for rate in range(8)]
+
+
+def test_a_pool_inside_a_run_makes_children() -> None:
+    """`with autolog.run("sweep", children=True)` and a ThreadPoolExecutor: every fit is a child of the sweep."""
+    with recorded("toy") as seen:
+        with autolog.run("sweep", children=True), ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda rate: toy.Slope(rate, 2).fit(X, Y), [0.01, 0.02, 0.03, 0.04]))
+        toy.Mean().fit(X, Y)
+    sweep, after = seen.runs
+    assert (sweep.name, sweep.status, after.estimator) == ("sweep", "finished", "toy.core.Mean")
+    children = sorted(sweep.children, key=lambda run: run.params["rate"])
+    assert [(run.params["rate"], run.status, len(run.history("loss"))) for run in children] == [
+        (rate, "finished", 2) for rate in (0.01, 0.02, 0.03, 0.04)
+    ]
+    assert len({run.name for run in children}) == 4
+
+
+def test_the_first_of_two_threads_inside_a_run_is_the_run() -> None:
+    """Two trainings race for an explicit run: one is it, the other is its child; nothing is lost."""
+    together = threading.Barrier(2)
+
+    def train() -> None:
+        together.wait(60)
+        toy.Slope(rounds=3).fit(X, Y)
+
+    with recorded("toy") as seen, autolog.run("shared"):
+        threads = [threading.Thread(target=train) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    (child,) = seen.run.children
+    assert [len(one.history("loss")) for one in (seen.run, child)] == [3, 3]
+
+
+def test_threads_kept_by_a_pool_after_the_block_are_outside_again() -> None:
+    """A pool whose threads were started inside a run that has ended: what they train later is a run of its own."""
+    with recorded("toy") as seen:
+        pool = ThreadPoolExecutor(1)
+        with autolog.run("first", children=True):
+            pool.submit(toy.Mean().fit, X, Y).result(60)
+        pool.submit(toy.Slope().fit, X, Y).result(60)
+        pool.shutdown()
+    first, second = seen.runs
+    assert (first.name, [child.estimator for child in first.children]) == ("first", ["toy.core.Mean"])
+    assert second.estimator == "toy.core.Slope"
+
+
+def test_a_suspension_holds_in_threads_started_inside_and_nowhere_else() -> None:
+    """`suspended()` is this thread's and its threads'; another one goes on recording."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def suspended() -> None:
+        with autolog.suspended():
+            inside.set()
+            leave.wait(60)
+            thread = threading.Thread(target=lambda: toy.Mean().fit(X, Y))
+            thread.start()
+            thread.join(60)
+
+    with recorded("toy") as seen:
+        thread = threading.Thread(target=suspended)
+        thread.start()
+        inside.wait(60)
+        toy.Slope().fit(X, Y)
+        leave.set()
+        thread.join(60)
+    assert seen.run.estimator == "toy.core.Slope"
+
+
+def test_blocks_that_end_in_another_context_do_not_raise() -> None:
+    """Harmless: an async fixture enters a block in one context and leaves it in another."""
+    import contextvars
+
+    with recorded("toy") as seen:
+        for block in (autolog.run("apart"), autolog.suspended()):
+            contextvars.copy_context().run(block.__enter__)
+            block.__exit__(None, None, None)
+        toy.Mean().fit(X, Y)
+    assert [(run.name == "apart", run.status) for run in seen.runs] == [
+        (True, "finished"),
+        (False, "finished"),
+    ]
+
+
+def test_two_threads_that_begin_the_first_run_start_one_writer() -> None:
+    """Without `autolog()`, explicit runs in several threads share the threads that write."""
+    from helpers import script
+
+    code = """
+        import threading, autolog
+        together = threading.Barrier(8)
+        def work():
+            together.wait(60)
+            with autolog.run() as run:
+                run.log_metrics({"m": 1})
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(sorted(t.name for t in threading.enumerate() if t.name in ("autolog-journal", "autolog-files")))
+        print(len(autolog.runs("metrics.m == 1")))
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        done = script(code, folder)
+    assert done.stdout.splitlines() == ["['autolog-files', 'autolog-journal']", "8"]
