@@ -43,9 +43,7 @@ def save_model(
     except ModelNotSaved as reason:
         run.note(f"The model was not saved: {reason}")
         return
-    if run.secrets and contains(
-        taken, [secret.encode("utf-8", "surrogatepass") for secret in run.secrets]
-    ):
+    if run.secrets and contains(taken, [secret.encode("utf-8", "surrogatepass") for secret in run.secrets]):
         taken.discard()
         run.note(
             "The model was not saved: one of its parameters is a secret, and the saved model would contain it."
@@ -56,7 +54,9 @@ def save_model(
 
     def write() -> list[Event]:
         target = folder / path
-        size = write_folder(taken, target, replace=True)  # it may be saved again: a model that goes on learning
+        size = write_folder(
+            taken, target, replace=True
+        )  # it may be saved again: a model that goes on learning
         files = {name.lstrip("/"): part for name, part in sizes(str(target))}
         return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
 

@@ -138,7 +138,9 @@ def _object_text(value: Any) -> str:
         return value[:1000]
     if kind in (int, float, bool) or value is None:
         return repr(value)
-    item: Any = getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
+    item: Any = (
+        getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
+    )
     return repr(item(value)) if item is not None else kind.__name__
 
 

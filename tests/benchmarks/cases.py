@@ -151,8 +151,12 @@ def index() -> dict[str, list[float]]:
         events: list[Event] = []
         for number in range(part * 1000, part * 1000 + 1000):
             run = new_id()
-            events.append(RunStarted(run, now + number, new_name(), "default", None, "fit", "sklearn", "1.9.1", "a.B"))
-            events.append(ParamsLogged(run, {f"param{i}": i * number if i % 2 else f"value {i}" for i in range(40)}))
+            events.append(
+                RunStarted(run, now + number, new_name(), "default", None, "fit", "sklearn", "1.9.1", "a.B")
+            )
+            events.append(
+                ParamsLogged(run, {f"param{i}": i * number if i % 2 else f"value {i}" for i in range(40)})
+            )
             events.append(MetricsLogged(run, 0, now, {f"m{i}": number * 0.37 % (i + 1) for i in range(10)}))
             events.append(RunEnded(run, now + number + 5, "finished"))
         journal = JournalWriter(layout.journals / f"{part}.jsonl")
@@ -174,7 +178,9 @@ def index() -> dict[str, list[float]]:
     autolog = Path(sys.executable).parent / "autolog"
     for _ in range(5):
         began = perf_counter()
-        subprocess.run([autolog, "ls", "--sort=-metrics.m3", "--limit", "50"], check=True, capture_output=True)
+        subprocess.run(
+            [autolog, "ls", "--sort=-metrics.m3", "--limit", "50"], check=True, capture_output=True
+        )
         command.append((perf_counter() - began) * 1e3)
     return {"build": [built], "query": queries[1:], "command": command[1:]}
 

@@ -34,7 +34,9 @@ def child(script: str, *arguments: str) -> Any:
             "MLFLOW_DISABLE_TELEMETRY": "true", "AUTOLOG_SILENT": "1",
         }  # fmt: skip
         command = [sys.executable, "-W", "ignore", str(HERE / "cases.py"), script, *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(f"{script} {arguments} failed:\n{done.stderr[-2000:]}")
         return json.loads(done.stdout.splitlines()[-1])
@@ -50,7 +52,9 @@ def in_turn(rounds: int, script: str, variants: list[str], *arguments: str) -> d
 
 
 def row(what: str, unit: str, times: dict[str, list[float]], goal: str) -> Row:
-    measured = {name: {"min": min(values), "median": statistics.median(values)} for name, values in times.items()}
+    measured = {
+        name: {"min": min(values), "median": statistics.median(values)} for name, values in times.items()
+    }
     return {"what": what, "unit": unit, "goal": goal, **measured}
 
 
@@ -59,7 +63,14 @@ def peers(*variants: str) -> list[str]:
 
 
 def switch_on() -> list[Row]:
-    return [row("import and switch on", "ms", in_turn(7, "switch_on", peers("plain", "autolog", "mlflow")), "40 above plain")]
+    return [
+        row(
+            "import and switch on",
+            "ms",
+            in_turn(7, "switch_on", peers("plain", "autolog", "mlflow")),
+            "40 above plain",
+        )
+    ]
 
 
 def small_fit() -> list[Row]:
@@ -75,7 +86,14 @@ def calls() -> list[Row]:
 
 
 def metric() -> list[Row]:
-    return [row("one logged metric, the caller's side", "µs", in_turn(3, "metric", peers("autolog", "mlflow")), "3")]
+    return [
+        row(
+            "one logged metric, the caller's side",
+            "µs",
+            in_turn(3, "metric", peers("autolog", "mlflow")),
+            "3",
+        )
+    ]
 
 
 def points() -> list[Row]:
@@ -87,7 +105,12 @@ def index() -> list[Row]:
     return [
         row("index of 10,000 runs × 50 values, built", "s", {"autolog": measured["build"]}, "10"),
         row("50 of 10,000 runs, sorted by a metric, warm", "ms", {"autolog": measured["query"]}, "100"),
-        row("`autolog ls --sort=-metrics.m3 --limit 50`, the whole command", "ms", {"autolog": measured["command"]}, ""),
+        row(
+            "`autolog ls --sort=-metrics.m3 --limit 50`, the whole command",
+            "ms",
+            {"autolog": measured["command"]},
+            "",
+        ),
     ]
 
 
@@ -107,7 +130,11 @@ def main(
         table.add_row(r["what"], r["unit"], *cells, r["goal"])
     Console(width=200).print(table)
     if json_file is not None:
-        about = {"date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "machine": platform.machine()}
+        about = {
+            "date": time.strftime("%Y-%m-%d"),
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+        }
         json_file.write_text(json.dumps({**about, "cpus": os.cpu_count(), "rows": rows}, indent=1))
 
 

@@ -216,7 +216,9 @@ def test_only_the_first_values_of_an_object_column_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    "x", [["a text", "another"], [[1.0, 2.0]], [], None, 3, "text", (1, 2), iter([1])], ids=lambda x: type(x).__name__
+    "x",
+    [["a text", "another"], [[1.0, 2.0]], [], None, 3, "text", (1, 2), iter([1])],
+    ids=lambda x: type(x).__name__,
 )
 def test_what_serving_would_reshape_has_no_signature(x: Any) -> None:
     """A list of texts would reach the model as a data frame, and its column's name be read as the text."""
