@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hmac  # noqa: F401  # pyright: ignore[reportUnusedImport]
 import re
 from urllib.parse import quote, unquote
 
+import autolog.userkey  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from autolog.tracking import redact
+
+# hmac and the key are what `redact` needs: loaded now, as nothing may be imported on a sink's thread.
 
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|key|auth|cred|sig", re.IGNORECASE)
 _PARAMETER = re.compile(r"([^?&;#=]+)=([^&;#]+)")

@@ -7,12 +7,14 @@ A third party's sink is a subclass of `Sink` in any distribution, found by an en
 
 `carrier+http://…` finds it too, unless there is an entry point of that whole name.
 
+    import carrier
+
     class CarrierSink(Sink):
         def __init__(self, url):                # in autolog(): only looks at the URL
             super().__init__(url)
             self.loft = urlsplit(url).netloc
 
-        def open(self, origin):                 # from here on in a thread of the sink's own: imports, connections
+        def open(self, origin):                 # from here on in a thread of the sink's own
             self.flock = carrier.Flock(self.loft)
 
         def write(self, events):
@@ -73,7 +75,11 @@ class Sink:
     """
 
     def __init__(self, url: str) -> None:
-        """Look at the URL, in `autolog()`: import no backend, connect to nothing. Raises ValueError for a wrong one."""
+        """Look at the URL, in `autolog()`, and connect to nothing. Raises ValueError for a wrong one.
+
+        What the sink needs is imported here or by its module, which is loaded only for a sink that somebody asked for. Not
+        later, on the sink's own thread: a child forked in the middle of an import waits for ever when it imports the same.
+        """
         self.url = url
 
     def identity(self) -> str:

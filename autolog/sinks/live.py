@@ -6,6 +6,7 @@ taken stays in the journal. Only `flush` and `close` wait for it, as long as the
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import threading
@@ -167,8 +168,6 @@ class Feed:
             self._retry_at = math.inf
         if self._is_parked and not self._warned and not self._finishing:
             self._warned = True
-            import logging
-
             logging.getLogger("autolog").warning(
                 "%s takes nothing at present (%s). Your training goes on, and all of it is kept in %s%s.",
                 self.name, self._error, self._written(),
@@ -240,8 +239,6 @@ class Live:
             feed.join(deadline)
         left = [f"{what} for {feed.name}" for feed in feeds if (what := feed.left())]
         if left:
-            import logging
-
             logging.getLogger("autolog").warning(
                 "Not everything has reached its sink: %s. It is kept in %s.", ", ".join(left), self._written()
             )

@@ -11,6 +11,8 @@ import pytest
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import helpers  # noqa: E402, F401  before `autolog.testing` is imported, whose assertions it has rewritten
+
 
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -518,6 +518,33 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
     assert [event.name for event in child if hasattr(event, "name")] == ["child"]
 
 
+def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):
+    """A fork at any moment leaves the child able to import whatever it likes, also while sinks work, fail and are parked."""
+    code = """
+        import sys, threading
+
+        class Watch:
+            seen = set()
+            def find_spec(self, name, path=None, target=None):
+                if threading.current_thread().name.startswith("autolog"):
+                    self.seen.add(name)
+
+        sys.meta_path.insert(0, Watch())
+        import autolog
+        autolog.autolog(silent=True, sinks=["console:", "jsonl:out", "memory:", "refusing:key"])
+        with autolog.run("watched") as run:
+            run.log_metrics({"m": float("nan")})
+            run.record_child("c", kind="candidate", params={}, metrics={"m": float("inf")}, tags={})
+        assert not autolog.flush(60, sinks=True)
+        autolog.session.get().at_exit()
+        print(sorted(Watch.seen))
+    """
+    done = script(code, tmp_path, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert "autolog: watched · step 0 · m nan\n" in done.stderr
+    assert "403 from refusing:key with <redacted:" in done.stderr
+
+
 def test_nothing_of_it_is_imported_without_sinks(tmp_path: Path):
     """Switching on costs nothing more for sinks that nobody asked for, and reading entry points is left out too."""
     code = """

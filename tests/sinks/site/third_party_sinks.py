@@ -64,10 +64,11 @@ class HaltingSink(LedgerSink):
 
 
 class RefusingSink(Sink):
-    """Refuses everything for good, and says its whole URL when it does."""
+    """Refuses everything for good, and says its whole URL when it does, and for `refusing:key` somebody's key too."""
 
     def write(self, events):
-        raise SinkError(f"403 from {self.url}", retryable=False)
+        key = " with hf_" + "a" * 30 if self.url == "refusing:key" else ""
+        raise SinkError(f"403 from {self.url}{key}", retryable=False)
 
 
 class RudeSink(Sink):
