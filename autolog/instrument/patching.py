@@ -190,28 +190,37 @@ class Installation:
         if _find(original, self.switch) is not None:
             return
 
-        def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
-            if owner is object:  # pass on to whoever comes next in this subclass's order
-                super(base, cls).__init_subclass__(*args, **kwargs)
-            else:
-                original.__get__(None, cls)(*args, **kwargs)
-            if self.switch.on and issubclass(cls, base):
-                try:
-                    self._place_in_class(cls, base)
-                except Exception as error:
-                    self._host.failed(self._integration, f"patching {cls.__name__}", error)
-
-        hook = cast(Any, classmethod(__init_subclass__))
-        hook.__func__.__qualname__ = f"{owner.__qualname__}.__init_subclass__"
-        hook.__func__.__doc__ = original.__doc__
-        if owner is not object:
-            hook.__func__.__wrapped__ = original
-        hook.__func__.autolog_switch = self.switch
         if owner is object:
+
+            def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
+                # Passed on to whoever comes next in this subclass's order.
+                super(base, cls).__init_subclass__(*args, **kwargs)
+                self._place_in_new_class(cls, base)
+
+            hook = cast(Any, classmethod(__init_subclass__))
+            hook.__func__.__qualname__ = f"{base.__qualname__}.__init_subclass__"
+            hook.__func__.__module__ = base.__module__
+            hook.__func__.autolog_switch = self.switch
             self._set(base, "__init_subclass__", hook)
-        else:
-            owner.__init_subclass__ = hook
-            self._classes[id(owner)] = owner
+            return
+        from autolog.instrument.wrapper import Wrapper
+
+        def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            result = wrapped(*args, **kwargs)
+            self._place_in_new_class(instance, base)
+            return result
+
+        # A Wrapper and not a function: it can be pickled by value with a class of the user's.
+        path = f"{owner.__module__}:{owner.__qualname__}.__init_subclass__"
+        cast(Any, owner).__init_subclass__ = Wrapper(original, look, owner, path, self.switch)
+        self._classes[id(owner)] = owner
+
+    def _place_in_new_class(self, cls: type, base: type) -> None:
+        if self.switch.on and issubclass(cls, base):
+            try:
+                self._place_in_class(cls, base)
+            except Exception as error:
+                self._host.failed(self._integration, f"patching {cls.__name__}", error)
 
 
 class ThreadInheritance:

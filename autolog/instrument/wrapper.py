@@ -12,7 +12,7 @@ what is pickled loads where autolog is not installed, and it can be made inert w
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, cast
 
 import wrapt
@@ -65,6 +65,14 @@ class Wrapper(wrapt.FunctionWrapper):
         self._self_autolog_owner = owner if isinstance(owner, type) else None
         self._self_autolog_path = path
         self._self_autolog_switch = switch
+        # Found on a class, a plain function is always the same object: `Class.method is Class.method` must stay true.
+        plain = isinstance(owner, type) and isinstance(wrapped, (FunctionType, staticmethod))
+        self._self_autolog_found = _bind(self, None, owner) if plain else None
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None and self._self_autolog_found is not None:
+            return self._self_autolog_found
+        return _bind(self, instance, owner)
 
     def __repr__(self) -> str:
         return repr(self.__wrapped__)
@@ -83,6 +91,9 @@ class Wrapper(wrapt.FunctionWrapper):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
+
+
+_bind = wrapt.FunctionWrapper.__get__
 
 
 def interceptor(

@@ -175,6 +175,8 @@ class Contract:
                 original = wrapper.__wrapped__
                 bound = original.__get__(None, owner) if isinstance(owner, type) else original
                 assert _looks(getattr(owner, name)) == _looks(bound), f"{owner}.{name}"
+                if not isinstance(owner, type) or original.__get__(None, owner) is bound:
+                    assert getattr(owner, name) is getattr(owner, name), f"{owner}.{name}"
             for owner, before in names.items():
                 assert set(vars(owner)) - before <= {"__init_subclass__", "__abstractmethods__"}, owner
 
@@ -291,8 +293,10 @@ class Contract:
         """Removable: in whatever order the framework is imported and autolog switched on and off, what is trained while it is
         on is recorded and nothing else; afterwards nothing is left. Switching on imports no framework.
         """
+        plain = self._process("import train")["names"]
         for what, order in ORDERS.items():
             seen = self._process(order)
+            assert [name for name in seen["names"] if name not in plain] == [], what
             assert seen["runs"] == seen["expected"], (what, seen)
             assert seen["left"] == [], (what, seen)
             assert len(set(seen["outcomes"])) == 1, (what, seen)
@@ -554,8 +558,12 @@ def drive() -> None:
         elif step == "state":
             states.append(_state())
     left = [] if on else wrappers()
+    names = sorted(
+        f"{getattr(owner, '__module__', '')}.{owner.__name__}.{name}"
+        for owner, name in attributes(*case.packages)
+    )
     print(json.dumps({
-        "outcomes": outcomes, "states": states, "imported": imported, "left": left, "expected": expected,
+        "names": names, "outcomes": outcomes, "states": states, "imported": imported, "left": left, "expected": expected,
         "runs": len(autolog.runs()),
     }))  # fmt: skip
 

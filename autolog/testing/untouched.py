@@ -14,7 +14,7 @@ _ABSENT: Any = object()
 # What Python itself writes into a class or a module as it is used.
 _CACHES = frozenset((
     "__abstractmethods__", "_abc_impl", "__annotations__", "__annotations_cache__", "__warningregistry__", "__builtins__",
-    "__firstlineno__", "__static_attributes__", "__path__",
+    "__firstlineno__", "__slotnames__", "__static_attributes__", "__path__",
 ))  # fmt: skip
 
 

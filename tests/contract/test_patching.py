@@ -361,6 +361,71 @@ def test_a_bound_method_kept_over_the_end_is_inert(toy: Any) -> None:
     assert probe.calls == []
 
 
+def test_classes_and_their_instances_travel_by_value(toy: Any) -> None:
+    """Transparent: cloudpickle writes a class of the user's script, with a hook of its own, as if there were no autolog."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    made: list[str] = []
+
+    class Scripted(toy.Slope):
+        def __init_subclass__(cls, **kwargs: Any) -> None:
+            made.append(cls.__name__)
+            super().__init_subclass__(**kwargs)
+
+        def fit(self, X: Any, y: Any) -> Any:
+            return super().fit(X, y)
+
+    Scripted.__module__ = "__main__"
+    probe = Probe(FIT, SubclassPatch(base="toy.core:Model", methods=("predict",), observer=nothing))
+    with probe.on():
+
+        class Derived(Scripted):
+            def fit(self, X: Any, y: Any) -> Any:
+                return super().fit(X, y)
+
+        Derived.__module__ = "__main__"
+        blob = cloudpickle.dumps((Derived, Derived().fit(X, Y), Derived().fit))
+    cls, model, fit = cloudpickle.loads(blob)
+    assert (type(model), fit(X, Y).weight) == (cls, model.weight)
+    assert type(vars(cls)["fit"]) is types.FunctionType
+    assert b"autolog" not in blob
+    assert made == ["Derived"]
+    assert [owner for _, owner in probe.calls] == ["Derived"]
+
+
+def test_a_method_found_on_a_class_is_always_the_same_object(toy: Any) -> None:
+    """Transparent: "is it overridden?" is often asked with `is`."""
+
+    def asked() -> list[bool]:
+        return [
+            toy.Slope.fit is toy.Slope.fit, toy.Slope.fit is toy.Careful.fit, toy.Mean.fit is toy.core.MeanFit.fit,
+            toy.Committee.error is toy.Committee.error, toy.Committee.trained is toy.Committee.trained,
+            toy.Slope().fit == toy.Slope().fit, toy.Slope.predict is toy.Model.predict,
+            type("S", (toy.Slope,), {}).fit is toy.Slope.fit,
+        ]  # fmt: skip
+
+    plain = asked()
+    error = on("toy.core:Committee.error")
+    with Probe(FIT, error, on("toy.core:Committee.trained"), on("toy.core:Model.predict")).on():
+        assert asked() == plain
+        same = toy.Slope()
+        assert same.fit == same.fit
+        assert same.fit.__func__ is vars(toy.Slope)["fit"].__wrapped__
+
+
+def test_help_shows_what_it_showed(toy: Any) -> None:
+    """Transparent: `help()` of a class and of a module is the same text."""
+    import pydoc
+
+    shown = [pydoc.render_doc(one) for one in (toy.Careful, toy.Committee, toy.Mean, toy.training)]
+    methods = [
+        on(f"toy.core:{name}") for name in ("Careful.fit", "Slope.fit", "MeanFit.fit", "Committee.trained")
+    ]
+    with Probe(*methods, on("toy:train", "toy.training:train")).on():
+        assert [
+            pydoc.render_doc(one) for one in (toy.Careful, toy.Committee, toy.Mean, toy.training)
+        ] == shown
+
+
 # -- imports
 
 
