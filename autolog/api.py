@@ -92,9 +92,9 @@ def disable(name: str | None = None) -> None:
     """
     here = session.get()
     if here is None:
-        if name is not None and not config.is_disabled():
-            _known(session.get_or_make(), name)
-        return
+        if name is None or config.is_disabled():
+            return
+        here = session.get_or_make()
     if name is None:
         here.switched_off.clear()
         here.disable()
