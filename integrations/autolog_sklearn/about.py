@@ -32,7 +32,7 @@ def trains(estimator: Any) -> bool:
             if is_search(estimator) or hasattr(one, "predict") or hasattr(one, "fit_predict"):
                 return True
             # Some have their `predict` only when fitted. A pipeline's depends on its last step.
-            if hasattr(type(one), "predict") and "steps" not in getattr(one, "__dict__", {}):
+            if hasattr(type(one), "predict") and not steps_of(one):
                 return True
             return not any(hasattr(one, name) for name in _PREPARES)
     except Exception:  # a property of the user's own
@@ -64,6 +64,14 @@ def is_search(estimator: Any) -> bool:
     )
 
 
+def steps_of(estimator: Any) -> list[tuple[str, Any]]:
+    """A pipeline's steps; none for what is no pipeline."""
+    steps = getattr(estimator, "__dict__", {}).get("steps")
+    if type(steps) is list and all(type(step) in (tuple, list) and len(step) == 2 for step in steps):
+        return steps
+    return []
+
+
 def chain(estimator: Any) -> list[Any]:
     """The estimator, and those that it delegates to: a search's best one, a pipeline's last step, a target transformer's
     regressor. The last one is the one that has learnt.
@@ -72,9 +80,8 @@ def chain(estimator: Any) -> list[Any]:
     for _ in range(10):
         held = getattr(found[-1], "__dict__", {})
         inner = held.get("best_estimator_", held.get("regressor_"))
-        steps = held.get("steps")
-        if inner is None and isinstance(steps, list) and steps and isinstance(steps[-1], tuple):
-            inner = steps[-1][-1]
+        if inner is None and (steps := steps_of(found[-1])):
+            inner = steps[-1][1]
         if inner is None or isinstance(inner, str):
             break
         found.append(inner)
@@ -109,7 +116,7 @@ def split(arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
     """What `fit` was given beside the data, as `fit.<name>`; of values for each row, only that they were given."""
-    rows = rows_of(X)
+    rows = rows_of(X) or -1
     return {
         f"fit.{name}": "given" if name.endswith("sample_weight") or rows_of(value) == rows else value
         for name, value in rest.items()
@@ -122,7 +129,7 @@ def predicts_harmlessly(model: Any, params: dict[str, Any]) -> bool:
     those that `scores` knows to avoid.
     """
     last = model
-    while isinstance(steps := getattr(last, "__dict__", {}).get("steps"), list):
+    while steps := steps_of(last):
         last = steps[-1][1]
     for value in (model, *params.values()):
         if not _of_sklearn(value) or (value is not last and _leaves_traces(value)) or _draws(value):

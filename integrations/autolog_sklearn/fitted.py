@@ -9,7 +9,7 @@ from typing import Any
 
 from autolog import Run
 from autolog.instrument.quiet import quiet
-from autolog_sklearn.about import chain, is_search
+from autolog_sklearn.about import chain, is_search, steps_of
 
 # Single numbers; they become metrics of the same name without the underscore at its end.
 SCALARS = (
@@ -148,7 +148,7 @@ def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | No
         for one in chain(estimator):
             seen = _read(one, "feature_names_in_")
             names = names if seen is None else seen
-            if len(getattr(one, "__dict__", {}).get("steps", ())) > 1:
+            if len(steps_of(one)) > 1:
                 known = harmless and count <= MAX_NAMED
                 names = one[:-1].get_feature_names_out(names) if known else None
     except Exception:  # a step that does not know

@@ -12,7 +12,7 @@ from autolog import Run
 from autolog.instrument.quiet import quiet
 from autolog.tracking.values import plain
 from autolog_sklearn import formulas
-from autolog_sklearn.about import rows_of
+from autolog_sklearn.about import rows_of, steps_of
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
@@ -105,15 +105,14 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
 
 def _apart(model: Any) -> Any:
     """The model; or where it would count what it is asked, as trees of neighbours do, a shallow copy with a tree of its own."""
-    held = getattr(model, "__dict__", {})
-    steps = held.get("steps")
-    if isinstance(steps, list):
+    if steps := steps_of(model):
         name, last = steps[-1]
-        if _apart(last) is last:
-            return model
-        model = copy(model)
-        model.steps = [*steps[:-1], (name, _apart(last))]
+        other = _apart(last)
+        if other is not last:
+            model = copy(model)
+            model.steps = [*steps[:-1], (name, other)]
         return model
+    held = getattr(model, "__dict__", {})
     for name in ("_tree", "tree_"):
         if type(held.get(name)).__name__.startswith(("KDTree", "BallTree")):
             model = copy(model)

@@ -103,7 +103,7 @@ def test_single_numbers_are_metrics(seen: Recorded, last: Last) -> None:
         "n_iter": LogisticRegression(), "alpha": RidgeCV(), "l1_ratio": ElasticNetCV(l1_ratio=[0.5], cv=2),
         "inertia": KMeans(2, n_init=1), "lower_bound": GaussianMixture(2),
         "log_marginal_likelihood_value": GaussianProcessRegressor(optimizer=None), "fit_status": SVC(),
-        "oob_score": RandomForestClassifier(20, oob_score=True),
+        "oob_score": RandomForestClassifier(40, oob_score=True, random_state=0),
     }  # fmt: skip
     for model in models.values():
         model.fit(X, Y)

@@ -368,6 +368,25 @@ def test_arguments_beside_the_data_are_params(seen: Recorded, binary: Any) -> No
     ]
 
 
+def test_a_fit_of_another_form_is_recorded(seen: Recorded) -> None:
+    """Complete: a user's `fit` need not take X and y; what it iterates over is left alone."""
+
+    class Streaming(BaseEstimator):
+        def fit(self, batches: Any, *, epochs: int = 1, **more: Any) -> Any:
+            self.batches_ = len(list(batches))
+            self.steps = [1, 2]  # no pipeline's
+            return self
+
+        def predict(self, X: Any) -> Any:
+            return X
+
+    model = Streaming().fit((batch for batch in (X, X)), epochs=3, verbose=None, rate=0.5)
+    assert model.batches_ == 2
+    assert seen.run.params == {"fit.epochs": 3, "fit.rate": 0.5}
+    assert seen.run.datasets == [{"context": "train", "kind": "generator"}]
+    assert (seen.run.status, seen.run.errors) == ("finished", [])
+
+
 def test_secrets_in_params_are_not_stored(seen: Recorded, tmp_path: Any) -> None:
     """Honest and harmless: a user's estimator that holds a token; neither the params nor the model give it away."""
 

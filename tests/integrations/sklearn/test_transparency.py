@@ -233,7 +233,8 @@ def test_patched_functions_can_be_passed_on(seen: Recorded) -> None:
 
 
 PROGRAM = """
-    import sys, warnings
+    import faulthandler, sys, warnings
+    faulthandler.dump_traceback_later(200, exit=True)
     if len(sys.argv) > 1:
         import autolog
         autolog.autolog(silent=True)
@@ -293,7 +294,7 @@ def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) 
     for arguments in ([], ["with autolog"]):
         done = subprocess.run(
             [sys.executable, "-W", filters, str(program), *arguments],
-            capture_output=True, text=True, timeout=120, cwd=tmp_path,
+            capture_output=True, text=True, timeout=250, cwd=tmp_path,
             env={**os.environ, "AUTOLOG_DIR": str(tmp_path / "store"), "AUTOLOG_STRICT": "1",
                  "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
