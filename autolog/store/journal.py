@@ -17,7 +17,7 @@ import msgspec
 
 from autolog.tracking.events import FORMAT_VERSION, AnyEvent, Event, JournalOpened, MetricsLogged, RunRecorded
 from autolog.tracking.run import now
-from autolog.tracking.values import number_of
+from autolog.tracking.values import key_of, number_of, plain
 
 _encoder = msgspec.json.Encoder()
 _decoder: Any = None
@@ -34,7 +34,7 @@ def encode(events: Sequence[Event]) -> bytes:
     ]
     try:
         return _encoder.encode_lines(finite)
-    except (UnicodeEncodeError, OverflowError, TypeError, msgspec.MsgspecError):
+    except Exception:
         # One event that cannot be encoded must not take the batch with it.
         return b"".join(map(_encode_one, finite))
 
@@ -67,9 +67,12 @@ def _encode_one(event: Any) -> bytes:
     try:
         return _encoder.encode(event) + b"\n"
     except Exception:
-        from autolog.tracking.values import plain
-
         fields: dict[str, Any] = {name: plain(getattr(event, name)) for name in event.__struct_fields__}
+        for name in ("v", "metrics") if isinstance(event, (MetricsLogged, RunRecorded)) else ():
+            if name in fields:  # all of them, which `plain` would cut
+                fields[name] = {
+                    key_of(key): number_of(_float(value)) for key, value in getattr(event, name).items()
+                }
         try:
             return _encoder.encode({"e": event.__struct_config__.tag, **fields}) + b"\n"
         except Exception:

@@ -127,7 +127,7 @@ class Run:
                 value = _number(value)
                 if value is None:
                     continue
-            values[key if type(key) is str and len(key) <= MAX_KEY else key_of(key)] = value
+            values[key if type(key) is str and len(key) <= MAX_KEY and key.isascii() else key_of(key)] = value
         if not values:
             return
         steps = self._steps

@@ -19,7 +19,8 @@ from helpers import install_toy
 settings.register_profile(
     "unit", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("unit")
+settings.register_profile("deep", settings.get_profile("unit"), max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
 @pytest.fixture(autouse=True)
