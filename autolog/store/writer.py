@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from autolog.store.background import Threads
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -57,12 +59,13 @@ class Writer:
         self._hurry = threading.Event()
         self._sleeping = False
         self._stopped = False
-        self._threads: list[threading.Thread] = []
+        self._threads = Threads()
         self._journal_made: JournalWriter | None = None
         self._open_runs: dict[str, RunStarted] = {}
         self._retry_at = 0.0
         self._stuck = False  # the caller has waited once; the next wait comes after the next write
         self._first_event = threading.Event()
+        self._describe_waits = threading.Event()
         self._described: threading.Event | None = None
 
     @property
@@ -86,9 +89,13 @@ class Writer:
     def start(self, *, once_recording: Callable[[], Event] | None = None) -> None:
         """Start the threads. `once_recording` runs on one of its own when the first event has come; its event is written."""
 
-        def describe() -> None:
+        def describe() -> bool:
             assert once_recording is not None
-            self._first_event.wait()
+            while not (self._first_event.is_set() or self._stopped or self._threads.leaving):
+                self._describe_waits.wait()
+                self._describe_waits.clear()
+            if self._threads.leaving:
+                return False
             if not self._stopped:
                 try:
                     self.put(once_recording())
@@ -96,18 +103,13 @@ class Writer:
                     self._report("describing the environment", error)
             if self._described is not None:
                 self._described.set()
+            return True
 
-        targets: dict[str, Callable[[], None]] = {
-            "autolog-journal": self._write_loop,
-            "autolog-files": self._work_loop,
-        }
+        self._threads.start("autolog-journal", self._write_loop)
+        self._threads.start("autolog-files", self._work_loop)
         if once_recording is not None:
             self._described = threading.Event()
-            targets["autolog-environment"] = describe
-        for name, target in targets.items():
-            thread = threading.Thread(target=target, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._threads.start("autolog-environment", describe)
 
     # -- the training thread's side
 
@@ -164,13 +166,27 @@ class Writer:
         self._stopped = True
         self._events = deque()
         self._works = deque()
-        self._threads = []
+        self._threads.forget()
         # New ones: a lock that the parent held when it forked stays held here for ever.
         self._waits, self._hurry, self._work_waits = threading.Event(), threading.Event(), threading.Event()
 
+    def before_fork(self) -> None:
+        """Send the threads away, if there are no others: then Python warns of no fork that it would not warn of anyway."""
+        if self._threads.are_the_only_others():
+            self._threads.leave(self._wake)
+
+    def after_fork(self) -> None:
+        """In the parent: go on."""
+        if self._threads.leaving:
+            self._threads.come_back()
+            self._wake()
+
     def _stop(self) -> None:
         self._stopped = True
-        for event in (self._waits, self._hurry, self._work_waits, self._first_event):
+        self._wake()
+
+    def _wake(self) -> None:
+        for event in (self._waits, self._hurry, self._work_waits, self._describe_waits):
             event.set()
 
     def _room_for(self, event: Event) -> bool:
@@ -191,9 +207,11 @@ class Writer:
 
     # -- the journal's thread
 
-    def _write_loop(self) -> None:
+    def _write_loop(self) -> bool:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
+            if self._threads.leaving:
+                return False
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:
                 self._waits.wait(
@@ -220,6 +238,7 @@ class Writer:
                 last_write = time.monotonic()
         if self._journal_made is not None:
             self._journal_made.close()
+        return True
 
     def _write_batch(self) -> None:
         self._stuck = False
@@ -232,11 +251,13 @@ class Writer:
             else:
                 batch.append(item)
         try:
-            if batch:
+            if batch and not self._first_event.is_set():
                 self._first_event.set()
+                self._describe_waits.set()
             if batch or self._unwritten:
                 self._append(batch, now=bool(barriers))
-            self._follow_runs(batch)
+            if batch:
+                self._follow_runs(batch)
         finally:
             for barrier in barriers:
                 barrier.written = not self._unwritten
@@ -284,11 +305,13 @@ class Writer:
 
     # -- the files' thread
 
-    def _work_loop(self) -> None:
+    def _work_loop(self) -> bool:
         while not (self._stopped and not self._works):
+            if self._threads.leaving:
+                return False
             self._work_waits.wait()
             self._work_waits.clear()
-            while self._works:
+            while self._works and not self._threads.leaving:
                 work = self._works[0]
                 try:
                     for event in work():
@@ -298,6 +321,7 @@ class Writer:
                 # Left in the queue until it is done, so that `flush` sees that there is work.
                 if self._works:
                     self._works.popleft()
+        return True
 
 
 class _Barrier:
