@@ -470,7 +470,9 @@ def put(session: Session | None) -> None:
     if not _registered:
         _registered = True
         atexit.register(_at_exit)
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_here, after_in_child=_after_fork_in_child
+        )
 
 
 def _at_exit() -> None:
@@ -478,7 +480,17 @@ def _at_exit() -> None:
         _session.at_exit()
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    if _session is not None and _session.active:
+        _session.writer.before_fork()
+
+
+def _after_fork_here() -> None:
+    if _session is not None and _session.active:
+        _session.writer.after_fork()
+
+
+def _after_fork_in_child() -> None:
     global _lock
     _lock = threading.RLock()
     if _session is not None:

@@ -149,6 +149,30 @@ def test_children_forked_while_other_threads_log_do_not_hang(tmp_path: Path) -> 
     assert [run for run in runs(tmp_path) if run[1]] == [("finished", 3, False)] * 20
 
 
+def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
+    """Transparent: Python warns of a fork beside other threads; ours are not there then, and go on after it."""
+    code = """
+    import time, warnings
+    warnings.simplefilter("error")
+    def names(): return sorted(t.name for t in threading.enumerate() if t.name.startswith("autolog-"))
+    with autolog.run("x") as run:
+        before = names()
+        for number in range(200):
+            run.log_metrics({"m": number}, step=number)
+            run.log_json(f"{number}.json", {})
+            began = time.perf_counter()
+            child()
+            took = time.perf_counter() - began
+        assert names() == [name for name in before if name in names()]
+        assert names()[-2:] == ["autolog-files", "autolog-journal"]
+    """
+    done = script(START + code, tmp_path, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert [point.value for point in run.history("m")] == list(range(200))
+    assert (len(run.artifacts), bool(run.environment)) == (200, True)
+
+
 def test_a_process_forked_without_a_session_can_record(tmp_path: Path) -> None:
     """The first `autolog()` of all may come in the child."""
     code = START.replace("autolog.autolog(silent=True)", "")

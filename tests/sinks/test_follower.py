@@ -102,6 +102,7 @@ def test_a_sink_that_fails_and_recovers_gets_everything(
     assert sink.flushed == journal.events
     assert sink.attempts >= 5
     assert feeding.states == (live.SinkState("scripted://here", "active", len(journal.events), ""),)
+    assert feeding._feeds[0]._until_retry() is None  # it sleeps until it is woken
 
 
 def test_a_sink_that_goes_on_failing_is_parked_with_one_line(

@@ -26,7 +26,8 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-NUMBERS = st.dictionaries(TEXT, st.floats() | LONG, max_size=5)
+WHOLE = st.integers(-(2**53), 2**53)  # a metric is read as a float
+NUMBERS = st.dictionaries(TEXT, st.floats() | WHOLE, max_size=5)
 TIME = st.integers(0, 2**53)
 
 
