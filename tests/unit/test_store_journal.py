@@ -154,7 +154,7 @@ def test_a_name_that_is_no_text_does_not_take_the_other_metrics_of_its_step_alon
     written = [
         e.MetricsLogged("r", 1, 2, {**values, "\udc80": 5}),
         e.RunRecorded("r", "p", "n", "x", 1, 2, "k", metrics={**values, "\udc80": 5}),
-    ]  # noqa: E501
+    ]
     first, second = map(decode, encode(written).splitlines())
     assert isinstance(first, e.MetricsLogged)
     assert isinstance(second, e.RunRecorded)
