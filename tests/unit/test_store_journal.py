@@ -127,7 +127,7 @@ def test_what_is_written_is_read_back(written: Sequence[Any]) -> None:
     )
 )  # fmt: skip
 def test_what_json_cannot_hold_comes_as_near_as_it_can(written: Sequence[Any]) -> None:
-    """Lone surrogates, numbers beyond 64 bits and beyond a float: no line is missing, none unreadable, and the numbers are there."""
+    """Lone surrogates, numbers beyond 64 bits and beyond a float: no line is missing, and all can be read."""
     lines = encode(written).splitlines(keepends=True)
     assert len(lines) == len(written)
     for line, event in zip(lines, written, strict=True):

@@ -1,0 +1,144 @@
+"""The promise: an error of ours is said once, calmly, to the log, and to nobody else; strict, it is raised."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from autolog.instrument.guard import Guard
+
+
+@pytest.fixture
+def said() -> Iterator[list[logging.LogRecord]]:
+    """What goes to the logger `autolog`."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger("autolog")
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+def test_the_first_failure_is_said_and_later_ones_are_counted(said: list[logging.LogRecord]) -> None:
+    """By integration and place; each is described for the run's own record."""
+    guard = Guard(strict=False)
+    described = [
+        guard.report(integration, place, error)
+        for integration, place, error in (
+            ("toy", "before fit", ValueError("one")), ("toy", "before fit", ValueError("two")), ("toy", "after fit", OSError()),
+            ("other", "before fit", KeyError("k")),
+        )
+    ]  # fmt: skip
+    assert described == [
+        "before fit: ValueError: one", "before fit: ValueError: two", "after fit: OSError: ", "before fit: KeyError: 'k'",
+    ]  # fmt: skip
+    assert [record.getMessage().partition(" Later")[0] for record in said] == [
+        "Your training goes on; autolog did not record all of it (toy, before fit: ValueError: one).",
+        "Your training goes on; autolog did not record all of it (toy, after fit: OSError: ).",
+        "Your training goes on; autolog did not record all of it (other, before fit: KeyError: 'k').",
+    ]
+    assert {(record.levelname, record.name, record.exc_info) for record in said} == {
+        ("WARNING", "autolog", None)
+    }
+
+
+def test_one_culprit_in_many_places_is_said_once(said: list[logging.LogRecord]) -> None:
+    """An observer of every class's fit is one thing that is broken."""
+    guard = Guard(strict=False)
+    for number in range(5):
+        guard.report("toy", f"before Model{number}.fit", ValueError(), "Toy.fit")
+    assert len(said) == 1
+
+
+def test_threads_that_fail_at_once_say_it_once(said: list[logging.LogRecord]) -> None:
+    """However many."""
+    guard = Guard(strict=False)
+    ready = threading.Barrier(8)
+
+    def fail() -> None:
+        ready.wait()
+        for _ in range(200):
+            guard.report("toy", "before fit", ValueError())
+
+    threads = [threading.Thread(target=fail) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "strict"), [("1", True), ("yes", True), ("0", False), ("", False), (None, False)]
+)
+def test_the_environment_says_whether_it_is_strict(
+    value: str | None, strict: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`AUTOLOG_STRICT=1`, as in our own tests; who makes the guard may say otherwise."""
+    monkeypatch.delenv("AUTOLOG_STRICT")
+    if value is not None:
+        monkeypatch.setenv("AUTOLOG_STRICT", value)
+    assert Guard().strict is strict
+    assert Guard(strict=not strict).strict is not strict
+
+
+def test_strict_raises_the_error_itself_but_not_in_the_background(said: list[logging.LogRecord]) -> None:
+    """On a thread of ours, nobody would see it."""
+    guard, error = Guard(strict=True), ValueError("one")
+    with pytest.raises(ValueError) as raised:
+        guard.report("toy", "before fit", error)
+    assert raised.value is error
+    assert said == []
+    assert guard.report("store", "writing", error, background=True) == "writing: ValueError: one"
+    assert len(said) == 1
+
+
+def test_an_error_without_a_readable_text_is_described_by_its_class(said: list[logging.LogRecord]) -> None:
+    """And a long text is cut."""
+
+    class Rude(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    guard = Guard(strict=False)
+    assert guard.report("toy", "x", Rude()) == "x: Rude: (its text could not be read)"
+    assert len(guard.report("toy", "y", ValueError("z" * 10_000))) < 600
+
+
+def test_the_traceback_is_shown_to_who_asks_for_it(
+    said: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`AUTOLOG_DEBUG=1`."""
+    monkeypatch.setenv("AUTOLOG_DEBUG", "1")
+    error = ValueError("one")
+    Guard(strict=False).report("toy", "before fit", error)
+    assert said[0].exc_info is not None
+    assert said[0].exc_info[1] is error
+
+
+def test_nothing_of_logging_is_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    """No handler, no level, nothing on standard output; a user's own settings decide what is shown."""
+    root, logger = logging.getLogger(), logging.getLogger("autolog")
+    before = (
+        list(root.handlers),
+        root.level,
+        list(logger.handlers),
+        logger.level,
+        logger.propagate,
+        logging.lastResort,
+    )
+    Guard(strict=False).report("toy", "before fit", ValueError())
+    after = (
+        list(root.handlers),
+        root.level,
+        list(logger.handlers),
+        logger.level,
+        logger.propagate,
+        logging.lastResort,
+    )
+    assert after == before
+    assert capsys.readouterr().out == ""

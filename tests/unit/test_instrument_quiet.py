@@ -1,0 +1,90 @@
+"""The promise: warnings of code that we call are not shown, and everybody else's are, as often as without us."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any
+
+import pytest
+
+from autolog.instrument.quiet import quiet
+
+
+def warn(text: str = "old") -> None:
+    warnings.warn(text, DeprecationWarning, stacklevel=1)
+
+
+def test_no_warning_is_shown_inside_and_all_are_outside() -> None:
+    """Nested, and after an exception."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        with quiet():
+            warn("inside")
+            with quiet():
+                warn("deeper")
+            warn("inside again")
+        warn("after")
+        with pytest.raises(ZeroDivisionError), quiet():
+            raise ZeroDivisionError
+        warn("after an exception")
+    assert [str(one.message) for one in shown] == ["after", "after an exception"]
+
+
+def test_a_warning_that_would_be_an_error_is_none_inside() -> None:
+    """`-W error` in a user's tests."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with quiet():
+            warn()
+        with pytest.raises(DeprecationWarning):
+            warn()
+
+
+def test_other_threads_are_not_silenced() -> None:
+    """It is this thread's code that we call."""
+    goes_on, warned = threading.Event(), threading.Event()
+
+    def other() -> None:
+        goes_on.wait(10)
+        warn("other thread")
+        warned.set()
+
+    thread = threading.Thread(target=other)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        thread.start()
+        with quiet():
+            goes_on.set()
+            assert warned.wait(10)
+        thread.join()
+    assert [str(one.message) for one in shown] == ["other thread"]
+
+
+def test_what_was_shown_once_is_not_shown_again_because_of_us() -> None:
+    """Python forgets what it has shown when its filters change in the ordinary way."""
+    registry: dict[str, Any] = {}
+
+    def once() -> None:
+        warnings.warn_explicit("seen", UserWarning, "file.py", 1, registry=registry)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        once()
+        with quiet():
+            warn("inside")
+        once()
+    assert len(shown) == 1
+
+
+def test_the_filters_are_as_they_were() -> None:
+    """The list itself, and what is in it, whatever the code inside did to it."""
+    before, held = warnings.filters, list(warnings.filters)
+    with quiet():
+        warnings.filterwarnings("ignore", "added inside")
+    assert warnings.filters is before
+    assert [one for one in warnings.filters if one not in held] == [warnings.filters[0]]
+    warnings.filters.remove(warnings.filters[0])  # type: ignore[attr-defined]
+    with quiet(), warnings.catch_warnings():
+        warnings.resetwarnings()
+    assert list(warnings.filters) == held
