@@ -4,7 +4,6 @@ metadata of what is installed. Never a subprocess, never an import.
 
 from __future__ import annotations
 
-import email.parser  # noqa: F401  # pyright: ignore[reportUnusedImport]  importlib.metadata would import it when asked
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -53,6 +52,11 @@ def _pin(name: str) -> str | None:
         return f"{found.metadata['Name']}=={version}"
     except (PackageNotFoundError, ValueError, KeyError, AttributeError, TypeError):
         return None  # not there, or its metadata is damaged
+
+
+# What importlib.metadata imports only when it is asked is imported now, on the caller's thread: none is imported in the
+# background, where a fork at that moment would leave the child unable to import it.
+_pin("packaging")
 
 
 def requirements_txt(pinned: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Threads of autolog's own that can be sent away for the time of a fork.
 
-Since Python 3.12 a fork beside other threads is warned of: a child may wait for ever for a lock that one of them held. A program
-that has no threads but ours must not get that warning, so ours end before the fork and are started again after it.
+Since Python 3.12 a fork beside other threads is warned of: a child may wait for ever for a lock that one of them held. A
+program that has no threads but ours must not get that warning, so ours end before the fork and are started again after it.
 """
 
 from __future__ import annotations
