@@ -21,9 +21,9 @@ from autolog.tracking import (
     environment,  # noqa: F401  # pyright: ignore[reportUnusedImport]
     redact,
 )
-from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
+from autolog.tracking.events import RunDescribed, RunEnded, RunStarted, now
 from autolog.tracking.ids import new_name
-from autolog.tracking.run import Run, now, tags_of
+from autolog.tracking.run import Run, tags_of
 from autolog.tracking.values import MAX_KEY, plain, text_of
 
 if TYPE_CHECKING:

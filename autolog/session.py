@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from autolog.instrument.patching import Installation, ThreadInheritance
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
-    from autolog.tracking.events import Event
-    from autolog.tracking.run import Deferred, Run
+    from autolog.tracking.events import Deferred, Event
+    from autolog.tracking.run import Run
 
 # What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
 # rest is loaded beside the framework, which takes far longer.

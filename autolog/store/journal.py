@@ -15,8 +15,15 @@ from typing import Any
 
 import msgspec
 
-from autolog.tracking.events import FORMAT_VERSION, AnyEvent, Event, JournalOpened, MetricsLogged, RunRecorded
-from autolog.tracking.run import now
+from autolog.tracking.events import (
+    FORMAT_VERSION,
+    AnyEvent,
+    Event,
+    JournalOpened,
+    MetricsLogged,
+    RunRecorded,
+    now,
+)
 from autolog.tracking.values import key_of, number_of, plain
 
 _encoder = msgspec.json.Encoder()

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from autolog.store.journal import JournalWriter
     from autolog.store.layout import Layout
-    from autolog.tracking.events import Event, RunStarted
-    from autolog.tracking.run import Deferred
+    from autolog.tracking.events import Deferred, Event, RunStarted
 
 # What encodes events is loaded with the first of them, on the thread that writes: `autolog()` must cost next to nothing.
 
@@ -222,8 +221,7 @@ class Writer:
             if self._events:
                 self._hurry.wait(BATCH_SECONDS)
             elif self._open_runs and time.monotonic() - last_write >= HEARTBEAT_SECONDS:
-                from autolog.tracking.events import Heartbeat
-                from autolog.tracking.run import now
+                from autolog.tracking.events import Heartbeat, now
 
                 self._events.append(Heartbeat(now()))
             self._hurry.clear()

@@ -7,6 +7,8 @@ Unknown keys are ignored by readers, so fields may be added; a field never chang
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -16,6 +18,15 @@ FORMAT_VERSION = 1
 
 class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="e"):
     """One thing that happened."""
+
+
+Deferred = Callable[[], Iterable[Event]]
+"""Work that does not belong on the training thread; its events are to be stored."""
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 class JournalOpened(Event, frozen=True, gc=False, tag="journal"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -17,17 +17,17 @@ from autolog.tracking import datasets
 from autolog.tracking.events import (
     ArtifactLogged,
     DatasetLogged,
+    Deferred,
     Event,
     MetricsLogged,
     NoteLogged,
     ParamsLogged,
     RunRecorded,
     TagsSet,
+    now,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
 from autolog.tracking.values import MAX_KEY, MAX_PARAMS, key_of, plain, plain_params, text_of
-
-Deferred = Callable[[], Iterable[Event]]
 
 
 class Outlet(Protocol):
@@ -48,11 +48,6 @@ class Outlet(Protocol):
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         """Save a model into the run."""
         ...
-
-
-def now() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Run:

@@ -1,0 +1,310 @@
+"""The promise of design and reader: who may import whom. Read from the source, imports for type checkers included.
+
+1. `instrument` knows nothing of runs, stores, sinks or configuration. `tracking` imports the standard library and itself.
+   `store` knows events; `sinks` events and the store they follow.
+2. `session` ties them together, `api` stands on it, `cli` on both; no cycles.
+3. Nothing in `autolog/` names a framework or a backend, `models/<flavor>.py` and a sink's own module inside functions aside.
+4. Integrations import public names of autolog; their framework only inside functions; never each other.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FRAMEWORKS = frozenset(
+    """sklearn xgboost lightgbm catboost torch lightning pytorch_lightning keras tensorflow tf_keras jax flax pyspark
+    transformers spacy statsmodels fastai skops joblib""".split()
+)
+BACKENDS = frozenset(
+    "mlflow wandb tensorboard tensorboardX comet_ml clearml neptune dvclive aim requests httpx".split()
+)
+DATA = frozenset("numpy pandas scipy polars pyarrow".split())
+OWN_DEPENDENCIES = frozenset("wrapt msgspec packaging typer rich tomli cloudpickle".split())
+
+
+class Import(NamedTuple):
+    """One import: the module it stands in and the module it names; `top`: not inside a function."""
+
+    by: str
+    line: int
+    name: str
+    top: bool
+    typing: bool
+
+    @property
+    def package(self) -> str:
+        return self.name.partition(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.by} (line {self.line}) imports {self.name}"
+
+
+def modules(folder: str) -> dict[str, Path]:
+    """The modules of a folder by dotted name."""
+    found = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
+        found[name.removesuffix(".__init__").removesuffix("__init__")] = path
+    return found
+
+
+AUTOLOG = {f"autolog.{name}".rstrip("."): path for name, path in modules("autolog").items()}
+INTEGRATIONS = modules("integrations")
+
+
+def imports(name: str, path: Path) -> Iterator[Import]:
+    """Everything a module imports, anywhere in it."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+    def visit(node: ast.AST, top: bool, typing: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inner_top = top and not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+            names: list[str] = []
+            if isinstance(child, ast.Import):
+                names = [alias.name for alias in child.names]
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    base = ".".join(
+                        [
+                            *package.split(".")[: len(package.split(".")) - child.level + 1],
+                            *filter(None, [base]),
+                        ]
+                    )
+                for alias in child.names:
+                    whole = f"{base}.{alias.name}"
+                    names.append(whole if whole in AUTOLOG or whole in INTEGRATIONS else base)
+            for one in dict.fromkeys(names):
+                yield Import(name, child.lineno, one, top, typing)
+            checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+            yield from visit(child, inner_top, typing or checking)
+
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")), True, False)
+
+
+ALL = [one for name, path in {**AUTOLOG, **INTEGRATIONS}.items() for one in imports(name, path)]
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def part_of(name: str) -> str:
+    """`instrument`, `tracking`, …; a module at the top by its own name."""
+    return name.split(".")[1] if "." in name else ""
+
+
+# -- what each part of autolog may import of the others
+
+MAY = {
+    "userkey": "",
+    "config": "",
+    "instrument": "instrument",
+    "tracking": "tracking userkey",
+    "models": "models userkey instrument.quiet __version__",
+    "store": "store tracking.events tracking.values models.load",
+    "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
+    "registry": "config instrument.integration sinks",
+    # The session, and what it is made of.
+    "session": "config registry instrument store tracking lifecycle saving sinks.base sinks.live",
+    "lifecycle": "session instrument tracking store.journal",
+    "saving": "session models tracking store.journal",
+    "overview": "session config sinks.live",
+    # Everything stands below these.
+    "api": "*",
+    "cli": "*",
+    "testing": "*",
+    "__main__": "cli",
+    "": "*",
+}
+
+
+@pytest.mark.parametrize("part", sorted({part_of(name) for name in AUTOLOG}))
+def test_each_part_imports_only_what_it_may(part: str) -> None:
+    """Anything else would tie what is apart together."""
+    assert part in MAY, f"say here what {part} may import"
+    allowed = [f"autolog.{name}" for name in MAY[part].split()]
+    assert [
+        str(one)
+        for one in ALL
+        if one.by in AUTOLOG and part_of(one.by) == part and one.package == "autolog"
+        and not (MAY[part] == "*" or within(one.name, *allowed) or (one.name == "autolog" and "__version__" in MAY[part]))
+    ] == []  # fmt: skip
+
+
+def test_there_are_no_cycles_when_modules_are_loaded() -> None:
+    """Counting what is imported at the top of modules; a cycle would make the order of imports matter."""
+    graph: dict[str, set[str]] = {name: set() for name in AUTOLOG}
+    for one in ALL:
+        if one.by in AUTOLOG and one.top and not one.typing and one.name in AUTOLOG and one.name != one.by:
+            graph[one.by].add(one.name)
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_autolog_names_no_framework_and_no_backend() -> None:
+    """But in the one module that is made for it, and there inside functions."""
+    wrong = [
+        str(one)
+        for one in ALL
+        if one.by in AUTOLOG and one.package in FRAMEWORKS | BACKENDS
+        and (one.top or not (within(one.by, "autolog.models", "autolog.sinks") and one.package in _own(one.by)))
+    ]  # fmt: skip
+    assert wrong == []
+
+
+def _own(module: str) -> set[str]:
+    """What a flavor's or a sink's module is made for: what it is named after, and what goes with it."""
+    last = module.rpartition(".")[2]
+    return {
+        last,
+        *{"sklearn": {"skops", "joblib"}, "lightning": {"pytorch_lightning", "torch"}}.get(last, set()),
+    }
+
+
+def test_autolog_needs_nothing_but_its_dependencies() -> None:
+    """Arrays and tables are looked at where they are, never imported by the core; nor is anything at a module's top that is
+    slow or not declared.
+    """
+    wrong = [
+        str(one)
+        for one in ALL
+        if one.by in AUTOLOG
+        and one.package not in sys.stdlib_module_names | OWN_DEPENDENCIES | FRAMEWORKS | BACKENDS | {"autolog", "tomllib"}
+        and not (one.package in DATA and within(one.by, "autolog.models", "autolog.store.records") and _not_at_once(one))
+    ]  # fmt: skip
+    assert wrong == []
+
+
+def _not_at_once(one: Import) -> bool:
+    return one.typing or not one.top
+
+
+def test_only_the_command_line_loads_its_libraries() -> None:
+    """typer and rich take longer to import than all the rest."""
+    wrong = [
+        str(one) for one in ALL if one.package in ("typer", "rich") and not within(one.by, "autolog.cli")
+    ]
+    assert wrong == []
+
+
+def test_wrapt_is_loaded_in_one_place() -> None:
+    """When there is something to wrap."""
+    assert {one.by for one in ALL if one.package == "wrapt"} == {"autolog.instrument.wrapper"}
+
+
+# -- integrations
+
+# What integrations use beside the public names of `autolog`; to be made public, or not used.
+INTEGRATIONS_ALSO_USE = {"autolog.instrument.identity", "autolog.instrument.quiet", "autolog.tracking.values"}
+
+
+def test_integrations_import_public_names_of_autolog_and_their_own() -> None:
+    """So that a third party can do what a built-in one does; and never each other."""
+    public = set(_public_names())
+    wrong, used = [], set()
+    for name, path in INTEGRATIONS.items():
+        own = name.partition(".")[0]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "autolog":
+                wrong += [f"{name} imports {alias.name}" for alias in node.names if alias.name not in public]
+        for one in imports(name, path):
+            if one.package == "autolog" and one.name != "autolog":
+                used.add(one.name)
+            if one.package.startswith("autolog_") and one.package != own:
+                wrong.append(str(one))
+    assert wrong == []
+    assert used <= INTEGRATIONS_ALSO_USE
+
+
+def _public_names() -> list[str]:
+    tree = ast.parse(AUTOLOG["autolog"].read_text(encoding="utf-8"))
+    [names] = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+    ]
+    return list(names)
+
+
+def test_integrations_import_their_framework_inside_functions() -> None:
+    """And at the top of a module nothing that the framework may have brought along, but arrays and tables."""
+    wrong = [
+        str(one)
+        for one in ALL
+        if one.by in INTEGRATIONS and one.top and not one.typing
+        and one.package not in sys.stdlib_module_names | DATA | {"autolog", "msgspec", one.by.partition(".")[0]}
+    ]  # fmt: skip
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", sorted({name.partition(".")[0] for name in INTEGRATIONS}))
+def test_an_integration_says_what_it_supports_where_its_framework_is_not_installed(name: str) -> None:
+    """`autolog status` asks all of them."""
+    code = f"""
+import sys
+
+for absent in {sorted(FRAMEWORKS | DATA)}:
+    sys.modules[absent] = None
+import inspect, {name}
+
+import autolog
+
+classes = [one for one in vars({name}).values() if inspect.isclass(one) and issubclass(one, autolog.Integration)]
+print([one.supports for one in classes if one is not autolog.Integration])
+"""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "integrations"), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert done.stderr == ""
+    [supported] = ast.literal_eval(done.stdout)
+    assert re.match(r"[\w.-]+[<>=~!]", supported)
+
+
+# -- state
+
+# The one session and its lock; ContextVars; caches of what cannot change. Each name says what it holds.
+STATE = {
+    ("autolog.session", "_session"), ("autolog.session", "_lock"), ("autolog.session", "_registered"),
+    ("autolog.store.journal", "_decoder"),
+}  # fmt: skip
+
+
+def test_there_is_no_changing_state_but_the_session() -> None:
+    """`global` is the way to it."""
+    found = {
+        (name, word)
+        for name, path in {**AUTOLOG, **INTEGRATIONS}.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Global)
+        for word in node.names
+    }
+    assert found <= STATE
+
+
+def test_the_rules_are_about_something() -> None:
+    """A folder that has moved would make them hold of nothing."""
+    assert len(AUTOLOG) > 40
+    assert "autolog_sklearn" in INTEGRATIONS
+    assert len(ALL) > 300
