@@ -102,12 +102,16 @@ def _entry_points(group: str) -> list[tuple[str, str]]:
     unusual = any(
         hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder
     )
-    if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in sys.path):
+    folders = [folder for folder in sys.path if type(folder) is str]  # programs put other things there, too
+    if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in folders):
         from importlib.metadata import entry_points
 
-        return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=group)]
+        try:
+            return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=group)]
+        except Exception:
+            pass  # one damaged distribution stops it
     found: dict[str, list[tuple[str, str]]] = {}
-    for folder in sys.path:
+    for folder in folders:
         try:
             names = os.listdir(folder or ".")
         except OSError:

@@ -89,7 +89,7 @@ def distributions() -> dict[str, str]:
     times as long.
     """
     found: dict[str, str] = {}
-    for folder in sys.path:
+    for folder in [folder for folder in sys.path if type(folder) is str]:
         try:
             entries = list(os.scandir(folder or "."))
         except OSError:
@@ -97,7 +97,7 @@ def distributions() -> dict[str, str]:
         for entry in entries:
             match = _DIST_INFO.match(entry.name)
             if match:
-                found.setdefault(match[1].replace("_", "-").lower(), match[2])
+                found.setdefault(text_of(match[1]).replace("_", "-").lower(), text_of(match[2]))
     return dict(sorted(found.items()))
 
 
