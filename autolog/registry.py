@@ -107,7 +107,7 @@ def _entry_points(group: str) -> list[tuple[str, str]]:
         from importlib.metadata import entry_points
 
         try:
-            return [(point.name, point.value.replace(" ", "")) for point in entry_points(group=group)]
+            return [(point.name, _place(point.value)) for point in entry_points(group=group)]
         except Exception:
             pass  # one damaged distribution stops it
     found: dict[str, list[tuple[str, str]]] = {}
@@ -138,7 +138,12 @@ def _points_of(path: str, group: str) -> list[tuple[str, str]]:
         return []
     lines = text.partition(f"[{group}]")[2].partition("\n[")[0].splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", ";")))
-    return [(name.strip(), value.replace(" ", "").partition("[")[0]) for name, _, value in pairs]
+    return [(name.strip(), _place(value)) for name, _, value in pairs]
+
+
+def _place(value: str) -> str:
+    """`module:name` of an entry point's value, without spaces and extras."""
+    return value.replace(" ", "").partition("[")[0]
 
 
 def _name(value: str, modules: list[str]) -> str:
