@@ -315,7 +315,7 @@ class Session:
         if self._started:  # what is under way belongs to the sinks that there were
             self.writer.flush(SINK_CHANGE_SECONDS)
         if self._live is None:
-            self._live = Live(lambda: self.writer.written, self.layout)
+            self._live = Live(lambda: self.writer.written, self.layout, self.writer.threads)
             self.writer.wrote = self._live.wake
         self._live.replace(sinks)
 

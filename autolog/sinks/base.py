@@ -63,7 +63,7 @@ class Origin(NamedTuple):
 
 
 class Sink:
-    """One destination of events. One thread at a time calls it, and never the training's.
+    """One destination of events. One thread at a time calls it, not always the same, and never the training's.
 
     It may take as long as it needs: it holds up nothing but itself. What it says in an exception is logged without the
     credentials of its URL.

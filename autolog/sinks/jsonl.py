@@ -10,12 +10,10 @@ import os
 import stat
 from collections.abc import Sequence
 
-import msgspec
-
 from autolog.sinks.address import Address
 from autolog.sinks.base import Sink, SinkError
-from autolog.tracking.events import Event, MetricsLogged, RunRecorded
-from autolog.tracking.values import number_of
+from autolog.store.journal import encode
+from autolog.tracking.events import Event
 
 _LASTING_ERRORS = (PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -32,13 +30,12 @@ class JsonLinesSink(Sink):
         if os.path.isdir(self.path):
             raise ValueError(f"jsonl: needs the path of a file or named pipe; {self.path} is a folder.")
         self._fd = -1
-        self._encoder = msgspec.json.Encoder()
 
     def identity(self) -> str:
         return f"jsonl:{self.path}"
 
     def write(self, events: Sequence[Event]) -> None:
-        lines = self._encoder.encode_lines([_with_names_for_non_finite(event) for event in events])
+        lines = encode(events)
         try:
             if self._fd < 0 or not os.path.exists(self.path):  # moved away, as log rotation does
                 self.close()
@@ -78,14 +75,3 @@ class JsonLinesSink(Sink):
         else:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
         return b""
-
-
-def _with_names_for_non_finite(event: Event) -> Event:
-    """JSON has no NaN: the journal's names for it."""
-    if isinstance(event, MetricsLogged):
-        return msgspec.structs.replace(event, v={key: number_of(value) for key, value in event.v.items()})
-    if isinstance(event, RunRecorded) and event.metrics:
-        return msgspec.structs.replace(
-            event, metrics={key: number_of(value) for key, value in event.metrics.items()}
-        )
-    return event

@@ -18,10 +18,13 @@ from typing import Any, NamedTuple, cast
 from autolog.sinks.address import LONG_ENOUGH, Address
 from autolog.sinks.base import Sink, SinkError
 from autolog.sinks.follower import Follower
+from autolog.store.background import Threads
 from autolog.store.layout import Layout
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 300.0
+SHORT_SECONDS = 0.05
+"""A fork waits for a sink that was called less than this ago; it does not wait for one that is busy for longer."""
 PARKED_AFTER = 6
 """Failures in a row; the sixth comes some ten seconds after the first."""
 
@@ -43,7 +46,7 @@ class SinkState(NamedTuple):
 class Feed:
     """One sink and its thread."""
 
-    def __init__(self, sink: Sink, written: Written, store: Layout) -> None:
+    def __init__(self, sink: Sink, written: Written, store: Layout, threads: Threads) -> None:
         self.sink = sink
         self.name = sink.identity()
         self.address = Address(sink.url)
@@ -60,10 +63,10 @@ class Feed:
         self._hurry = False
         self._finishing = False
         self._warned = False
-        self._thread = threading.Thread(
-            target=self._loop, name=f"autolog-sink-{self.address.scheme}", daemon=True
-        )
-        self._thread.start()
+        self._busy_since = 0.0
+        self._ended = threading.Event()
+        self._threads = threads
+        threads.start(f"autolog-sink-{self.address.scheme}-{id(self)}", self._loop, self._is_stuck)
 
     @property
     def state(self) -> SinkState:
@@ -82,7 +85,7 @@ class Feed:
         self._signal.set()
         with self._changed:
             self._changed.wait_for(
-                lambda: self._position >= end or self._retry_at == math.inf or not self._thread.is_alive(),
+                lambda: self._position >= end or self._retry_at == math.inf or self._ended.is_set(),
                 max(0.0, deadline - time.monotonic()),
             )
         return self._position >= end
@@ -94,9 +97,8 @@ class Feed:
         self._signal.set()
 
     def join(self, deadline: float) -> bool:
-        """Wait for the end of the thread. Returns whether it came in time."""
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive()
+        """Wait until it has ended. Returns whether it has, in time."""
+        return self._ended.wait(max(0.0, deadline - time.monotonic()))
 
     def left(self) -> str:
         """How much has not been delivered and will have to be, later; nothing if nothing has."""
@@ -115,8 +117,11 @@ class Feed:
     def _is_parked(self) -> bool:
         return self._failures >= PARKED_AFTER or self._retry_at == math.inf
 
-    def _loop(self) -> None:
-        while True:
+    def _is_stuck(self) -> bool:
+        return bool(self._busy_since) and time.monotonic() - self._busy_since > SHORT_SECONDS
+
+    def _loop(self) -> bool:
+        while not self._threads.leaving:
             self._signal.wait(self._until_retry())
             self._signal.clear()
             finishing = self._finishing  # asked before the journal is
@@ -124,12 +129,19 @@ class Feed:
             with self._changed:
                 self._changed.notify_all()
             if finishing and (done or self._is_parked):
-                break
+                self._close()
+                return True
+        return False
+
+    def _close(self) -> None:
+        self._busy_since = time.monotonic()
         try:
             if self._follower is not None:
                 self._follower.close()
         except BaseException:  # the last call: there is nothing to lose, and nobody to tell
             pass
+        self._busy_since = 0.0
+        self._ended.set()
         with self._changed:
             self._changed.notify_all()
 
@@ -149,14 +161,18 @@ class Feed:
                 if path is None:
                     return True
                 self._follower = Follower(self.sink, path, self._store, start=self._start)
-            while self._follower.advance():
+            while not self._threads.leaving:
+                self._busy_since = time.monotonic()
+                if not self._follower.advance():
+                    return True
                 self._failures, self._error, self._retry_at = 0, "", 0.0
                 with self._changed:
                     self._changed.notify_all()
         except BaseException as error:  # a sink's SystemExit, too: it would end this thread without a word
             self._failed(error)
-            return False
-        return True
+        finally:
+            self._busy_since = 0.0
+        return False
 
     def _failed(self, error: BaseException) -> None:
         self._failures += 1
@@ -178,8 +194,9 @@ class Feed:
 class Live:
     """The sinks of this process. `written` says where its journal is, once there is one."""
 
-    def __init__(self, written: Written, store: Layout) -> None:
+    def __init__(self, written: Written, store: Layout, threads: Threads) -> None:
         self._written = written
+        self._threads = threads
         self._store = store
         self._feeds: tuple[Feed, ...] = ()
         self._ending: tuple[Feed, ...] = ()
@@ -199,7 +216,9 @@ class Live:
         same = {feed.sink.url: feed for feed in self._feeds}
         wanted = {sink.url for sink in sinks}
         leaving = tuple(feed for feed in self._feeds if feed.sink.url not in wanted)
-        self._feeds = tuple(same.get(sink.url) or Feed(sink, self._written, self._store) for sink in sinks)
+        self._feeds = tuple(
+            same.get(sink.url) or Feed(sink, self._written, self._store, self._threads) for sink in sinks
+        )
         for feed in leaving:
             feed.finish()
         self._ending = (*(feed for feed in self._ending if not feed.join(0.0)), *leaving)
@@ -217,8 +236,8 @@ class Live:
         return value
 
     def wake(self) -> None:
-        """The journal has grown."""
-        for feed in self._feeds:
+        """The journal has grown, or the threads are to leave for a fork."""
+        for feed in (*self._feeds, *self._ending):
             feed.wake()
 
     def flush(self, timeout: float) -> bool:

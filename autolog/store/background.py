@@ -21,21 +21,24 @@ class Threads:
         self.leaving = False
         self._targets: dict[str, Callable[[], bool]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._stuck: dict[str, Callable[[], bool]] = {}
         self._away: list[str] = []
         self._lock = threading.Lock()
 
-    def __bool__(self) -> bool:
-        return bool(self._targets)
+    def start(self, name: str, target: Callable[[], bool], stuck: Callable[[], bool] | None = None) -> None:
+        """Run `target` until it returns True. It returns False when it has seen `leaving`, and is called again later.
 
-    def start(self, name: str, target: Callable[[], bool]) -> None:
-        """Run `target` until it returns True. It returns False when it has seen `leaving`, and is called again later."""
+        `stuck` tells whether it is in the middle of something that may go on for long.
+        """
         self._targets[name] = target
+        if stuck is not None:
+            self._stuck[name] = stuck
         self._launch(name)
 
-    def are_the_only_others(self) -> bool:
-        """Whether the process has no threads but these and the caller's."""
-        ours = sum(thread.is_alive() for thread in self._threads.values())
-        if not ours:
+    def could_leave(self) -> bool:
+        """Whether the process has no threads but these and the caller's, and none of them would have to be waited for."""
+        ours = sum(thread.is_alive() for thread in list(self._threads.values()))
+        if not ours or any(stuck() for stuck in list(self._stuck.values())):
             return False
         return _count() == ours + 1
 
@@ -44,7 +47,7 @@ class Threads:
         self.leaving = True
         wake()
         deadline = time.monotonic() + LEAVE_SECONDS
-        for thread in self._threads.values():
+        for thread in list(self._threads.values()):
             if thread is threading.current_thread():
                 continue
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -61,7 +64,7 @@ class Threads:
 
     def forget(self) -> None:
         """In a forked child: they are the parent's."""
-        self._targets, self._threads, self._away = {}, {}, []
+        self._targets, self._threads, self._stuck, self._away = {}, {}, {}, []
         self._lock = threading.Lock()
 
     def _launch(self, name: str) -> None:
@@ -76,6 +79,8 @@ class Threads:
                 if self.leaving:
                     self._away.append(name)
                     return
+        for known in (self._targets, self._stuck, self._threads):
+            known.pop(name, None)
 
 
 def _count() -> int:

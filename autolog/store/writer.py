@@ -58,7 +58,9 @@ class Writer:
         self._hurry = threading.Event()
         self._sleeping = False
         self._stopped = False
-        self._threads = Threads()
+        self.threads = Threads()
+        """This one's, and those of others that are to leave for a fork with them: `wrote` wakes these."""
+        self._started = False
         self._journal_made: JournalWriter | None = None
         self._open_runs: dict[str, RunStarted] = {}
         self._retry_at = 0.0
@@ -90,10 +92,10 @@ class Writer:
 
         def describe() -> bool:
             assert once_recording is not None
-            while not (self._first_event.is_set() or self._stopped or self._threads.leaving):
+            while not (self._first_event.is_set() or self._stopped or self.threads.leaving):
                 self._describe_waits.wait()
                 self._describe_waits.clear()
-            if self._threads.leaving:
+            if self.threads.leaving:
                 return False
             if not self._stopped:
                 try:
@@ -104,11 +106,12 @@ class Writer:
                 self._described.set()
             return True
 
-        self._threads.start("autolog-journal", self._write_loop)
-        self._threads.start("autolog-files", self._work_loop)
+        self._started = True
+        self.threads.start("autolog-journal", self._write_loop)
+        self.threads.start("autolog-files", self._work_loop)
         if once_recording is not None:
             self._described = threading.Event()
-            self._threads.start("autolog-environment", describe)
+            self.threads.start("autolog-environment", describe)
 
     # -- the training thread's side
 
@@ -134,7 +137,7 @@ class Writer:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put or deferred before is on the disk. Returns whether it was in time."""
-        if self._stopped or not self._threads:
+        if self._stopped or not self._started:
             return False
         deadline = time.monotonic() + timeout
         if self._works:
@@ -165,19 +168,19 @@ class Writer:
         self._stopped = True
         self._events = deque()
         self._works = deque()
-        self._threads.forget()
+        self.threads.forget()
         # New ones: a lock that the parent held when it forked stays held here for ever.
         self._waits, self._hurry, self._work_waits = threading.Event(), threading.Event(), threading.Event()
 
     def before_fork(self) -> None:
         """Send the threads away, if there are no others: then Python warns of no fork that it would not warn of anyway."""
-        if self._threads.are_the_only_others():
-            self._threads.leave(self._wake)
+        if self.threads.could_leave():
+            self.threads.leave(self._wake)
 
     def after_fork(self) -> None:
         """In the parent: go on."""
-        if self._threads.leaving:
-            self._threads.come_back()
+        if self.threads.leaving:
+            self.threads.come_back()
             self._wake()
 
     def _stop(self) -> None:
@@ -187,6 +190,8 @@ class Writer:
     def _wake(self) -> None:
         for event in (self._waits, self._hurry, self._work_waits, self._describe_waits):
             event.set()
+        if self.wrote is not None:
+            self.wrote()
 
     def _room_for(self, event: Event) -> bool:
         self._hurry.set()
@@ -209,7 +214,7 @@ class Writer:
     def _write_loop(self) -> bool:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
-            if self._threads.leaving:
+            if self.threads.leaving:
                 return False
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:
@@ -305,11 +310,11 @@ class Writer:
 
     def _work_loop(self) -> bool:
         while not (self._stopped and not self._works):
-            if self._threads.leaving:
+            if self.threads.leaving:
                 return False
             self._work_waits.wait()
             self._work_waits.clear()
-            while self._works and not self._threads.leaving:
+            while self._works and not self.threads.leaving:
                 work = self._works[0]
                 try:
                     for event in work():

@@ -23,6 +23,7 @@ from autolog.sinks import Origin, Sink, SinkError, follower, live
 from autolog.sinks.follower import Follower
 from autolog.sinks.jsonl import JsonLinesSink
 from autolog.sinks.live import Live
+from autolog.store.background import Threads
 from autolog.store.journal import encode
 from autolog.store.layout import Layout
 from autolog.testing import recorded
@@ -71,7 +72,7 @@ def journal(tmp_path: Path) -> Journal:
 def feeding(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Live:
     """The sinks of a process whose journal is `journal`; it tries again at once."""
     monkeypatch.setattr(live, "FIRST_RETRY_SECONDS", 0.0)
-    return Live(lambda: journal.path, journal.store)
+    return Live(lambda: journal.path, journal.store, Threads())
 
 
 def failing(times: int, error: BaseException) -> Callable[[int], None]:
@@ -157,7 +158,7 @@ def test_a_sink_that_refuses_for_good_is_not_asked_again(
 def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.MonkeyPatch, journal: Journal):
     """Exponential back-off with jitter, up to five minutes; from a random stream of its own, never the user's."""
     before = random.getstate()
-    feed = live.Feed(Scripted(), lambda: None, journal.store)
+    feed = live.Feed(Scripted(), lambda: None, journal.store, Threads())
     waits: list[float] = []
     monkeypatch.setattr(live.time, "monotonic", lambda: 0.0)
     for _ in range(60):
@@ -474,12 +475,15 @@ def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
 def test_a_view_of_the_moment_begins_with_the_moment():
     """A console that is added later does not repeat what was before."""
     with recorded(sinks=[]) as seen:
-        with autolog.run("before"):
-            pass
-        autolog.autolog(sinks=["memory:"])
+        with autolog.run("before") as run:
+            run.log_metrics({"loss": 1.0}, step=0)  # not yet on the disk
+            autolog.autolog(sinks=["memory:"])
+            run.log_metrics({"loss": 1.0}, step=1)
         with autolog.run("after"):
             pass
         assert autolog.flush(TIMEOUT, sinks=True)
+        (sink,) = seen.session.sinks
+        assert [event.step for event in sink.events if isinstance(event, MetricsLogged)] == [1]
         assert received(seen.session) == ["after"]
 
 
@@ -517,6 +521,60 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
     assert child == journals[child[0].pid]
     assert [event.step for event in parent if isinstance(event, MetricsLogged)] == [0, 2]
     assert [event.name for event in child if hasattr(event, "name")] == ["child"]
+
+
+FORKING = """
+    import os, signal, sys, threading, warnings
+    warnings.simplefilter("error")
+    import autolog
+    from autolog import session
+    autolog.autolog(sinks=SINKS, silent=True)
+
+    def fork():
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            import subprocess, multiprocessing, sqlite3
+            autolog.last_run() or autolog.current_run().log_metrics({"loss": 9.0}, step=9)
+            autolog.flush(1, sinks=True)
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    with autolog.run("forking") as run:
+        for step in range(5):
+            fork()
+            run.log_metrics({"loss": 1.0}, step=step)
+            if step % 2:
+                autolog.flush(60, sinks=DELIVERED)
+    print("trained")
+"""
+
+
+def test_a_process_that_forks_is_fed_from_on_after_it(tmp_path: Path):
+    """Forks at any moment, as data loaders make them: no warning, no child that hangs, nothing lost, twice or out of order."""
+    sinks = ["ledger:ledger", "jsonl:out", "memory:"]
+    done = script(f"    SINKS, DELIVERED = {sinks}, True\n{FORKING}", tmp_path, timeout=TIMEOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
+    (file,) = (tmp_path / ".autolog" / "journal").iterdir()
+    everything = events_of(file)
+    assert [event.step for event in everything if isinstance(event, MetricsLogged)] == list(range(5))
+    assert ledger_events(tmp_path / "ledger") == everything
+    assert [follower.decode(line) for line in (tmp_path / "out").read_bytes().splitlines()] == everything
+
+
+def test_a_sink_that_hangs_does_not_hold_up_forks(tmp_path: Path):
+    """A thread that cannot leave for a fork is left where it is."""
+    code = FORKING.replace('simplefilter("error")', 'filterwarnings("ignore", ".*fork.*")')
+    done = script(
+        f"    SINKS, DELIVERED = ['hanging:'], False\n{code}",
+        tmp_path,
+        timeout=TIMEOUT,
+        AUTOLOG_EXIT_TIMEOUT="0.3",
+    )
+    assert (done.returncode, done.stdout) == (0, "trained\n")
+    assert done.stderr.startswith("Not everything has reached its sink: ")
+    (file,) = (tmp_path / ".autolog" / "journal").iterdir()
+    assert [event.step for event in events_of(file) if isinstance(event, MetricsLogged)] == list(range(5))
 
 
 def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):

@@ -15,6 +15,7 @@ from autolog.sinks import SinkError
 from autolog.sinks.follower import Follower
 from autolog.sinks.jsonl import JsonLinesSink
 from autolog.sinks.live import Live
+from autolog.store.background import Threads
 from autolog.store.journal import decode
 from autolog.tracking.events import Event, MetricsLogged, RunRecorded
 
@@ -100,7 +101,7 @@ def test_a_named_pipe_is_fed_when_somebody_reads_it(tmp_path: Path):
     assert caught.value.retryable
 
     everything = journal.events
-    feeding = Live(lambda: journal.path, journal.store)
+    feeding = Live(lambda: journal.path, journal.store, Threads())
     first = Reader(1_000)
     feeding.replace([sink])
     feeding.wake()

@@ -92,7 +92,7 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
         autolog.autolog(sinks=["ledger:ledger", sys.argv[2]])
         autolog.flush(60, sinks=True)
     """
-    url = "refusing://t0k3nt0k3n:hunter22@host/p?api_key=k3yk3yk3y"
+    url = "refusing://t0k3nt0k3n@host/p?api_key=k3yk3yk3y"
     done = script(
         code,
         tmp_path,

@@ -23,7 +23,7 @@ class LedgerSink(Sink):
 
     def open(self, origin):
         self.origin = origin
-        self.table = sqlite3.connect(self.path, isolation_level=None)
+        self.table = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         self.table.execute(
             "CREATE TABLE IF NOT EXISTS events (no INTEGER PRIMARY KEY, journal, event UNIQUE)"
         )
