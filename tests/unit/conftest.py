@@ -17,25 +17,37 @@ from helpers import install_toy
 
 # Shared machines stall: a deadline would fail a test for its neighbours.
 settings.register_profile(
-    "unit", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "unit", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.register_profile("deep", settings.get_profile("unit"), max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unit"))
 
 
+@pytest.fixture(scope="session")
+def _nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nowhere")
+
+
 @pytest.fixture(autouse=True)
-def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has a working directory, a user's configuration and an environment of its own, and sees our errors."""
+def _no_settings(_nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees the settings of the machine's user or his key, and each sees our errors."""
     from autolog.tracking import redact
 
     for variable in [name for name in os.environ if name.startswith("AUTOLOG_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("AUTOLOG_STRICT", "1")
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(_nowhere / "config"))
+    monkeypatch.chdir(_nowhere)
     redact._key.cache_clear()
     yield
     redact._key.cache_clear()
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +60,8 @@ def _toy_is_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture
-def fresh(_toy_is_installed: None) -> Iterator[None]:
-    """As in a new process: there is no session yet, and the made-up framework is installed and not imported."""
+def fresh(_toy_is_installed: None, own_folder: Path) -> Iterator[None]:
+    """As in a new process, in a new folder: there is no session, and the made-up framework is installed and not imported."""
     from autolog import session
     from autolog.instrument.calls import current
     from autolog.lifecycle import last_run

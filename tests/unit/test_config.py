@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from autolog import config
 from autolog.config import Config, load, nearest
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 COMMON = ("log_models", "log_datasets", "max_model_bytes")
 NAMES = ("sklearn", "spark", "spark_ml", "xgboost")
 

@@ -333,7 +333,7 @@ def test_any_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "40")),
+            max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "30")),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

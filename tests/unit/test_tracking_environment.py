@@ -15,6 +15,8 @@ import pytest
 from autolog.tracking import environment
 from autolog.tracking.environment import describe, distributions, git
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

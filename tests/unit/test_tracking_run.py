@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from autolog.tracking import events as e
 from autolog.tracking.run import Run, artifact_name, sizes, tags_of
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 
 class Kept:
     """An outlet that keeps the events and does the work at once."""
