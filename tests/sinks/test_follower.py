@@ -188,9 +188,12 @@ def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
         assert len(seen.run.history("loss")) == 100
 
 
-def test_a_slow_sink_gets_everything_when_it_is_ready(journal: Journal, feeding: Live):
+def test_a_slow_sink_gets_everything_when_it_is_ready(
+    journal: Journal, feeding: Live, monkeypatch: pytest.MonkeyPatch
+):
     """What is logged while a sink is busy waits in the journal, not in memory, and then comes in few batches."""
     entered, ready = threading.Event(), threading.Event()
+    monkeypatch.setattr(live, "SHORT_SECONDS", -1.0)
 
     def trouble(attempt: int) -> None:
         entered.set()
@@ -204,10 +207,13 @@ def test_a_slow_sink_gets_everything_when_it_is_ready(journal: Journal, feeding:
     for start in range(0, 2000, 10):
         journal.append(points(start, start + 10))
         feeding.wake()
+    assert feeding._feeds[0]._is_stuck()  # a fork does not wait for it
     ready.set()
     assert feeding.flush(TIMEOUT)
     assert sink.flushed == journal.events
     assert sink.attempts <= 3
+    feeding.close(TIMEOUT)
+    assert not feeding._feeds[0]._is_stuck()
 
 
 EXIT = """
