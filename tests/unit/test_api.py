@@ -604,14 +604,18 @@ def test_options_in_variables_are_read_by_their_types(
     ("variables", "file", "message"),
     [
         ({"AUTOLOG_LOG_DATASETS": "perhaps"}, "", "Expected `bool`, got `str` - at `$.log_datasets`"),
-        ({"AUTOLOG_TOY_LOG_ROUND": "0"}, "", "There is no option 'log_round'. Did you mean 'log_rounds'?"),
-        ({"AUTOLOG_TOY_LOG_ROUNDS": "perhaps"}, "", "Expected `bool`, got `str` - at `$.log_rounds`"),
+        (
+            {"AUTOLOG_TOY_LOG_ROUND": "0"},
+            "",
+            "toy: There is no option 'log_round'. Did you mean 'log_rounds'?",
+        ),
+        ({"AUTOLOG_TOY_LOG_ROUNDS": "perhaps"}, "", "toy: Expected `bool`, got `str` - at `$.log_rounds`"),
         ({}, "log_datasets = 7", "Expected `bool`, got `int` - at `$.log_datasets`"),
-        ({}, "[toy]\nlog_round = true", "There is no option 'log_round'. Did you mean 'log_rounds'?"),
+        ({}, "[toy]\nlog_round = true", "toy: There is no option 'log_round'. Did you mean 'log_rounds'?"),
         (
             {},
             "[toy]\nlog_rounds = 'perhaps'\nlog_datasets = true",
-            "Expected `bool`, got `str` - at `$.log_rounds`",
+            "toy: Expected `bool`, got `str` - at `$.log_rounds`",
         ),
         ({}, "experiment = ", "autolog.toml cannot be read: TOMLDecodeError"),
         ({"AUTOLOG_EXIT_TIMEOUT": "soon"}, "", "the environment: exit_timeout='soon' is not valid"),
@@ -633,7 +637,7 @@ def test_what_a_variable_or_a_file_got_wrong_is_said_once_and_left_out(
     autolog.autolog()
     with autolog.run("block"):
         toy.Slope().fit(X, Y)
-    assert [message in text for text in warned if "nothing to record" not in text] == [True]
+    assert [text.replace(f"{Path.cwd()}{os.sep}", "")[: len(message)] for text in warned] == [message]
     [(framework, metrics, datasets)] = shown("framework", "metrics", "datasets")
     assert (framework, "loss" in metrics, len(datasets)) == ("toy", True, 1)
 

@@ -480,6 +480,9 @@ def test_ours_is_spliced_out_from_under_somebody_elses(
         lowest = lowest.__wrapped__
     assert lowest.__wrapped__ is original
     assert inspect.unwrap(theirs) is original
+    if type(lowest) is types.FunctionType:
+        assert [cell.cell_contents for cell in lowest.__closure__] == [original]
+        assert type(lowest.__closure__[0].cell_contents) is types.FunctionType
 
 
 @pytest.mark.parametrize("around", [opaque, by_partial], ids=lambda one: one.__name__)

@@ -233,8 +233,8 @@ def test_long_things_are_cut_and_say_so() -> None:
     assert plain({"k" * 300: 1}) == {"k" * 250 + "… [cut: 300 characters]": 1}
 
 
-def wide() -> Any:
-    value: Any = "x" * 5000
+def wide(leaf: Any = "x" * 5000) -> Any:
+    value = leaf
     for _ in range(6):
         value = [value] * 100
     return value
@@ -269,6 +269,8 @@ def deep() -> Any:
 
 HUGE: dict[str, Any] = {
     "wide": wide,
+    "wide and of numbers": lambda: wide(1),
+    "wide and of long names": lambda: {f"{i:0249}": {f"{j:0249}": 1 for j in range(100)} for i in range(100)},
     "tangled": tangled,
     "same names": same_names,
     "deep key": deep_key,
