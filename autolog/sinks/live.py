@@ -92,7 +92,7 @@ class Feed:
 
     def finish(self) -> None:
         """Deliver what is on the disk now, then end. One that is parked ends without another try."""
-        self._hurry = not self._is_parked
+        self._hurry = True
         self._finishing = True
         self._signal.set()
 
