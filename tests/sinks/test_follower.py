@@ -530,10 +530,8 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
 
 
 FORKING = """
-    import os, signal, sys, threading, warnings
-    warnings.simplefilter("error")
+    import os, signal, sys, warnings
     import autolog
-    from autolog import session
     autolog.autolog(sinks=SINKS, silent=True)
 
     def fork():
@@ -570,7 +568,7 @@ def test_a_process_that_forks_is_fed_from_on_after_it(tmp_path: Path):
 
 def test_a_sink_that_hangs_does_not_hold_up_forks(tmp_path: Path):
     """A thread that cannot leave for a fork is left where it is."""
-    code = FORKING.replace('simplefilter("error")', 'filterwarnings("ignore", ".*fork.*")')
+    code = FORKING.replace("import autolog", 'warnings.filterwarnings("ignore", ".*fork.*"); import autolog')
     done = script(
         f"    SINKS, DELIVERED = ['hanging:'], False\n{code}",
         tmp_path,
