@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from autolog.tracking.values import class_name, key_of, plain, qualified_name
+from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
+
+# Of a class, whatever its metaclass would say.
+_namespace_of: Any = type.__dict__["__dict__"].__get__
+_bases_of: Any = type.__dict__["__mro__"].__get__
 
 MAX_COLUMNS = 200
 MAX_ROWS = 1_000
@@ -35,10 +39,8 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
 
 def _describe(data: Any, digest: Any) -> dict[str, Any]:
     kind = cast("type[Any]", type(data))
-    package = kind.__module__.partition(".")[0]
-    said: dict[str, Any] = {
-        "kind": class_name(data) if package == "builtins" else f"{package}.{kind.__name__}"
-    }
+    name, package = class_name(data), module_name(kind).partition(".")[0]
+    said: dict[str, Any] = {"kind": name if package in ("", "builtins") else f"{package}.{name}"}
     try:
         if package == "numpy" and hasattr(data, "shape"):
             _array(data, said, digest)
@@ -46,17 +48,17 @@ def _describe(data: Any, digest: Any) -> dict[str, Any]:
             _pandas(data, said, digest)
         elif package == "scipy" and hasattr(data, "nnz"):
             _sparse(data, said, digest)
-        elif package == "polars" and kind.__name__ in ("DataFrame", "Series"):
+        elif package == "polars" and name in ("DataFrame", "Series"):
             _polars(data, said, digest)
         elif package == "pyarrow" and hasattr(data, "schema") and hasattr(data, "num_rows"):
             said["rows"], said["columns"] = data.num_rows, data.num_columns
             said["schema"] = {f.name: str(f.type) for f in list(data.schema)[:MAX_COLUMNS]}
-        elif kind in (list, tuple):
+        elif kind is list or kind is tuple:
             said["rows"] = len(data)
-            if data and type(data[0]) in (list, tuple):
+            if data and (type(data[0]) is list or type(data[0]) is tuple):
                 said["columns"] = len(data[0])
             _feed_objects(data, said, digest)
-        else:
+        elif package != "pyspark":  # its tables count their rows when they are asked for their shape
             _shaped(data, said)
     except Exception as error:  # a subclass that behaves differently: what is known so far is still true
         said["note"] = f"not fully described: {class_name(error)}"
@@ -75,8 +77,7 @@ def _shape(data: Any, said: dict[str, Any]) -> None:
 
 def _shaped(data: Any, said: dict[str, Any]) -> None:
     """Other libraries' arrays (torch, jax, …): their shape and dtype are attributes and cost no transfer."""
-    shape: Any = getattr(cast(Any, type(data)), "shape", None)
-    if shape is not None and isinstance(data.shape, tuple):
+    if any("shape" in _namespace_of(cls) for cls in _bases_of(type(data))) and isinstance(data.shape, tuple):
         _shape(data, said)
         said["dtype"] = plain(str(data.dtype))
 
@@ -112,11 +113,7 @@ def _array(data: Any, said: dict[str, Any], digest: Any) -> None:
     rows = _rows(data.shape[0], width)
     sample = data[: MAX_CELLS // max(1, width) // 10 + 1] if class_name(data) == "memmap" else data[rows]
     if sample.size > MAX_CELLS:
-        sample = (
-            sample.reshape(-1)[:MAX_CELLS]
-            if sample.flags["C_CONTIGUOUS"]
-            else sample[:1].reshape(-1)[:MAX_CELLS]
-        )
+        sample = sample.flat[:MAX_CELLS]  # a copy of these only, however it lies in memory
     _feed(digest, said, header, sample.tobytes())
 
 
@@ -125,8 +122,8 @@ def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = 
     count = len(values)
     parts = [header, str(count)]
     for value in values[:: max(1, -(-count // (MAX_OBJECTS // 10)))]:
-        if type(value) in (list, tuple):
-            parts.append("[" + ",".join([_object_text(v) for v in value[:50]]) + "]")
+        if type(value) is list or type(value) is tuple:
+            parts.append("[" + ",".join([_object_text(v) for v in cast("list[Any]", value)[:50]]) + "]")
         else:
             parts.append(_object_text(value))
     _feed(digest, said, "\x1f".join(parts), None)
@@ -135,13 +132,12 @@ def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = 
 def _object_text(value: Any) -> str:
     kind = cast("type[Any]", type(value))
     if kind is str:
-        return value[:1000]
-    if kind in (int, float, bool) or value is None:
+        return f"'{value[:1000]}"
+    if value is None or kind is int or kind is float or kind is bool:
         return repr(value)
-    item: Any = (
-        getattr(kind, "item", None) if kind.__module__ == "numpy" and kind.__name__ != "ndarray" else None
-    )
-    return repr(item(value)) if item is not None else kind.__name__
+    if module_name(kind) == "numpy" and hasattr(kind, "item") and class_name(value) != "ndarray":
+        return repr(kind.item(value))
+    return class_name(value)
 
 
 def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
@@ -161,13 +157,17 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
     rows = _rows(data.shape[0], data.shape[1])
     for dtype, columns in places.items():
         numeric = _is_numeric(dtype)
-        if not numeric:  # strings, categories, extension types: a few values
-            rows = slice(None, None, max(1, -(-data.shape[0] * len(columns) // (MAX_OBJECTS // 10))))
-        block = (data.iloc[rows] if len(columns) == data.shape[1] else data.iloc[rows, columns]).to_numpy()
+        # Of strings, categories, extension types: a few values. Rows first: pandas 2 copies the columns that are taken.
+        some = data.iloc[rows if numeric else _few(data.shape[0] * len(columns))]
+        block = (some if len(columns) == data.shape[1] else some.iloc[:, columns]).to_numpy()
         if numeric:
             _feed(digest, said, str(dtype), block.tobytes())
         else:
             _feed_objects(block.ravel().tolist(), said, digest, str(dtype))
+
+
+def _few(count: int) -> slice:
+    return slice(None, None, max(1, -(-count // (MAX_OBJECTS // 10))))
 
 
 def _is_numeric(dtype: Any) -> bool:
@@ -176,10 +176,11 @@ def _is_numeric(dtype: Any) -> bool:
 
 def _column(column: Any, said: dict[str, Any], digest: Any, rows: slice, name: str) -> None:
     dtype = column.dtype
+    values = column.iloc if hasattr(column, "iloc") else column  # an Index is sliced by itself
     if _is_numeric(dtype):
-        _feed(digest, said, f"{name}{dtype}", column.iloc[rows].to_numpy().tobytes())
+        _feed(digest, said, f"{name}{dtype}", values[rows].to_numpy().tobytes())
     else:  # strings, categories, extension types: a few values
-        some = column.iloc[:: max(1, -(-len(column) // 20))]
+        some = values[:: max(1, -(-len(column) // 20))]
         _feed_objects(some.tolist(), said, digest, f"{name}{dtype}{len(column)}")
 
 

@@ -62,6 +62,12 @@ def class_name(value: object) -> str:
     return _name_of(type(value))
 
 
+def module_name(cls: type) -> str:
+    """The module that a class says it is of, without asking its metaclass."""
+    name = _module_of(cls)
+    return name if type(name) is str else ""
+
+
 def qualified_name(cls: type) -> str:
     """`package.module.Class`, as it can be imported."""
     return f"{cls.__module__}.{cls.__qualname__}"
