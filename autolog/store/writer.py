@@ -57,6 +57,7 @@ class Writer:
         self._waits = threading.Event()
         self._hurry = threading.Event()
         self._sleeping = False
+        self._away = False
         self._stopped = False
         self.threads = Threads()
         """This one's, and those of others that are to leave for a fork with them: `wrote` wakes these."""
@@ -124,6 +125,8 @@ class Writer:
             return
         events.append(event)
         if self._sleeping:
+            if self._away:
+                self._come_back()
             self._waits.set()
 
     def defer(self, work: Deferred) -> None:
@@ -133,12 +136,16 @@ class Writer:
             self._works.append(work)
             self._work_came = True
             if self._sleeping:
+                if self._away:
+                    self._come_back()
                 self._waits.set()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put or deferred before is on the disk. Returns whether it was in time."""
         if self._stopped or not self._started:
             return False
+        if self._away:
+            self._come_back()
         deadline = time.monotonic() + timeout
         if self._works:
             done = threading.Event()
@@ -166,6 +173,7 @@ class Writer:
     def abandon(self) -> None:
         """In a forked child: the threads are the parent's, and so is everything queued."""
         self._stopped = True
+        self._away = False
         self._events = deque()
         self._works = deque()
         self.threads.forget()
@@ -178,10 +186,14 @@ class Writer:
             self.threads.leave(self._wake)
 
     def after_fork(self) -> None:
-        """In the parent: go on."""
+        """In the parent: go on with the next thing to record. Not at once: Python 3.13 counts the threads after this hook."""
         if self.threads.leaving:
-            self.threads.come_back()
-            self._wake()
+            self._away = self._sleeping = True
+
+    def _come_back(self) -> None:
+        self._away = False
+        self.threads.come_back()
+        self._wake()
 
     def _stop(self) -> None:
         self._stopped = True
@@ -214,7 +226,7 @@ class Writer:
     def _write_loop(self) -> bool:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
-            if self.threads.leaving:
+            if self.threads.leaving and not self._events:  # what was logged before a fork is on the disk
                 return False
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:

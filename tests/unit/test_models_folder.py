@@ -24,7 +24,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autolog.models import Snapshot, load_model, payload, snapshot, write
+from autolog.models import Snapshot, load_model, payload, requirements, snapshot, write
 from autolog.models.errors import DamagedModel, ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
 from autolog.models.flavors import find
 from autolog.models.folder import to_yaml
@@ -61,7 +61,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path_factory.mktemp("config") / "autolog"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.getcwd(), *sys.path]))
-    find.cache_clear()
+    for remembered in (find, requirements._providers, requirements._all_distributions):
+        remembered.cache_clear()  # what was installed when another file's tests ran
     return site
 
 
