@@ -51,7 +51,7 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {"sklearn": "autolog.models.sklearn"}
+_OWN = {"lightgbm": "autolog.models.lightgbm", "sklearn": "autolog.models.sklearn"}
 
 
 @cache
