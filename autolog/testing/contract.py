@@ -125,17 +125,17 @@ class Contract:
             assert self._said() == plain
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: a model trained under autolog pickles to the same bytes, and needs no autolog to be loaded."""
+        """Transparent: a model trained under autolog and its copy pickle to the same bytes, and need no autolog to be loaded."""
         _seed()
-        plain = pickle.dumps(self.train(self.data()))
+        model = self.train(self.data())
+        plain = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
         with recorded(self.integration):
             _seed()
             model = self.train(self.data())
-            blob = pickle.dumps(model)
-            assert blob == plain
-            assert pickle.dumps(copy.deepcopy(model)) == pickle.dumps(model)
+            blobs = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
+            assert blobs == plain
             copy.copy(model)
-        assert _loads_without_autolog([blob])
+        assert _loads_without_autolog(blobs)
 
     def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
         """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
@@ -240,21 +240,25 @@ class Contract:
     # -- harmless
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: the training goes on, with its result, and one warning however often it happens."""
+        """Harmless: the training goes on, with its result, and each observer's failure is said once however often it happens."""
         runs, said = self._sabotaged("first")
-        assert (len(runs), len(said)) == (0, 1)
+        assert not runs
+        assert said
+        assert len(said) == len(set(said))
 
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
         """Harmless: as above, and the run knows."""
         runs, said = self._sabotaged("before")
         assert [bool(run.errors) for run in runs] == [True, True]
-        assert len(said) == 1
+        assert said
+        assert len(said) == len(set(said))
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
         """Harmless: as above; the training has finished, and so has its run."""
         runs, said = self._sabotaged("after")
         assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
-        assert len(said) == 1
+        assert said
+        assert len(said) == len(set(said))
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
         """Harmless: whatever the integration logs, and from wherever, a failure is its own."""
