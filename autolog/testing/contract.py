@@ -125,7 +125,7 @@ class Contract:
             assert self._said() == plain
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: a model trained under autolog and its copy pickle to the same bytes, and need no autolog to be loaded."""
+        """Transparent: a model trained under autolog, and its copy, pickle to the same bytes and load where autolog is not."""
         _seed()
         model = self.train(self.data())
         plain = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
@@ -240,7 +240,7 @@ class Contract:
     # -- harmless
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: the training goes on, with its result, and each observer's failure is said once however often it happens."""
+        """Harmless: the training goes on, with its result; an observer's failure is said once however often it happens."""
         runs, said = self._sabotaged("first")
         assert not runs
         assert said

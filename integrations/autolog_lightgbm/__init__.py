@@ -7,7 +7,7 @@ What a run holds, by LightGBM's own words:
                 early_stopping() callback as the params of the same meaning; fit.<argument> beside the data
     metrics     <valid set>-<metric>                    a step a round, with the number LightGBM gives it
                 <valid set>-<metric>-{mean,stdv}        of a cv
-                best_iteration, best_score_<valid set>-<metric>     where early stopping was on; counted from 1, as LightGBM does
+                best_iteration, best_score_<valid set>-<metric>     of early stopping; LightGBM counts from 1
                 stopped_iteration                       the rounds it had run, if those were not all
     artifacts   model; feature_importances.json (gain, split)
     datasets    train, validation; what is only in a file or binned already is described once LightGBM has read it
