@@ -11,6 +11,9 @@ What a run holds, by LightGBM's own words:
                 stopped_iteration                       the rounds it had run, if those were not all
     artifacts   model; feature_importances.json (gain, split)
     datasets    train, validation; what is only in a file or binned already is described once LightGBM has read it
+                test (what the user measured on)
+
+What the user measures of predictions, of the Booster's or the estimator's, goes to the run, as does score().
 
 Nothing of LightGBM is imported before the user has imported it.
 """
@@ -20,8 +23,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sized
 from typing import Any, Literal
 
-from autolog import Call, Integration, Options, Patch, Run, SubclassPatch
-from autolog.instrument.quiet import quiet
+from autolog import (
+    Call,
+    Integration,
+    Options,
+    Patch,
+    Run,
+    SubclassPatch,
+    observe_prediction,
+    observe_score,
+    quiet,
+)
 from autolog.models import infer_signature
 from autolog_lightgbm import booster, data, rounds
 
@@ -31,6 +43,9 @@ class LightgbmOptions(Options, frozen=True, kw_only=True):
 
     model_format: Literal["pickle", "skops"] = "pickle"
     """How models of the scikit-learn API are saved; skops files load without running code. Boosters are text in any case."""
+
+
+PREDICTING = ("predict", "predict_proba", "decision_function")
 
 
 class LightgbmIntegration(Integration):
@@ -46,31 +61,35 @@ class LightgbmIntegration(Integration):
         train = ("lightgbm.engine:train", "lightgbm.sklearn:train")
         yield Patch(target="lightgbm:train", aliases=train, observer=self.train, nested=True)
         yield Patch(target="lightgbm:cv", aliases=("lightgbm.engine:cv",), observer=self.cv)
-        yield SubclassPatch(
-            base="lightgbm.sklearn:LGBMModel", methods=("fit",), observer=self.fit, nested=True
-        )
+        base = "lightgbm.sklearn:LGBMModel"
+        yield SubclassPatch(base=base, methods=("fit",), observer=self.fit, nested=True)
+        yield SubclassPatch(base=base, methods=PREDICTING, observer=observe_prediction)
+        yield SubclassPatch(base=base, methods=("score",), observer=observe_score)
+        yield SubclassPatch(base="lightgbm.basic:Booster", methods=("predict",), observer=observe_prediction)
         yield Patch(target="lightgbm.dask:_train_part", observer=self.part, nested=True, optional=True)
 
     def train(self, call: Call) -> Generator[None, Any, None]:
         if not call.outermost and call.run is None:
             return
         outermost, options = call.outermost, self.options
-        signature, waiting = None, []
+        signature, waiting, table = None, [], data.nothing
         if outermost:
             arguments = call.arguments
             run: Run = call.start_run(kind="train", estimator="lightgbm.basic.Booster")
             run.log_params(data.train_params(arguments))
             if options.log_datasets:
                 waiting = data.log_sets(run, arguments)
+            # LightGBM lets go of the table as soon as it is binned, and so must we.
+            table = data.weakly(data.raw(arguments.get("train_set")))
             if options.log_models and options.log_signatures:
-                # Now: LightGBM lets go of the data as soon as it is binned.
-                signature = infer_signature(data.raw(arguments.get("train_set")))
+                signature = infer_signature(table())
         seen = self._inject(call, rounds.Rounds)
         model = yield
         seen.log_outcome(rounds.scores_of(model))
         booster.log_importances(call.run, model)
         data.log_read(call.run, waiting)
         if outermost:
+            call.run.trained(model, data=table(), describe=options.log_datasets)
             self._save(call.run, model, signature=signature, output=booster.output_of(model))
 
     def cv(self, call: Call) -> Generator[None, Any, None]:
@@ -95,11 +114,13 @@ class LightgbmIntegration(Integration):
         if self.options.log_datasets:
             data.log_fit(run, arguments)
         yield
+        X = arguments.get("X")
+        run.trained(model, model.booster_, data=X, describe=self.options.log_datasets)
         if hasattr(model, "to_local"):  # Dask's: the workers have trained it
             rounds.log_history(run, model.evals_result_)
             booster.log_importances(run, model.booster_)
             model = model.to_local()
-        self._save(run, model, data=arguments.get("X"), output=booster.output_of(model))
+        self._save(run, model, data=X, output=booster.output_of(model))
 
     def part(self, call: Call) -> Generator[None, Any, None]:
         """A Dask worker's share of a training is not one of its own, where the worker is a thread of this process."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +22,18 @@ def raw(dataset: Any) -> Any:
     """The table that a Dataset was made from; None if it is none (a file, a Sequence, a list of parts), or not kept."""
     held = getattr(dataset, "data", None)
     return held if hasattr(type(held), "shape") else None
+
+
+def weakly(table: Any) -> Callable[[], Any]:
+    """The table, as long as anybody else has it."""
+    try:
+        return weakref.ref(table)
+    except TypeError:
+        return nothing
+
+
+def nothing() -> None:
+    return None
 
 
 def log_sets(run: Run, arguments: dict[str, Any]) -> list[tuple[str, str, Any]]:
