@@ -36,29 +36,31 @@ def nothing() -> None:
     return None
 
 
-def log_sets(run: Run, arguments: dict[str, Any]) -> list[tuple[str, str, Any]]:
+Waiting = list[tuple[Any, str, dict[str, Any]]]
+
+
+def log_sets(run: Run, arguments: dict[str, Any]) -> Waiting:
     """Describe the Datasets whose tables are there; returns those that can be described only when LightGBM has read them."""
-    waiting: list[tuple[str, str, Any]] = []
+    waiting: Waiting = []
     for context, name, dataset in _sets(arguments):
+        known = {"name": name} if name else {}
         table = raw(dataset)
-        if table is None:
-            waiting.append((context, name, dataset))
-        else:
-            known = {"name": name} if name else {}
+        if table is not None:
             run.log_dataset(table, dataset.label, context=context, known=known)
+            continue
+        held = getattr(dataset, "data", None)
+        if isinstance(held, (str, PurePath)):
+            known["file"] = str(held)
+        waiting.append((dataset, context, known))
     return waiting
 
 
-def log_read(run: Run, waiting: list[tuple[str, str, Any]]) -> None:
-    """Describe what has been read by now: rows, columns, names; and the file it was in."""
-    for context, name, dataset in waiting:
-        known = {"rows": dataset.num_data(), "columns": dataset.num_feature()}
-        if name:
-            known["name"] = name
-        if isinstance(dataset.data, (str, PurePath)):
-            known["file"] = str(dataset.data)
-        if known["columns"] <= MAX_NAMES:
-            known["names"] = dataset.get_feature_name()
+def log_read(run: Run, waiting: Waiting) -> None:
+    """Describe what LightGBM has read by now: rows, columns, names."""
+    for dataset, context, known in waiting:
+        columns = dataset.num_feature()
+        names = {"names": dataset.get_feature_name()} if columns <= MAX_NAMES else {}
+        known = {**known, "rows": dataset.num_data(), "columns": columns, **names}
         run.log_dataset(dataset, context=context, known=known)
 
 

@@ -59,7 +59,9 @@ def test_a_training_is_one_run_with_all_that_can_be_told(
 
 def test_importances_are_data(seen: Recorded, artifact: Callable[[RunRecord, str], Any]) -> None:
     """Complete: both kinds, by the features' names, in one file."""
-    booster = lgb.train({**BINARY, "num_boost_round": 3}, lgb.Dataset(X, Y, feature_name=["a", "b", "c", "d"]))
+    booster = lgb.train(
+        {**BINARY, "num_boost_round": 3}, lgb.Dataset(X, Y, feature_name=["a", "b", "c", "d"])
+    )
     assert artifact(seen.run, "feature_importances") == {
         "features": ["a", "b", "c", "d"], "of": 4,
         "gain": booster.feature_importance("gain").tolist(), "split": booster.feature_importance("split").tolist(),
@@ -106,7 +108,10 @@ FORMS = {
     "a param": ({"early_stopping_round": 3}, []),
     "an alias": ({"n_iter_no_change": 3}, []),
     "a callback": ({}, [lambda: lgb.early_stopping(3, verbose=False)]),
-    "a callback beside others": ({}, [lambda: lgb.record_evaluation({}), lambda: lgb.early_stopping(3, verbose=False)]),
+    "a callback beside others": (
+        {},
+        [lambda: lgb.record_evaluation({}), lambda: lgb.early_stopping(3, verbose=False)],
+    ),
 }
 
 
@@ -115,14 +120,20 @@ def test_early_stopping_is_recorded_in_every_form(seen: Recorded, last: Last, fo
     """Complete: the last round that was run is there too, although LightGBM ends the training from a callback."""
     params, callbacks = FORMS[form]
     booster = lgb.train(
-        {**BINARY, **params}, lgb.Dataset(X, Y), 50, valid_sets=[lgb.Dataset(V, W)], callbacks=[c() for c in callbacks]
+        {**BINARY, **params},
+        lgb.Dataset(X, Y),
+        50,
+        valid_sets=[lgb.Dataset(V, W)],
+        callbacks=[c() for c in callbacks],
     )
     stopped(seen, last, booster, booster.best_iteration + 3)
     assert seen.run.params[next(iter(params), "early_stopping_round")] == 3
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_early_stopping_of_an_estimator_is_recorded_in_every_form(seen: Recorded, last: Last, form: str) -> None:
+def test_early_stopping_of_an_estimator_is_recorded_in_every_form(
+    seen: Recorded, last: Last, form: str
+) -> None:
     """Complete: the same through the scikit-learn API."""
     params, callbacks = FORMS[form]
     model = lgb.LGBMClassifier(n_estimators=50, **API, **params).fit(
@@ -233,7 +244,8 @@ def test_every_estimator_is_one_run(seen: Recorded) -> None:
     ):  # fmt: skip
         assert model.fit(X, Y, **more) is model
     assert [(run.framework, run.kind, run.estimator) for run in seen.all_runs] == [
-        ("lightgbm", "fit", f"lightgbm.sklearn.LGBM{kind}") for kind in ("Classifier", "Regressor", "Ranker", "Model")
+        ("lightgbm", "fit", f"lightgbm.sklearn.LGBM{kind}")
+        for kind in ("Classifier", "Regressor", "Ranker", "Model")
     ] + [("lightgbm", "fit", f"{__name__}.Own")]
     assert seen.runs[2].params["fit.group"] == "given"
 
@@ -249,13 +261,16 @@ def test_an_estimators_run_has_all_that_can_be_told(
         **model.get_params(), "num_boost_round": 4, "fit.sample_weight": "given", "fit.eval_names": ["same", "other"],
     }  # fmt: skip
     assert shown["metrics"] == {f"{s}-auc": model.evals_result_[s]["auc"][-1] for s in ("same", "other")}
-    assert [(one["context"], one.get("name")) for one in shown["datasets"]] == [("train", None), ("validation", "other")]
+    assert [(one["context"], one.get("name")) for one in shown["datasets"]] == [
+        ("train", None),
+        ("validation", "other"),
+    ]
     assert shown["artifacts"] == sorted(["feature_importances.json", *MODEL, "model/model.pkl"])
 
 
 def test_a_fit_that_fails_is_a_failed_run(seen: Recorded) -> None:
     """Honest: what was raised, and that it failed; the next training is not affected."""
-    with pytest.raises(ValueError, match="inconsistent|length"):
+    with pytest.raises(ValueError, match="inconsistent"):
         lgb.LGBMClassifier(**API).fit(X, Y[:5])
     with pytest.raises(lgb.basic.LightGBMError):
         lgb.train({**BINARY, "objective": "nonsense"}, lgb.Dataset(X, Y))
