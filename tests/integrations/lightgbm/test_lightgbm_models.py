@@ -45,16 +45,18 @@ def outputs(model: Any) -> list[Any]:
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_estimators_load_again(seen: Recorded, name: str) -> None:
     """By autolog as it was, by mlflow natively and as pyfunc."""
-    mlflow = pytest.importorskip("mlflow")
     model = fitted(name)
-    folder = str(seen.run.folder / "model")
-    native = mlflow.lightgbm.load_model(folder)
-    for loaded in (autolog.load_model(seen.run), native):
+
+    def same(loaded: Any) -> None:
         assert type(loaded) is type(model)
         assert outputs(loaded) == outputs(model)
         assert loaded.get_params() == model.get_params()
-    assert mlflow.pyfunc.load_model(folder).predict(V).tolist() == outputs(model)[0]
+
+    same(autolog.load_model(seen.run))
     assert autolog.load_model(seen.run, as_predictor=True).predict(V).tolist() == outputs(model)[0]
+    mlflow, folder = pytest.importorskip("mlflow"), str(seen.run.folder / "model")
+    same(mlflow.lightgbm.load_model(folder))
+    assert mlflow.pyfunc.load_model(folder).predict(V).tolist() == outputs(model)[0]
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -103,7 +105,6 @@ def test_boosters_load_again_whoever_made_them(
     seen: Recorded, name: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Safe: a booster is LightGBM's own text; autolog and mlflow read it, and predict as the trained one does."""
-    mlflow = pytest.importorskip("mlflow")
     params, y, more = BOOSTERS[name]
     sets = {"valid_sets": [lgb.Dataset(*one) for one in more["valid_sets"]]} if "valid_sets" in more else {}
     booster = lgb.train({**BINARY, **params}, lgb.Dataset(X, y), 8, **{**more, **sets})
@@ -112,6 +113,7 @@ def test_boosters_load_again_whoever_made_them(
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
     assert load_folder(folder).predict(V).tolist() == expected
     assert load_folder(folder, as_predictor=True).predict(V).tolist() == expected
+    mlflow = pytest.importorskip("mlflow")
     assert mlflow.lightgbm.load_model(str(folder)).predict(V).tolist() == expected
     assert mlflow.pyfunc.load_model(str(folder)).predict(V).tolist() == expected
 

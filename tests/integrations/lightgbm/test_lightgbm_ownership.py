@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 import lightgbm as lgb
@@ -22,12 +23,12 @@ from autolog.testing import Recorded, recorded
 Last = Callable[[RunRecord], dict[str, Any]]
 
 
-def test_a_pipelines_run_holds_its_params_and_the_boosters_rounds(seen: Recorded, last: Last) -> None:
+def test_a_pipelines_run_holds_its_params_and_the_boosters_rounds(seen_both: Recorded, last: Last) -> None:
     """Once, complete: the run is scikit-learn's, the rounds, early stopping and importances are LightGBM's."""
     model = lgb.LGBMClassifier(n_estimators=30, early_stopping_round=2, **API)
     pipeline = make_pipeline(StandardScaler(), model)
     pipeline.fit(X, Y, lgbmclassifier__eval_set=[(V, W)], lgbmclassifier__eval_names=["held out"])
-    [run] = seen.all_runs
+    [run] = seen_both.all_runs
     assert (run.framework, run.estimator) == ("sklearn", "sklearn.pipeline.Pipeline")
     assert run.params["lgbmclassifier__n_estimators"] == 30
     assert set(run.params) <= {
@@ -43,24 +44,30 @@ def test_a_pipelines_run_holds_its_params_and_the_boosters_rounds(seen: Recorded
     assert (autolog.load_model(run, trust=True).predict_proba(V) == pipeline.predict_proba(V)).all()
 
 
-def test_a_search_has_only_its_candidates(seen: Recorded) -> None:
+def test_a_search_has_only_its_candidates(seen_both: Recorded) -> None:
     """Nothing too much: the trainings inside are compact children made from the search's results."""
     search = GridSearchCV(lgb.LGBMClassifier(n_estimators=2, **API), {"num_leaves": [3, 7]}, cv=2)
     search.fit(X, Y, eval_set=[(V, W)])
-    [run] = seen.runs
+    [run] = seen_both.runs
     assert (run.framework, run.kind) == ("sklearn", "search")
     assert [child.params["num_leaves"] for child in run.children] == [3, 7]
-    assert len(seen.all_runs) == 3
+    assert len(seen_both.all_runs) == 3
     assert not [name for name in run.metrics if "binary_logloss" in name]
 
 
-def test_a_resampling_and_an_ensemble_take_no_rounds(seen: Recorded) -> None:
+def test_a_resampling_and_an_ensemble_take_no_rounds(seen_both: Recorded) -> None:
     """Nothing too much: they train several, whose rounds are not theirs."""
     model = lgb.LGBMClassifier(n_estimators=2, **API)
-    cross_validate(model, X, Y, cv=2, params={"eval_set": [(V, W)]})
+    name = (
+        "params" if "params" in signature(cross_validate).parameters else "fit_params"
+    )  # scikit-learn before 1.4
+    cross_validate(model, X, Y, cv=2, **{name: {"eval_set": [(V, W)]}})
     VotingClassifier([("one", model)]).fit(X, Y)
-    assert [(run.framework, run.kind) for run in seen.all_runs] == [("sklearn", "cv"), ("sklearn", "fit")]
-    assert not [name for run in seen.runs for name in run.metrics if "binary_logloss" in name]
+    assert [(run.framework, run.kind) for run in seen_both.all_runs] == [
+        ("sklearn", "cv"),
+        ("sklearn", "fit"),
+    ]
+    assert not [name for run in seen_both.runs for name in run.metrics if "binary_logloss" in name]
 
 
 class Own(RegressorMixin, BaseEstimator):
@@ -76,10 +83,10 @@ class Own(RegressorMixin, BaseEstimator):
         return self.booster_.predict(X)
 
 
-def test_a_users_estimator_that_trains_a_booster_is_one_run_with_its_rounds(seen: Recorded) -> None:
+def test_a_users_estimator_that_trains_a_booster_is_one_run_with_its_rounds(seen_both: Recorded) -> None:
     """Once, complete."""
     Own().fit(X, Y)
-    [run] = seen.all_runs
+    [run] = seen_both.all_runs
     assert run.estimator == f"{__name__}.Own"
     assert len(run.history("valid_0-l2")) == 3
     assert run.params == {}

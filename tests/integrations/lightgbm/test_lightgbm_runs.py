@@ -281,7 +281,7 @@ def test_a_fit_that_fails_is_a_failed_run(seen: Recorded) -> None:
 # -- what is measured afterwards
 
 
-def test_what_is_measured_of_predictions_belongs_to_the_run(seen: Recorded, last: Last) -> None:
+def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded, last: Last) -> None:
     """Complete: metrics of scikit-learn's on the predictions of a booster and of an estimator, and its score."""
     from sklearn.metrics import accuracy_score, roc_auc_score
 
@@ -291,20 +291,20 @@ def test_what_is_measured_of_predictions_belongs_to_the_run(seen: Recorded, last
     accuracy = accuracy_score(W, model.predict(V))
     score = model.score(V, W)
     proba = roc_auc_score(W, model.predict_proba(V)[:, 1])
-    first, second = seen.runs
+    first, second = seen_both.runs
     assert last(first) == {"roc_auc_score_V": auc}
     assert last(second) == {"accuracy_score_V": accuracy, "score_V": score, "roc_auc_score_V": proba}
     assert [one["context"] for one in first.datasets] == ["train", "test"]
     assert [one["context"] for one in second.datasets] == ["train", "test"]
 
 
-def test_the_training_data_is_no_test_set(seen: Recorded) -> None:
+def test_the_training_data_is_no_test_set(seen_both: Recorded) -> None:
     """Honest: a booster that is measured on what it was trained on has no test data."""
     from sklearn.metrics import roc_auc_score
 
     booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
     roc_auc_score(Y, booster.predict(X))
-    assert [one["context"] for one in seen.run.datasets] == ["train"]
+    assert [one["context"] for one in seen_both.run.datasets] == ["train"]
 
 
 # -- options

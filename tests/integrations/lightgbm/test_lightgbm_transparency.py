@@ -187,7 +187,7 @@ def test_the_same_is_trained(what: str, tmp_path: Path, monkeypatch: pytest.Monk
     """Transparent: bit for bit; and recorded without a failure of autolog's own."""
     monkeypatch.chdir(tmp_path)
     plain = TRAININGS[what]()
-    with recorded("lightgbm", "sklearn") as seen:
+    with recorded("lightgbm") as seen:
         assert pickle.dumps(TRAININGS[what]()) == pickle.dumps(plain)
     assert {run.status for run in seen.runs} == {"finished"}
     assert [run.errors for run in seen.runs if run.errors] == []
