@@ -240,25 +240,21 @@ class Contract:
     # -- harmless
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: the training goes on, with its result; an observer's failure is said once however often it happens."""
+        """Harmless: the training goes on, with its result, and one warning however often it happens."""
         runs, said = self._sabotaged("first")
-        assert not runs
-        assert said
-        assert len(said) == len(set(said))
+        assert (len(runs), len(said)) == (0, 1)
 
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
         """Harmless: as above, and the run knows."""
         runs, said = self._sabotaged("before")
         assert [bool(run.errors) for run in runs] == [True, True]
-        assert said
-        assert len(said) == len(set(said))
+        assert len(said) == 1
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
         """Harmless: as above; the training has finished, and so has its run."""
         runs, said = self._sabotaged("after")
         assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
-        assert said
-        assert len(said) == len(set(said))
+        assert len(said) == 1
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
         """Harmless: whatever the integration logs, and from wherever, a failure is its own."""
