@@ -30,11 +30,11 @@ from autolog import (
     Patch,
     Run,
     SubclassPatch,
+    infer_signature,
     observe_prediction,
     observe_score,
     quiet,
 )
-from autolog.models import infer_signature
 from autolog_lightgbm import booster, data, rounds
 
 
