@@ -70,9 +70,8 @@ def _shape(data: Any, said: dict[str, Any]) -> None:
     shape = [n if isinstance(n, int) else None for n in data.shape]
     if len(shape) > 2:
         said["shape"] = shape
-    for name, n in zip(("rows", "columns") if len(shape) == 2 else ("rows",), shape, strict=False):
-        if n is not None:
-            said[name] = n
+    names = ("rows", "columns") if len(shape) == 2 else ("rows",)
+    said.update((name, n) for name, n in zip(names, shape, strict=False) if n is not None)
 
 
 def _shaped(data: Any, said: dict[str, Any]) -> None:
