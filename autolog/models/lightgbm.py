@@ -28,7 +28,6 @@ _HARMLESS = (
     "lightgbm.sklearn.LGBMRanker",
     "lightgbm.sklearn.LGBMRegressor",
     "collections.OrderedDict",
-    "collections.defaultdict",
 )
 _ALWAYS = frozenset(("lightgbm", "numpy", "scipy"))
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from autolog.models.signature import LOOKED_AT, SAMPLE, infer
+from autolog.models.signature import LOOKED_AT, SAMPLE, infer, with_output
 
 
 def inputs(x: Any) -> Any:
@@ -360,3 +360,13 @@ def test_a_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:
     path.write_bytes(to_yaml({"signature": infer(pd.DataFrame({name: [1.0]}))}).encode())
     read = yaml.safe_load(path.read_bytes())
     assert json.loads(read["signature"]["inputs"])[0]["name"] == name
+
+
+def test_outputs_can_be_added_when_the_data_is_gone() -> None:
+    """What was inferred before a training, with what the model predicts after it, is what could be inferred of both."""
+    np = pytest.importorskip("numpy")
+    x, y = np.zeros((5, 3)), np.zeros((0, 2))
+    before = infer(x)
+    assert before is not None
+    assert with_output(before, y) == infer(x, y)
+    assert before["outputs"] is None

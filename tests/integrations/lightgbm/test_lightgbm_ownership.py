@@ -9,6 +9,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pytest
+from joblib import parallel_backend
 from lightgbm_small import API, BINARY, V, W, X, Y
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import VotingClassifier
@@ -53,6 +54,14 @@ def test_a_search_has_only_its_candidates(seen_both: Recorded) -> None:
     assert [child.params["num_leaves"] for child in run.children] == [3, 7]
     assert len(seen_both.all_runs) == 3
     assert not [name for name in run.metrics if "binary_logloss" in name]
+
+
+def test_a_search_in_threads_has_only_its_candidates(seen_both: Recorded) -> None:
+    """Once: what joblib's threads train inside the search is its own."""
+    search = GridSearchCV(lgb.LGBMClassifier(n_estimators=2, **API), {"num_leaves": [3, 7]}, cv=2, n_jobs=2)
+    with parallel_backend("threading"):
+        search.fit(X, Y)
+    assert [run.kind for run in seen_both.all_runs] == ["search", "candidate", "candidate"]
 
 
 def test_a_resampling_and_an_ensemble_take_no_rounds(seen_both: Recorded) -> None:
