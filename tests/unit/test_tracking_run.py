@@ -433,7 +433,9 @@ def test_what_is_known_of_a_container_is_part_of_its_description(kept: Kept, run
     class Matrix:
         pass
 
-    run.log_dataset(Matrix(), context="validation", known={"rows": 7, "schema": {"a": "float"}, "password": "hunter2!"})
+    run.log_dataset(
+        Matrix(), context="validation", known={"rows": 7, "schema": {"a": "float"}, "password": "hunter2!"}
+    )
     [described] = kept.values(e.DatasetLogged)
     assert described.pop("password").startswith("<redacted")
     assert described == {"kind": f"{__name__}.Matrix", "rows": 7, "schema": {"a": "float"}}
