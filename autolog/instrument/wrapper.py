@@ -97,9 +97,17 @@ _bind = wrapt.FunctionWrapper.__get__
 
 
 def interceptor(
-    host: Host, integration: str, name: str, observer: Observer, nested: bool, switch: Switch
+    host: Host,
+    integration: str,
+    name: str,
+    observer: Observer,
+    nested: bool,
+    switch: Switch,
+    base: type | None = None,
 ) -> Callable[..., Any]:
-    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at."""
+    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at. With a `base`, only
+    calls on its instances are: a mixin's method is other classes' too.
+    """
     get = current.get
 
     def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -108,8 +116,22 @@ def interceptor(
             return wrapped(*args, **kwargs)
         if not (host.active and switch.on):
             return wrapped(*args, **kwargs)
+        if base is not None:
+            if instance is None and args:  # somebody's wrapper around the slot calls it as a plain function
+                instance, bound = args[0], args[1:]
+                if _is_instance(instance, base):
+                    wrapped, args = MethodType(wrapped, instance), bound
+            if not _is_instance(instance, base):
+                return wrapped(*args, **kwargs)
         if type(wrapped) is PartialCallableObjectProxy:  # called as Class.method(instance, ...)
             wrapped = MethodType(wrapped.__wrapped__, instance)
         return intercept(host, integration, name, observer, nested, wrapped, instance, args, kwargs)
 
     return look
+
+
+def _is_instance(instance: object, base: type) -> bool:
+    """Whether it is an instance of `base`, or a class below it, without asking anybody's `__instancecheck__` or `__eq__`."""
+    kind = type(instance)
+    mro = cast(type, instance).__mro__ if issubclass(kind, type) else kind.__mro__
+    return any(cls is base for cls in mro)

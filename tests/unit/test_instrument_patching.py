@@ -654,3 +654,23 @@ def test_threads_inherit_while_they_are_watched() -> None:
     inheritance.remove()
     inheritance.remove()
     assert vars(threading.Thread)["start"] is before
+
+
+def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any, patch: Patches) -> None:
+    """Whoever else has the mixin is not of this hierarchy, however the method is called."""
+
+    class Mixin:
+        def score(self, bonus: int = 0) -> int:
+            return 1 + bonus
+
+    class Ours(Mixin, frame.Base):  # type: ignore[name-defined,misc]
+        pass
+
+    class Other(Mixin):
+        pass
+
+    patch.subclasses("frame:Base", "score")
+    assert (Other().score(), Mixin.score(Other(), 2), patch.seen) == (1, 3, [])
+    slot = vars(Mixin)["score"]
+    assert (Ours().score(), Mixin.score(Ours(), 2), slot(Ours(), 3), slot(Other(), bonus=4)) == (1, 3, 4, 5)
+    assert [one.rpartition(".")[2] for one in patch.seen] == ["score"] * 3
