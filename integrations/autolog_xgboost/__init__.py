@@ -22,7 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import Integration, Patch, SubclassPatch
+from autolog import Integration, Patch, SubclassPatch, observe_prediction, observe_score
+
+ESTIMATOR = "xgboost.sklearn:XGBModel"
 
 
 class XGBoostIntegration(Integration):
@@ -41,11 +43,15 @@ class XGBoostIntegration(Integration):
             observer=see.train, nested=True,
         )  # fmt: skip
         yield Patch(target="xgboost:cv", aliases=("xgboost.training:cv",), observer=see.cv)
-        yield SubclassPatch(
-            base="xgboost.sklearn:XGBModel", methods=("fit",), observer=see.fit, nested=True, optional=True
-        )
+        yield SubclassPatch(base=ESTIMATOR, methods=("fit",), observer=see.fit, nested=True, optional=True)
         yield Patch(target="xgboost.dask:train", observer=see.dask_train, optional=True)
         # What each Dask worker does is a part of the training that the client has begun.
         yield Patch(
             target="xgboost.dask:worker_train", observer=see.part_of_another, nested=True, optional=True
         )
+        # What is measured afterwards.
+        for name in ("predict", "inplace_predict"):
+            yield Patch(target=f"xgboost.core:Booster.{name}", observer=observe_prediction)
+        predicting = ("predict", "predict_proba")
+        yield SubclassPatch(base=ESTIMATOR, methods=predicting, observer=observe_prediction, optional=True)
+        yield SubclassPatch(base=ESTIMATOR, methods=("score",), observer=observe_score, optional=True)

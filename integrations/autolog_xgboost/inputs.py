@@ -58,6 +58,12 @@ def fit_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def pairs(evals: Any) -> list[Any]:
+    """The eval sets that were given, as pairs: an iterator is left for XGBoost to use up."""
+    found = evals if isinstance(evals, (list, tuple)) else ()
+    return [one for one in found if isinstance(one, (list, tuple)) and len(one) == 2]
+
+
 def describe_matrix(matrix: Any) -> dict[str, Any]:
     """The shape, names and types of a DMatrix's columns, as XGBoost holds them."""
     known: dict[str, Any] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +18,7 @@ def log(
 ) -> None:
     """Log how a training ended. `most` is the rounds that were asked for, `asked` what else was, by the names of `train`."""
     log_early_stopping(run, booster, rounds, most, asked, prefix)
-    _log_importances(run, booster, asked, prefix)
+    _log_importances(run, booster, prefix)
 
 
 def log_early_stopping(
@@ -37,9 +38,10 @@ def log_early_stopping(
     run.log_metrics({f"{prefix}{name}": value for name, value in found.items()}, step=0)
 
 
-def _log_importances(run: Run, booster: Any, asked: Mapping[str, Any], prefix: str) -> None:
+def _log_importances(run: Run, booster: Any, prefix: str) -> None:
     """The 1,000 features of the greatest gain at most; `of` is how many the booster has."""
-    linear = booster_kind(asked) == "gblinear"
+    config: Any = json.loads(booster.save_config())
+    linear = config["learner"]["gradient_booster"]["name"] == "gblinear"  # it has weights only
     kinds = ("weight",) if linear else ("gain", "weight", "cover")
     scores = {kind: booster.get_score(importance_type=kind) for kind in kinds}
     features = list(scores["weight"])
@@ -50,9 +52,3 @@ def _log_importances(run: Run, booster: Any, asked: Mapping[str, Any], prefix: s
     run.log_json(
         f"{prefix}feature_importances.json", {"features": features, **table, "of": booster.num_features()}
     )
-
-
-def booster_kind(asked: Mapping[str, Any]) -> Any:
-    """`gbtree`, `gblinear`, `dart`, or None where the default was taken."""
-    params: Any = asked.get("params") or {}
-    return asked.get("booster") or dict(params).get("booster")

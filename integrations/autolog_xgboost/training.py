@@ -7,20 +7,21 @@ from collections.abc import Generator
 from inspect import isawaitable, signature
 from typing import Any
 
-from autolog import Call, Options, Run
-from autolog.instrument.identity import IdentityMap
+from autolog import Call, IdentityMap, Options, Run
 from autolog_xgboost import outcome
 from autolog_xgboost.inputs import (
     describe_matrix,
     fit_params,
     flavor_of,
     frame_like,
+    pairs,
     settings_of,
     train_params,
 )
 from autolog_xgboost.rounds import Rounds, callback_class, log_history
 
 BOOSTER = "xgboost.core.Booster"
+ASYNCHRONOUS = "An asynchronous Dask client: what comes after this call, rounds and model, is not recorded."
 
 
 class Training:
@@ -54,9 +55,8 @@ class Training:
         self._watch(call, rounds, arguments)
         booster = yield
         outcome.log(run, booster, rounds, most, arguments, prefix)
-        if call.outermost and self.options.log_models:
-            like = frame_like(arguments["dtrain"]) if self.options.log_signatures else None
-            run.save_model(booster, "xgboost", data=like, max_bytes=self.options.max_model_bytes)
+        if call.outermost:
+            self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
 
     def cv(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
@@ -78,25 +78,28 @@ class Training:
         run.log_params({**settings_of(model), **fit_params(arguments)})
         if options.log_datasets:
             run.log_dataset(X, y)
-            for number, pair in enumerate(arguments.get("eval_set") or ()):
-                if pair[0] is not X:
-                    run.log_dataset(*pair, context="validation", known={"name": f"validation_{number}"})
+            for number, (data, target) in enumerate(pairs(arguments.get("eval_set"))):
+                if data is not X:
+                    run.log_dataset(
+                        data, target, context="validation", known={"name": f"validation_{number}"}
+                    )
         result = yield
         if result is not model and isawaitable(result):
-            run.note(
-                "An asynchronous Dask client: rounds and model come later than this call and are not recorded."
-            )
+            run.note(ASYNCHRONOUS)
             return
-        if self._boosters.get(run) is None:  # trained elsewhere, as by Dask's workers
+        booster = vars(model).get("_Booster")
+        if booster is None:  # a subclass of the user's that does something else
+            return
+        if self._boosters.get(run) is None:  # trained elsewhere, by Dask's workers
             most = model.get_num_boosting_rounds()
             run.log_params({"num_boost_round": most})
-            rounds = log_history(run, vars(model).get("evals_result_") or {})
-            outcome.log(run, model.get_booster(), rounds, most, vars(model))
-        if options.log_models:
-            # A ranker's `qid` column is no feature, and may be left out of what is predicted.
-            known = options.log_signatures and "qid" not in getattr(X, "columns", ())
-            flavor = flavor_of(model)
-            run.save_model(model, flavor, data=X if known else None, max_bytes=options.max_model_bytes)
+            measured = arguments.get("eval_set") is not None
+            rounds = log_history(run, model.evals_result() if measured else {})
+            outcome.log(run, booster, rounds, most, vars(model))
+        # A ranker's `qid` column is no feature, and may be left out of what is predicted.
+        like = None if "qid" in getattr(X, "columns", ()) else X
+        self._keep(run, model, X, like, flavor_of(model))
+        run.trained(booster, data=X, describe=options.log_datasets)
 
     def dask_train(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
@@ -106,14 +109,11 @@ class Training:
         self._log_matrices(run, arguments)
         result = yield
         if not isinstance(result, dict):
-            run.note(
-                "An asynchronous Dask client: rounds and model come later than this call and are not recorded."
-            )
+            run.note(ASYNCHRONOUS)
             return
         rounds = log_history(run, result["history"])
         outcome.log(run, result["booster"], rounds, most, arguments)
-        if self.options.log_models:
-            run.save_model(result["booster"], "xgboost", max_bytes=self.options.max_model_bytes)
+        self._keep(run, result["booster"], arguments["dtrain"])
 
     def part_of_another(self, call: Call) -> Generator[None, Any, None]:
         """A training that is somebody else's share of one that is recorded elsewhere."""
@@ -127,6 +127,19 @@ class Training:
         given = arguments.get("callbacks")
         call.replace(callbacks=[own, *(() if given is None else given)])
 
+    def _keep(self, run: Run, model: Any, data: Any, like: Any = None, flavor: str = "xgboost") -> None:
+        """Save the model, with the signature of a frame or array `like` what it was trained on, and know it from now on."""
+        options = self.options
+        run.trained(model, data=data, describe=options.log_datasets)
+        if options.log_models:
+            run.save_model(
+                model,
+                flavor,
+                data=like,
+                log_signatures=options.log_signatures,
+                max_bytes=options.max_model_bytes,
+            )
+
     def _next_booster(self, run: Run) -> str:
         """What sets the metrics of a second and further booster in one run apart; of the first, nothing."""
         number = (self._boosters.get(run) or 0) + 1
@@ -138,7 +151,6 @@ class Training:
             return
         train = arguments.get("dtrain")
         run.log_dataset(train, known=describe_matrix(train))
-        evals = arguments.get("evals")
-        for matrix, name in evals if type(evals) in (list, tuple) else ():
+        for matrix, name in pairs(arguments.get("evals")):
             if matrix is not train:
                 run.log_dataset(matrix, context="validation", known={"name": name, **describe_matrix(matrix)})
