@@ -318,7 +318,7 @@ def test_a_wrong_call_raises_what_it_raises() -> None:
     ]
 
     def said(call: Callable[[], Any]) -> tuple[type, str]:
-        with pytest.raises(Exception) as caught:  # noqa: B017
+        with pytest.raises(Exception) as caught:
             call()
         return caught.type, str(caught.value).partition("\n")[0].partition("] ")[2] or str(caught.value)
 
