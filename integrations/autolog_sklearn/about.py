@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
