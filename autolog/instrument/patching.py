@@ -119,7 +119,8 @@ class Installation:
         look = interceptor(
             self._host, self._integration, name, patch.observer, patch.nested, self.switch, base
         )
-        wrapper = Wrapper(original, look, owner, path, self.switch)
+        admitted = "admits_nested" if patch.nested else "admits"
+        wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
         if not isinstance(owner, type):
             self._wrappers.append(wrapper)
         return wrapper

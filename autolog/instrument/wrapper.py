@@ -53,13 +53,20 @@ def _bound_to(bound: BoundWrapper, default: Any) -> Any:
 class Wrapper(wrapt.FunctionWrapper):
     """A patched function, or the slot of a patched method.
 
-    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it.
+    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it, `admitted` the
+    attribute of a frame that says whether a call inside is looked at, nothing where each is.
     """
 
     __bound_function_wrapper__ = BoundWrapper
 
     def __init__(
-        self, wrapped: Any, wrapper: Callable[..., Any], owner: Any, path: str, switch: Switch
+        self,
+        wrapped: Any,
+        wrapper: Callable[..., Any],
+        owner: Any,
+        path: str,
+        switch: Switch,
+        admitted: str = "",
     ) -> None:
         super().__init__(wrapped, wrapper)
         self._self_autolog_owner = owner if isinstance(owner, type) else None
@@ -68,10 +75,22 @@ class Wrapper(wrapt.FunctionWrapper):
         # Found on a class, a plain function is always the same object: `Class.method is Class.method` must stay true.
         plain = isinstance(owner, type) and isinstance(wrapped, (FunctionType, staticmethod))
         self._self_autolog_found = _bind(self, None, owner) if plain else None
+        self._self_autolog_plain = (
+            (wrapped, admitted) if isinstance(wrapped, FunctionType) and admitted else None
+        )
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None and self._self_autolog_found is not None:
-            return self._self_autolog_found
+        if instance is None:
+            if self._self_autolog_found is not None:
+                return self._self_autolog_found
+        elif (
+            (frame := _innermost()) is not None
+            and (plain := self._self_autolog_plain) is not None
+            and not getattr(frame, plain[1])
+        ):
+            # Nobody would look at the call: the method itself is found, in half the time that wrapt takes to bind. Kept and
+            # called later, when somebody would, it is not seen: the price of a search's thousands of fits.
+            return MethodType(plain[0], instance)
         return _bind(self, instance, owner)
 
     def __repr__(self) -> str:
@@ -94,6 +113,7 @@ class Wrapper(wrapt.FunctionWrapper):
 
 
 _bind = wrapt.FunctionWrapper.__get__
+_innermost = current.get
 
 
 def interceptor(
