@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -114,6 +116,17 @@ def test_an_estimator_is_one_run_and_its_model_needs_no_cluster(seen: Recorded, 
     again = autolog.load_model(run)
     assert type(again) is xgboost.XGBClassifier
     assert np.array_equal(again.predict(X), model.predict(parts(X)).compute())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_workers_train_in_this_process_is_part_of_the_run(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: also where `xgboost.dask` is imported after switching on, and with it the `train` that is patched."""
+    monkeypatch.setattr(xgboost, "dask", dxgb)
+    monkeypatch.delitem(sys.modules, "xgboost.dask")
+    with recorded("xgboost") as seen:
+        later = importlib.import_module("xgboost.dask")
+        later.train(client, PARAMS, later.DaskDMatrix(client, parts(X), parts(Y)), 2)
+    assert seen.run.kind == "train"
 
 
 @pytest.mark.filterwarnings("ignore")
