@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +31,8 @@ def log_early_stopping(
     best = booster.attr("best_iteration") if stops else None
     if best is None:
         return
-    found = {"best_iteration": int(best), "best_score": float(booster.attr("best_score"))}
+    score = booster.attr("best_score").strip("()").partition(",")[0]  # of a cv, older versions add the spread
+    found = {"best_iteration": int(best), "best_score": float(score)}
     if isinstance(most, int) and rounds.ran < most:
         found["stopped_iteration"] = rounds.first + rounds.ran - 1
     run.log_metrics({f"{prefix}{name}": value for name, value in found.items()}, step=0)
@@ -40,14 +40,21 @@ def log_early_stopping(
 
 def _log_importances(run: Run, booster: Any, prefix: str) -> None:
     """The 1,000 features of the greatest gain at most; `of` is how many the booster has."""
-    config: Any = json.loads(booster.save_config())
-    linear = config["learner"]["gradient_booster"]["name"] == "gblinear"  # it has weights only
-    kinds = ("weight",) if linear else ("gain", "weight", "cover")
-    scores = {kind: booster.get_score(importance_type=kind) for kind in kinds}
-    features = list(scores["weight"])
-    if len(features) > MAX_FEATURES and not linear:
-        features = sorted(features, key=scores["gain"].__getitem__, reverse=True)[:MAX_FEATURES]
-    features = features[:MAX_FEATURES]
+    scores: dict[str, dict[str, Any]] = {}
+    for kind in ("gain", "weight", "cover"):
+        try:
+            scores[kind] = booster.get_score(importance_type=kind)
+        except sys.modules[
+            "xgboost.core"
+        ].XGBoostError:  # linear boosters have weights only, some trees none of these
+            continue
+    if not scores:
+        return
+    first = next(iter(scores.values()))
+    features = list(first)
+    if len(features) > MAX_FEATURES:
+        most = features if "gain" not in scores else sorted(features, key=first.__getitem__, reverse=True)
+        features = most[:MAX_FEATURES]
     table = {kind: [values[feature] for feature in features] for kind, values in scores.items()}
     run.log_json(
         f"{prefix}feature_importances.json", {"features": features, **table, "of": booster.num_features()}

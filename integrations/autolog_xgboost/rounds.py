@@ -21,11 +21,15 @@ class Rounds:
         self.first = 0
         self.ran = 0
         self.model: Any = None
+        self.history: History = {}
 
     def begin(self, model: Any) -> None:
         self.model = model
         if self.continued:  # asked only then: XGBoost configures a model that is asked
             self.first = model.num_boosted_rounds()
+
+    def hear(self, history: History) -> None:
+        self.history = history
 
     def log(self, number: int, history: History) -> None:
         self.ran = number + 1
@@ -40,6 +44,16 @@ class Rounds:
         if values:
             self.run.log_metrics(values, step=self.first + number)
 
+    def log_rest(self) -> None:
+        """Log the rounds that are in the history and that we were not told of: XGBoost before 2.1 has no order among
+        callbacks, so that another one may have ended the training before ours was asked.
+        """
+        history = self.history
+        most = max((len(points) for metrics in history.values() for points in metrics.values()), default=0)
+        for number in range(self.ran, most):
+            until = number + 1
+            self.log(number, {d: {m: ps[:until] for m, ps in ms.items()} for d, ms in history.items()})
+
 
 def callback_class() -> Any:
     """The class of our callback: XGBoost asks for one of its own kind."""
@@ -50,11 +64,17 @@ def callback_class() -> Any:
 
         def __init__(self, rounds: Any) -> None:
             self.begin = rounds.begin
+            self.hear = rounds.hear
             self.log = rounds.log
 
         def before_training(self, model: Any) -> Any:
             self.begin(model)
             return model
+
+        def before_iteration(self, model: Any, epoch: int, evals_log: History) -> bool:
+            if epoch == 0:  # it is the same object in every round
+                self.hear(evals_log)
+            return False
 
         def after_iteration(self, model: Any, epoch: int, evals_log: History) -> bool:
             self.log(epoch, evals_log)
@@ -66,9 +86,6 @@ def callback_class() -> Any:
 def log_history(run: Run, history: History) -> Rounds:
     """Log all rounds of a training that is over."""
     rounds = Rounds(run)
-    most = max((len(points) for metrics in history.values() for points in metrics.values()), default=0)
-    for number in range(most):
-        rounds.log(
-            number, {d: {m: points[: number + 1] for m, points in ms.items()} for d, ms in history.items()}
-        )
+    rounds.hear(history)
+    rounds.log_rest()
     return rounds

@@ -54,6 +54,7 @@ class Training:
         rounds = Rounds(run, prefix, continued=arguments.get("xgb_model") is not None)
         self._watch(call, rounds, arguments)
         booster = yield
+        rounds.log_rest()
         outcome.log(run, booster, rounds, most, arguments, prefix)
         if call.outermost:
             self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
@@ -67,6 +68,7 @@ class Training:
         rounds = Rounds(run)
         self._watch(call, rounds, arguments)
         yield
+        rounds.log_rest()
         outcome.log_early_stopping(run, rounds.model, rounds, most, arguments)
 
     def fit(self, call: Call) -> Generator[None, Any, None]:

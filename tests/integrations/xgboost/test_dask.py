@@ -119,7 +119,9 @@ def test_an_estimator_is_one_run_and_its_model_needs_no_cluster(seen: Recorded, 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_workers_train_in_this_process_is_part_of_the_run(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_workers_train_in_this_process_is_part_of_the_run(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once: also where `xgboost.dask` is imported after switching on, and with it the `train` that is patched."""
     monkeypatch.setattr(xgboost, "dask", dxgb)
     monkeypatch.delitem(sys.modules, "xgboost.dask")
