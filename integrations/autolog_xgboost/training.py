@@ -52,9 +52,9 @@ class Training:
         if not prefix:
             run.log_params({"num_boost_round": most})
         rounds = Rounds(run, prefix, continued=arguments.get("xgb_model") is not None)
-        self._watch(call, rounds, arguments)
+        guarded = self._watch(call, rounds, arguments)
         booster = yield
-        rounds.log_rest()
+        guarded.log_rest()
         outcome.log(run, booster, rounds, most, arguments, prefix)
         if call.outermost:
             self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
@@ -66,9 +66,9 @@ class Training:
         run.log_params({**train_params(arguments), "num_boost_round": most})
         self._log_matrices(run, arguments)
         rounds = Rounds(run)
-        self._watch(call, rounds, arguments)
+        guarded = self._watch(call, rounds, arguments)
         yield
-        rounds.log_rest()
+        guarded.log_rest()
         outcome.log_early_stopping(run, rounds.model, rounds, most, arguments)
 
     def fit(self, call: Call) -> Generator[None, Any, None]:
@@ -123,11 +123,13 @@ class Training:
         return
         yield
 
-    def _watch(self, call: Call, rounds: Rounds, arguments: dict[str, Any]) -> None:
-        # First in a list of its own: a callback that stops the training keeps the round from those behind it.
-        own = self._callback(call.guarded(rounds))
+    def _watch(self, call: Call, rounds: Rounds, arguments: dict[str, Any]) -> Any:
+        """Have XGBoost tell `rounds`; returns them guarded."""
+        guarded = call.guarded(rounds)
         given = arguments.get("callbacks")
-        call.replace(callbacks=[own, *(() if given is None else given)])
+        # First in a list of its own: a callback that stops the training keeps the round from those behind it.
+        call.replace(callbacks=[self._callback(guarded), *(() if given is None else given)])
+        return guarded
 
     def _keep(self, run: Run, model: Any, data: Any, like: Any = None, flavor: str = "xgboost") -> None:
         """Save the model, with the signature of a frame or array `like` what it was trained on, and know it from now on."""
