@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ def test_a_booster_loads_back_everywhere_and_predicts_the_same(
     predictor = autolog.load_model(folder, as_predictor=True)
     assert (predictor.predict(matrix if data is X else data) == expected).all()
     assert (mlflow.pyfunc.load_model(str(folder)).predict(data) == expected).all()
+
+
+def test_versions_are_those_of_the_module_whatever_the_distribution_is_called(seen: Recorded) -> None:
+    """Honest: `xgboost` and `xgboost-cpu` are one framework; what is required to load the model is what is installed."""
+    xgboost.train({}, xgboost.DMatrix(X, Y), 1)
+    [installed] = {f"{d}=={version(d)}" for d in packages_distributions()["xgboost"]}
+    assert (seen.run.framework, seen.run.to_dict()["framework_version"]) == ("xgboost", xgboost.__version__)
+    assert installed in (folder_of(seen.run) / "requirements.txt").read_text().splitlines()
 
 
 def test_a_continued_training_can_begin_with_a_loaded_model(seen: Recorded) -> None:

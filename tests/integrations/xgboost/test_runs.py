@@ -423,6 +423,30 @@ def test_two_threads_are_two_complete_runs(seen: Recorded) -> None:
     assert sorted(run.metrics["train-auc"]["count"] for run in seen.runs) == [3, 5]
 
 
+def test_several_workers_that_train_one_booster_are_one_run(seen: Recorded) -> None:
+    """Once: of what XGBoost's own communicator joins, the first worker makes the run; the others train all the same."""
+    if Version(xgboost.__version__) < Version("2.1"):
+        pytest.skip("this XGBoost has one communicator a process")
+    tracker = xgboost.RabitTracker(host_ip="127.0.0.1", n_workers=2)
+    tracker.start()
+    trained: list[Any] = []
+
+    def train(number: int) -> None:
+        with xgboost.collective.CommunicatorContext(**tracker.worker_args(), dmlc_task_id=str(number)):
+            data = xgboost.DMatrix(X[number::2], Y[number::2])
+            trained.append(
+                xgboost.train({**LOGISTIC, "nthread": 1}, data, 3, evals=[(data, "train")], **QUIET)
+            )
+
+    threads = [threading.Thread(target=train, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert trained[0].get_dump() == trained[1].get_dump()
+    assert seen.run.metrics["train-auc"]["count"] == 3
+
+
 def test_boosters_and_estimators_pickle_and_copy_as_ever(seen: Recorded) -> None:
     """Transparent: nothing of ours is in them."""
     booster = xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y), 2)
