@@ -32,7 +32,7 @@ class XGBoostIntegration(Integration):
 
     name = "xgboost"
     supports = "xgboost>=2.0"
-    claims = ("xgboost",)
+    claims = ("xgboost.sklearn", "xgboost.dask")
 
     def patches(self) -> Iterable[Patch | SubclassPatch]:
         from autolog_xgboost.training import Training

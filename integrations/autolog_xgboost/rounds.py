@@ -31,12 +31,13 @@ class Rounds:
     def hear(self, history: History) -> None:
         self.history = history
 
-    def log(self, number: int, history: History) -> None:
+    def log(self, number: int, history: History, place: int = -1) -> None:
+        """Log round `number`, counted from the beginning of this training: what the history has at `place`."""
         self.ran = number + 1
         values: dict[str, float] = {}
         for data, metrics in history.items():
             for metric, points in metrics.items():
-                value = points[-1]
+                value = points[place]
                 if type(value) is tuple:
                     values[f"{data}-{metric}-mean"], values[f"{data}-{metric}-std"] = value
                 else:
@@ -51,8 +52,7 @@ class Rounds:
         history = self.history
         most = max((len(points) for metrics in history.values() for points in metrics.values()), default=0)
         for number in range(self.ran, most):
-            until = number + 1
-            self.log(number, {d: {m: ps[:until] for m, ps in ms.items()} for d, ms in history.items()})
+            self.log(number, history, number)
 
 
 def callback_class() -> Any:

@@ -385,6 +385,27 @@ def test_what_is_measured_of_a_prediction_goes_to_xgboosts_run(seen: Recorded, l
     assert [data["context"] for data in estimator.datasets] == ["train", "test"]
 
 
+def test_no_callback_of_ours_outlives_its_training(seen: Recorded) -> None:
+    """Honest: nothing is left that could write into an ended run, or open another."""
+    import gc
+
+    kept: list[Any] = []
+
+    class Keeper(xgboost.callback.TrainingCallback):
+        def before_training(self, model: Any) -> Any:
+            kept.append(model)
+            return model
+
+    data = xgboost.DMatrix(X, Y)
+    model = xgboost.train(LOGISTIC, data, 2, evals=[(data, "train")], callbacks=[Keeper()], **QUIET)
+    ended = seen.run.ended
+    gc.collect()
+    assert [one for one in gc.get_objects() if type(one).__name__ in ("RoundsCallback", "Rounds")] == []
+    kept[0].update(data, 2)
+    model.eval(data)
+    assert (seen.run.ended, seen.run.metrics["train-auc"]["count"], len(seen.all_runs)) == (ended, 2, 1)
+
+
 def test_models_and_data_are_let_go(seen: Recorded) -> None:
     """Harmless: what was trained and passed in dies when the user lets go of it."""
     import gc
