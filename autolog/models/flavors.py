@@ -51,7 +51,7 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {"sklearn": "autolog.models.sklearn"}
+_OWN = {"sklearn": "autolog.models.sklearn", "xgboost": "autolog.models.xgboost"}
 
 
 @cache
