@@ -97,6 +97,43 @@ def _matrix() -> tuple[Any, dict[str, Any]]:
     return xgboost.DMatrix(X, y), {"objective": "binary:logistic", "nthread": 1}
 
 
+def lightgbm_fit(variant: str) -> list[float]:
+    """Milliseconds of 200 rounds of LightGBM with one validation set, after a first training."""
+    if variant.startswith("mlflow"):
+        import mlflow.lightgbm
+
+        mlflow.lightgbm.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    trainings = 4 if variant.startswith("mlflow") else 11
+    return [_lightgbm_train(200, {"metric": "binary_logloss"}) * 1e3 for _ in range(trainings)][1:]
+
+
+def lightgbm_rounds(variant: str) -> list[float]:
+    """Microseconds a round, of 5,000 rounds of LightGBM with four metrics, with trees as small as they can be and no model."""
+    if variant == "autolog":
+        import autolog
+
+        autolog.autolog(silent=True, log_models=False)
+    metrics = ["binary_logloss", "binary_error", "l1", "l2"]
+    times = [_lightgbm_train(5_000, {"metric": metrics, "num_leaves": 2}) / 5_000 * 1e6 for _ in range(4)]
+    return times[1:]
+
+
+def _lightgbm_train(rounds: int, params: dict[str, Any]) -> float:
+    """Seconds of a training on 569 rows of 30 columns."""
+    import lightgbm
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    train = lightgbm.Dataset(X, y)
+    params = {"objective": "binary", "verbose": -1, "num_threads": 1, **params}
+    valid = lightgbm.Dataset(X, y, reference=train)
+    began = perf_counter()
+    lightgbm.train(params, train, rounds, valid_sets=[valid])
+    return perf_counter() - began
+
+
 def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:
     """Microseconds a call, of seven rounds."""
     rounds: list[float] = []
