@@ -55,6 +55,48 @@ def small_fit(variant: str, data: str) -> list[float]:
     return times[1:]
 
 
+def xgboost_fit(variant: str) -> list[float]:
+    """Milliseconds of 200 rounds of XGBoost with one eval set, after a first one."""
+    if variant.startswith("mlflow"):
+        import mlflow.xgboost
+
+        mlflow.xgboost.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    import xgboost
+
+    train, params = _matrix()
+    times: list[float] = []
+    for _ in range(4 if variant.startswith("mlflow") else 11):
+        began = perf_counter()
+        xgboost.train(params, train, 200, evals=[(train, "train")], verbose_eval=False)
+        times.append((perf_counter() - began) * 1e3)
+    return times[1:]
+
+
+def xgboost_rounds(variant: str) -> list[float]:
+    """Microseconds a round of 5,000 rounds of XGBoost with four metrics, as small as a tree can be."""
+    switch(variant)
+    import xgboost
+
+    train, params = _matrix()
+    params |= {"max_depth": 1, "eval_metric": ["logloss", "auc", "error", "aucpr"]}
+    times: list[float] = []
+    for _ in range(3):
+        began = perf_counter()
+        xgboost.train(params, train, 5_000, evals=[(train, "train")], verbose_eval=False)
+        times.append((perf_counter() - began) / 5_000 * 1e6)
+    return times[1:]
+
+
+def _matrix() -> tuple[Any, dict[str, Any]]:
+    import xgboost
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return xgboost.DMatrix(X, y), {"objective": "binary:logistic", "nthread": 1}
+
+
 def lightgbm_fit(variant: str) -> list[float]:
     """Milliseconds of 200 rounds of LightGBM with one validation set, after a first training."""
     if variant.startswith("mlflow"):
