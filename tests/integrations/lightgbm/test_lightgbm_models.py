@@ -29,13 +29,18 @@ ESTIMATORS = {
     "regressor": (lgb.LGBMRegressor, {}, X[:, 0], {}),
     "ranker": (lgb.LGBMRanker, {}, Y, {"group": [30, 90]}),
     "model": (lgb.LGBMModel, {"objective": "l2"}, X[:, 0], {}),
-    "stopped early": (lgb.LGBMClassifier, {"early_stopping_round": 2}, Y, {"eval_set": [(V, W)]}),
+    "stopped early": (
+        lgb.LGBMClassifier,
+        {"n_estimators": 50, "early_stopping_round": 2},
+        Y,
+        {"eval_set": [(V, W)]},
+    ),
 }
 
 
 def fitted(name: str) -> Any:
     cls, params, y, more = ESTIMATORS[name]
-    return cls(n_estimators=5, **params, **API).fit(X, y, **more)
+    return cls(**{"n_estimators": 5, **params, **API}).fit(X, y, **more)
 
 
 def outputs(model: Any) -> list[Any]:
@@ -107,7 +112,8 @@ def test_boosters_load_again_whoever_made_them(
     """Safe: a booster is LightGBM's own text; autolog and mlflow read it, and predict as the trained one does."""
     params, y, more = BOOSTERS[name]
     sets = {"valid_sets": [lgb.Dataset(*one) for one in more["valid_sets"]]} if "valid_sets" in more else {}
-    booster = lgb.train({**BINARY, **params}, lgb.Dataset(X, y), 8, **{**more, **sets})
+    booster = lgb.train({**BINARY, **params}, lgb.Dataset(X, y), 50, **{**more, **sets})
+    assert (0 < booster.best_iteration < 50) == ("early_stopping_round" in params)
     expected = booster.predict(V).tolist()
     folder = seen.run.folder / "model"
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
