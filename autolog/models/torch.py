@@ -1,7 +1,7 @@
 """Models of PyTorch: the whole module, by `torch.save`.
 
-Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, or cloudpickle
-where a class or function stands in no importable module.
+Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also reads
+what cloudpickle writes. That is taken where a class or function stands in no importable module.
 """
 
 from __future__ import annotations
@@ -39,13 +39,11 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             by_value = True
     if by_value:
         torch.save(model, _Writable(file.write), pickle_module=_cloudpickle(), pickle_protocol=pickle.HIGHEST_PROTOCOL)
-    pickler = "cloudpickle" if by_value else "pickle"
-    # Not a byte more: a reader imports the module of that name.
-    spool.open(PICKLER).write(pickler.encode())
+    spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     modules = {cls.__module__.partition(".")[0] for cls in classes} - {"__main__", "__mp_main__"}
     return Captured(
         entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
-        python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": pickler},
+        python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},
         modules=frozenset(modules | {"torch"} | ({"cloudpickle"} if by_value else set())),
     )
 
@@ -78,12 +76,8 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
     source.require_trust("a pickle")
     torch: Any = import_module("torch")
     folder = str(entry.get("model_data") or FOLDER)
-    with source.open(f"{folder}/pickle_module_info.txt") as file:
-        name = file.read().decode()
-    # mlflow's own pickler is cloudpickle's.
-    pickler = import_module("cloudpickle" if name.startswith("mlflow.") else name)
     with source.open(f"{folder}/model.pth") as file:
-        return torch.load(file, map_location="cpu", pickle_module=pickler, weights_only=False)
+        return torch.load(file, map_location="cpu", pickle_module=pickle, weights_only=False)
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:

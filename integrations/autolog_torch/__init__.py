@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import FastPatch, Hook, Integration, Options, Patch
+from autolog import FastPatch, Hook, Integration, Options
 
 
 class TorchOptions(Options, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class TorchIntegration(Integration):
     supports = "torch>=2.3"
     Options = TorchOptions
 
-    def patches(self) -> Iterable[Patch | FastPatch | Hook]:
+    def patches(self) -> Iterable[FastPatch | Hook]:
         from autolog_torch.hooks import Hooks
 
         return Hooks(self).patches()

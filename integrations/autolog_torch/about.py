@@ -133,7 +133,7 @@ def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
     """Class, the first group's settings, and what is different in the others."""
     groups = optimizer.param_groups
     said: dict[str, Any] = {prefix: type(optimizer).__name__}
-    first = {name: value for name, value in groups[0].items() if name != "params" and _is_plain(value)}
+    first = {name: value for name, value in groups[0].items() if name != "params" and value is not None and _is_plain(value)}
     said.update({f"{prefix}.{name}": value for name, value in first.items()})
     if len(groups) > 1:
         said[f"{prefix}.groups"] = len(groups)
@@ -152,20 +152,20 @@ def scheduler_params(scheduler: Any) -> dict[str, Any]:
     return said
 
 
-def model_params(root: Any, wrappers: list[str]) -> dict[str, Any]:
+def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
     params = list(root.parameters())
     said: dict[str, Any] = {
-        "model": type(root).__name__,
-        "model.parameters": sum(p.numel() for p in params),
-        "model.trainable_parameters": sum(p.numel() for p in params if p.requires_grad),
+        prefix: type(root).__name__,
+        f"{prefix}.parameters": sum(p.numel() for p in params),
+        f"{prefix}.trainable_parameters": sum(p.numel() for p in params if p.requires_grad),
     }
     if params:
-        said["model.dtype"] = str(params[0].dtype).removeprefix("torch.")
-        said["model.device"] = str(params[0].device)
+        said[f"{prefix}.dtype"] = str(params[0].dtype).removeprefix("torch.")
+        said[f"{prefix}.device"] = str(params[0].device)
     if wrappers:
-        said["model.wrappers"] = wrappers
+        said[f"{prefix}.wrappers"] = wrappers
     if "OptimizedModule" in wrappers or getattr(root, "_compiled_call_impl", None) is not None:
-        said["model.compiled"] = True
+        said[f"{prefix}.compiled"] = True
     return said
 
 

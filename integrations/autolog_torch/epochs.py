@@ -88,7 +88,7 @@ class Flow:
         self.others.append(found)
 
     def gave(self, iterator: Any, wait: float, samples: int, evaluates: bool) -> None:
-        """A batch of `samples`, after `wait` seconds."""
+        """A batch of `samples`, after `wait` seconds; `evaluates`: gradients are off."""
         entry = self._live.get(id(iterator))
         if entry is None:
             return
@@ -112,14 +112,18 @@ class Flow:
     def trained(self) -> bool:
         """A backward: whether a new epoch begins with it, which is `epoch` then."""
         epoch = self.epoch
-        if epoch is not None and (epoch.moved or not self.others):
+        chosen = None
+        if epoch is None or not epoch.moved:
+            if epoch is not None and not self.others:
+                return False
+            chosen = self._begun(epoch)
+        else:
             epoch.moved = False
-            return False
-        chosen = self._begun(epoch)
         for one in self.others:
             one.moved = False
         if chosen is None:
             return False
+        chosen.moved = False
         if chosen in self.others:
             self.others.remove(chosen)
         self.epoch = chosen

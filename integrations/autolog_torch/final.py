@@ -21,10 +21,14 @@ _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 
 
 class FinalModel:
-    """The model of one run, which is saved once."""
+    """A model of one run, which is saved once, as `path`."""
 
-    def __init__(self, run: Run, root: Any, wrappers: list[str], max_bytes: int, died: Callable[[Any], None]) -> None:
+    def __init__(
+        self, run: Run, path: str, root: Any, wrappers: list[str], max_bytes: int,
+        guarded: Callable[[Callable[..., Any], str], Callable[..., None]],
+    ) -> None:  # fmt: skip
         self._run = run
+        self._path = path
         self._max_bytes = max_bytes
         self._reason = _why_not(root, wrappers)
         self._class = type(root)
@@ -33,7 +37,7 @@ class FinalModel:
         self._parts: dict[str, weakref.ref[Any]] = {}
         self._rest: dict[str, Any] | None = None
         self.note(root)
-        self.root: weakref.ref[Any] | None = weakref.ref(root, died)
+        self.root: weakref.ref[Any] | None = weakref.ref(root, guarded(lambda _: self.save(), "saving a model"))
 
     def note(self, root: Any) -> None:
         """Remember what may have changed since: the parts, and what is plain."""
@@ -60,7 +64,7 @@ class FinalModel:
             if model is None:
                 self._run.note("The model was not saved: it was gone before it could be.")
             else:
-                self._run.save_model(model, "pytorch", max_bytes=self._max_bytes)
+                self._run.save_model(model, "pytorch", path=self._path, max_bytes=self._max_bytes)
         self._tensors, self._parts, self._rest = {}, {}, None
 
     def _put_together(self) -> Any:

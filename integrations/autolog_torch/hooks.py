@@ -9,11 +9,11 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, FastPatch, Hook, Patch
+from autolog import FastPatch, Hook
 from autolog_torch import about
 from autolog_torch.epochs import Pass
 from autolog_torch.recording import Loss
@@ -33,11 +33,12 @@ class Hooks:
         self._integration = integration
         self._compiling = torch.compiler.is_compiling
         self._tensor = torch.Tensor
+        self._grad_enabled = torch.is_grad_enabled
         self._seen = Seen()
         self._sites = Sites()
         self._threads = threading.local()
 
-    def patches(self) -> Iterator[Patch | FastPatch | Hook]:
+    def patches(self) -> Iterator[FastPatch | Hook]:
         yield Hook(target="torch.optim.optimizer:register_optimizer_step_post_hook", hook=self.after_step)
         yield Hook(
             target="torch.nn.modules.module:register_module_module_registration_hook",
@@ -63,7 +64,7 @@ class Hooks:
         yield self._fast(f"{schedulers}:LRScheduler.__init__", before=self.before_scheduler)
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
         if self._integration.options.log_checkpoints:
-            yield Patch(target="torch:save", aliases=("torch.serialization:save",), observer=self.save, nested=True)
+            yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
 
     def _fast(self, target: str, **watching: Any) -> FastPatch:
         return FastPatch(target=target, unless=self._compiling, **watching)
@@ -141,7 +142,7 @@ class Hooks:
 
     def after_next(self, began: float, batch: Any, iterator: Any) -> None:
         machine = self.machine
-        machine.flow.gave(iterator, perf_counter() - began, about.rows_of(batch), machine.evaluates)
+        machine.flow.gave(iterator, perf_counter() - began, about.rows_of(batch), not self._grad_enabled())
 
     def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
         self.machine.flow.ended(iterator)
@@ -152,10 +153,7 @@ class Hooks:
 
     # -- files
 
-    def save(self, call: Call) -> Generator[None, Any, None]:
-        arguments = call.arguments
-        file = arguments.get("f")
-        path = file if isinstance(file, (str, os.PathLike)) else getattr(file, "name", None)
-        yield
+    def after_save(self, _: Any, __: Any, obj: Any = None, f: Any = None, *___: Any, **____: Any) -> None:
+        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
         if isinstance(path, (str, os.PathLike)):
             self.machine.checkpoint(os.path.abspath(os.fspath(path)))

@@ -68,6 +68,7 @@ class Recording:
         self._rates: list[Any] = []
         self._lr: dict[str, float] = {}
         self._lr_logged: dict[str, float] = {}
+        self._lr_step = -1
         self._prefixes: dict[int, str] = {}
 
     # -- steps
@@ -134,7 +135,7 @@ class Recording:
                 values[f"{self._name(series)}_step"] = series.bucket
                 series.bucket = Mean()
         if self._lr != self._lr_logged:
-            self._lr_logged = self._lr
+            self._lr_logged, self._lr_step = self._lr, self._bucket_began
             values.update(self._lr)
         if values:
             self._log(values, self._bucket_began, self.epochs if epoch is not None else None)
@@ -163,7 +164,8 @@ class Recording:
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
-        values.update(self._lr)
+        if self._lr_step != self.steps - 1:
+            values.update(self._lr)
         if epoch.is_loader and epoch.batches:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:

@@ -66,7 +66,7 @@ class Member:
     __slots__ = ("alias", "number", "optimizer")
 
     def __init__(self, optimizer: Any, number: int, alias: bool = False) -> None:
-        self.optimizer = weakref.ref(optimizer)
+        self.optimizer: Callable[[], Any] = _nothing if optimizer is None else weakref.ref(optimizer)
         self.number = number
         self.alias = alias
 
@@ -98,7 +98,7 @@ class Machine:
         self._by_backward = False
         self._idle = 0
         """Steps of others since the one that leads has stepped."""
-        self._final: FinalModel | None = None
+        self._finals: list[FinalModel] = []
         self._root: Callable[[], Any] = _nothing
         self._checkpoints: dict[str, None] = {}
 
@@ -158,8 +158,8 @@ class Machine:
                 recording.end_epoch(epoch)
             self._log_evaluations(recording)
             recording.epochs += 1
-            if self._final is not None:
-                self._final.refresh()
+            for final in self._finals:
+                final.refresh()
             recording.run.overhead += perf_counter() - began
         elif recording is not None and flow.others:
             self._log_evaluations(recording)
@@ -308,6 +308,9 @@ class Machine:
         recording = self._recording
         if recording is not None and not alias and recording.owned:
             recording.run.log_params(about.optimizer_params(optimizer, f"optimizer{member.number + 1}"))
+            root, wrappers = about.unwrapped(self._seen.modules.root_of(optimizer))
+            if root is not None and all(one.root is None or one.root() is not root for one in self._finals):
+                self._keep(recording.run, f"model{len(self._finals) + 1}", root, wrappers)
         return member
 
     # -- runs
@@ -329,14 +332,15 @@ class Machine:
         recording.owned = run.framework == self._integration.name
         recording.epochs = 0
         self._recording = recording
-        self._members = [Member(optimizer if optimizer is not None else self, 0)]
+        self._members = [Member(optimizer, 0)]
         self._lead = self._members[0]
         self._by_backward = False
         self._began_at = self._seen.clock
         self._root = _nothing if root is None else weakref.ref(root)
-        if before and self.flow.epoch is not None:
-            recording.step(self.flow.epoch, optimizer)
-            recording.take(before, 0, False, self.flow.epoch)
+        if before:
+            epoch = self.flow.epoch = self.flow.epoch or Pass()
+            recording.step(epoch, optimizer)
+            recording.take(before, 0, False, epoch)
         if recording.owned:
             self._describe(run, optimizer, root, wrappers)
         return True
@@ -351,8 +355,6 @@ class Machine:
                 params.update(about.scheduler_params(scheduler))
         else:
             params["optimizer"] = "by hand"
-        if root is not None:
-            params.update(about.model_params(root, wrappers))
         loader = self.loader() if self.loader is not None else None
         if loader is not None:
             params.update(about.loader_params(loader))
@@ -363,9 +365,15 @@ class Machine:
         params.update(about.distribution())
         run.log_params(params)
         self.facts, self.loader = {}, None
-        if root is not None and self._options.log_models:
-            died = self._integration.guarded(lambda _: final.save(), "saving a model")
-            self._final = final = FinalModel(run, root, wrappers, self._options.max_model_bytes, died)
+        if root is not None:
+            self._keep(run, "model", root, wrappers)
+
+    def _keep(self, run: Run, path: str, root: Any, wrappers: list[str]) -> None:
+        """This model is one of the run's: it is saved when the run ends, or when it dies."""
+        run.log_params(about.model_params(root, path, wrappers))
+        if self._options.log_models:
+            limit = self._options.max_model_bytes
+            self._finals.append(FinalModel(run, path, root, wrappers, limit, self._integration.guarded))
 
     def _close(self, recording: Recording) -> None:
         """The run is about to end: log what is left."""
@@ -380,8 +388,8 @@ class Machine:
             self._log_evaluations(recording, last=True)
         recording.send(wait=True)
         if self._recording is recording:
-            if self._final is not None:
-                self._final.save()
+            for final in self._finals:
+                final.save()
             for path in self._checkpoints:
                 if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
                     recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
@@ -392,8 +400,8 @@ class Machine:
 
     def _forget(self) -> None:
         """The run has ended. What has begun since belongs to the next one."""
-        self._recording = self._lead = self._final = self._waiting = None
-        self._members, self._checkpoints = [], {}
+        self._recording = self._lead = self._waiting = None
+        self._members, self._finals, self._checkpoints = [], [], {}
         self._root = _nothing
         self._by_backward = False
         if self.flow.epoch is not None and (self.flow.epoch.steps or self.flow.epoch.losses):
