@@ -38,7 +38,12 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             file.restart()
             by_value = True
     if by_value:
-        torch.save(model, _Writable(file.write), pickle_module=_cloudpickle(), pickle_protocol=pickle.HIGHEST_PROTOCOL)
+        torch.save(
+            model,
+            _Writable(file.write),
+            pickle_module=_cloudpickle(),
+            pickle_protocol=pickle.HIGHEST_PROTOCOL,
+        )
     spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     modules = {cls.__module__.partition(".")[0] for cls in classes} - {"__main__", "__mp_main__"}
     return Captured(

@@ -133,7 +133,11 @@ def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
     """Class, the first group's settings, and what is different in the others."""
     groups = optimizer.param_groups
     said: dict[str, Any] = {prefix: type(optimizer).__name__}
-    first = {name: value for name, value in groups[0].items() if name != "params" and value is not None and _is_plain(value)}
+    first = {
+        name: value
+        for name, value in groups[0].items()
+        if name != "params" and value is not None and _is_plain(value)
+    }
     said.update({f"{prefix}.{name}": value for name, value in first.items()})
     if len(groups) > 1:
         said[f"{prefix}.groups"] = len(groups)
@@ -147,7 +151,11 @@ def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
 def scheduler_params(scheduler: Any) -> dict[str, Any]:
     said: dict[str, Any] = {"scheduler": type(scheduler).__name__}
     for name, value in vars(scheduler).items():
-        if not name.startswith("_") and name not in ("last_epoch", "base_lrs", "best", "num_bad_epochs") and _is_plain(value):
+        if (
+            not name.startswith("_")
+            and name not in ("last_epoch", "base_lrs", "best", "num_bad_epochs")
+            and _is_plain(value)
+        ):
             said[f"scheduler.{name}"] = value
     return said
 

@@ -37,7 +37,9 @@ class FinalModel:
         self._parts: dict[str, weakref.ref[Any]] = {}
         self._rest: dict[str, Any] | None = None
         self.note(root)
-        self.root: weakref.ref[Any] | None = weakref.ref(root, guarded(lambda _: self.save(), "saving a model"))
+        self.root: weakref.ref[Any] | None = weakref.ref(
+            root, guarded(lambda _: self.save(), "saving a model")
+        )
 
     def note(self, root: Any) -> None:
         """Remember what may have changed since: the parts, and what is plain."""
@@ -113,8 +115,12 @@ def _copied(value: Any, depth: int = 0) -> Any:
             return _CANNOT
         return kind(items)
     # Functions and classes of modules are there anyway; those made inside functions may hold on to anything.
-    module_level = getattr(value, "__closure__", None) is None and "<locals>" not in getattr(value, "__qualname__", "<locals>")
-    if module_level and (isinstance(value, type) or kind.__name__ in ("function", "builtin_function_or_method")):
+    module_level = getattr(value, "__closure__", None) is None and "<locals>" not in getattr(
+        value, "__qualname__", "<locals>"
+    )
+    if module_level and (
+        isinstance(value, type) or kind.__name__ in ("function", "builtin_function_or_method")
+    ):
         return value if getattr(value, "__self__", None) in (None, sys.modules.get("torch._C")) or isinstance(
             getattr(value, "__self__", None), type(sys)
         ) else _CANNOT  # fmt: skip
@@ -130,4 +136,8 @@ def _why_not(root: Any, wrappers: list[str]) -> str:
     for param in root.parameters() if not sharded else ():
         if type(param).__name__ == "DTensor" or type(param.data).__name__ == "DTensor":
             sharded = "DTensor"
-    return f"its parameters are sharded over several processes ({sharded}); what the script saves is recorded" if sharded else ""
+    return (
+        f"its parameters are sharded over several processes ({sharded}); what the script saves is recorded"
+        if sharded
+        else ""
+    )

@@ -45,9 +45,7 @@ class Hooks:
             hook=self._seen.modules.registered,
         )
         yield self._fast("torch.autograd:backward", before=self.before_backward, after=self.after_backward)
-        yield self._fast(
-            "torch.amp.grad_scaler:GradScaler.scale", before=None, after=self.after_scale
-        )
+        yield self._fast("torch.amp.grad_scaler:GradScaler.scale", before=None, after=self.after_scale)
         loader = "torch.utils.data.dataloader"
         yield self._fast(f"{loader}:DataLoader.__iter__", after=self.after_iter)
         yield self._fast(

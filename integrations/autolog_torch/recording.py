@@ -1,11 +1,11 @@
 """One run's metrics: what is logged at a step, at the end of an epoch, and after an evaluation, under which names.
 
-    train/loss, train/loss.<name>    the epoch's mean; of several losses each by the user's name for it
-    train/loss_step, …               the same for each step, thinned: means of ever more steps
-    lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
-    samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
-    val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
-    reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
+train/loss, train/loss.<name>    the epoch's mean; of several losses each by the user's name for it
+train/loss_step, …               the same for each step, thinned: means of ever more steps
+lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
+samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
+val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
+reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ class Recording:
             return
         self._rates = rates
         self._lr = {
-            f"lr.{number}" if number else "lr": rate for number, rate in enumerate(rates) if type(rate) in (float, int)
+            f"lr.{number}" if number else "lr": rate
+            for number, rate in enumerate(rates)
+            if type(rate) in (float, int)
         }
 
     def _log_bucket(self, epoch: Pass | None) -> None:

@@ -172,8 +172,15 @@ class Machine:
         """An optimizer has stepped."""
         recording, lead = self._recording, self._lead
         self._backwards = 0
-        if recording is not None and not recording.closed and lead is not None and lead.optimizer() is optimizer:
-            if self._pending or not recording.has_losses:  # a subclass whose `step` calls its parent's steps once
+        if (
+            recording is not None
+            and not recording.closed
+            and lead is not None
+            and lead.optimizer() is optimizer
+        ):
+            if (
+                self._pending or not recording.has_losses
+            ):  # a subclass whose `step` calls its parent's steps once
                 self._step(recording, lead, evaluates_again)
             return
         began = perf_counter()
@@ -287,7 +294,9 @@ class Machine:
         if own in theirs and not self._pending:
             return self._join(optimizer, alias=True)
         root = self._root()
-        if any(own & some for some in theirs) or (root is not None and any(id(p) in own for p in root.parameters())):
+        if any(own & some for some in theirs) or (
+            root is not None and any(id(p) in own for p in root.parameters())
+        ):
             return self._join(optimizer)
         if living and (self._seen.created.get(optimizer) or 0) <= self._began_at:
             return self._join(optimizer)
@@ -322,7 +331,9 @@ class Machine:
         root, wrappers = about.unwrapped(root)
         recording = Recording()
         path = None if root is None else about.path_of(root)
-        run: Run | None = self._integration.start_run(partial(self._close, recording), kind="train", estimator=path)
+        run: Run | None = self._integration.start_run(
+            partial(self._close, recording), kind="train", estimator=path
+        )
         if run is None:
             self._declined = None if optimizer is None else weakref.ref(optimizer)
             self._pending.clear()

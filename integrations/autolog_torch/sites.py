@@ -80,11 +80,14 @@ class Sites:
         position: Any = frame.f_lineno, None
         if sys.version_info >= (3, 11):
             position = next(
-                (one for number, one in enumerate(code.co_positions()) if number == instruction // 2), position
+                (one for number, one in enumerate(code.co_positions()) if number == instruction // 2),
+                position,
             )
         site = self._by_position.get((id(code), position))
         if site is None:
-            site = Site(code, self._name(code.co_filename, position, frame.f_lineno, method), self._is_library(frame))
+            site = Site(
+                code, self._name(code.co_filename, position, frame.f_lineno, method), self._is_library(frame)
+            )
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
@@ -112,7 +115,9 @@ class Sites:
         return self._calls[file]
 
 
-def _collect(node: ast.AST, statement: ast.stmt | None, calls: list[tuple[ast.Call, ast.stmt | None]]) -> None:
+def _collect(
+    node: ast.AST, statement: ast.stmt | None, calls: list[tuple[ast.Call, ast.stmt | None]]
+) -> None:
     if isinstance(node, ast.stmt):
         statement = node
     elif isinstance(node, ast.Call):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import pickle
 from importlib.util import find_spec
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 
 import autolog
 from autolog.testing import Contract, recorded
-from autolog.testing.contract import _raised_by, _told
+from autolog.testing.contract import _loads_without_autolog, _raised_by, _told
 
 if find_spec("torch") is None:
     pytest.skip("torch is not installed", allow_module_level=True)
@@ -45,12 +47,47 @@ class TestTorch(Contract):
     def outcome(self, model: Any, data: Any) -> Any:
         import torch
 
-        return {name: tensor.numpy() for name, tensor in model.state_dict().items()}, torch.get_rng_state().numpy()
+        return {
+            name: tensor.numpy() for name, tensor in model.state_dict().items()
+        }, torch.get_rng_state().numpy()
 
     def fail(self, data: Any) -> None:
         self.train((data[0], data[1] + 5 * (data[0][:, 0] > 1)))
 
     # -- put differently
+
+    def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
+        """Transparent: nothing of ours is in a model, its optimizer, schedule, criterion or loader, however it is pickled. No two
+        pickles of a tensor are the same bytes.
+        """
+        import torch
+
+        def pickled() -> list[bytes]:
+            model = self.train(self.data())
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+            model(self.data()[0]).sum().backward()
+            optimizer.step()
+            file = io.BytesIO()
+            torch.save(model, file)
+            loader = torch.utils.data.DataLoader(self.data()[0], batch_size=4)
+            things = [
+                model,
+                copy.deepcopy(model),
+                optimizer,
+                torch.nn.CrossEntropyLoss(),
+                loader,
+                copy.deepcopy(loader),
+            ]
+            blobs = [*map(pickle.dumps, things), pickle.dumps(schedule.state_dict())]
+            return [*blobs, file.getvalue()]
+
+        plain = pickled()
+        with recorded(self.integration):
+            blobs = pickled()
+        assert [len(blob) for blob in blobs] == [len(blob) for blob in plain]
+        assert not [blob for blob in blobs if b"autolog" in blob]
+        assert _loads_without_autolog(blobs[:-1])
 
     def test_an_exception_passes_through_as_it_was(self) -> None:
         """Transparent: the exception is the plain one; the block around the loop says that its run has failed."""

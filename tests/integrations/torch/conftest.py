@@ -42,14 +42,26 @@ def visible() -> Callable[[RunRecord], dict[str, Any]]:
 
     def visible(record: RunRecord) -> dict[str, Any]:
         shown = record.to_dict()
-        for name in ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version", "experiment"):
+        for name in (
+            "id",
+            "name",
+            "parent",
+            "started",
+            "ended",
+            "duration",
+            "overhead",
+            "framework_version",
+            "experiment",
+        ):
             del shown[name]
         shown["metrics"] = {
             name: [(p.step, p.epoch, round(p.value, 6)) for p in record.history(name)]
             for name in shown["metrics"]
             if name not in ("data_wait", "samples_per_second")
         }
-        shown["artifacts"] = [artifact["path"] for artifact in shown["artifacts"] if "/data/" in artifact["path"]]
+        shown["artifacts"] = [
+            artifact["path"] for artifact in shown["artifacts"] if "/data/" in artifact["path"]
+        ]
         shown["models"] = [(model["path"], model["flavor"]) for model in shown["models"]]
         return shown
 

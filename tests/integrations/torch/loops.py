@@ -381,7 +381,9 @@ def two_loaders_at_once() -> Numbers:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):
         losses = []
-        for (x, y), (u, v) in zip(DataLoader(data(), batch_size=16), DataLoader(data(30, 2), batch_size=10), strict=True):
+        for (x, y), (u, v) in zip(
+            DataLoader(data(), batch_size=16), DataLoader(data(30, 2), batch_size=10), strict=True
+        ):
             optimizer.zero_grad()
             loss = F.cross_entropy(model(x), y) + F.cross_entropy(model(u), v)
             loss.backward()
