@@ -89,7 +89,14 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
-AnyPatch = Patch | SubclassPatch | FastPatch | Hook
+class OnImport(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to be done once a module has been imported by the user's program: `call(module)`. Nothing is put back."""
+
+    target: str
+    call: Callable[[ModuleType], None]
+
+
+AnyPatch = Patch | SubclassPatch | FastPatch | Hook | OnImport
 
 
 class Installation:
@@ -118,6 +125,8 @@ class Installation:
         elif isinstance(patch, Hook):
             module, _, path = patch.target.partition(":")
             self._watch(module, partial(self._register, path=path, hook=patch.hook))
+        elif isinstance(patch, OnImport):
+            self._watch(patch.target, self._imported)
         else:
             for place in (patch.target, *patch.aliases):
                 module, _, path = place.partition(":")
@@ -161,7 +170,7 @@ class Installation:
             )  # fmt: skip
             self._wrappers.append(wrapper)
             return wrapper
-        assert not isinstance(patch, Hook)
+        assert isinstance(patch, (Patch, SubclassPatch))
         from autolog.instrument.wrapper import Wrapper, interceptor
 
         look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
@@ -173,6 +182,11 @@ class Installation:
     def _set(self, owner: Any, name: str, value: Any) -> None:
         self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
         setattr(owner, name, value)
+
+    def _imported(self, module: ModuleType) -> None:
+        assert isinstance(self.patch, OnImport)
+        self.state = "found"
+        self.patch.call(module)
 
     # -- a framework's own hook
 

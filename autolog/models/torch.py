@@ -1,7 +1,7 @@
 """Models of PyTorch: the whole module, by `torch.save`.
 
-Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also reads
-what cloudpickle writes. That is taken where a class or function stands in no importable module.
+Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also
+reads what cloudpickle writes. That is taken where a class or function stands in no importable module.
 """
 
 from __future__ import annotations

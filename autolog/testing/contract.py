@@ -39,7 +39,7 @@ import msgspec
 
 from autolog.instrument.calls import Call, Observer
 from autolog.instrument.integration import Integration
-from autolog.instrument.patching import AnyPatch, FastPatch, Hook, Patch, SubclassPatch
+from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
 from autolog.testing.recording import recorded
 from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
@@ -390,7 +390,7 @@ def _broken(name: str, place: str) -> type[Integration]:
             for patch in patches:
                 if isinstance(patch, (Patch, SubclassPatch)):
                     yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
-                elif place == "nowhere":
+                elif place == "nowhere" or isinstance(patch, OnImport):
                     yield patch
                 elif isinstance(patch, Hook):
                     yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place))
