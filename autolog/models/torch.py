@@ -16,7 +16,7 @@ from autolog.models.flavors import Captured
 
 if TYPE_CHECKING:
     from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.models.payload import Spool, SpooledFile
 
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
@@ -33,14 +33,12 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     file = spool.open(FILE)
     if not by_value:
         try:
-            torch.save(model, _Writable(file.write))
+            _save(model, file)
         except (pickle.PicklingError, TypeError, AttributeError):
             file.restart()
             by_value = True
     if by_value:
-        torch.save(
-            model,
-            _Writable(file.write),
+        _save(model, file,
             pickle_module=_cloudpickle(),
             pickle_protocol=pickle.HIGHEST_PROTOCOL,
         )
@@ -54,13 +52,30 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
 
 
 class _Writable:
-    """What `torch.save` asks of a file that has no path."""
+    """What `torch.save` asks of a file that has no path. It is told of no refusal: its writer is C++ and dies of one."""
 
-    def __init__(self, write: Callable[[Any], int]) -> None:
-        self.write = write
+    def __init__(self, file: SpooledFile) -> None:
+        self._file = file
+        self.refused: ModelNotSaved | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        if self.refused is None:
+            try:
+                return self._file.write(data)
+            except ModelNotSaved as reason:
+                self.refused = reason
+        return memoryview(data).nbytes
 
     def flush(self) -> None:
         pass
+
+
+def _save(model: Any, file: SpooledFile, **how: Any) -> None:
+    torch: Any = import_module("torch")
+    writable = _Writable(file)
+    torch.save(model, writable, **how)
+    if writable.refused is not None:
+        raise writable.refused
 
 
 def _has_no_module(cls: type) -> bool:

@@ -18,7 +18,9 @@ def keep_out(eval_frame: ModuleType, observers: Iterable[Callable[..., Any]]) ->
     skip: Any = getattr(eval_frame, "skip_code", None)
     if skip is None:
         return
-    for code in stand_in_codes():
+    import torch
+
+    for code in (*stand_in_codes(), torch.compiler.is_compiling.__code__):  # which the stand-ins ask
         skip(code)
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy

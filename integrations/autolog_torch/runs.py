@@ -372,8 +372,10 @@ class Machine:
             tensors = about.dataset_tensors(loader.dataset)
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
-        params.update(self.facts)
-        params.update(about.distribution())
+        processes = about.distribution()
+        if processes.get("world_size", 1) > 1:
+            run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
+        params.update({**self.facts, **processes})
         run.log_params(params)
         self.facts, self.loader = {}, None
         if root is not None:

@@ -216,7 +216,9 @@ def test_wrapt_is_loaded_in_one_place() -> None:
 # -- integrations
 
 # What integrations use beside the public names of `autolog`; to be made public, or not used.
-INTEGRATIONS_ALSO_USE = {"autolog.instrument.fast", "autolog.instrument.identity", "autolog.instrument.quiet", "autolog.tracking.values"}
+INTEGRATIONS_ALSO_USE = {
+    "autolog.instrument.fast", "autolog.instrument.identity", "autolog.instrument.quiet", "autolog.tracking.values",
+}  # fmt: skip
 
 
 def test_integrations_import_public_names_of_autolog_and_their_own() -> None:
