@@ -156,8 +156,8 @@ class Installation:
         self._watched.append((module, place))
         self._hooks.when_imported(module, place)
 
-    def _wrap(self, original: Any, owner: Any, path: str) -> Any:
-        """The wrapper around an original: one and the same for a function's several names."""
+    def _wrap(self, original: Any, owner: Any, path: str, base: type | None = None) -> Any:
+        """The wrapper around an original: one and the same for a function's several names. See `interceptor` for `base`."""
         for wrapper in self._wrappers:
             if wrapper.__wrapped__ is original:
                 return wrapper
@@ -173,8 +173,11 @@ class Installation:
         assert isinstance(patch, (Patch, SubclassPatch))
         from autolog.instrument.wrapper import Wrapper, interceptor
 
-        look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
-        wrapper = Wrapper(original, look, owner, path, self.switch)
+        look = interceptor(
+            self._host, self._integration, name, patch.observer, patch.nested, self.switch, base
+        )
+        admitted = "admits_nested" if patch.nested else "admits"
+        wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
         if not isinstance(owner, type):
             self._wrappers.append(wrapper)
         return wrapper
@@ -246,7 +249,7 @@ class Installation:
                 continue
             try:
                 path = f"{owner.__module__}:{owner.__qualname__}.{name}"
-                setattr(owner, name, self._wrap(original, owner, path))
+                setattr(owner, name, self._wrap(original, owner, path, base))
             except (TypeError, AttributeError):  # an extension type, or a metaclass that forbids it
                 pass
         if "__init_subclass__" in vars(cls):

@@ -38,7 +38,9 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             file.restart()
             by_value = True
     if by_value:
-        _save(model, file,
+        _save(
+            model,
+            file,
             pickle_module=_cloudpickle(),
             pickle_protocol=pickle.HIGHEST_PROTOCOL,
         )

@@ -500,7 +500,8 @@ def _looks_fast(function: Any) -> dict[str, Any]:
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool]:
-    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)})}
+    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
+    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
 
 
 def _content(run: Any) -> dict[str, Any]:

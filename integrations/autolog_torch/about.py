@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from autolog.instrument.identity import IdentityMap
+from autolog import IdentityMap
 
 # Wrappers around a model, and where they hold it.
 WRAPPERS = {

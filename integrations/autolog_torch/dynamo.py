@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 from types import CodeType, ModuleType
 from typing import Any
 
-from autolog.instrument.fast import codes as stand_in_codes
 
-
-def keep_out(eval_frame: ModuleType, observers: Iterable[Callable[..., Any]]) -> None:
+def keep_out(
+    eval_frame: ModuleType, stand_ins: Iterable[CodeType], observers: Iterable[Callable[..., Any]]
+) -> None:
     """`eval_frame` is torch._dynamo.eval_frame, once the user's program has loaded it."""
     skip: Any = getattr(eval_frame, "skip_code", None)
     if skip is None:
         return
     import torch
 
-    for code in (*stand_in_codes(), torch.compiler.is_compiling.__code__):  # which the stand-ins ask
+    for code in (*stand_ins, torch.compiler.is_compiling.__code__):  # which the stand-ins ask
         skip(code)
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy

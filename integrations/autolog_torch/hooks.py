@@ -40,9 +40,11 @@ class Hooks:
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
+        stand_ins = self._integration.hook_code()
         yield from found
         yield OnImport(
-            target="torch._dynamo.eval_frame", call=lambda module: dynamo.keep_out(module, _observers(found))
+            target="torch._dynamo.eval_frame",
+            call=lambda module: dynamo.keep_out(module, stand_ins, _observers(found)),
         )
 
     def _watched(self) -> Iterator[FastPatch | Hook]:

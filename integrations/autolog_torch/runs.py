@@ -26,8 +26,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import Run
-from autolog.instrument.identity import IdentityMap
+from autolog import IdentityMap, Run
 from autolog_torch import about
 from autolog_torch.epochs import Flow, Pass, Read
 from autolog_torch.final import FinalModel

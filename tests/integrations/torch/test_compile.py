@@ -1,4 +1,4 @@
-"""The promise: torch.compile makes the graphs that it makes without us, with as many breaks, of as many frames; and what is compiled
+"""The promise: torch.compile makes the graphs that it makes without us, with as many breaks and frames; and what is compiled
 is recorded all the same.
 """
 
@@ -129,7 +129,9 @@ def counted(scenario: Callable[[Any], None]) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
-def test_as_many_graphs_breaks_and_frames(scenario: Callable[[Any], None], monkeypatch: Any, tmp_path: Any) -> None:
+def test_as_many_graphs_breaks_and_frames(
+    scenario: Callable[[Any], None], monkeypatch: Any, tmp_path: Any
+) -> None:
     """As without us."""
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
     plain = counted(scenario)

@@ -60,7 +60,16 @@ def test_two_processes_of_a_job_are_one_run(tmp_path: Path) -> None:
     path = write_script(DISTRIBUTED, tmp_path)
     said = []
     for more in ([], ["on"]):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(path), *more]
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(path),
+            *more,
+        ]
         done = subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=280,
             env=environment(tmp_path, OMP_NUM_THREADS="1", AUTOLOG_STRICT="1"),
@@ -72,7 +81,10 @@ def test_two_processes_of_a_job_are_one_run(tmp_path: Path) -> None:
     assert [point.value for point in run.history("train/loss")] == pytest.approx(said[1][0])
     assert (run.params["world_size"], run.params["backend"], run.params["model"]) == (2, "gloo", "Sequential")
     assert run.params["model.wrappers"] == ["DistributedDataParallel"]
-    assert (run.models[0]["path"], run.notes) == ("model", ["The metrics are those of the first of 2 processes."])
+    assert (run.models[0]["path"], run.notes) == (
+        "model",
+        ["The metrics are those of the first of 2 processes."],
+    )
 
 
 ENDS = {"nothing": ("pass", "finished"), "an exception": ("raise KeyError('mine')", "failed")}

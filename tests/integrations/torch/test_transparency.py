@@ -80,7 +80,9 @@ def test_weights_optimizer_state_and_random_streams_are_the_same_bits(tmp_path: 
 
 def test_nothing_of_the_users_is_kept(seen: Recorded) -> None:
     """Loss, output, model and optimizer are gone when the user lets go of them, without the garbage collector."""
-    torch.optim.SGD([torch.zeros(1)], lr=0.1)  # torch itself keeps a process's first one, in frames that refer to each other
+    torch.optim.SGD(
+        [torch.zeros(1)], lr=0.1
+    )  # torch itself keeps a process's first one, in frames that refer to each other
     gc.collect()
     gc.disable()
     try:
