@@ -28,7 +28,8 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     if model_format not in (None, "pickle"):
         raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
-    classes = {type(part) for part in model.modules()}
+    parts: list[Any] = list(model.modules())
+    classes: set[type[Any]] = set(map(type, parts))
     by_value = any(_has_no_module(cls) for cls in classes)
     file = spool.open(FILE)
     if not by_value:
