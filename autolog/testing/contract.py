@@ -493,9 +493,9 @@ def _looks(function: Any) -> dict[str, Any]:
 
 def _looks_fast(function: Any) -> dict[str, Any]:
     """What a plain function can look like that stands in for another; for one of C code, less."""
-    unlike = {"__defaults__", "__kwdefaults__"}
+    unlike = {"__defaults__", "__kwdefaults__", "file"}  # which are its code's own
     if not inspect.isfunction(inspect.unwrap(function)):
-        unlike |= {"argspec", "isfunction", "ismethod", "isroutine", "__module__", "file", "repr"}
+        unlike |= {"argspec", "isfunction", "ismethod", "isroutine", "__module__", "repr"}
     return {what: said for what, said in _looks(function).items() if what not in unlike}
 
 
