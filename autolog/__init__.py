@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
     from autolog.instrument.quiet import quiet
-    from autolog.models import ModelError, ModelNotSaved, UntrustedModel
+    from autolog.models import ModelError, ModelNotSaved, UntrustedModel, infer_signature
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
     from autolog.tracking.run import Run
@@ -49,7 +49,7 @@ _HOME = {
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
     **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     "quiet": "autolog.instrument.quiet",
-    **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel"), "autolog.models"),
+    **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel", "infer_signature"), "autolog.models"),
     "FilterError": "autolog.store.query",
     **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
     "Run": "autolog.tracking.run",
@@ -59,8 +59,8 @@ _HOME = {
 __all__ = [
     "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "OnImport",
     "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog",
-    "current_run", "disable", "enable", "flush", "last_run", "load_model", "number_of", "observe_prediction",
-    "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
+    "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "load_model", "number_of",
+    "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
 ]  # fmt: skip
 
 

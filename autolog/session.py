@@ -21,6 +21,7 @@ from autolog import registry
 from autolog.config import Config, nearest
 from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.guard import Guard
+from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
 from autolog.registry import Entry, installed
 from autolog.store import layout
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 # What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
 # rest is loaded beside the framework, which takes far longer.
+
+# Of a class, whatever its metaclass would say.
+_bases_of: Any = type.__dict__["__mro__"].__get__
 
 SINK_CHANGE_SECONDS = 2.0
 COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
@@ -89,6 +93,7 @@ class Session:
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
         self._threads: ThreadInheritance | None = None
+        self._claimants: IdentityMap[str] = IdentityMap()
         self.switched_off: set[str] = set()
         self._live: Live | None = None
         self._inherited: Live | None = None
@@ -185,6 +190,7 @@ class Session:
             sweep_modules(switches)
         active.installations.clear()
         active.integration = None
+        self._claimants = IdentityMap()
         active.state = "disabled"
 
     def _wake(self, active: Active, module: ModuleType) -> None:
@@ -210,6 +216,7 @@ class Session:
                 self._warn(refusal)
                 return
             active.integration = integration
+            self._claimants = IdentityMap()
             saving.preload(cls.name)
             self._threads = self._threads or ThreadInheritance()
             self._threads.install()
@@ -244,14 +251,23 @@ class Session:
         if instance is not None:
             # By its type: to ask the object itself for its class may run code of the user's.
             kind = type(instance)
-            module: object = getattr(instance if issubclass(kind, type) else kind, "__module__", None)
-            if not isinstance(module, str):
-                return True
-            for active in self.integrations.values():
-                known = active.integration
-                if known is not None and known.name != integration and _begins(module, known.claims):
-                    return False
+            return self._claimant(instance if issubclass(kind, type) else kind) in ("", integration)
         return True
+
+    def _claimant(self, cls: Any) -> str:
+        """The integration that claims a class, or the nearest of those it is derived from; empty if none does."""
+        claimant = self._claimants.get(cls)
+        if claimant is None:
+            claimant = ""
+            known = [a.integration for a in self.integrations.values() if a.integration is not None]
+            for base in _bases_of(cls):
+                module: object = getattr(base, "__module__", None)
+                claimants = [k.name for k in known if isinstance(module, str) and _begins(module, k.claims)]
+                if claimants:
+                    claimant = claimants[0]
+                    break
+            self._claimants.set(cls, claimant)
+        return claimant
 
     def open(self, call: Call, **about: Any) -> Run:
         from autolog import lifecycle

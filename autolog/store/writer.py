@@ -226,8 +226,8 @@ class Writer:
     def _write_loop(self) -> bool:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
-            if self.threads.leaving and not self._events and not self._works:  # all is on the disk before the fork
-                return False
+            if self.threads.leaving and not self._events and not self._works:
+                return False  # all is on the disk before the fork
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:
                 self._waits.wait(

@@ -140,9 +140,16 @@ class Run:
             steps[key] = step
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
-    def log_dataset(self, data: Any, target: Any = None, *, context: str = "train") -> None:
-        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`."""
-        self._outlet.emit(DatasetLogged(self.id, context, datasets.describe(data, target)))
+    def log_dataset(
+        self, data: Any, target: Any = None, *, context: str = "train", known: Mapping[str, Any] = {}
+    ) -> None:
+        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`. `known` is what the
+        caller can say of a container that cannot be looked into: `rows`, `columns`, `schema`, or others.
+        """
+        described = datasets.describe(data, target)
+        for key, value in known.items():
+            described[key] = plain(value, key, self.secrets)
+        self._outlet.emit(DatasetLogged(self.id, context, described))
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record tags, as text; a later value of the same name replaces the earlier one."""

@@ -105,17 +105,17 @@ class TestTorch(Contract):
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
         """Harmless: each hook that fails is off, and one warning is said for all of them."""
-        runs, said = self._sabotaged("first")
+        runs, said, _ = self._sabotaged("first")
         assert (len(runs), len(said)) == (0, 1)
 
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
         """Harmless: as above; a hook is off once it has failed, so that later trainings are recorded in part."""
-        _, said = self._sabotaged("before")
+        _, said, _ = self._sabotaged("before")
         assert len(said) == 1
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
         """Harmless: as above."""
-        _, said = self._sabotaged("after")
+        _, said, _ = self._sabotaged("after")
         assert len(said) == 1
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
@@ -130,7 +130,7 @@ class TestTorch(Contract):
         try:
             for name in kept:
                 setattr(Run, name, fail)
-            runs, said = self._sabotaged("nowhere")
+            runs, said, _ = self._sabotaged("nowhere")
         finally:
             for name, method in kept.items():
                 setattr(Run, name, method)
