@@ -22,6 +22,8 @@ from autolog_torch.values import Mean, Value
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
+SECONDS = 0.5
+"""How long points of steps may wait for each other."""
 DENSE = 1024
 """Steps that have a point each. Each doubling of the steps after that has half as many points."""
 
@@ -29,11 +31,12 @@ DENSE = 1024
 class Series:
     """The losses of one place in the user's code, before one optimizer's step."""
 
-    __slots__ = ("bucket", "factor", "name", "site")
+    __slots__ = ("bucket", "factor", "name", "site", "step_name")
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.name: str | None = None
+        self.step_name: str | None = None
         self.factor = 1.0
         """What undoes a division by the number of accumulated backwards."""
         self.bucket = Mean()
@@ -66,6 +69,7 @@ class Recording:
         self._bucket_began = 0
         self._waiting: deque[tuple[dict[str, Mean | float], int, float | None]] = deque()
         self._rates: list[Any] = []
+        self._sent = 0.0
         self._lr: dict[str, float] = {}
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
@@ -134,16 +138,25 @@ class Recording:
         values: dict[str, Mean | float] = {}
         for series in self._series.values():
             if series.bucket.count:
-                values[f"{self._name(series)}_step"] = series.bucket
+                values[series.step_name or self._step_name(series)] = series.bucket
                 series.bucket = Mean()
         if self._lr != self._lr_logged:
             self._lr_logged, self._lr_step = self._lr, self._bucket_began
             values.update(self._lr)
         if values:
-            self._log(values, self._bucket_began, self.epochs if epoch is not None else None)
+            # Not one by one: to hand an event over costs more than all the rest, and wakes another thread.
+            self._waiting.append((values, self._bucket_began, self.epochs if epoch is not None else None))
+            now = perf_counter()
+            if now - self._sent > SECONDS:
+                self._sent = now
+                self.send()
         self._in_bucket = 0
         if self.steps >= DENSE * self._stride:
             self._stride *= 2
+
+    def _step_name(self, series: Series) -> str:
+        series.step_name = name = f"{self._name(series)}_step"
+        return name
 
     def _name(self, series: Series) -> str:
         if series.name is None:
