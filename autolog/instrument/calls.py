@@ -58,6 +58,7 @@ current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
 # Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
 # starting a thread costs one dictionary entry and only when it happens inside a frame.
 _started_in: IdentityMap[Frame] = IdentityMap()
+_any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]  asked for every few microseconds, see `is_outside`
 
 
 def innermost() -> Frame | None:
@@ -74,7 +75,7 @@ def innermost() -> Frame | None:
 
 def is_outside() -> bool:
     """Whether this thread is in no frame, as nearly always: a quick `admits`."""
-    return current.get() is None and not len(_started_in)
+    return current.get() is None and not _any_started
 
 
 def admits(integration: str) -> bool:
