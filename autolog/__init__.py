@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autolog.instrument.calls import Call
     from autolog.instrument.identity import IdentityMap
     from autolog.instrument.integration import Integration, Options
-    from autolog.instrument.patching import Patch, SubclassPatch
+    from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
     from autolog.instrument.quiet import quiet
     from autolog.models import ModelError, ModelNotSaved, UntrustedModel, infer_signature
     from autolog.store.query import FilterError
@@ -47,7 +47,7 @@ _HOME = {
     "Call": "autolog.instrument.calls",
     "IdentityMap": "autolog.instrument.identity",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
-    **dict.fromkeys(("Patch", "SubclassPatch"), "autolog.instrument.patching"),
+    **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     "quiet": "autolog.instrument.quiet",
     **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel", "infer_signature"), "autolog.models"),
     "FilterError": "autolog.store.query",
@@ -57,10 +57,10 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Call", "FilterError", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "Options", "Patch", "Point", "Run",
-    "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable", "enable",
-    "flush", "infer_signature", "last_run", "load_model", "number_of", "observe_prediction", "observe_score", "plain",
-    "provenance", "quiet", "run", "runs", "status", "suspended",
+    "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "OnImport",
+    "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog",
+    "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "load_model", "number_of",
+    "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
 ]  # fmt: skip
 
 

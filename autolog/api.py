@@ -177,10 +177,14 @@ class run:
 
 
 def current_run() -> Run | None:
-    """The run in progress around the caller: a training's, from a callback inside it, or an explicit one's."""
-    from autolog.lifecycle import current_run
+    """The run in progress around the caller: a training's, from a callback inside it, that of a loop of the caller's own, or
+    an explicit one's.
+    """
+    from autolog import lifecycle
 
-    return current_run()
+    here = session.get()
+    loop = lifecycle.loop_of_this_thread(here, innermost()) if here is not None and here.loops else None
+    return loop.run if loop is not None else lifecycle.current_run()
 
 
 def provenance() -> Provenance:

@@ -58,6 +58,7 @@ current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
 # Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
 # starting a thread costs one dictionary entry and only when it happens inside a frame.
 _started_in: IdentityMap[Frame] = IdentityMap()
+_any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]  asked for every few microseconds, see `is_outside`
 
 
 def innermost() -> Frame | None:
@@ -70,6 +71,27 @@ def innermost() -> Frame | None:
     while frame is not None and frame.ended:
         frame = frame.outer
     return frame
+
+
+def is_outside() -> bool:
+    """Whether this thread is in no frame, as nearly always: a quick `admits`."""
+    return current.get() is None and not _any_started
+
+
+def admits(integration: str) -> bool:
+    """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
+    integration is suspended.
+    """
+    frame = innermost()
+    if frame is None:
+        return True
+    if not frame.admits_nested:
+        return False
+    while frame is not None:
+        if frame.hides(integration):
+            return False
+        frame = frame.outer
+    return True
 
 
 def remember_start(thread: threading.Thread) -> None:
@@ -103,6 +125,14 @@ class Host(Protocol):
 
     def close(self, call: Call) -> None:
         """The call is over; `call.error` is what it raised."""
+        ...
+
+    def open_loop(self, integration: str, closing: Callable[[], None], **about: Any) -> Any:
+        """The run of a training that no call is around, or None where nothing is to be recorded."""
+        ...
+
+    def close_loop(self, run: Any, error: BaseException | None) -> None:
+        """That training is over."""
         ...
 
     def failed(
@@ -139,7 +169,7 @@ class Call(Frame):
         self.instance = instance
         self.args: tuple[Any, ...] = args
         self.kwargs: dict[str, Any] = kwargs
-        around = _call_around(outer)
+        around = call_around(outer)
         self.outermost = around is None
         self.run: Any = around.run if around is not None else None
         self.owns_run = False
@@ -259,7 +289,8 @@ def _released(*_args: Any, **_kwargs: Any) -> Any:
     raise RuntimeError("this call is over")
 
 
-def _call_around(frame: Frame | None) -> Call | None:
+def call_around(frame: Frame | None) -> Call | None:
+    """The innermost call that has not ended, within the innermost boundary."""
     while frame is not None:
         if not frame.ended and isinstance(frame, Call):
             return frame

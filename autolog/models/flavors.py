@@ -51,7 +51,10 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {name: f"autolog.models.{name}" for name in ("lightgbm", "sklearn", "xgboost")}
+_OWN = {
+    **{name: f"autolog.models.{name}" for name in ("lightgbm", "sklearn", "xgboost")},
+    "pytorch": "autolog.models.torch",
+}
 
 
 @cache

@@ -39,10 +39,10 @@ import msgspec
 
 from autolog.instrument.calls import Call, Observer
 from autolog.instrument.integration import Integration
-from autolog.instrument.patching import Patch, SubclassPatch
+from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
 from autolog.testing.recording import recorded
-from autolog.testing.untouched import assert_untouched, attributes, wrappers
+from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
 from autolog.tracking.run import Run
 
 SECONDS = 120.0
@@ -69,6 +69,8 @@ class Contract:
     """Its name."""
     packages: ClassVar[tuple[str, ...]]
     """The framework's top-level packages; the first is the one that users import."""
+    changing: ClassVar[tuple[str, ...]] = ()
+    """What the framework itself changes when a hook is registered, as `package.module:Class.attribute`: a counter, say."""
 
     def data(self) -> Any:
         """What `train` trains on: made anew, always the same, picklable."""
@@ -168,17 +170,23 @@ class Contract:
         names = {
             owner: set(vars(owner)) for owner, _ in attributes(*self.packages) if isinstance(owner, type)
         }
-        with recorded(self.integration):
+        with recorded(self.integration) as seen:
+            # What only a class of C code has is put where Python's can hold it.
+            fast = self._fast_names(seen.session)
             places = self._places()
             assert places
             for owner, name, wrapper in places:
                 original = wrapper.__wrapped__
                 bound = original.__get__(None, owner) if isinstance(owner, type) else original
-                assert _looks(getattr(owner, name)) == _looks(bound), f"{owner}.{name}"
+                look = _looks_fast if is_fast(wrapper) else _looks
+                assert look(getattr(owner, name)) == look(bound), f"{owner}.{name}"
                 if not isinstance(owner, type) or original.__get__(None, owner) is bound:
                     assert getattr(owner, name) is getattr(owner, name), f"{owner}.{name}"
             for owner, before in names.items():
-                assert set(vars(owner)) - before <= {"__init_subclass__", "__abstractmethods__"}, owner
+                gained = {
+                    name for name in set(vars(owner)) - before if (owner.__qualname__, name) not in fast
+                }
+                assert gained <= {"__init_subclass__", "__abstractmethods__"}, owner
 
     def test_attributes_are_there_or_not_as_they_were(self) -> None:
         """Transparent: `hasattr` and `dir` say the same, for methods that are there only sometimes too."""
@@ -281,7 +289,7 @@ class Contract:
         """Removable: every attribute of every module and class of the framework is the object it was, after a training too."""
         import_module(self.packages[0])
         self.train(self.data())
-        with assert_untouched(*self.packages):
+        with assert_untouched(*self.packages, apart_from=self.changing):
             with recorded(self.integration):
                 assert wrappers()
                 self.train(self.data())
@@ -293,7 +301,7 @@ class Contract:
         """Removable: in whatever order the framework is imported and autolog switched on and off, what is trained while it is
         on is recorded and nothing else; afterwards nothing is left. Switching on imports no framework.
         """
-        plain = self._process("import train")["names"]
+        plain = set(self._process("import train")["names"])
         for what, order in ORDERS.items():
             seen = self._process(order)
             assert [name for name in seen["names"] if name not in plain] == [], what
@@ -326,7 +334,15 @@ class Contract:
         from autolog.instrument.wrapper import Wrapper
 
         found = attributes(*self.packages).items()
-        return [(owner, name, held) for (owner, name), held in found if type(held) is Wrapper]
+        return [
+            (owner, name, held) for (owner, name), held in found if type(held) is Wrapper or is_fast(held)
+        ]
+
+    def _fast_names(self, session: Any) -> set[tuple[str, str]]:
+        """The classes and names of its fast patches of methods."""
+        patches = [one.patch for one in session.integrations[self.integration].installations]
+        paths = [one.target.partition(":")[2] for one in patches if isinstance(one, FastPatch)]
+        return {(owner, name) for owner, _, name in (path.rpartition(".") for path in paths) if owner}
 
     def _sabotaged(self, place: str) -> tuple[list[Any], list[str], set[str]]:
         """Two trainings under observers that fail at `place`; the runs, what autolog said, and which observers failed."""
@@ -370,10 +386,19 @@ def _broken(name: str, place: str, failed: set[str]) -> type[Integration]:
     cls: Any = installed()[name].load()
 
     class Broken(cls):
-        def patches(self) -> Iterator[Patch | SubclassPatch]:
-            patches: Iterable[Any] = cls.patches(self)
+        def patches(self) -> Iterator[AnyPatch]:
+            patches: Iterable[AnyPatch] = cls.patches(self)
             for patch in patches:
-                yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place, failed))
+                if isinstance(patch, (Patch, SubclassPatch)):
+                    yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place, failed))
+                elif place == "nowhere" or isinstance(patch, OnImport):
+                    yield patch
+                elif isinstance(patch, Hook):
+                    yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place))
+                else:
+                    part = "after" if place == "after" and patch.after else "before"
+                    changed: dict[str, Any] = {part: _fails_after(getattr(patch, part), place)}
+                    yield msgspec.structs.replace(patch, **changed)
 
     return Broken
 
@@ -404,6 +429,17 @@ def _failing(observer: Observer, place: str, failed: set[str]) -> Observer:
             fail()
 
     return observe
+
+
+def _fails_after(function: Callable[..., Any] | None, place: str) -> Callable[..., Any]:
+    """A hook that does all it does, unless it is to fail at once, and then fails."""
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        if place != "first" and function is not None:
+            function(*args, **kwargs)
+        raise Sabotage(place)
+
+    return fail
 
 
 @contextlib.contextmanager
@@ -458,6 +494,14 @@ def _looks(function: Any) -> dict[str, Any]:
         except (TypeError, ValueError, AttributeError, OSError) as error:
             said[what] = type(error).__name__
     return said
+
+
+def _looks_fast(function: Any) -> dict[str, Any]:
+    """What a plain function can look like that stands in for another; for one of C code, less."""
+    unlike = {"__defaults__", "__kwdefaults__", "file"}  # which are its code's own
+    if not inspect.isfunction(inspect.unwrap(function)):
+        unlike |= {"argspec", "isfunction", "ismethod", "isroutine", "__module__", "repr"}
+    return {what: said for what, said in _looks(function).items() if what not in unlike}
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool]:

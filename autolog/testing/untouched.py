@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
 _ABSENT: Any = object()
@@ -31,8 +31,9 @@ def attributes(*packages: str) -> dict[tuple[Any, str], Any]:
 
 
 @contextmanager
-def assert_untouched(*packages: str) -> Generator[None, None, None]:
-    """What modules and classes of these packages hold after the block is what they held before it, the same objects.
+def assert_untouched(*packages: str, apart_from: tuple[str, ...] = ()) -> Generator[None, None, None]:
+    """What modules and classes of these packages hold after the block is what they held before it, the same objects;
+    `apart_from` names what is not looked at.
 
     Modules that the block has imported, and everybody else's, hold no wrapper of autolog's. Raises AssertionError naming
     what was touched.
@@ -43,6 +44,7 @@ def assert_untouched(*packages: str) -> Generator[None, None, None]:
     yield
     after = attributes(*packages)
     touched = [_name(*key) for key, held in before.items() if after.get(key, _ABSENT) is not held]
+    touched = [name for name in touched if name not in apart_from]
     gained = [
         _name(owner, name) for owner, name in after if (owner, name) not in before and isinstance(owner, type)
         and any(other is owner for other, _ in before)
@@ -57,15 +59,19 @@ def assert_untouched(*packages: str) -> Generator[None, None, None]:
 def wrappers() -> list[str]:
     """Where wrappers of autolog's are, in any module or class that can be reached from `sys.modules`."""
     module = sys.modules.get("autolog.instrument.wrapper")
-    if module is None:
-        return []
-    kinds = (module.Wrapper, module.BoundWrapper)
+    kinds = () if module is None else (module.Wrapper, module.BoundWrapper)
     return [
         _name(owner, name)
         for owner in _owners(None)
         for name, held in list(_namespace(owner).items())
-        if type(held) in kinds or _is_our_hook(held)
+        if type(held) in kinds or _is_our_hook(held) or is_fast(held)
     ]
+
+
+def is_fast(held: Any) -> bool:
+    """Whether this is the plain function of a fast patch."""
+    own = held.__dict__.get("_autolog_own") if type(held) is FunctionType else None
+    return own is not None and own.function() is held
 
 
 def _is_our_hook(held: Any) -> bool:

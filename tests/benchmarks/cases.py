@@ -216,6 +216,47 @@ def points(variant: str) -> list[float]:
         return [steps * 4 / (perf_counter() - began)]
 
 
+def torch_steps(hidden: str) -> dict[str, list[float]]:
+    """Microseconds of CPU a step of a raw PyTorch loop, chunks without autolog and with it in turn."""
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    import autolog
+    from autolog import session
+
+    torch.set_num_threads(1)
+    autolog.autolog(silent=True, include=["torch"])
+    width, steps = int(hidden), 50
+    model = nn.Sequential(
+        nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+    )
+    optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.01), nn.MSELoss()
+    loader = DataLoader([(torch.randn(32, 8), torch.randn(32, 1))] * steps, batch_size=None)
+    here = session.get()
+    assert here is not None
+
+    def chunk() -> float:
+        began = time.thread_time()
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        return (time.thread_time() - began) / steps * 1e6
+
+    times: dict[str, list[float]] = {"plain": [], "autolog": []}
+    for _ in range(3):
+        chunk()
+    for _ in range(60):
+        for name, values in times.items():
+            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            values.append(chunk())
+    here.active = True
+    return times
+
+
 def index() -> dict[str, list[float]]:
     """A store of 10,000 runs with 40 params and 10 metrics each: seconds to index, milliseconds to ask and to list."""
     from autolog.store.journal import JournalWriter, encode

@@ -122,6 +122,17 @@ def points() -> list[Row]:
     return [row("points to disk", "points a second", in_turn(3, "points", ["autolog"]), "300,000")]
 
 
+def torch_steps() -> list[Row]:
+    if not find_spec("torch"):
+        return []
+    return [
+        row(
+            f"a step of a raw torch loop, {hidden} wide", "µs", child("torch_steps", hidden), "15 above plain"
+        )
+        for hidden in ("16", "512")
+    ]
+
+
 def index() -> list[Row]:
     measured = child("index")
     return [
@@ -136,7 +147,7 @@ def index() -> list[Row]:
     ]
 
 
-ALL = {f.__name__: f for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, index)}
+ALL = {f.__name__: f for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, torch_steps, index)}
 
 
 def main(

@@ -1,0 +1,126 @@
+"""Models of PyTorch: the whole module, by `torch.save`.
+
+Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also
+reads what cloudpickle writes. That is taken where a class or function stands in no importable module.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from autolog.models.errors import ModelNotLoaded, ModelNotSaved
+from autolog.models.flavors import Captured
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool, SpooledFile
+
+FOLDER = "data"
+FILE = f"{FOLDER}/model.pth"
+PICKLER = f"{FOLDER}/pickle_module_info.txt"
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. There is one format."""
+    if model_format not in (None, "pickle"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
+    torch: Any = import_module("torch")
+    parts: list[Any] = list(model.modules())
+    classes: set[type[Any]] = set(map(type, parts))
+    by_value = any(_has_no_module(cls) for cls in classes)
+    file = spool.open(FILE)
+    if not by_value:
+        try:
+            _save(model, file)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            file.restart()
+            by_value = True
+    if by_value:
+        _save(
+            model,
+            file,
+            pickle_module=_cloudpickle(),
+            pickle_protocol=pickle.HIGHEST_PROTOCOL,
+        )
+    spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
+    modules = {cls.__module__.partition(".")[0] for cls in classes} - {"__main__", "__mp_main__"}
+    return Captured(
+        entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
+        python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},
+        modules=frozenset(modules | {"torch"} | ({"cloudpickle"} if by_value else set())),
+    )
+
+
+class _Writable:
+    """What `torch.save` asks of a file that has no path. It is told of no refusal: its writer is C++ and dies of one."""
+
+    def __init__(self, file: SpooledFile) -> None:
+        self._file = file
+        self.refused: ModelNotSaved | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        if self.refused is None:
+            try:
+                return self._file.write(data)
+            except ModelNotSaved as reason:
+                self.refused = reason
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        pass
+
+
+def _save(model: Any, file: SpooledFile, **how: Any) -> None:
+    torch: Any = import_module("torch")
+    writable = _Writable(file)
+    torch.save(model, writable, **how)
+    if writable.refused is not None:
+        raise writable.refused
+
+
+def _has_no_module(cls: type) -> bool:
+    return cls.__module__ in ("__main__", "__mp_main__") or "<" in cls.__qualname__
+
+
+def _cloudpickle() -> Any:
+    try:
+        return import_module("cloudpickle")
+    except ImportError:
+        raise ModelNotSaved(
+            "a class of the model stands in no importable module; what helps: pip install cloudpickle"
+        ) from None
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The module, on the CPU. Only from a folder that is trusted: it is a pickle."""
+    source.require_trust("a pickle")
+    torch: Any = import_module("torch")
+    folder = str(entry.get("model_data") or FOLDER)
+    with source.open(f"{folder}/model.pth") as file:
+        return torch.load(file, map_location="cpu", pickle_module=pickle, weights_only=False)
+
+
+def predictor(model: Any) -> Callable[[Any], Any]:
+    """The module in evaluation mode, of arrays and frames as 32-bit floats, without gradients."""
+    torch: Any = import_module("torch")
+    if not isinstance(model, torch.nn.Module):
+        raise ModelNotLoaded(f"{type(model).__name__} is no torch module: load it without as_predictor")
+
+    def predict(data: Any) -> Any:
+        module: Any = model
+        values = data.to_numpy() if hasattr(data, "to_numpy") else data
+        given = torch.as_tensor(values)
+        if given.is_floating_point():
+            given = given.to(torch.float32)
+        training = module.training
+        module.eval()
+        try:
+            with torch.no_grad():
+                return module(given).numpy()
+        finally:
+            module.train(training)
+
+    return predict

@@ -1,0 +1,93 @@
+"""The promise: a model that was recorded can be had again, by us and by mlflow, from its own class or one of the script's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import loops
+import pytest
+import torch
+
+import autolog
+from autolog.models import UntrustedModel
+from autolog.testing import Recorded
+
+
+def trained() -> Any:
+    model = loops.Net()
+    loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+    return model.eval()
+
+
+def test_the_model_is_itself_again(seen: Recorded) -> None:
+    """And predicts arrays and frames, whatever its mode."""
+    model = trained()
+    seen.session.disable()
+    again = autolog.load_model(seen.run, trust=True)
+    assert (type(again), again.training) == (loops.Net, False)
+    x = torch.randn(5, 4)
+    assert (again(x) == model(x)).all()
+    predictor = autolog.load_model(seen.run, trust=True, as_predictor=True)
+    assert predictor.predict(x.double().numpy()) == pytest.approx(model(x).detach().numpy())
+
+
+def test_mlflow_loads_it(seen: Recorded) -> None:
+    """Natively, and as a function of arrays."""
+    mlflow = pytest.importorskip("mlflow")
+    model = trained()
+    seen.session.disable()
+    folder = str(seen.run.folder / "model")
+    x = torch.randn(5, 4)
+    expected = model(x).detach().numpy()
+    assert mlflow.pytorch.load_model(folder)(x).detach().numpy() == pytest.approx(expected)
+    assert mlflow.pyfunc.load_model(folder).predict(x.numpy()) == pytest.approx(expected)
+
+
+def test_a_pickle_of_somebody_elses_is_not_loaded(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It would run code."""
+    trained()
+    seen.session.disable()
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "another user"))
+    with pytest.raises(UntrustedModel):
+        autolog.load_model(seen.run)
+
+
+def test_a_class_of_a_function_is_saved_with_its_code(seen: Recorded) -> None:
+    """By cloudpickle, which any pickle reads."""
+
+    class Local(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x)
+
+    model = Local()
+    loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+    seen.session.disable()
+    again = autolog.load_model(seen.run, trust=True)
+    assert (again.layer.weight == model.layer.weight).all()
+    assert "cloudpickle" in (seen.run.folder / "model" / "requirements.txt").read_text()
+
+
+def test_root_parameters_and_buffers_survive_the_models_death(seen: Recorded) -> None:
+    """What the outermost module holds itself, beside its parts."""
+
+    def train() -> dict[str, Any]:
+        model = loops.Net()
+        model.scale = torch.nn.Parameter(torch.ones(1))
+        model.register_buffer("offset", torch.full((1,), 3.0))
+        model.depth = 7
+        loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    expected = train()
+    seen.session.disable()
+    again = autolog.load_model(seen.run, trust=True)
+    assert again.depth == 7
+    assert set(expected) == set(again.state_dict()) > {"scale", "offset"}
+    assert all((tensor == expected[name]).all() for name, tensor in again.state_dict().items())
