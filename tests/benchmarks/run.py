@@ -147,7 +147,10 @@ def index() -> list[Row]:
     ]
 
 
-ALL = {f.__name__: f for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, torch_steps, index)}
+ALL = {
+    f.__name__: f
+    for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, torch_steps, index)
+}
 
 
 def main(
