@@ -15,6 +15,7 @@ from autolog.cli.output import Refusal, write, write_error
 from autolog.cli.rm import rm
 from autolog.cli.show import show
 from autolog.cli.status import status
+from autolog.cli.sync import sync
 
 
 class _Commands(TyperGroup):
@@ -79,5 +80,5 @@ def run(
     main(script)
 
 
-for _command in (ls, show, compare, status, rm):
+for _command in (ls, show, compare, status, sync, rm):
     app.command()(_command)

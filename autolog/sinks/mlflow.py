@@ -413,8 +413,8 @@ class _Server:
             try:
                 found = self.call(self.store.get_experiment_by_name, name)
             except Refused as error:
-                if error.status != 404:
-                    raise
+                if error.code != "RESOURCE_DOES_NOT_EXIST":
+                    raise SinkError(f"{error} (is it an MLflow server?)", retryable=False) from None
                 found = None
             if found is not None:
                 if found.lifecycle_stage == "deleted":
@@ -504,11 +504,11 @@ class _Server:
             if found:
                 return found[0]
             return self.call(self.store.create_logged_model, experiment, name, run)
-        except (Refused, SinkError) as error:
-            if isinstance(error, Refused) and error.status in (404, 405, 501):
-                self._has_models = False
-                return None
-            raise
+        except Refused as error:
+            if error.status not in (404, 405):
+                raise
+            self._has_models = False
+            return None
 
     def finish_model(self, run: str, model: Any) -> None:
         """Make it usable, and the run's."""
@@ -628,8 +628,6 @@ def _patience() -> float:
 def _classified(status: int, code: str, text: str) -> Exception:
     if status in (401, 403):
         return SinkError(text, retryable=False)
-    if status == 404 and code not in ("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "NOT_FOUND"):
-        return SinkError(f"{text} (is it an MLflow server?)", retryable=False)
     if 400 <= status < 500 and status not in (408, 425, 429):
         return Refused(status, code, text)
     return SinkError(text)
