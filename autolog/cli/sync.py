@@ -37,7 +37,9 @@ def sync(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            "--to", metavar="URL", help="Where to, as mlflow+http://host:5000. By default the sinks that are configured."
+            "--to",
+            metavar="URL",
+            help="Where to, as mlflow+http://host:5000. By default the sinks that are configured.",
         ),
     ] = None,
     follow: Annotated[
@@ -68,7 +70,9 @@ def sync(
     made = [_make(url) for url in urls]
     for url, sink in zip(urls, made, strict=True):
         if not sink.lasting:
-            raise Refusal(f"{Address(url).safe} shows what happens at the moment; there is nothing to bring it up to date.")
+            raise Refusal(
+                f"{Address(url).safe} shows what happens at the moment; there is nothing to bring it up to date."
+            )
     results: list[dict[str, Any]] = []
     for url in urls:
         delivery = _Delivery(opened, url, runs, follow)
@@ -131,7 +135,9 @@ class _Delivery:
                 time.sleep(LOOK_SECONDS)
 
     def said(self) -> str:
-        left = f"; {count(len(self._left), 'journal')} of a process that delivers itself" if self._left else ""
+        left = (
+            f"; {count(len(self._left), 'journal')} of a process that delivers itself" if self._left else ""
+        )
         return f"{count(self.events, 'event')} of {count(len(self._touched), 'journal')} delivered to {self._address.safe}{left}"
 
     def result(self) -> dict[str, Any]:

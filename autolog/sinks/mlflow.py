@@ -323,7 +323,9 @@ class MlflowSink(Sink):
         logged = None
         if _NOT_IN_MODEL_NAMES.search(model.path) is None:
             logged = server.logged_model(there.experiment, there.id, model.path)
-        root, prefix = (logged.artifact_location, "") if logged is not None else (there.artifacts, f"{model.path}/")
+        root, prefix = (
+            (logged.artifact_location, "") if logged is not None else (there.artifacts, f"{model.path}/")
+        )
         refused: list[str] = []
         for file in sorted(part for part in folder.rglob("*") if part.is_file()):
             name = file.relative_to(folder).as_posix()
@@ -367,7 +369,9 @@ class _Server:
                 try:
                     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # pyright: ignore
                 except ImportError:
-                    raise ImportError("For a database, the sink mlflow needs all of MLflow: pip install mlflow") from None
+                    raise ImportError(
+                        "For a database, the sink mlflow needs all of MLflow: pip install mlflow"
+                    ) from None
             self._open = tracking._get_store, registry._get_store  # pyright: ignore[reportPrivateUsage]
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
         from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
@@ -418,7 +422,9 @@ class _Server:
                 found = None
             if found is not None:
                 if found.lifecycle_stage == "deleted":
-                    raise SinkError(f"the experiment {name!r} is deleted in MLflow; restore it there", retryable=False)
+                    raise SinkError(
+                        f"the experiment {name!r} is deleted in MLflow; restore it there", retryable=False
+                    )
                 return found.experiment_id
             try:
                 return self.call(self.store.create_experiment, name, None, [])
@@ -433,7 +439,13 @@ class _Server:
         view = self.entities.ViewType.ALL
         while True:
             found = self.call(
-                self.store.search_runs, [experiment], f"tags.`{tag}` = '{value}'", view, RUNS_PER_PAGE, None, page
+                self.store.search_runs,
+                [experiment],
+                f"tags.`{tag}` = '{value}'",
+                view,
+                RUNS_PER_PAGE,
+                None,
+                page,
             )
             yield from found
             page = found.token
@@ -575,7 +587,9 @@ def _requester() -> Callable[..., Any]:
 
 def _reason(error: BaseException) -> str:
     """The last words of a chain of errors, each of which repeats the one before."""
-    found = re.findall(r"\[Errno -?\d+\] ([^'\")]+)|(Remote end closed connection|[Ii]ncomplete read)", str(error))
+    found = re.findall(
+        r"\[Errno -?\d+\] ([^'\")]+)|(Remote end closed connection|[Ii]ncomplete read)", str(error)
+    )
     return "".join(found[-1]).strip() if found else type(error).__name__
 
 
@@ -667,7 +681,9 @@ def _split(url: str) -> tuple[str, str]:
     _, plus, inner = scheme.partition("+")
     if not plus:
         if base:
-            raise ValueError("mlflow: is where MLflow itself is configured to; else mlflow+http://…, mlflow+sqlite:///…")
+            raise ValueError(
+                "mlflow: is where MLflow itself is configured to; else mlflow+http://…, mlflow+sqlite:///…"
+            )
         return "", register
     uri = f"{inner}:{base}"
     if inner.lower() == "sqlite":
