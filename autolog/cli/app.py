@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from autolog import __version__
 from autolog.cli.compare import compare
+from autolog.cli.export import export
 from autolog.cli.ls import ls
 from autolog.cli.output import Refusal, write, write_error
 from autolog.cli.rm import rm
@@ -80,5 +81,5 @@ def run(
     main(script)
 
 
-for _command in (ls, show, compare, status, sync, rm):
+for _command in (ls, show, compare, status, sync, export, rm):
     app.command()(_command)

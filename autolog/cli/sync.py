@@ -138,7 +138,8 @@ class _Delivery:
         left = (
             f"; {count(len(self._left), 'journal')} of a process that delivers itself" if self._left else ""
         )
-        return f"{count(self.events, 'event')} of {count(len(self._touched), 'journal')} delivered to {self._address.safe}{left}"
+        events, journals = count(self.events, "event"), count(len(self._touched), "journal")
+        return f"{events} of {journals} delivered to {self._address.safe}{left}"
 
     def result(self) -> dict[str, Any]:
         return {

@@ -4,8 +4,8 @@ MLflow: the same times, statuses, nesting, params, metrics, tags, data, files an
 Speaks to MLflow's tracking stores, as its own client does, and touches nothing of what the user does with mlflow: no active
 run, no tracking URI. It knows events and MLflow's limits, and nothing of frameworks.
 
-A repeat changes nothing: a run carries our id in the tag `autolog.run`, MLflow's metrics are a set of (name, time, step, value),
-and all else is set, not added.
+A repeat changes nothing: a run carries our id in the tag `autolog.run`, MLflow's metrics are a set of (name, time, step,
+value), and all else is set, not added.
 """
 
 from __future__ import annotations

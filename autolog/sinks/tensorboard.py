@@ -23,10 +23,12 @@ _NOT_IN_NAMES = re.compile(r"[^\w./=+@ -]|\.\.+")
 MAX_NAME = 100
 MAX_OPEN = 32
 TEXT = "run/text_summary"
+_STRING = 7
+"""TensorFlow's number for it."""
 
 
 class _Run:
-    """What is known of a run. Its hyperparameters and text are written when it ends, as TensorBoard takes the first it finds."""
+    """What is known of a run. Its hyperparameters and text are written when it ends: TensorBoard takes the first it finds."""
 
     def __init__(self, start: e.RunStarted | e.RunRecorded) -> None:
         self.name = start.name
@@ -225,27 +227,26 @@ class _File:
                 start.hparams[key].string_value = value
         word = protos.api.STATUS_SUCCESS if status == "finished" else protos.api.STATUS_FAILURE
         end = protos.hparams.SessionEndInfo(status=word, end_time_secs=time / 1000)
-        make, metadata = protos.values.Value, protos.metadata
+        metadata = protos.metadata
+        text_tensor = protos.tensor(
+            dtype=_STRING, string_val=[text.encode("utf-8", "backslashreplace")],
+            tensor_shape=protos.shape(dim=[protos.shape.Dim(size=1)]),
+        )  # fmt: skip
         values = {
-            metadata.SESSION_START_INFO_TAG: dict(
-                metadata=metadata.create_summary_metadata(data(session_start_info=start)), tensor=metadata.NULL_TENSOR
+            metadata.SESSION_START_INFO_TAG: (
+                metadata.create_summary_metadata(data(session_start_info=start)),
+                metadata.NULL_TENSOR,
             ),
-            metadata.SESSION_END_INFO_TAG: dict(
-                metadata=metadata.create_summary_metadata(data(session_end_info=end)), tensor=metadata.NULL_TENSOR
+            metadata.SESSION_END_INFO_TAG: (
+                metadata.create_summary_metadata(data(session_end_info=end)),
+                metadata.NULL_TENSOR,
             ),
-            TEXT: dict(
-                metadata=protos.text.create_summary_metadata("", ""),
-                tensor=protos.tensor(
-                    dtype=7,  # DT_STRING
-                    string_val=[text.encode("utf-8", "backslashreplace")],
-                    tensor_shape=protos.shape(dim=[protos.shape.Dim(size=1)]),
-                ),
-            ),
+            TEXT: (protos.text.create_summary_metadata("", ""), text_tensor),
         }
-        for tag, value in values.items():
+        for tag, (about, tensor) in values.items():
             # A run that ends again does so with another time: its text is shown beside the earlier one.
             if (tag, 0, time) not in self._held:
-                summary = protos.values(value=[make(tag=tag, **value)])
+                summary = protos.values(value=[protos.values.Value(tag=tag, metadata=about, tensor=tensor)])
                 self._write(protos.event(wall_time=time / 1000, summary=summary))
 
     def _write(self, event: Any) -> None:
@@ -269,8 +270,7 @@ def _hparam(value: Any) -> bool | float | str:
     if isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
-        finite = number_of(float(value)) if abs(value) < 2**1000 else str(value)
-        return finite
+        return number_of(float(value)) if abs(value) < 2**1000 else str(value)
     return str(value)
 
 

@@ -1,5 +1,6 @@
 """Real servers on loopback, started once for all tests that ask: MLflow (3 with PostgreSQL behind it where that is installed,
-else SQLite; 2 where `MLFLOW2_PYTHON` names the Python of an environment that has it), and a proxy that breaks what goes through.
+else SQLite; 2 where `MLFLOW2_PYTHON` names the Python of an environment that has it), and a proxy that breaks what goes
+through it.
 """
 
 from __future__ import annotations
@@ -198,7 +199,8 @@ class Proxy:
                 return
             if isinstance(fate, tuple):
                 status, text = fate
-                client.sendall(b"HTTP/1.1 %d Trouble\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(text)) + text)  # fmt: skip
+                start = b"HTTP/1.1 %d Trouble\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+                client.sendall(start % (status, len(text)) + text)
             elif fate != "drop":
                 lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
                 with socket.create_connection(self.target) as server:

@@ -12,14 +12,14 @@ from truth import Journal
 
 pytest.importorskip("tensorboard")
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
-from tensorboard.plugins.hparams import metadata  # noqa: E402
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
-from autolog.sinks.base import SinkError  # noqa: E402
-from autolog.sinks.follower import Follower  # noqa: E402
-from autolog.sinks.tensorboard import TensorboardSink  # noqa: E402
-from autolog.store.records import Store  # noqa: E402
-from autolog.tracking import events as e  # noqa: E402
+from autolog.sinks.base import SinkError
+from autolog.sinks.follower import Follower
+from autolog.sinks.tensorboard import TensorboardSink
+from autolog.store.records import Store
+from autolog.tracking import events as e
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def read(folder: Path) -> dict[str, Any]:
             for tag in shown.Tags()["scalars"]
         },
         "hparams": {
-            key: value.bool_value if value.HasField("bool_value") else value.number_value if value.HasField("number_value") else value.string_value
+            key: getattr(value, value.WhichOneof("kind") or "")
             for key, value in (start.hparams.items() if start else ())
         },
         "status": said["session_end_info"].status if start else None,
@@ -78,7 +78,9 @@ RUN = [
     *(e.MetricsLogged("01RUNAAA", step, 1000 + step, {"loss": 1 / (step + 1), "val/größe": step}) for step in range(20)),
     e.MetricsLogged("01RUNAAA", 3, 1500, {"loss": 0.125}),
     e.MetricsLogged("01RUNAAA", 5, 1500, {"odd": math.nan, "up": math.inf, "huge": 1e300}),
-    e.RunRecorded("01CHIBBB", "01RUNAAA", "größter Lauf/0", "default", 1100, 1200, "candidate", params={"C": 1}, metrics={"score": 0.5}),
+    e.RunRecorded(
+        "01CHIBBB", "01RUNAAA", "größter Lauf/0", "default", 1100, 1200, "candidate", params={"C": 1}, metrics={"score": 0.5}
+    ),
     e.NoteLogged("01RUNAAA", "Only | so much\nis kept."),
     e.RunEnded("01RUNAAA", 2000, "failed", "ValueError: no"),
 ]  # fmt: skip
