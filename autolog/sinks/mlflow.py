@@ -32,6 +32,8 @@ MAX_KEY = 250
 MAX_PARAM = 6_000
 MAX_TAG = 5_000
 MAX_EXPERIMENT = 500
+MAX_NAME = 250
+FAR = 2**63 - 1
 MAX_SCHEMA = 65_535
 RUNS_PER_PAGE = 1_000
 ANSWER_SECONDS = 30.0
@@ -185,8 +187,9 @@ class MlflowSink(Sink):
 
     def _metrics(self, run: str, values: dict[str, float], time: int, step: int) -> None:
         make, metrics = self._server.entities.Metric, self._of(run).metrics
+        time, step = max(0, min(time, FAR)), max(-FAR, min(step, FAR))
         for key, value in values.items():
-            metrics.append(make(_key(key), float(value), max(0, time), step))
+            metrics.append(make(_key(key), float(value), time, step))
 
     def _dataset(self, event: e.DatasetLogged) -> Any:
         """As MLflow has them. The context is its name too, as MLflow keeps one of a name and digest a run; its profile is all
@@ -275,7 +278,7 @@ class MlflowSink(Sink):
             tags.update(self._parent_tags(start, experiment))
         server = self._server
         tag = server.entities.RunTag
-        name, time = (start.name, max(0, start.t)) if start is not None else (run, e.now())
+        name, time = (_cut(start.name, MAX_NAME), max(0, start.t)) if start is not None else (run, e.now())
         return _Run(
             server.call(
                 server.store.create_run, experiment, self._code.get("mlflow.user", ""), time,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -404,6 +405,7 @@ def test_nothing_is_too_much(server: str, experiment: str, journal: Journal):
     feed(journal, f"mlflow+{server}")
     run = there(server, experiment)["r"]
     assert run["refused"] == []
+    assert run["name"] == "n" * 249 + "…"
     assert len(run["params"]) == 252
     assert {run["params"][f"p{number}"] for number in range(250)} == {long}
     assert run["params"]["long"] == "x" * 5999 + "…"
@@ -460,18 +462,20 @@ def test_a_run_that_was_deleted_in_mlflow_stays_so(server3: str, experiment: str
 def test_what_is_refused_is_said_and_holds_nothing_up(
     server3: str, experiment: str, journal: Journal, tmp_path: Path
 ):
-    """A file too large for what is in front of the server, a step beyond what a database holds: the run says so."""
+    """A file and a param too large for what is in front of the server: the run says so, and the rest arrives."""
     folder = journal.store.artifacts_of("r")
     folder.mkdir(parents=True)
     (folder / "large.bin").write_bytes(b"x" * 50_000)
     (folder / "small.txt").write_text("small")
 
     def small_only(number: int, head: bytes) -> tuple[int, bytes] | None:
-        return (413, b"<html>too large</html>") if b"large.bin" in head else None
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        return (413, b"<html>too large</html>") if length is not None and int(length[1]) > 5000 else None
 
     journal.append(
         [
             e.RunStarted("r", 1000, "run", experiment),
+            e.ParamsLogged("r", {"C": 1, "large": "x" * 6000, "D": 2}),
             *(e.MetricsLogged("r", step, 1000, {"loss": 1.0}) for step in (0, 2**63 + 5, 1)),
             e.ArtifactLogged("r", "large.bin", 50_000),
             e.ArtifactLogged("r", "small.txt", 5),
@@ -483,8 +487,9 @@ def test_what_is_refused_is_said_and_holds_nothing_up(
     run = there(server3, experiment)["r"]
     assert run["status"] == "FINISHED"
     assert run["artifacts"] == {"small.txt": 5}
-    assert "file large.bin: 413" in " ".join(run["refused"])
-    assert {0, 1} <= {step for step, _, _ in run["metrics"]["loss"]}
+    assert run["params"] == {"C": "1", "D": "2"}
+    assert run["refused"] == ["file large.bin: 413 Trouble", "param large: 413 Trouble"]
+    assert [step for step, _, _ in run["metrics"]["loss"]] == [0, 1, 2**63 - 1]
 
 
 # -- when it is down
