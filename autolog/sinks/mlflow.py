@@ -701,7 +701,7 @@ def _key(key: str) -> str:
     """
     clean = _NOT_IN_KEYS.sub("_", key)
     if posixpath.normpath(clean) != clean or clean.startswith(("/", "..")) or clean in ("", "."):
-        clean = re.sub(r"[/.]+", "_", clean)
+        clean = re.sub(r"[/.]+", "_", clean) or "_"
     if len(clean) > MAX_KEY:
         clean = clean[: MAX_KEY - 9]
     return key if clean == key else f"{clean[: MAX_KEY - 9]}-{_digest(key)}"

@@ -213,9 +213,13 @@ class _File:
             if not held or (name, step, time) not in held
         ]
         if new:
-            self._write(self._protos.event(wall_time=time / 1000, step=step, summary=self._protos.values(value=new)))
+            self._write(
+                self._protos.event(wall_time=time / 1000, step=step, summary=self._protos.values(value=new))
+            )
 
-    def summary(self, started: int, name: str, time: int, status: str, params: dict[str, Any], text: str) -> None:
+    def summary(
+        self, started: int, name: str, time: int, status: str, params: dict[str, Any], text: str
+    ) -> None:
         protos, data = self._protos, self._protos.hparams.HParamsPluginData
         start = protos.hparams.SessionStartInfo(group_name=name, start_time_secs=started / 1000)
         for key, value in params.items():

@@ -53,7 +53,9 @@ class WandbSink(Sink):
         self._mode = options.pop("mode", None)
         self._folder = options.pop("dir", None)
         if "@" in place or len(parts) > 2 or options or self._mode not in (None, "online", "offline"):
-            raise ValueError("wandb: is as in 'wandb://entity/project' or 'wandb://project?mode=offline&dir=PATH'.")
+            raise ValueError(
+                "wandb: is as in 'wandb://entity/project' or 'wandb://project?mode=offline&dir=PATH'."
+            )
         try:
             import wandb
         except ImportError:
@@ -65,7 +67,9 @@ class WandbSink(Sink):
 
     def identity(self) -> str:
         place = "/".join(filter(None, (self._entity, self._project)))
-        return f"wandb://{place}" + (f"?mode=offline&dir={Path(self._folder or '.').resolve()}" if self._mode == "offline" else "")
+        return f"wandb://{place}" + (
+            f"?mode=offline&dir={Path(self._folder or '.').resolve()}" if self._mode == "offline" else ""
+        )
 
     def open(self, origin: Origin) -> None:
         self._artifacts = origin.artifacts
@@ -151,7 +155,9 @@ class WandbSink(Sink):
             known = self._known[name]
             label = _NOT_IN_NAMES.sub("-", f"{known.name[:60]}-{known.id[-6:]}-{model.path}")[:MAX_NAME]
             artifact = self._wandb.Artifact(label, type="model", metadata={"flavor": model.flavor})
-            artifact.add_dir(str(folder))  # W&B knows a model by its contents: the same again is no new version
+            artifact.add_dir(
+                str(folder)
+            )  # W&B knows a model by its contents: the same again is no new version
             self._run(name).log_artifact(artifact)
 
     def _end(self, name: str, status: str, error: str | None) -> None:

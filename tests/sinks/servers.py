@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -87,16 +88,12 @@ def _postgres_user() -> int | None:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path, programs: Path) -> Iterator[str]:
-    """A database of its own; its URI."""
-    folder.mkdir(parents=True)
+def postgres(programs: Path) -> Iterator[str]:
+    """A database of its own; its URI. Not among pytest's folders: other sessions of pytest close these to other users."""
+    folder = Path(tempfile.mkdtemp(prefix="autolog-postgres-"))
     user: dict[str, object] = {}
     if os.geteuid() == 0:  # initdb does not run as root
         os.chown(folder, _postgres_user() or 0, -1)
-        for parent in folder.parents:
-            if parent == Path("/tmp") or not parent.is_relative_to("/tmp"):
-                break
-            parent.chmod(parent.stat().st_mode | 0o011)
         user = {"user": "postgres"}
     port = free_port()
     data = folder / "data"
@@ -120,6 +117,7 @@ def postgres(folder: Path, programs: Path) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)
         server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -129,7 +127,7 @@ def mlflow3(folder: Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         store = "sqlite:///runs.db"
         if programs is not None and _has("psycopg2"):
-            store = stack.enter_context(postgres(folder / "postgres", programs))
+            store = stack.enter_context(postgres(programs))
         yield stack.enter_context(mlflow_server(sys.executable, folder / "mlflow3", store))
 
 

@@ -24,6 +24,8 @@ from autolog.testing import recorded
 from autolog.tracking.events import RunEnded
 
 AWKWARD = {"halting", "hanging", "refusing", "rude"}
+ELSEWHERE = {"wandb"}
+"""Each run of W&B's client takes seconds to start; what it writes is looked at in test_wandb.py."""
 
 
 @pytest.fixture(params=BACKENDS, ids=[one.scheme for one in BACKENDS])
@@ -44,7 +46,7 @@ def make(backend: Backend) -> Sink:
 
 
 def test_every_installed_sink_is_in_this_suite():
-    assert set(registry.sinks()) - AWKWARD == {one.scheme for one in BACKENDS}
+    assert set(registry.sinks()) - AWKWARD - ELSEWHERE == {one.scheme for one in BACKENDS}
 
 
 def test_what_is_logged_arrives_in_order(backend: Backend):

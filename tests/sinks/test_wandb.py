@@ -18,10 +18,10 @@ from truth import TIMEOUT, Journal
 
 pytest.importorskip("wandb")
 
-from autolog.sinks.follower import Follower  # noqa: E402
-from autolog.sinks.wandb import STEP, WandbSink  # noqa: E402
-from autolog.store.records import Store  # noqa: E402
-from autolog.tracking import events as e  # noqa: E402
+from autolog.sinks.follower import Follower
+from autolog.sinks.wandb import STEP, WandbSink
+from autolog.store.records import Store
+from autolog.tracking import events as e
 
 BLOCK = 32 * 1024
 
@@ -57,7 +57,10 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
         for record in records(path):
             kind = record.WhichOneof("record_type")
             if kind == "run":
-                run = runs.setdefault(record.run.run_id, {"config": {}, "history": [], "summary": {}, "files": [], "artifacts": []})
+                run = runs.setdefault(
+                    record.run.run_id,
+                    {"config": {}, "history": [], "summary": {}, "files": [], "artifacts": []},
+                )
                 run.update(
                     name=record.run.display_name, group=record.run.run_group, project=record.run.project,
                     entity=record.run.entity, kind=record.run.job_type,
@@ -73,9 +76,13 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
                 run["history"].append(row)
             elif kind == "files":
                 run["files"] += [file.path for file in record.files.files]
-            elif kind == "artifact" or (kind == "request" and record.request.WhichOneof("request_type") == "log_artifact"):
+            elif kind == "artifact" or (
+                kind == "request" and record.request.WhichOneof("request_type") == "log_artifact"
+            ):
                 artifact = record.artifact if kind == "artifact" else record.request.log_artifact.artifact
-                run["artifacts"].append((artifact.name, artifact.type, sorted(one.path for one in artifact.manifest.contents)))
+                run["artifacts"].append(
+                    (artifact.name, artifact.type, sorted(one.path for one in artifact.manifest.contents))
+                )
             elif kind == "exit":
                 run["exit"] = record.exit.exit_code
     return runs
@@ -120,7 +127,12 @@ def test_offline_files_hold_what_was_logged(tmp_path: Path):
     assert runs.keys() == {"01run", "01chi"}
     run, child = runs["01run"], runs["01chi"]
     config = run["config"]
-    assert (config["C"], config["layers"], config["none"], config["tags"]) == (0.75, [1, 2], None, {"team": "red"})
+    assert (config["C"], config["layers"], config["none"], config["tags"]) == (
+        0.75,
+        [1, 2],
+        None,
+        {"team": "red"},
+    )
     assert config["autolog"] == {
         "id": "01RUN", "experiment": "default", "kind": "fit", "framework": "sklearn", "framework_version": "1.9",
         "estimator": "sklearn.X", "status": "failed", "error": "ValueError: no",
@@ -128,7 +140,10 @@ def test_offline_files_hold_what_was_logged(tmp_path: Path):
     record = Store(journal.store).get("01RUN")
     assert (run["name"], run["kind"], run["exit"]) == (record.name, record.kind, 1)
     assert (run["entity"], run["project"], run["group"]) == ("ent", "proj", "")
-    rows = [(row[STEP], round(row["_timestamp"] * 1000), row["loss"], row["autolog/epoch"]) for row in run["history"][:-1]]
+    rows = [
+        (row[STEP], round(row["_timestamp"] * 1000), row["loss"], row["autolog/epoch"])
+        for row in run["history"][:-1]
+    ]
     logged = [(step, 1000 + row, 1 / (row + 1), step / 2) for row, step in enumerate(steps)]
     assert rows == logged
     assert sorted(rows) == [(p.step, round(p.time * 1000), p.value, p.epoch) for p in record.history("loss")]
@@ -160,7 +175,9 @@ def test_the_users_own_wandb_is_left_alone(tmp_path: Path):
     assert (run["name"], run["exit"]) == ("short", 0)
 
 
-@pytest.mark.parametrize("url", ["wandb://key@entity/project", "wandb://a/b/c", "wandb://a/b?mode=of", "wandb://a?x=1"])
+@pytest.mark.parametrize(
+    "url", ["wandb://key@entity/project", "wandb://a/b/c", "wandb://a/b?mode=of", "wandb://a?x=1"]
+)
 def test_a_wrong_url_is_refused(url: str):
     """Before anything is imported; a key belongs into W&B's own settings."""
     with pytest.raises(ValueError, match="wandb: is as in"):
