@@ -67,9 +67,8 @@ class WandbSink(Sink):
 
     def identity(self) -> str:
         place = "/".join(filter(None, (self._entity, self._project)))
-        return f"wandb://{place}" + (
-            f"?mode=offline&dir={Path(self._folder or '.').resolve()}" if self._mode == "offline" else ""
-        )
+        here = f"?mode=offline&dir={Path(self._folder or '.').resolve()}" if self._mode == "offline" else ""
+        return f"wandb://{place}{here}"
 
     def open(self, origin: Origin) -> None:
         self._artifacts = origin.artifacts

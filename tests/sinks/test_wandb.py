@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def records(path: Path) -> Iterator[Any]:
     from wandb.proto import wandb_internal_pb2
 
     data, at, whole = path.read_bytes(), 7, b""
-    assert data[:4] == b":W&B"
+    assert data[:4] in (b":W&B", b"")
     while at + 7 <= len(data):
         left = BLOCK - at % BLOCK
         if left < 7:
@@ -49,7 +50,17 @@ def records(path: Path) -> Iterator[Any]:
             yield record
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
+def read(folder: Path, count: int) -> dict[str, dict[str, Any]]:
+    """`count` runs below a folder. W&B's process writes behind `finish()`: waits for the last record of each."""
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        runs = read_now(folder)
+        if sum("exit" in run for run in runs.values()) == count or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.05)
+
+
+def read_now(folder: Path) -> dict[str, dict[str, Any]]:
     """All runs below a folder by their id, from all their files in order."""
     runs: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.rglob("*.wandb")):
@@ -107,11 +118,13 @@ def test_offline_files_hold_what_was_logged(tmp_path: Path):
     steps = [0, 1, 2, 5, 3]
     journal.append(
         [
-            e.RunStarted("01RUN", 1000, "größter Lauf", "default", None, "fit", "sklearn", "1.9", "sklearn.X", {"team": "blue"}),
+            e.RunStarted("01RUN", 1000, "größter Lauf", "default", None, "fit", "sklearn", "1.9", "sklearn.X", {"team": "x"}),
             e.ParamsLogged("01RUN", {"C": 0.5, "layers": [1, 2], "none": None}),
             *(e.MetricsLogged("01RUN", step, 1000 + row, {"loss": 1 / (row + 1)}, step / 2) for row, step in enumerate(steps)),
             e.MetricsLogged("01RUN", 6, 1500, {"odd": math.nan, "up": math.inf}),
-            e.RunRecorded("01CHI", "01RUN", "größter Lauf/0", "default", 1100, 1200, "candidate", params={"C": 1}, metrics={"score": 0.5}),
+            e.RunRecorded(
+                "01CHI", "01RUN", "größter Lauf/0", "default", 1100, 1200, "candidate", params={"C": 1}, metrics={"score": 0.5}
+            ),
             e.ArtifactLogged("01RUN", "curve.json", 3),
             e.ModelLogged("01RUN", "model", "sklearn", 2, {"MLmodel": 2}),
             e.TagsSet("01RUN", {"team": "red"}),
@@ -123,7 +136,7 @@ def test_offline_files_hold_what_was_logged(tmp_path: Path):
     while one.advance():
         pass
     one.close()
-    runs = read(tmp_path)
+    runs = read(tmp_path, 2)
     assert runs.keys() == {"01run", "01chi"}
     run, child = runs["01run"], runs["01chi"]
     config = run["config"]
@@ -170,7 +183,7 @@ def test_the_users_own_wandb_is_left_alone(tmp_path: Path):
     """
     done = script(code, tmp_path, timeout=4 * TIMEOUT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    (run,) = read(tmp_path).values()
+    (run,) = read(tmp_path, 1).values()
     assert [row[STEP] for row in run["history"]] == list(range(50))
     assert (run["name"], run["exit"]) == ("short", 0)
 

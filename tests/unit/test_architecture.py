@@ -178,7 +178,11 @@ def _own(module: str) -> set[str]:
     last = module.rpartition(".")[2]
     return {
         last,
-        *{"sklearn": {"skops", "joblib"}, "lightning": {"pytorch_lightning", "torch"}}.get(last, set()),
+        *{
+            "sklearn": {"skops", "joblib"},
+            "lightning": {"pytorch_lightning", "torch"},
+            "mlflow": {"requests"},  # what its client speaks by, for its errors
+        }.get(last, set()),
     }
 
 
