@@ -127,12 +127,15 @@ class _Delivery:
 
     def run(self) -> None:
         with _Progress(self._address.safe) as progress:
-            while True:
+            try:
                 self._round(progress)
-                if not self._follow:
-                    return
-                progress.idle()
-                time.sleep(LOOK_SECONDS)
+                while self._follow:
+                    progress.idle()
+                    time.sleep(LOOK_SECONDS)
+                    self._round(progress)
+            finally:
+                for follower in self._followers.values():
+                    follower.close()
 
     def said(self) -> str:
         left = (
@@ -175,9 +178,9 @@ class _Delivery:
                 self._left.discard(path.name)
             except Taken:
                 self._left.add(path.name)
-            finally:
-                if not self._follow:
-                    follower.close()
+            if not self._follow:
+                follower.close()
+                del self._followers[path.name]
 
     def _deliver(
         self, path: Path, follower: Follower, only: Collection[str] | None, progress: _Progress

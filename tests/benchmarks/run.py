@@ -100,6 +100,25 @@ def points() -> list[Row]:
     return [row("points to disk", "points a second", in_turn(3, "points", ["autolog"]), "300,000")]
 
 
+def sinks() -> list[Row]:
+    """With fewer points by MLflow's client, which takes milliseconds each."""
+    rows: list[Row] = []
+    for backend, variants in {
+        "mlflow": {"autolog": 5_000, "client": 50, "batches": 5_000},
+        "tensorboard": {"autolog": 25_000, "client": 25_000},
+        "wandb": {"autolog": 5_000, "client": 5_000},
+        "jsonl": {"autolog": 25_000},
+    }.items():
+        if backend != "jsonl" and not find_spec(backend):
+            continue
+        times: dict[str, list[float]] = {variant: [] for variant in variants}
+        for _ in range(3):
+            for variant, steps in variants.items():
+                times[variant] += child("sink", variant, backend, str(steps))
+        rows.append(row(f"points into {backend}", "points a second", times, "as its client"))
+    return rows
+
+
 def index() -> list[Row]:
     measured = child("index")
     return [
@@ -114,7 +133,7 @@ def index() -> list[Row]:
     ]
 
 
-ALL = {f.__name__: f for f in (switch_on, small_fit, calls, metric, points, index)}
+ALL = {f.__name__: f for f in (switch_on, small_fit, calls, metric, points, sinks, index)}
 
 
 def main(
