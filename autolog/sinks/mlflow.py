@@ -503,7 +503,7 @@ class _Server:
             content: Any = file if os.fstat(file.fileno()).st_size else b""
             answer = self._request(
                 root, f"/{quote(path)}", "PUT", UPLOAD_SECONDS, data=content,
-                extra_headers={"Content-Type": "application/octet-stream"},
+                headers={"Content-Type": "application/octet-stream"},
             )  # fmt: skip
         if answer.status_code >= 300:
             raise _classified(answer.status_code, _code_of(answer), _text_of(answer))
@@ -560,30 +560,49 @@ class _Server:
 
 
 def _requester() -> Callable[..., Any]:
-    """MLflow's own way to ask a server, with its authentication, but without its retries, which would go on for minutes and
-    with a warning each: the follower has its own.
+    """Asks a server, with MLflow's credentials and certificates. MLflow's own way goes on trying for minutes, with a warning
+    each, where the follower has its own patience; and at every request it tries to import pyspark and IPython, to say where it
+    is. It is taken where its plug-ins for authentication are needed.
     """
+    import netrc  # noqa: F401  # pyright: ignore[reportUnusedImport]  requests would import it on the sink's thread
+
     import requests
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking.request_header.registry import resolve_request_headers
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    resolve_request_headers()  # loads what every request would
+    session = requests.Session()
 
     def request(uri: str, place: str, method: str, seconds: float, **content: Any) -> Any:
         creds = get_default_host_creds(uri)
-        try:
+        if creds.auth or creds.aws_sigv4 or getattr(creds, "use_databricks_sdk", False):
+            headers = content.pop("headers", None)
             return http_request(
-                creds, place, method, max_retries=0, raise_on_status=False, timeout=seconds, **content
+                creds,
+                place,
+                method,
+                max_retries=0,
+                raise_on_status=False,
+                timeout=seconds,
+                extra_headers=headers,
+                **content,
             )
-        except MlflowException as error:
-            cause = error.__cause__ or error.__context__
-            if isinstance(cause, requests.exceptions.Timeout):
-                raise SinkError(f"no answer within {seconds:g} s") from None
-            if isinstance(cause, requests.exceptions.ConnectionError):
-                raise SinkError(f"cannot be reached ({_reason(cause)})") from None
-            raise
+        if creds.username and creds.password:
+            content["auth"] = (creds.username, creds.password)
+        elif creds.token:
+            content["headers"] = {**content.get("headers", {}), "Authorization": f"Bearer {creds.token}"}
+        try:
+            return session.request(
+                method,
+                f"{uri.rstrip('/')}{place}",
+                timeout=seconds,
+                verify=creds.verify,
+                cert=creds.client_cert_path,
+                **content,
+            )
+        except requests.exceptions.Timeout:
+            raise SinkError(f"no answer within {seconds:g} s") from None
+        except requests.exceptions.ConnectionError as error:
+            raise SinkError(f"cannot be reached ({_reason(error)})") from None
 
     return request
 
