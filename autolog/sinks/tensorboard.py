@@ -5,6 +5,9 @@ TensorBoard's own package is enough; TensorFlow is neither needed nor imported. 
 first what those that are there already hold, so that a repeat is not written twice.
 """
 
+# Its messages are made when they are loaded.
+# pyright: reportUnknownMemberType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os
