@@ -10,7 +10,7 @@ from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
-from autolog.models.signature import infer
+from autolog.models.signature import infer, with_output
 from autolog.tracking.events import Event, ModelLogged
 from autolog.tracking.run import Run, sizes
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 def save_model(
     session: Session, run: Run, model: Any, flavor: str | None, *, path: str = "model", data: Any = None,
-    output: Any = None, model_format: str | None = None, log_signatures: bool = True, max_bytes: int | None = None,
+    output: Any = None, signature: dict[str, Any] | None = None, model_format: str | None = None,
+    log_signatures: bool = True, max_bytes: int | None = None,
 ) -> None:  # fmt: skip
-    """`data` and `output` are what the signature is inferred from. What cannot be saved becomes a note in the run; raises
-    ValueError for a flavor that does not exist.
+    """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
+    inferred from it when it was there. What cannot be saved becomes a note in the run; raises ValueError for a flavor that
+    does not exist.
     """
     began = perf_counter()
     flavor = flavor or run.framework
@@ -31,7 +33,12 @@ def save_model(
         raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
     folder = session.layout.artifacts_of(run.id)
     try:
-        signature = infer(data, output) if log_signatures and data is not None else None
+        if not log_signatures:
+            signature = None
+        elif data is not None:
+            signature = infer(data, output)
+        elif signature is not None:
+            signature = with_output(signature, output)
         taken = snapshot(
             flavor,
             model,

@@ -11,6 +11,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
+from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from autolog import registry
 from autolog.config import Config, nearest
 from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.guard import Guard
+from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
 from autolog.registry import Entry, installed
 from autolog.store import layout
@@ -28,6 +31,7 @@ from autolog.tracking import ranks
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation, ThreadInheritance
+    from autolog.origins import Provenance
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Deferred, Event
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 
 # What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
 # rest is loaded beside the framework, which takes far longer.
+
+# Of a class, whatever its metaclass would say.
+_bases_of: Any = type.__dict__["__mro__"].__get__
 
 SINK_CHANGE_SECONDS = 2.0
 COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
@@ -85,6 +92,7 @@ class Session:
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
         self._threads: ThreadInheritance | None = None
+        self._claimants: IdentityMap[str] = IdentityMap()
         self.switched_off: set[str] = set()
         self._live: Live | None = None
         self._inherited: Live | None = None
@@ -175,6 +183,7 @@ class Session:
             sweep_modules(switches)
         active.installations.clear()
         active.integration = None
+        self._claimants = IdentityMap()
         active.state = "disabled"
 
     def _wake(self, active: Active, module: ModuleType) -> None:
@@ -199,6 +208,7 @@ class Session:
                 self._warn(refusal)
                 return
             active.integration = integration
+            self._claimants = IdentityMap()
             saving.preload(cls.name)
             self._threads = self._threads or ThreadInheritance()
             self._threads.install()
@@ -216,6 +226,15 @@ class Session:
         active = self.integrations.get(name)
         return active.integration.version() if active is not None and active.integration is not None else None
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which run each model is from, and which model each prediction."""
+        from autolog.origins import Provenance
+
+        return Provenance(
+            {name.partition(".")[0] for a in self.integrations.values() for name in a.entry.modules}
+        )
+
     # -- Host: what intercepted calls ask
 
     def wants(self, integration: str, instance: object) -> bool:
@@ -224,14 +243,23 @@ class Session:
         if instance is not None:
             # By its type: to ask the object itself for its class may run code of the user's.
             kind = type(instance)
-            module: object = getattr(instance if issubclass(kind, type) else kind, "__module__", None)
-            if not isinstance(module, str):
-                return True
-            for active in self.integrations.values():
-                known = active.integration
-                if known is not None and known.name != integration and _begins(module, known.claims):
-                    return False
+            return self._claimant(instance if issubclass(kind, type) else kind) in ("", integration)
         return True
+
+    def _claimant(self, cls: Any) -> str:
+        """The integration that claims a class, or the nearest of those it is derived from; empty if none does."""
+        claimant = self._claimants.get(cls)
+        if claimant is None:
+            claimant = ""
+            known = [a.integration for a in self.integrations.values() if a.integration is not None]
+            for base in _bases_of(cls):
+                module: object = getattr(base, "__module__", None)
+                claimants = [k.name for k in known if isinstance(module, str) and _begins(module, k.claims)]
+                if claimants:
+                    claimant = claimants[0]
+                    break
+            self._claimants.set(cls, claimant)
+        return claimant
 
     def open(self, call: Call, **about: Any) -> Run:
         from autolog import lifecycle
@@ -273,6 +301,9 @@ class Session:
             from autolog.saving import save_model
 
             save_model(self, run, model, flavor, **how)
+
+    def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
+        self.provenance.trained(models, run, data, describe)
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
         """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""

@@ -235,7 +235,15 @@ class Guarded:
         setattr(self.__dict__["_autolog_guarded"][0], name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__getattr__("__call__")(*args, **kwargs)
+        # Not by way of __getattr__: frameworks whose callbacks are functions call one in every round.
+        held = self.__dict__
+        if held["_autolog_off"]:
+            return None
+        own = held["_autolog_guarded"][0]
+        try:
+            return own(*args, **kwargs)
+        except Exception as error:
+            self._autolog_failed(f"in {type(own).__name__}.__call__", error)
 
     def _autolog_failed(self, place: str, error: Exception) -> None:
         self.__dict__["_autolog_off"] = True
@@ -366,15 +374,20 @@ def _parameters(wrapped: Callable[..., Any]) -> Mapping[str, Parameter]:
 
 
 def _positional_names(wrapped: Callable[..., Any]) -> tuple[tuple[str, ...], str | None]:
-    """The names of the positional parameters of a bound callable, and of its `*args` if it has one."""
+    """The names of what may be passed by position to a bound callable, and of its `*args` if it has one.
+
+    Without `*args`, keyword-only parameters come last: a deprecating decorator may still take them by position.
+    """
     key = getattr(wrapped, "__func__", wrapped)
     try:
         return _names[key]
     except (KeyError, TypeError):  # not asked yet; or cannot be weakly held
         pass
     parameters = _parameters(wrapped).values()
-    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
     variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    if variadic is None:
+        names += tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
     try:
         _names[key] = names, variadic
     except TypeError:

@@ -107,8 +107,8 @@ class Installation:
         self._watched.append((module, place))
         self._hooks.when_imported(module, place)
 
-    def _wrap(self, original: Any, owner: Any, path: str) -> Any:
-        """The wrapper around an original: one and the same for a function's several names."""
+    def _wrap(self, original: Any, owner: Any, path: str, base: type | None = None) -> Any:
+        """The wrapper around an original: one and the same for a function's several names. See `interceptor` for `base`."""
         from autolog.instrument.wrapper import Wrapper, interceptor
 
         for wrapper in self._wrappers:
@@ -116,8 +116,11 @@ class Installation:
                 return wrapper
         patch = self.patch
         name = path.rpartition(":")[2]
-        look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
-        wrapper = Wrapper(original, look, owner, path, self.switch)
+        look = interceptor(
+            self._host, self._integration, name, patch.observer, patch.nested, self.switch, base
+        )
+        admitted = "admits_nested" if patch.nested else "admits"
+        wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
         if not isinstance(owner, type):
             self._wrappers.append(wrapper)
         return wrapper
@@ -175,7 +178,7 @@ class Installation:
                 continue
             try:
                 path = f"{owner.__module__}:{owner.__qualname__}.{name}"
-                setattr(owner, name, self._wrap(original, owner, path))
+                setattr(owner, name, self._wrap(original, owner, path, base))
             except (TypeError, AttributeError):  # an extension type, or a metaclass that forbids it
                 pass
         if "__init_subclass__" in vars(cls):

@@ -51,7 +51,7 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {"sklearn": "autolog.models.sklearn"}
+_OWN = {name: f"autolog.models.{name}" for name in ("lightgbm", "sklearn", "xgboost")}
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 # Distributions that cannot be guessed from the module's name, where looking through all installed ones can be spared.
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "xgboost": ("xgboost", "xgboost-cpu")}
 
 
 def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -34,9 +34,10 @@ def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
 def _providers(module: str) -> tuple[str, ...]:
     # Most distributions are called as their module is. Asking for one costs a fraction of a millisecond, the whole
     # mapping hundreds.
-    guess = _pin(_DISTRIBUTIONS.get(module, module))
-    if guess:
-        return (guess,)
+    for name in _DISTRIBUTIONS.get(module, (module,)):
+        guess = _pin(name)
+        if guess:
+            return (guess,)
     return tuple(pin for name in set(_all_distributions().get(module, ())) if (pin := _pin(name)))
 
 

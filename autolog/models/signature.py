@@ -46,11 +46,17 @@ def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
         inputs = _inputs(x)
         if inputs is None:
             return None
-        output = _output(y_or_prediction)
-        outputs = None if output is None else msgspec.json.encode([output]).decode()
-        return {"inputs": msgspec.json.encode(inputs).decode(), "outputs": outputs, "params": None}
+        signature = {"inputs": msgspec.json.encode(inputs).decode(), "outputs": None, "params": None}
     except UnicodeEncodeError:  # a column's name that is no text
         return None
+    return with_output(signature, y_or_prediction)
+
+
+def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, Any]:
+    """The same signature, with the outputs that `infer` makes of this."""
+    output = _output(y_or_prediction)
+    outputs = None if output is None else msgspec.json.encode([output]).decode()
+    return {**signature, "outputs": outputs}
 
 
 def columns(frame: Any) -> list[dict[str, Any]] | None:

@@ -28,17 +28,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
 
     The first use of skops imports nearly all of scikit-learn: about half a second.
     """
-    if model_format == "skops":
-        name = "model.skops"
-        entry, modules = _dump_skops(model, spool, name)
-    elif model_format in (None, *FORMATS):
-        from autolog.models.pickling import dump
-
-        name = "model.pkl"
-        serialization_format, modules = dump(model, spool.open(name), by_value=model_format == "cloudpickle")
-        entry = {"serialization_format": serialization_format}
-    else:
-        raise ModelNotSaved(f"model_format {model_format!r} is not one of {', '.join(FORMATS)}")
+    name, entry, modules = dump(model, spool, model_format)
     entry |= {
         "pickled_model": name,
         "sklearn_version": import_module("sklearn").__version__,
@@ -50,6 +40,19 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         python_function=python_function if _predicts(model) else None,
         modules=_ALWAYS | modules,
     )
+
+
+def dump(model: Any, spool: Spool, model_format: str | None) -> tuple[str, dict[str, Any], set[str]]:
+    """Writes an estimator, of any framework: the file's name, what a loader must know of it, and the modules it needs."""
+    if model_format == "skops":
+        return "model.skops", *_dump_skops(model, spool, "model.skops")
+    if model_format not in (None, *FORMATS):
+        raise ModelNotSaved(f"model_format {model_format!r} is not one of {', '.join(FORMATS)}")
+    from autolog.models.pickling import dump
+
+    file = spool.open("model.pkl")
+    serialization_format, modules = dump(model, file, by_value=model_format == "cloudpickle")
+    return "model.pkl", {"serialization_format": serialization_format}, modules
 
 
 def _predicts(model: Any) -> bool:
@@ -75,9 +78,13 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
     """The estimator. A skops file is loaded with the types that skops trusts and scikit-learn's own classes, all its types if
     the folder is trusted; a pickle only if it is.
     """
-    name = str(entry.get("pickled_model"))
-    if entry.get("serialization_format") == "skops":
-        return _load_skops(source, name)
+    return read(source, str(entry.get("pickled_model")), entry.get("serialization_format"))
+
+
+def read(source: Source, name: str, serialization_format: Any, harmless: tuple[str, ...] = ()) -> Any:
+    """What `dump` wrote. `harmless` are types of another framework's that a skops file may hold whoever made it."""
+    if serialization_format == "skops":
+        return _load_skops(source, name, harmless)
     source.require_trust("a pickle")
     import pickle
 
@@ -85,11 +92,12 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
         return pickle.load(file)
 
 
-def _load_skops(source: Source, name: str) -> Any:
+def _load_skops(source: Source, name: str, harmless: tuple[str, ...]) -> Any:
     skops = _skops("loaded", ModelNotLoaded)
     with source.open(name) as file:
         types: list[str] = skops.get_untrusted_types(file=file)
-        if not source.trusted and (unknown := [t for t in types if not _is_harmless_class(t)]):
+        unknown = [t for t in types if t not in harmless and not _is_harmless_class(t)]
+        if unknown and not source.trusted:
             raise UntrustedModel(
                 f"The model in {source.folder} holds types that skops does not know: {', '.join(unknown)}. "
                 "If you trust whoever made it, load it with trust=True."

@@ -125,17 +125,17 @@ class Contract:
             assert self._said() == plain
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: a model trained under autolog pickles to the same bytes, and needs no autolog to be loaded."""
+        """Transparent: a model trained under autolog, and its copy, pickle to the same bytes and load where autolog is not."""
         _seed()
-        plain = pickle.dumps(self.train(self.data()))
+        model = self.train(self.data())
+        plain = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
         with recorded(self.integration):
             _seed()
             model = self.train(self.data())
-            blob = pickle.dumps(model)
-            assert blob == plain
-            assert pickle.dumps(copy.deepcopy(model)) == pickle.dumps(model)
+            blobs = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
+            assert blobs == plain
             copy.copy(model)
-        assert _loads_without_autolog([blob])
+        assert _loads_without_autolog(blobs)
 
     def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
         """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
@@ -240,21 +240,21 @@ class Contract:
     # -- harmless
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: the training goes on, with its result, and one warning however often it happens."""
-        runs, said = self._sabotaged("first")
-        assert (len(runs), len(said)) == (0, 1)
+        """Harmless: the training goes on, with its result, and one warning an observer however often it happens."""
+        runs, said, failed = self._sabotaged("first")
+        assert (len(runs), len(said)) == (0, len(failed))
 
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
         """Harmless: as above, and the run knows."""
-        runs, said = self._sabotaged("before")
+        runs, said, failed = self._sabotaged("before")
         assert [bool(run.errors) for run in runs] == [True, True]
-        assert len(said) == 1
+        assert len(said) == len(failed) > 0
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
         """Harmless: as above; the training has finished, and so has its run."""
-        runs, said = self._sabotaged("after")
+        runs, said, failed = self._sabotaged("after")
         assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
-        assert len(said) == 1
+        assert len(said) == len(failed) > 0
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
         """Harmless: whatever the integration logs, and from wherever, a failure is its own."""
@@ -267,7 +267,7 @@ class Contract:
         try:
             for name in failing:
                 setattr(Run, name, fail)
-            runs, said = self._sabotaged("nowhere")
+            runs, said, _ = self._sabotaged("nowhere")
         finally:
             for name, method in kept.items():
                 setattr(Run, name, method)
@@ -328,19 +328,20 @@ class Contract:
         found = attributes(*self.packages).items()
         return [(owner, name, held) for (owner, name), held in found if type(held) is Wrapper]
 
-    def _sabotaged(self, place: str) -> tuple[list[Any], list[str]]:
-        """Two trainings under observers that fail at `place`; the runs, and what autolog said."""
+    def _sabotaged(self, place: str) -> tuple[list[Any], list[str], set[str]]:
+        """Two trainings under observers that fail at `place`; the runs, what autolog said, and which observers failed."""
         self.train(self.data())
         expected = self._result()
         trained: list[tuple[Any, Any, str]] = []
-        with _log() as said, recorded(_broken(self.integration, place), strict=False) as seen:
+        failed: set[str] = set()
+        with _log() as said, recorded(_broken(self.integration, place, failed), strict=False) as seen:
             for _ in range(2):
                 _seed()
                 data = self.data()
                 trained.append((self.train(data), data, _streams()))
         for model, data, streams in trained:
             assert pickle.dumps((self.outcome(model, data), streams)) == expected
-        return list(seen.runs), said
+        return list(seen.runs), said, failed
 
     def _process(self, steps: str) -> dict[str, Any]:
         """Take steps in a fresh process; what came of them."""
@@ -364,7 +365,7 @@ class Contract:
 # -- sabotage
 
 
-def _broken(name: str, place: str) -> type[Integration]:
+def _broken(name: str, place: str, failed: set[str]) -> type[Integration]:
     """An integration whose observers do all they do and then fail."""
     cls: Any = installed()[name].load()
 
@@ -372,16 +373,20 @@ def _broken(name: str, place: str) -> type[Integration]:
         def patches(self) -> Iterator[Patch | SubclassPatch]:
             patches: Iterable[Any] = cls.patches(self)
             for patch in patches:
-                yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
+                yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place, failed))
 
     return Broken
 
 
-def _failing(observer: Observer, place: str) -> Observer:
+def _failing(observer: Observer, place: str, failed: set[str]) -> Observer:
+    def fail() -> None:
+        failed.add(observer.__qualname__)
+        raise Sabotage(place)
+
     @functools.wraps(observer)
     def observe(call: Call) -> Generator[None, Any, None]:
         if place == "first":
-            raise Sabotage(place)
+            fail()
         generator = observer(call)
         try:
             next(generator)
@@ -389,14 +394,14 @@ def _failing(observer: Observer, place: str) -> Observer:
             return
         if place == "before":
             generator.close()
-            raise Sabotage(place)
+            fail()
         result = yield
         try:
             generator.send(result)
         except StopIteration:
             pass
         if place == "after":
-            raise Sabotage(place)
+            fail()
 
     return observe
 
@@ -456,7 +461,8 @@ def _looks(function: Any) -> dict[str, Any]:
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool]:
-    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)})}
+    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
+    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
 
 
 def _content(run: Any) -> dict[str, Any]:

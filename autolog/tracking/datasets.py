@@ -66,13 +66,12 @@ def _describe(data: Any, digest: Any) -> dict[str, Any]:
 
 
 def _shape(data: Any, said: dict[str, Any]) -> None:
-    shape = data.shape
-    if len(shape):
-        said["rows"] = int(shape[0])
-    if len(shape) == 2:
-        said["columns"] = int(shape[1])
-    elif len(shape) > 2:
-        said["shape"] = [int(n) for n in shape]
+    # Lazy frames count their rows when such a number is made an int: only what is one already is taken.
+    shape = [n if isinstance(n, int) else None for n in data.shape]
+    if len(shape) > 2:
+        said["shape"] = shape
+    names = ("rows", "columns") if len(shape) == 2 else ("rows",)
+    said.update((name, n) for name, n in zip(names, shape, strict=False) if n is not None)
 
 
 def _shaped(data: Any, said: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -47,6 +47,10 @@ class Outlet(Protocol):
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         """Save a model into the run."""
+        ...
+
+    def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
+        """Remember that these models are this run's."""
         ...
 
 
@@ -136,9 +140,16 @@ class Run:
             steps[key] = step
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
-    def log_dataset(self, data: Any, target: Any = None, *, context: str = "train") -> None:
-        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`."""
-        self._outlet.emit(DatasetLogged(self.id, context, datasets.describe(data, target)))
+    def log_dataset(
+        self, data: Any, target: Any = None, *, context: str = "train", known: Mapping[str, Any] = {}
+    ) -> None:
+        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`. `known` is what the
+        caller can say of a container that cannot be looked into: `rows`, `columns`, `schema`, or others.
+        """
+        described = datasets.describe(data, target)
+        for key, value in known.items():
+            described[key] = plain(value, key, self.secrets)
+        self._outlet.emit(DatasetLogged(self.id, context, described))
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record tags, as text; a later value of the same name replaces the earlier one."""
@@ -209,6 +220,12 @@ class Run:
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
         """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
         self._outlet.save_model(self, model, flavor, **how)
+
+    def trained(self, *models: Any, data: Any = None, describe: bool = True) -> None:
+        """This run has trained the model on `data`: what the user measures of it later belongs here. Further models are those
+        that the first delegates to. With `describe`, the data that it is measured on is logged as a test set.
+        """
+        self._outlet.trained(models, self, data, describe)
 
     def record_child(
         self, name: str, *, kind: str, params: Mapping[str, Any], metrics: Mapping[str, Any], tags: Mapping[str, Any] = {},

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from autolog import Run
-from autolog.instrument.quiet import quiet
-
-
-def is_estimator(instance: object) -> bool:
-    return isinstance(instance, sys.modules["sklearn.base"].BaseEstimator)
+from autolog import Run, quiet
 
 
 def path_of(estimator: object) -> str:
@@ -89,13 +84,43 @@ def chain(estimator: Any) -> list[Any]:
 
 
 def params_of(estimator: Any, run: Run) -> dict[str, Any]:
-    """`get_params(deep=True)`; nothing, and a note, where that fails."""
+    """`get_params(deep=True)`; nothing, and a note, where that fails. Some estimators, as XGBoost's, draw from a `random_state`
+    that is a generator when they are asked: it is put back to where it stood.
+    """
+    stood = [(held, _state_of(held)) for held in _generators(estimator)]
     try:
         with quiet():
             return dict(estimator.get_params(deep=True))
     except Exception as error:
         run.note(f"get_params() failed: {type(error).__name__}")
         return {}
+    finally:
+        for held, state in stood:
+            if hasattr(held, "bit_generator"):
+                held.bit_generator.state = state
+            else:
+                held.set_state(state)
+
+
+def _state_of(generator: Any) -> Any:
+    if hasattr(generator, "bit_generator"):
+        return generator.bit_generator.state
+    return generator.get_state()
+
+
+def _generators(value: Any, depth: int = 0) -> Iterator[Any]:
+    """NumPy's random generators that are held by an estimator, its parts and theirs."""
+    kind = type(value)
+    if kind.__name__ in ("RandomState", "Generator") and kind.__module__.startswith("numpy.random"):
+        yield value
+    elif depth < 8:
+        parts: Any = ()
+        if kind in (list, tuple):
+            parts = value
+        elif kind is dict or hasattr(kind, "get_params"):
+            parts = (value if kind is dict else getattr(value, "__dict__", {})).values()
+        for part in islice(parts, 100):
+            yield from _generators(part, depth + 1)
 
 
 def rows_of(data: Any) -> int | None:

@@ -55,6 +55,85 @@ def small_fit(variant: str, data: str) -> list[float]:
     return times[1:]
 
 
+def xgboost_fit(variant: str) -> list[float]:
+    """Milliseconds of 200 rounds of XGBoost with one eval set, after a first one."""
+    if variant.startswith("mlflow"):
+        import mlflow.xgboost
+
+        mlflow.xgboost.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    import xgboost
+
+    train, params = _matrix()
+    times: list[float] = []
+    for _ in range(4 if variant.startswith("mlflow") else 11):
+        began = perf_counter()
+        xgboost.train(params, train, 200, evals=[(train, "train")], verbose_eval=False)
+        times.append((perf_counter() - began) * 1e3)
+    return times[1:]
+
+
+def xgboost_rounds(variant: str) -> list[float]:
+    """Microseconds a round of 5,000 rounds of XGBoost with four metrics, as small as a tree can be."""
+    switch(variant)
+    import xgboost
+
+    train, params = _matrix()
+    params |= {"max_depth": 1, "eval_metric": ["logloss", "auc", "error", "aucpr"]}
+    times: list[float] = []
+    for _ in range(3):
+        began = perf_counter()
+        xgboost.train(params, train, 5_000, evals=[(train, "train")], verbose_eval=False)
+        times.append((perf_counter() - began) / 5_000 * 1e6)
+    return times[1:]
+
+
+def _matrix() -> tuple[Any, dict[str, Any]]:
+    import xgboost
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return xgboost.DMatrix(X, y), {"objective": "binary:logistic", "nthread": 1}
+
+
+def lightgbm_fit(variant: str) -> list[float]:
+    """Milliseconds of 200 rounds of LightGBM with one validation set, after a first training."""
+    if variant.startswith("mlflow"):
+        import mlflow.lightgbm
+
+        mlflow.lightgbm.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    trainings = 4 if variant.startswith("mlflow") else 11
+    return [_lightgbm_train(200, {"metric": "binary_logloss"}) * 1e3 for _ in range(trainings)][1:]
+
+
+def lightgbm_rounds(variant: str) -> list[float]:
+    """Microseconds a round, of 5,000 rounds of LightGBM with four metrics, with trees as small as they can be and no model."""
+    if variant == "autolog":
+        import autolog
+
+        autolog.autolog(silent=True, log_models=False)
+    metrics = ["binary_logloss", "binary_error", "l1", "l2"]
+    times = [_lightgbm_train(5_000, {"metric": metrics, "num_leaves": 2}) / 5_000 * 1e6 for _ in range(4)]
+    return times[1:]
+
+
+def _lightgbm_train(rounds: int, params: dict[str, Any]) -> float:
+    """Seconds of a training on 569 rows of 30 columns."""
+    import lightgbm
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    train = lightgbm.Dataset(X, y)
+    params = {"objective": "binary", "verbose": -1, "num_threads": 1, **params}
+    valid = lightgbm.Dataset(X, y, reference=train)
+    began = perf_counter()
+    lightgbm.train(params, train, rounds, valid_sets=[valid])
+    return perf_counter() - began
+
+
 def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:
     """Microseconds a call, of seven rounds."""
     rounds: list[float] = []

@@ -81,6 +81,28 @@ def small_fit() -> list[Row]:
     return rows
 
 
+def xgboost() -> list[Row]:
+    if not find_spec("xgboost"):
+        return []
+    times = in_turn(3, "xgboost_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"))
+    rounds = in_turn(2, "xgboost_rounds", ["plain", "autolog"])
+    return [
+        row("xgboost, 200 rounds, one eval set, model saved", "ms", times, "15 above plain"),
+        row("xgboost, a round of 5,000 with four metrics", "µs", rounds, ""),
+    ]
+
+
+def lightgbm() -> list[Row]:
+    if not find_spec("lightgbm"):
+        return []
+    times = in_turn(3, "lightgbm_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"))
+    rounds = in_turn(2, "lightgbm_rounds", ["plain", "autolog"])
+    return [
+        row("lightgbm, 200 rounds, one validation set, model saved", "ms", times, "15 above plain"),
+        row("lightgbm, a round of 5,000 with four metrics", "µs", rounds, ""),
+    ]
+
+
 def calls() -> list[Row]:
     return [row("nested or suspended call", "µs", child("calls"), "1 above plain")]
 
@@ -133,7 +155,10 @@ def index() -> list[Row]:
     ]
 
 
-ALL = {f.__name__: f for f in (switch_on, small_fit, calls, metric, points, sinks, index)}
+ALL = {
+    f.__name__: f
+    for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, sinks, index)
+}
 
 
 def main(

@@ -559,6 +559,34 @@ def test_arguments_are_seen_and_replaced_where_they_stand(toy: Any) -> None:
     assert seen[3] == {"args": ({}, X), "kwargs": {"y": Y, "callbacks": ["new"], "rounds": 2}}
 
 
+def test_keyword_arguments_that_a_decorator_takes_by_position_are_seen_and_replaced(toy: Any) -> None:
+    """Transparent: `f(a, b)` of `def f(a, *, b)` works where the framework still allows it, and says so in a warning."""
+    seen: list[dict[str, Any]] = []
+
+    def lenient(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+            return function(self, X, **dict(zip(("y", "noise"), args, strict=False)), **kwargs)
+
+        return call
+
+    class Strict(toy.Model):
+        @lenient
+        def fit(self, X: Any, *, y: Any, noise: float = 0.0) -> Any:
+            return X, y, noise
+
+    def observer(call: Call) -> Any:
+        seen.append(call.arguments)
+        call.replace(noise=2.0)
+        yield
+
+    with observed(observer, strict=True):
+        assert Strict().fit(1, 2, 3) == (1, 2, 2.0)
+        assert Strict().fit(1, 2) == (1, 2, 2.0)
+        assert Strict().fit(1, y=2, noise=3) == (1, 2, 2.0)
+    assert seen == [{"X": 1, "y": 2, "noise": 3}, {"X": 1, "y": 2}, {"X": 1, "y": 2, "noise": 3}]
+
+
 def test_what_a_failing_observer_replaced_is_taken_back(toy: Any) -> None:
     """Harmless: the call is made as the user made it."""
 
@@ -713,6 +741,30 @@ def test_a_seal_holds_in_threads_from_their_first_call_on(toy: Any) -> None:
             Threaded().fit(X, Y)
         assert [name.rpartition(".")[2] for name in seen] == ["fit"]
         seen.clear()
+
+
+def test_a_users_subclass_belongs_to_whom_its_base_belongs(toy: Any) -> None:
+    """Complete, once: the nearest class that an integration claims decides, not the module that the user's class is in."""
+
+    class Broad(Integration):
+        name = "json"
+        supports = "json"
+
+        def patches(self) -> Any:
+            yield SubclassPatch(base="toy.core:Model", methods=("fit",), observer=observe)
+
+    def observe(call: Call) -> Any:
+        call.start_run()
+        yield
+
+    class Mine(toy.Slope):
+        pass
+
+    with recorded("toy", Broad) as seen:
+        Mine().fit(X, Y)
+        seen.session.disable(["toy"])
+        Mine().fit(X, Y)
+    assert [run.framework for run in seen.runs] == ["toy", "json"]
 
 
 def test_recursion_and_reentrance(toy: Any) -> None:

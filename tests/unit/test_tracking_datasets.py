@@ -357,3 +357,22 @@ def test_a_table_on_a_cluster_is_not_counted() -> None:
     frame = type("DataFrame", (), {"__module__": "pyspark.pandas.frame", "shape": shape})
     described(frame())
     assert asked == []
+
+
+class Later:
+    """A number that is computed when it is made one."""
+
+    def __int__(self) -> int:
+        raise AssertionError("computed")
+
+    __index__ = __float__ = __int__
+
+
+def test_a_lazy_table_is_not_counted() -> None:
+    """Dask's tables have a number of rows that is computed when it is asked for; what is known of the shape is said."""
+    shape = property(lambda self: (Later(), 4))
+    frame = type("DataFrame", (), {"__module__": "dask.dataframe.core", "shape": shape, "dtype": "float64"})
+    assert described(frame()) == {"kind": "dask.DataFrame", "columns": 4, "dtype": "float64"}
+    shape = property(lambda self: (float("nan"), 3, 2))
+    array = type("Array", (), {"__module__": "dask.array.core", "shape": shape, "dtype": "float64"})
+    assert described(array()) == {"kind": "dask.Array", "shape": [None, 3, 2], "dtype": "float64"}

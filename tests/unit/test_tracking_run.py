@@ -425,3 +425,17 @@ def test_every_event_is_known_to_the_reader_by_a_tag_of_its_own() -> None:
     kinds = set(EVENTS) - {e.Event}
     assert set(e.AnyEvent.__args__) == kinds
     assert len({kind.__struct_config__.tag for kind in kinds}) == len(kinds)
+
+
+def test_what_is_known_of_a_container_is_part_of_its_description(kept: Kept, run: Run) -> None:
+    """Of what cannot be looked into, the caller says what it knows; bounded like everything else."""
+
+    class Matrix:
+        pass
+
+    run.log_dataset(
+        Matrix(), context="validation", known={"rows": 7, "schema": {"a": "float"}, "password": "hunter2!"}
+    )
+    [described] = kept.values(e.DatasetLogged)
+    assert described.pop("password").startswith("<redacted")
+    assert described == {"kind": f"{__name__}.Matrix", "rows": 7, "schema": {"a": "float"}}

@@ -1,0 +1,69 @@
+"""Models of LightGBM: a Booster as LightGBM's own text, which loads without running code; estimators of its scikit-learn API as
+scikit-learn's are saved, for there is no text that holds all of one.
+
+Folder: `model.lgb`, up to the best iteration; or `model.pkl`, or `model.skops` when asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from autolog.models import sklearn
+from autolog.models.errors import ModelNotLoaded
+from autolog.models.flavors import Captured
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool
+
+BOOSTER = "lightgbm.basic.Booster"
+
+# What skops meets in an estimator. To make one runs no code of the file's choosing: a Booster's state is its text.
+_HARMLESS = (
+    BOOSTER,
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMModel",
+    "lightgbm.sklearn.LGBMRanker",
+    "lightgbm.sklearn.LGBMRegressor",
+    "collections.OrderedDict",
+    "collections.defaultdict",
+)
+_ALWAYS = frozenset(("lightgbm", "numpy", "scipy"))
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. `model_format` is one of `sklearn.FORMATS`, and does not matter for a Booster."""
+    lightgbm = import_module("lightgbm")
+    entry: dict[str, Any] = {}
+    modules: set[str] = set()
+    if isinstance(model, lightgbm.Booster):
+        name, model_class = "model.lgb", BOOSTER  # a subclass of the user's loads as what its text holds
+        spool.open(name).write(model.model_to_string().encode())
+    else:
+        name, entry, modules = sklearn.dump(model, spool, model_format)
+        modules.add("sklearn")
+        model_class = f"{type(model).__module__}.{type(model).__qualname__}"
+    entry |= {"data": name, "model_class": model_class, "lgb_version": lightgbm.__version__, "code": None}
+    python_function = {"loader_module": "mlflow.lightgbm", "data": name}
+    return Captured(entry=entry, python_function=python_function, modules=_ALWAYS | modules)
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The Booster or the estimator. Of a skops file with the types that skops trusts, scikit-learn's and LightGBM's classes,
+    all its types if the folder is trusted; a pickle only if it is.
+    """
+    name = str(entry.get("data"))
+    if entry.get("model_class", BOOSTER) == BOOSTER:
+        with source.open(name) as file:
+            return import_module("lightgbm").Booster(model_str=file.read().decode())
+    return sklearn.read(source, name, entry.get("serialization_format"), _HARMLESS)
+
+
+def predictor(model: Any) -> Callable[[Any], Any]:
+    """The model's `predict`."""
+    predict: Callable[[Any], Any] | None = getattr(model, "predict", None)
+    if predict is None:
+        raise ModelNotLoaded(f"{type(model).__name__} has no predict: load it without as_predictor")
+    return predict

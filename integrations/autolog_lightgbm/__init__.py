@@ -1,0 +1,151 @@
+"""Records LightGBM: `train`, `cv`, the scikit-learn API and Dask's.
+
+What a run holds, by LightGBM's own words:
+
+    kind        train, cv, fit
+    params      those given, of the scikit-learn API get_params(); num_boost_round as LightGBM made it out; the settings of an
+                early_stopping() callback as the params of the same meaning; fit.<argument> beside the data
+    metrics     <valid set>-<metric>                    a step a round, with the number LightGBM gives it
+                <valid set>-<metric>-{mean,stdv}        of a cv
+                best_iteration, best_score_<valid set>-<metric>     of early stopping; LightGBM counts from 1
+                stopped_iteration                       the rounds it had run, if those were not all
+    artifacts   model; feature_importances.json (gain, split)
+    datasets    train, validation; what is only in a file or binned already is described once LightGBM has read it
+                test (what the user measured on)
+
+What the user measures of predictions, of the Booster's or the estimator's, goes to the run, as does score().
+
+Nothing of LightGBM is imported before the user has imported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sized
+from typing import Any, Literal
+
+from autolog import (
+    Call,
+    Integration,
+    Options,
+    Patch,
+    Run,
+    SubclassPatch,
+    infer_signature,
+    observe_prediction,
+    observe_score,
+    quiet,
+)
+from autolog_lightgbm import booster, data, rounds
+
+
+class LightgbmOptions(Options, frozen=True, kw_only=True):
+    """What can be chosen for LightGBM, beside what is common to all integrations."""
+
+    model_format: Literal["pickle", "skops"] = "pickle"
+    """How models of the scikit-learn API are saved; skops files load without running code. Boosters are text in any case."""
+
+
+PREDICTING = ("predict", "predict_proba", "decision_function")
+
+
+class LightgbmIntegration(Integration):
+    """See the module."""
+
+    name = "lightgbm"
+    # Before 4.0, an additional callback changed what LightGBM printed.
+    supports = "lightgbm>=4.0"
+    claims = ("lightgbm",)
+    Options = LightgbmOptions
+
+    def patches(self) -> Iterable[Patch | SubclassPatch]:
+        train = ("lightgbm.engine:train", "lightgbm.sklearn:train")
+        yield Patch(target="lightgbm:train", aliases=train, observer=self.train, nested=True)
+        yield Patch(target="lightgbm:cv", aliases=("lightgbm.engine:cv",), observer=self.cv)
+        base = "lightgbm.sklearn:LGBMModel"
+        yield SubclassPatch(base=base, methods=("fit",), observer=self.fit, nested=True)
+        yield SubclassPatch(base=base, methods=PREDICTING, observer=observe_prediction)
+        yield SubclassPatch(base=base, methods=("score",), observer=observe_score)
+        yield SubclassPatch(base="lightgbm.basic:Booster", methods=("predict",), observer=observe_prediction)
+        yield Patch(target="lightgbm.dask:_train_part", observer=self.part, nested=True, optional=True)
+
+    def train(self, call: Call) -> Generator[None, Any, None]:
+        if not call.outermost and call.run is None:
+            return
+        outermost, options = call.outermost, self.options
+        signature, waiting, table = None, [], data.nothing
+        if outermost:
+            arguments = call.arguments
+            run: Run = call.start_run(kind="train", estimator="lightgbm.basic.Booster")
+            run.log_params(data.train_params(arguments))
+            if options.log_datasets:
+                waiting = data.log_sets(run, arguments)
+            # LightGBM lets go of the table as soon as it is binned, and so must we.
+            table = data.weakly(data.raw(arguments.get("train_set")))
+            if options.log_models and options.log_signatures:
+                signature = infer_signature(table())
+        seen = self._inject(call, rounds.Rounds)
+        model = yield
+        seen.log_outcome(rounds.scores_of(model))
+        booster.log_importances(call.run, model)
+        data.log_read(call.run, waiting)
+        if outermost:
+            call.run.trained(model, data=table(), describe=options.log_datasets)
+            self._save(call.run, model, signature=signature, output=booster.output_of(model))
+
+    def cv(self, call: Call) -> Generator[None, Any, None]:
+        arguments = call.arguments
+        run: Run = call.start_run(kind="cv", estimator="lightgbm.basic.Booster")
+        run.log_params(data.train_params(arguments))
+        waiting = data.log_sets(run, arguments) if self.options.log_datasets else []
+        seen = self._inject(call, rounds.FoldRounds)
+        results = yield
+        # LightGBM has cut these after the best iteration.
+        seen.log_outcome({rounds.joined(name): v[-1] for name, v in results.items() if name != "cvbooster"})
+        data.log_read(run, waiting)
+
+    def fit(self, call: Call) -> Generator[None, Any, None]:
+        if not call.outermost:
+            return  # `train` inside adds its rounds to the run around
+        model, arguments = call.instance, call.arguments
+        run: Run = call.start_run(estimator=f"{type(model).__module__}.{type(model).__qualname__}")
+        with quiet():
+            params = model.get_params()
+        run.log_params(params | data.fit_params(arguments))
+        if self.options.log_datasets:
+            data.log_fit(run, arguments)
+        yield
+        X = arguments.get("X")
+        run.trained(model, model.booster_, data=X, describe=self.options.log_datasets)
+        if hasattr(model, "to_local"):  # Dask's: the workers have trained it
+            rounds.log_history(run, model.evals_result_)
+            booster.log_importances(run, model.booster_)
+            model = model.to_local()
+        self._save(run, model, data=X, output=booster.output_of(model))
+
+    def part(self, call: Call) -> Generator[None, Any, None]:
+        """A Dask worker's share of a training is not one of its own, where the worker is a thread of this process."""
+        call.seal()
+        return
+        yield
+
+    def _inject(self, call: Call, kind: type[rounds.Rounds]) -> rounds.Rounds:
+        """Have LightGBM call us after each round."""
+        run, given = call.run, call.arguments.get("callbacks")
+        ours = run.framework == self.name
+        seen = kind(run, resolves=ours)
+        if given is None or isinstance(given, Sized):  # LightGBM refuses anything else
+            own = call.guarded(seen)
+            vars(own)["order"] = seen.order  # LightGBM would set another there
+            # In front: it numbers the user's callbacks by their distance from the list's end.
+            call.replace(callbacks=[own, *(given or ())])
+            if ours:
+                run.log_params(rounds.early_stopping(given or ()))
+        return seen
+
+    def _save(self, run: Run, model: Any, **about: Any) -> None:
+        options = self.options
+        if options.log_models:
+            run.save_model(
+                model, "lightgbm", model_format=options.model_format, log_signatures=options.log_signatures,
+                max_bytes=options.max_model_bytes, **about,
+            )  # fmt: skip

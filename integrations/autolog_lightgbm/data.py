@@ -1,0 +1,115 @@
+"""The data of a training. A Dataset is never made to read or bin its data before LightGBM does."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import Any
+
+from autolog import Run
+
+MAX_NAMES = 200
+
+# Arguments of `fit` that hold values for each row or each validation set; of those only that they were given.
+_ROWS = (
+    "sample_weight", "init_score", "group", "eval_sample_weight", "eval_init_score", "eval_group", "eval_class_weight",
+)  # fmt: skip
+_DATA = ("X", "y", "eval_set", "eval_X", "eval_y", "callbacks")
+
+
+def raw(dataset: Any) -> Any:
+    """The table that a Dataset was made from; None if it is none (a file, a Sequence, a list of parts), or not kept."""
+    held = getattr(dataset, "data", None)
+    return held if hasattr(type(held), "shape") else None
+
+
+def weakly(table: Any) -> Callable[[], Any]:
+    """The table, as long as anybody else has it."""
+    try:
+        return weakref.ref(table)
+    except TypeError:
+        return nothing
+
+
+def nothing() -> None:
+    return None
+
+
+Waiting = list[tuple[Any, str, dict[str, Any]]]
+
+
+def log_sets(run: Run, arguments: dict[str, Any]) -> Waiting:
+    """Describe the Datasets whose tables are there; returns those that can be described only when LightGBM has read them."""
+    waiting: Waiting = []
+    for context, name, dataset in _sets(arguments):
+        known = {"name": name} if name else {}
+        table = raw(dataset)
+        if table is not None:
+            run.log_dataset(table, dataset.label, context=context, known=known)
+            continue
+        held = getattr(dataset, "data", None)
+        if isinstance(held, (str, PurePath)):
+            known["file"] = str(held)
+        waiting.append((dataset, context, known))
+    return waiting
+
+
+def log_read(run: Run, waiting: Waiting) -> None:
+    """Describe what LightGBM has read by now: rows, columns, names."""
+    for dataset, context, known in waiting:
+        columns = dataset.num_feature()
+        names = {"names": dataset.get_feature_name()} if columns <= MAX_NAMES else {}
+        known = {**known, "rows": dataset.num_data(), "columns": columns, **names}
+        run.log_dataset(dataset, context=context, known=known)
+
+
+def _sets(arguments: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    """Context, name and Dataset of each, as LightGBM names them."""
+    train_set, valid_sets, names = (
+        arguments.get(name) for name in ("train_set", "valid_sets", "valid_names")
+    )
+    yield "train", "", train_set
+    if valid_sets is not None:
+        names = [names] if isinstance(names, str) else names or ()
+        for i, dataset in enumerate(valid_sets if isinstance(valid_sets, (list, tuple)) else [valid_sets]):
+            if dataset is not train_set:
+                yield "validation", names[i] if i < len(names) else f"valid_{i}", dataset
+
+
+def log_fit(run: Run, arguments: dict[str, Any]) -> None:
+    """Describe what `fit` of the scikit-learn API was given."""
+    X, y = arguments.get("X"), arguments.get("y")
+    run.log_dataset(X, y)
+    names = arguments.get("eval_names") or ()
+    for i, (one, target) in enumerate(_eval_sets(arguments)):
+        if one is not X:
+            known = {"name": names[i] if i < len(names) else f"valid_{i}"}
+            run.log_dataset(one, target, context="validation", known=known)
+
+
+def _eval_sets(arguments: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """The validation sets in either form: `eval_set`, one or a list; or `eval_X` and `eval_y`, one or a tuple of each."""
+    given = arguments.get("eval_set")
+    if given is None:
+        X, y = arguments.get("eval_X"), arguments.get("eval_y")
+        if X is None or y is None:
+            return []
+        given = list(zip(X, y, strict=False)) if isinstance(X, tuple) else [(X, y)]
+    return [given] if isinstance(given, tuple) else given
+
+
+def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What `fit` was given beside the data, as `fit.<name>`."""
+    return {
+        f"fit.{name}": "given" if name in _ROWS else value
+        for name, value in arguments.items()
+        if name not in _DATA and value is not None
+    }
+
+
+def train_params(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What `train` or `cv` was given beside the data; the content of `params` by its own names."""
+    no_params = ("params", "train_set", "valid_sets", "valid_names", "callbacks", "folds")
+    rest = {name: value for name, value in arguments.items() if name not in no_params}
+    return {**rest, **(arguments.get("params") or {})}

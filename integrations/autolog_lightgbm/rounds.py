@@ -1,0 +1,102 @@
+"""The rounds of a training, as LightGBM tells its callbacks of them, and what came of early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from autolog import Run
+
+# The attributes of an `early_stopping()` callback, and the params that mean the same.
+SETTINGS = {
+    "stopping_rounds": "early_stopping_round",
+    "first_metric_only": "first_metric_only",
+    "min_delta": "early_stopping_min_delta",
+}
+
+
+class Rounds:
+    """A callback: the metrics of every round, custom ones too. Without a validation set there are none."""
+
+    order = float("-inf")
+    """Before all others: one of those may end the training."""
+    before_iteration = False
+
+    def __init__(self, run: Run, resolves: bool) -> None:
+        """`resolves`: what LightGBM has made of the params belongs to the run's."""
+        self.run = run
+        self.resolves = resolves
+        self.ran = self.planned = 0
+        self.model: Any = None
+
+    def __call__(self, env: Any) -> None:
+        step = env.iteration
+        self.ran = step + 1
+        if step == env.begin_iteration:
+            self.planned, self.model = env.end_iteration, env.model
+            if self.resolves:
+                self.run.log_params({"num_boost_round": env.end_iteration - env.begin_iteration})
+        if env.evaluation_result_list:
+            self.run.log_metrics(self.metrics(env.evaluation_result_list), step=step)
+
+    def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
+        # By index: since LightGBM 4.7 these are tuples that are slow to unpack.
+        return {f"{one[0]}-{one[1]}": one[2] for one in results}
+
+    def log_outcome(self, scores: dict[str, Any]) -> None:
+        """Where it stopped, and `scores` of the best iteration, if early stopping was on. LightGBM counts from 1."""
+        best = getattr(self.model, "best_iteration", 0)
+        if best > 0:
+            found = {
+                "best_iteration": best,
+                **{f"best_score_{name}": score for name, score in scores.items()},
+            }
+            if self.ran < self.planned:
+                found["stopped_iteration"] = self.ran
+            self.run.log_metrics(found, step=0)
+
+
+class FoldRounds(Rounds):
+    """The same of a cross-validation: mean and standard deviation over the folds."""
+
+    def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for one in results:
+            # ("cv_agg", "valid l2", …) before LightGBM 4.7, ("valid", "l2", …) since.
+            name = joined(one[1]) if one[0] == "cv_agg" else f"{one[0]}-{one[1]}"
+            found[f"{name}-mean"], found[f"{name}-stdv"] = one[2], one[4]
+        return found
+
+
+def joined(name: str) -> str:
+    """`valid l2-mean` of a cv's results as the metric `valid-l2-mean`."""
+    return name.replace(" ", "-", 1)
+
+
+def scores_of(model: Any) -> dict[str, Any]:
+    """A booster's best scores by metric."""
+    return {
+        f"{name}-{metric}": score
+        for name, scores in model.best_score.items()
+        for metric, score in scores.items()
+    }
+
+
+def early_stopping(callbacks: Iterable[Any]) -> dict[str, Any]:
+    """The settings of an `early_stopping()` among the user's callbacks, as params."""
+    for callback in callbacks:
+        held = getattr(callback, "__dict__", {})
+        if "stopping_rounds" in held:
+            return {name: held[attribute] for attribute, name in SETTINGS.items() if attribute in held}
+    return {}
+
+
+def log_history(run: Run, history: dict[str, dict[str, list[Any]]]) -> None:
+    """Rounds that were run elsewhere, from the `evals_result_` that came back."""
+    series = {
+        f"{name}-{metric}": values for name, metrics in history.items() for metric, values in metrics.items()
+    }
+    for step in range(max(map(len, series.values()), default=0)):
+        run.log_metrics(
+            {name: values[step] for name, values in series.items() if step < len(values)}, step=step
+        )

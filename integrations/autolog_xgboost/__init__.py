@@ -1,0 +1,57 @@
+"""Records XGBoost: `train`, `cv`, every estimator of the scikit-learn API, and training with Dask.
+
+What a run holds, by XGBoost's own words:
+
+    kind        train, fit, cv
+    params      those given; num_boost_round as it came out; fit.<argument> beside the data
+    metrics     <eval name>-<metric>         of every eval set, custom metrics too; a step is a round of the model, so that
+                                             a continued training goes on where the earlier one ended
+                <eval name>-<metric>-{mean,std}   of a cv
+                best_iteration, best_score   where early stopping was asked for, in whichever way
+                stopped_iteration            the last round, if early stopping came before the end
+    artifacts   model; feature_importances.json (gain, weight, cover)
+    datasets    train, validation (each eval set)
+
+A booster that is trained inside another training, as a pipeline's last step, adds its rounds to that run. With Dask, rounds
+are known when the training is over: they are taken from its history.
+
+Nothing of XGBoost is imported before the user has imported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autolog import Integration, Patch, SubclassPatch, observe_prediction, observe_score
+
+ESTIMATOR = "xgboost.sklearn:XGBModel"
+
+
+class XGBoostIntegration(Integration):
+    """See the module."""
+
+    name = "xgboost"
+    supports = "xgboost>=2.0"
+    claims = ("xgboost.sklearn", "xgboost.dask")
+
+    def patches(self) -> Iterable[Patch | SubclassPatch]:
+        from autolog_xgboost.training import Training
+
+        see = Training(self.options)
+        yield Patch(
+            target="xgboost:train", aliases=("xgboost.training:train", "xgboost.sklearn:train"),
+            observer=see.train, nested=True,
+        )  # fmt: skip
+        yield Patch(target="xgboost:cv", aliases=("xgboost.training:cv",), observer=see.cv)
+        yield SubclassPatch(base=ESTIMATOR, methods=("fit",), observer=see.fit, nested=True, optional=True)
+        yield Patch(target="xgboost.dask:train", observer=see.dask_train, optional=True)
+        # What each Dask worker does is a part of the training that the client has begun.
+        yield Patch(
+            target="xgboost.dask:worker_train", observer=see.part_of_another, nested=True, optional=True
+        )
+        # What is measured afterwards.
+        for name in ("predict", "inplace_predict"):
+            yield Patch(target=f"xgboost.core:Booster.{name}", observer=observe_prediction)
+        predicting = ("predict", "predict_proba")
+        yield SubclassPatch(base=ESTIMATOR, methods=predicting, observer=observe_prediction, optional=True)
+        yield SubclassPatch(base=ESTIMATOR, methods=("score",), observer=observe_score, optional=True)

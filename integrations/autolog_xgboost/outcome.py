@@ -1,0 +1,61 @@
+"""What a trained booster says: where it stopped and what it found important."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from autolog import Run
+from autolog_xgboost.rounds import Rounds
+
+MAX_FEATURES = 1_000
+
+
+def log(
+    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = ""
+) -> None:
+    """Log how a training ended. `most` is the rounds that were asked for, `asked` what else was, by the names of `train`."""
+    log_early_stopping(run, booster, rounds, most, asked, prefix)
+    _log_importances(run, booster, prefix)
+
+
+def log_early_stopping(
+    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = ""
+) -> None:
+    """XGBoost keeps the best round in the booster, where a continued one may also hold that of its earlier training."""
+    kind = sys.modules["xgboost.callback"].EarlyStopping
+    stops = asked.get("early_stopping_rounds") or any(
+        isinstance(c, kind) for c in asked.get("callbacks") or ()
+    )
+    best = booster.attr("best_iteration") if stops else None
+    if best is None:
+        return
+    score = booster.attr("best_score").strip("()").partition(",")[0]  # of a cv, older versions add the spread
+    found = {"best_iteration": int(best), "best_score": float(score)}
+    if isinstance(most, int) and rounds.ran < most:
+        found["stopped_iteration"] = rounds.first + rounds.ran - 1
+    run.log_metrics({f"{prefix}{name}": value for name, value in found.items()}, step=0)
+
+
+def _log_importances(run: Run, booster: Any, prefix: str) -> None:
+    """The 1,000 features of the greatest gain at most; `of` is how many the booster has."""
+    scores: dict[str, dict[str, Any]] = {}
+    for kind in ("gain", "weight", "cover"):
+        try:
+            scores[kind] = booster.get_score(importance_type=kind)
+        except sys.modules[
+            "xgboost.core"
+        ].XGBoostError:  # linear boosters have weights only, some trees none of these
+            continue
+    if not scores:
+        return
+    first = next(iter(scores.values()))
+    features = list(first)
+    if len(features) > MAX_FEATURES:
+        most = features if "gain" not in scores else sorted(features, key=first.__getitem__, reverse=True)
+        features = most[:MAX_FEATURES]
+    table = {kind: [values[feature] for feature in features] for kind, values in scores.items()}
+    run.log_json(
+        f"{prefix}feature_importances.json", {"features": features, **table, "of": booster.num_features()}
+    )

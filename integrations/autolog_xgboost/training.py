@@ -1,0 +1,160 @@
+"""What is observed of a training: before it params, data and a callback of ours, after it how it ended and the model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from inspect import isawaitable, signature
+from typing import Any
+
+from autolog import Call, IdentityMap, Options, Run
+from autolog_xgboost import outcome
+from autolog_xgboost.inputs import (
+    describe_matrix,
+    fit_params,
+    flavor_of,
+    frame_like,
+    pairs,
+    settings_of,
+    train_params,
+)
+from autolog_xgboost.rounds import Rounds, callback_class, log_history
+
+BOOSTER = "xgboost.core.Booster"
+ASYNCHRONOUS = "An asynchronous Dask client: what comes after this call, rounds and model, is not recorded."
+
+
+class Training:
+    """The observers of one session; XGBoost has been imported."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        xgboost = sys.modules["xgboost"]
+        self._default_rounds: int = signature(xgboost.train).parameters["num_boost_round"].default
+        self._callback = callback_class()
+        self._boosters: IdentityMap[int] = IdentityMap()
+        """How many boosters a run has seen trained."""
+
+    def train(self, call: Call) -> Generator[None, Any, None]:
+        if sys.modules["xgboost.collective"].get_rank() != 0:
+            call.seal()  # of the processes that train one booster together, the first makes the run
+            return
+        arguments = call.arguments
+        if call.outermost:
+            run = call.start_run(kind="train", estimator=BOOSTER)
+            run.log_params(train_params(arguments))
+            self._log_matrices(run, arguments)
+        elif call.run is None:
+            return
+        run = call.run
+        prefix = self._next_booster(run)
+        most = arguments.get("num_boost_round", self._default_rounds)
+        if not prefix:
+            run.log_params({"num_boost_round": most})
+        rounds = Rounds(run, prefix, continued=arguments.get("xgb_model") is not None)
+        guarded = self._watch(call, rounds, arguments)
+        booster = yield
+        guarded.log_rest()
+        outcome.log(run, booster, rounds, most, arguments, prefix)
+        if call.outermost:
+            self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
+
+    def cv(self, call: Call) -> Generator[None, Any, None]:
+        arguments = call.arguments
+        run = call.start_run(kind="cv", estimator=BOOSTER)
+        most = arguments.get("num_boost_round", self._default_rounds)
+        run.log_params({**train_params(arguments), "num_boost_round": most})
+        self._log_matrices(run, arguments)
+        rounds = Rounds(run)
+        guarded = self._watch(call, rounds, arguments)
+        yield
+        guarded.log_rest()
+        outcome.log_early_stopping(run, rounds.model, rounds, most, arguments)
+
+    def fit(self, call: Call) -> Generator[None, Any, None]:
+        if not call.outermost:
+            return  # the training inside adds its rounds to the run around it
+        model, arguments, options = call.instance, call.arguments, self.options
+        run = call.start_run(estimator=f"{type(model).__module__}.{type(model).__qualname__}")
+        X, y = arguments.get("X"), arguments.get("y")
+        run.log_params({**settings_of(model), **fit_params(arguments)})
+        if options.log_datasets:
+            run.log_dataset(X, y)
+            for number, (data, target) in enumerate(pairs(arguments.get("eval_set"))):
+                if data is not X:
+                    run.log_dataset(
+                        data, target, context="validation", known={"name": f"validation_{number}"}
+                    )
+        result = yield
+        if result is not model and isawaitable(result):
+            run.note(ASYNCHRONOUS)
+            return
+        booster = vars(model).get("_Booster")
+        if booster is None:  # a subclass of the user's that does something else
+            return
+        if self._boosters.get(run) is None:  # trained elsewhere, by Dask's workers
+            most = model.get_num_boosting_rounds()
+            run.log_params({"num_boost_round": most})
+            measured = arguments.get("eval_set") is not None
+            rounds = log_history(run, model.evals_result() if measured else {})
+            outcome.log(run, booster, rounds, most, vars(model))
+        # A ranker's `qid` column is no feature, and may be left out of what is predicted.
+        like = None if "qid" in getattr(X, "columns", ()) else X
+        self._keep(run, model, X, like, flavor_of(model))
+        run.trained(booster, data=X, describe=options.log_datasets)
+
+    def dask_train(self, call: Call) -> Generator[None, Any, None]:
+        arguments = call.arguments
+        run = call.start_run(kind="train", estimator=BOOSTER)
+        most = arguments.get("num_boost_round", self._default_rounds)
+        run.log_params({**train_params(arguments), "num_boost_round": most})
+        self._log_matrices(run, arguments)
+        result = yield
+        if not isinstance(result, dict):
+            run.note(ASYNCHRONOUS)
+            return
+        rounds = log_history(run, result["history"])
+        outcome.log(run, result["booster"], rounds, most, arguments)
+        self._keep(run, result["booster"], arguments["dtrain"])
+
+    def part_of_another(self, call: Call) -> Generator[None, Any, None]:
+        """A training that is somebody else's share of one that is recorded elsewhere."""
+        call.seal()
+        return
+        yield
+
+    def _watch(self, call: Call, rounds: Rounds, arguments: dict[str, Any]) -> Any:
+        """Have XGBoost tell `rounds`; returns them guarded."""
+        guarded = call.guarded(rounds)
+        given = arguments.get("callbacks")
+        # First in a list of its own: a callback that stops the training keeps the round from those behind it.
+        call.replace(callbacks=[self._callback(guarded), *(() if given is None else given)])
+        return guarded
+
+    def _keep(self, run: Run, model: Any, data: Any, like: Any = None, flavor: str = "xgboost") -> None:
+        """Save the model, with the signature of a frame or array `like` what it was trained on, and know it from now on."""
+        options = self.options
+        run.trained(model, data=data, describe=options.log_datasets)
+        if options.log_models:
+            run.save_model(
+                model,
+                flavor,
+                data=like,
+                log_signatures=options.log_signatures,
+                max_bytes=options.max_model_bytes,
+            )
+
+    def _next_booster(self, run: Run) -> str:
+        """What sets the metrics of a second and further booster in one run apart; of the first, nothing."""
+        number = (self._boosters.get(run) or 0) + 1
+        self._boosters.set(run, number)
+        return "" if number == 1 else f"booster_{number}-"
+
+    def _log_matrices(self, run: Run, arguments: dict[str, Any]) -> None:
+        if not self.options.log_datasets:
+            return
+        train = arguments.get("dtrain")
+        run.log_dataset(train, known=describe_matrix(train))
+        for matrix, name in pairs(arguments.get("evals")):
+            if matrix is not train:
+                run.log_dataset(matrix, context="validation", known={"name": name, **describe_matrix(matrix)})

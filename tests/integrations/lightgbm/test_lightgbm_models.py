@@ -1,0 +1,191 @@
+"""The promise: the model of a run loads again, by autolog and by mlflow, and predicts what the trained one did; safely, where
+its format allows that.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm_small import API, BINARY, V, W, X, Y
+
+import autolog
+from autolog import UntrustedModel
+from autolog.models import ModelNotLoaded
+from autolog.models import load_model as load_folder
+from autolog.testing import Recorded, recorded
+
+TEXTS = np.array(["no", "yes"])[Y]
+LABELS = np.digitize(X[:, 0], [-0.5, 0.5])
+ESTIMATORS = {
+    "classifier": (lgb.LGBMClassifier, {}, Y, {}),
+    "classifier of texts": (lgb.LGBMClassifier, {}, TEXTS, {}),
+    "classifier of three": (lgb.LGBMClassifier, {}, LABELS, {}),
+    "regressor": (lgb.LGBMRegressor, {}, X[:, 0], {}),
+    "ranker": (lgb.LGBMRanker, {}, Y, {"group": [30, 90]}),
+    "model": (lgb.LGBMModel, {"objective": "l2"}, X[:, 0], {}),
+    "stopped early": (lgb.LGBMClassifier, {"early_stopping_round": 2}, Y, {"eval_set": [(V, W)]}),
+}
+
+
+def fitted(name: str) -> Any:
+    cls, params, y, more = ESTIMATORS[name]
+    return cls(n_estimators=5, **params, **API).fit(X, y, **more)
+
+
+def outputs(model: Any) -> list[Any]:
+    return [getattr(model, name)(V).tolist() for name in ("predict", "predict_proba") if hasattr(model, name)]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_load_again(seen: Recorded, name: str) -> None:
+    """By autolog as it was, by mlflow natively and as pyfunc."""
+    model = fitted(name)
+
+    def same(loaded: Any) -> None:
+        assert type(loaded) is type(model)
+        assert outputs(loaded) == outputs(model)
+        assert loaded.get_params() == model.get_params()
+
+    same(autolog.load_model(seen.run))
+    assert autolog.load_model(seen.run, as_predictor=True).predict(V).tolist() == outputs(model)[0]
+    mlflow, folder = pytest.importorskip("mlflow"), str(seen.run.folder / "model")
+    same(mlflow.lightgbm.load_model(folder))
+    assert mlflow.pyfunc.load_model(folder).predict(V).tolist() == outputs(model)[0]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_in_skops_files_load_whoever_made_them(
+    name: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Safe: where the user has chosen so, without running code from the file; mlflow reads the same folder."""
+    pytest.importorskip("skops")
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "mine"))
+    with recorded("lightgbm") as seen:
+        seen.session.config = seen.session.config._replace(
+            integrations={"lightgbm": {"model_format": "skops"}}
+        )
+        seen.session.enable("lightgbm")
+        model = fitted(name)
+    folder = seen.run.folder / "model"
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
+    assert (folder / "model.skops").exists()
+    for loaded in (load_folder(folder), mlflow.lightgbm.load_model(str(folder))):
+        assert type(loaded) is type(model)
+        assert outputs(loaded) == outputs(model)
+
+
+def test_a_pickle_of_somebody_elses_is_not_loaded(seen: Recorded, tmp_path: Path, monkeypatch: Any) -> None:
+    """Safe: to load a pickle is to run it."""
+    model = fitted("classifier")
+    shutil.copytree(seen.run.folder / "model", tmp_path / "model")
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
+    with pytest.raises(UntrustedModel, match="trust=True"):
+        load_folder(tmp_path / "model")
+    assert outputs(load_folder(tmp_path / "model", trust=True)) == outputs(model)
+
+
+BOOSTERS = {
+    "binary": ({"objective": "binary"}, Y, {}),
+    "several classes": ({"objective": "multiclass", "num_class": 3}, LABELS, {}),
+    "stopped early": ({"objective": "binary", "early_stopping_round": 2}, Y, {"valid_sets": [(V, W)]}),
+    "kept for more": ({"objective": "binary", "early_stopping_round": 2}, Y,
+                      {"valid_sets": [(V, W)], "keep_training_booster": True}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BOOSTERS)
+def test_boosters_load_again_whoever_made_them(
+    seen: Recorded, name: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Safe: a booster is LightGBM's own text; autolog and mlflow read it, and predict as the trained one does."""
+    params, y, more = BOOSTERS[name]
+    sets = {"valid_sets": [lgb.Dataset(*one) for one in more["valid_sets"]]} if "valid_sets" in more else {}
+    booster = lgb.train({**BINARY, **params}, lgb.Dataset(X, y), 8, **{**more, **sets})
+    expected = booster.predict(V).tolist()
+    folder = seen.run.folder / "model"
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
+    assert load_folder(folder).predict(V).tolist() == expected
+    assert load_folder(folder, as_predictor=True).predict(V).tolist() == expected
+    mlflow = pytest.importorskip("mlflow")
+    assert mlflow.lightgbm.load_model(str(folder)).predict(V).tolist() == expected
+    assert mlflow.pyfunc.load_model(str(folder)).predict(V).tolist() == expected
+
+
+def test_categories_are_part_of_a_boosters_text(seen: Recorded) -> None:
+    """Complete: the loaded one knows the frame's categories; of which no signature can tell, so there is none."""
+    frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(np.where(X[:, 1] > 0, "x", "y"))})
+    booster = lgb.train(BINARY, lgb.Dataset(frame, Y), 3)
+    loaded = autolog.load_model(seen.run)
+    assert loaded.predict(frame.iloc[::-1]).tolist() == booster.predict(frame.iloc[::-1]).tolist()
+    assert autolog.load_model(seen.run, as_predictor=True).signature == {"inputs": None, "outputs": None}
+
+
+def shown(signature: Any) -> Any:
+    """A signature's inputs and outputs, a tensor as its type and shape."""
+    tensor = lambda one: (
+        (one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"]) if "tensor-spec" in one else one
+    )
+    return {name: [tensor(one) for one in part] if part else part for name, part in signature.items()}
+
+
+def signature(seen: Recorded) -> Any:
+    return shown(autolog.load_model(seen.run, as_predictor=True).signature)
+
+
+def test_the_signature_is_what_the_training_saw(seen: Recorded) -> None:
+    """Honest: columns of a frame, also when LightGBM has let go of it by then; and the predictions."""
+    lgb.train(BINARY, lgb.Dataset(pd.DataFrame(X, columns=list("abcd")), Y), 2)
+    assert signature(seen) == {
+        "inputs": [{"type": "double", "name": name} for name in "abcd"], "outputs": [("float64", [-1])],
+    }  # fmt: skip
+
+
+def test_the_signature_of_an_estimator_has_its_labels(seen: Recorded) -> None:
+    """Honest: a classifier predicts labels of the type it was given, one with an objective of its own scores."""
+    fitted("classifier of texts")
+    assert signature(seen) == {"inputs": [("float64", [-1, 4])], "outputs": [("str", [-1])]}
+
+
+def test_the_signature_of_several_classes_has_their_number(seen: Recorded) -> None:
+    """Honest: a booster predicts a probability for each class."""
+    lgb.train({**BINARY, "objective": "multiclass", "num_class": 3}, lgb.Dataset(X, LABELS), 2)
+    assert signature(seen) == {"inputs": [("float64", [-1, 4])], "outputs": [("float64", [-1, 3])]}
+
+
+def test_data_that_is_not_known_has_no_signature(seen: Recorded, tmp_path: Path) -> None:
+    """Honest: none is better than a wrong one."""
+    np.savetxt(tmp_path / "train.csv", np.column_stack([Y, X]), delimiter=",")
+    lgb.train(BINARY, lgb.Dataset(tmp_path / "train.csv", params={"label_column": 0}), 1)
+    assert signature(seen) == {"inputs": None, "outputs": None}
+
+
+def test_a_model_can_be_logged_by_hand(seen: Recorded) -> None:
+    """The flavor is that of the run's framework, or said."""
+    booster = lgb.train(BINARY, lgb.Dataset(X, Y), 2)
+    with autolog.run("mine") as run:
+        run.log_model(booster, flavor="lightgbm", data=X)
+    assert autolog.load_model(seen.runs[1]).predict(V).tolist() == booster.predict(V).tolist()
+
+
+def test_the_requirements_name_what_loading_takes(seen: Recorded) -> None:
+    """Complete: LightGBM, and scikit-learn for an estimator, as they are installed."""
+    fitted("regressor")
+    pins = (seen.run.folder / "model" / "requirements.txt").read_text().splitlines()
+    assert f"lightgbm=={lgb.__version__}" in pins
+    assert [pin for pin in pins if pin.startswith("scikit-learn==")]
+
+
+def test_a_damaged_text_is_a_readable_error(seen: Recorded) -> None:
+    """Safe: what was saved is what is loaded."""
+    lgb.train(BINARY, lgb.Dataset(X, Y), 2)
+    folder = seen.run.folder / "model"
+    (folder / "model.lgb").write_text("tree\n")
+    with pytest.raises(ModelNotLoaded, match="not what was saved"):
+        load_folder(folder)

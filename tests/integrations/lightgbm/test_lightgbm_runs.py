@@ -1,0 +1,338 @@
+"""The promise: every training of LightGBM's is one complete run, in the words of LightGBM; nothing is invented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from lightgbm_small import API, BINARY, QUIET, V, W, X, Y
+
+import autolog
+from autolog import RunRecord
+from autolog.testing import Recorded, recorded
+
+Series = Callable[[RunRecord, str], list[tuple[int, float]]]
+Last = Callable[[RunRecord], dict[str, Any]]
+MODEL = ["model/MLmodel", "model/conda.yaml", "model/python_env.yaml", "model/requirements.txt"]
+
+
+def test_a_training_is_one_run_with_all_that_can_be_told(
+    seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]], series: Series
+) -> None:
+    """Complete: params, resolved rounds, every round of every set, early stopping, importances, data, model; nothing else."""
+    evaluated: dict[str, Any] = {}
+    train = lgb.Dataset(X, Y, feature_name=["a", "b", "c", "d"])
+    valid = lgb.Dataset(V, W, reference=train)
+    booster = lgb.train(
+        {**BINARY, "n_iter": 40, "early_stopping_round": 3, "metric": ["auc", "binary_logloss"]}, train,
+        valid_sets=[train, valid], valid_names=["seen", "held out"], callbacks=[lgb.record_evaluation(evaluated)],
+    )  # fmt: skip
+    ran = len(evaluated["seen"]["auc"])
+    best = {f"best_score_{s}-{m}": v for s, metrics in booster.best_score.items() for m, v in metrics.items()}
+    assert ran < 40
+    assert visible(seen.run) == {
+        "experiment": "default", "status": "finished", "framework": "lightgbm", "kind": "train",
+        "estimator": "lightgbm.basic.Booster",
+        "params": {**BINARY, "n_iter": 40, "num_boost_round": 40, "early_stopping_round": 3,
+                   "metric": ["auc", "binary_logloss"]},
+        "metrics": {
+            **{f"{s}-{m}": v[-1] for s, metrics in evaluated.items() for m, v in metrics.items()}, **best,
+            "best_iteration": booster.best_iteration, "stopped_iteration": ran,
+        },
+        "tags": {}, "error": None, "errors": [], "notes": [],
+        "datasets": [
+            {"context": "train", "kind": "numpy.ndarray", "rows": 120, "columns": 4, "dtype": "float64",
+             "target": {"kind": "numpy.ndarray", "rows": 120, "dtype": "int64"}},
+            {"context": "validation", "name": "held out", "kind": "numpy.ndarray", "rows": 60, "columns": 4,
+             "dtype": "float64", "target": {"kind": "numpy.ndarray", "rows": 60, "dtype": "int64"}},
+        ],
+        "artifacts": sorted(["feature_importances.json", *MODEL, "model/model.lgb"]),
+        "models": [("model", "lightgbm")],
+    }  # fmt: skip
+    for name, metrics in evaluated.items():
+        for metric, values in metrics.items():
+            assert series(seen.run, f"{name}-{metric}") == list(enumerate(values))
+
+
+def test_importances_are_data(seen: Recorded, artifact: Callable[[RunRecord, str], Any]) -> None:
+    """Complete: both kinds, by the features' names, in one file."""
+    booster = lgb.train(
+        {**BINARY, "num_boost_round": 3}, lgb.Dataset(X, Y, feature_name=["a", "b", "c", "d"])
+    )
+    assert artifact(seen.run, "feature_importances") == {
+        "features": ["a", "b", "c", "d"], "of": 4,
+        "gain": booster.feature_importance("gain").tolist(), "split": booster.feature_importance("split").tolist(),
+    }  # fmt: skip
+
+
+def test_without_a_validation_set_no_metric_is_invented(seen: Recorded) -> None:
+    """Honest: nothing was measured, so nothing is recorded."""
+    lgb.train(BINARY, lgb.Dataset(X, Y), num_boost_round=2)
+    lgb.LGBMClassifier(n_estimators=2, **API).fit(X, Y)
+    assert [run.metrics for run in seen.runs] == [{}, {}]
+    assert seen.runs[0].params == {**BINARY, "num_boost_round": 2}
+
+
+@pytest.mark.parametrize("alias", ["num_iterations", "n_iter", "num_trees", "n_estimators", "nrounds", None])
+def test_the_rounds_are_those_that_lightgbm_made_out(seen: Recorded, alias: str | None) -> None:
+    """Complete: under whatever name they were given."""
+    given = {} if alias is None else {alias: 3}
+    lgb.train({**BINARY, **given}, lgb.Dataset(X, Y), *([] if alias else [3]))
+    assert seen.run.params == {**BINARY, **given, "num_boost_round": 3}
+
+
+def test_every_binding_is_recorded(seen: Recorded) -> None:
+    """Complete: wherever `train` and `cv` are taken from."""
+    for train in (lgb.train, lgb.engine.train, lgb.sklearn.train):
+        train(BINARY, lgb.Dataset(X, Y), 1)
+    for cv in (lgb.cv, lgb.engine.cv):
+        cv(BINARY, lgb.Dataset(X, Y), 1, nfold=2)
+    assert [run.kind for run in seen.runs] == ["train"] * 3 + ["cv"] * 2
+
+
+# -- early stopping in every form
+
+
+def stopped(seen: Recorded, last: Last, booster: lgb.Booster, ran: int) -> None:
+    """The run says when it stopped, and which round was best, with its scores."""
+    shown = last(seen.run)
+    assert shown["best_iteration"] == booster.best_iteration
+    assert shown["stopped_iteration"] == ran == len(seen.run.history("valid_0-binary_logloss"))
+    assert shown["best_score_valid_0-binary_logloss"] == booster.best_score["valid_0"]["binary_logloss"]
+
+
+FORMS = {
+    "a param": ({"early_stopping_round": 3}, []),
+    "an alias": ({"n_iter_no_change": 3}, []),
+    "a callback": ({}, [lambda: lgb.early_stopping(3, verbose=False)]),
+    "a callback beside others": (
+        {},
+        [lambda: lgb.record_evaluation({}), lambda: lgb.early_stopping(3, verbose=False)],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_early_stopping_is_recorded_in_every_form(seen: Recorded, last: Last, form: str) -> None:
+    """Complete: the last round that was run is there too, although LightGBM ends the training from a callback."""
+    params, callbacks = FORMS[form]
+    booster = lgb.train(
+        {**BINARY, **params},
+        lgb.Dataset(X, Y),
+        50,
+        valid_sets=[lgb.Dataset(V, W)],
+        callbacks=[c() for c in callbacks],
+    )
+    stopped(seen, last, booster, booster.best_iteration + 3)
+    assert seen.run.params[next(iter(params), "early_stopping_round")] == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_early_stopping_of_an_estimator_is_recorded_in_every_form(
+    seen: Recorded, last: Last, form: str
+) -> None:
+    """Complete: the same through the scikit-learn API."""
+    params, callbacks = FORMS[form]
+    model = lgb.LGBMClassifier(n_estimators=50, **API, **params).fit(
+        X, Y, eval_set=[(V, W)], callbacks=[c() for c in callbacks]
+    )
+    stopped(seen, last, model.booster_, model.best_iteration_ + 3)
+
+
+def test_a_callback_of_the_users_that_stops_is_no_exception(seen: Recorded, last: Last) -> None:
+    """Complete: whoever raises LightGBM's EarlyStopException, and however early it is called."""
+
+    def stop(env: Any) -> None:
+        if env.iteration == 4:
+            raise lgb.callback.EarlyStopException(2, env.evaluation_result_list)
+
+    stop.order = -1_000  # type: ignore[attr-defined]
+    lgb.train(BINARY, lgb.Dataset(X, Y), 50, valid_sets=[lgb.Dataset(V, W)], callbacks=[stop])
+    shown = last(seen.run)
+    assert (shown["best_iteration"], shown["stopped_iteration"]) == (3, 5)
+    assert len(seen.run.history("valid_0-binary_logloss")) == 5
+
+
+def test_early_stopping_that_did_not_happen_stopped_nowhere(seen: Recorded, last: Last) -> None:
+    """Honest: all rounds were run, and one of them was best."""
+    lgb.train({**BINARY, "early_stopping_round": 5}, lgb.Dataset(X, Y), 6, valid_sets=[lgb.Dataset(X, Y)])
+    shown = last(seen.run)
+    assert shown["best_iteration"] == 6
+    assert "stopped_iteration" not in shown
+
+
+def test_a_continued_training_goes_on_counting(seen: Recorded, series: Series) -> None:
+    """Complete: LightGBM numbers the rounds on, and so does the run."""
+    first = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
+    lgb.train(BINARY, lgb.Dataset(X, Y), 2, valid_sets=[lgb.Dataset(V, W)], init_model=first)
+    assert [step for step, _ in series(seen.runs[1], "valid_0-binary_logloss")] == [3, 4]
+    assert seen.runs[1].params["num_boost_round"] == 2
+
+
+# -- custom objectives and metrics
+
+
+def squares(predicted: Any, data: Any) -> tuple[Any, Any]:
+    return predicted - data.get_label(), np.ones_like(predicted)
+
+
+def spread(predicted: Any, data: Any) -> tuple[str, float, bool]:
+    return "spread", float(np.ptp(predicted)), True
+
+
+def test_custom_metrics_and_objectives_are_recorded(seen: Recorded, series: Series) -> None:
+    """Complete: a metric of the user's is one of the round's, and functions are params by their names."""
+    evaluated: dict[str, Any] = {}
+    lgb.train(
+        {**QUIET, "objective": squares, "metric": "l2"}, lgb.Dataset(X, Y), 3, valid_sets=[lgb.Dataset(V, W)],
+        feval=[spread], callbacks=[lgb.record_evaluation(evaluated)],
+    )  # fmt: skip
+    for metric in ("l2", "spread"):
+        assert series(seen.run, f"valid_0-{metric}") == list(enumerate(evaluated["valid_0"][metric]))
+    assert "squares" in seen.run.params["objective"]
+    assert "spread" in str(seen.run.params["feval"])
+
+
+# -- cross-validation
+
+
+def test_a_cross_validation_is_one_run_with_mean_and_spread_of_each_round(
+    seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]], series: Series
+) -> None:
+    """Complete: as LightGBM returns them, also those after the best round, which it cuts off."""
+    results = lgb.cv(
+        {**BINARY, "metric": "binary_logloss", "early_stopping_round": 2, "learning_rate": 1.0}, lgb.Dataset(X, Y), 30,
+        nfold=3, eval_train_metric=True, seed=1,
+    )  # fmt: skip
+    shown = visible(seen.run)
+    assert shown["params"] == {
+        **BINARY, "metric": "binary_logloss", "early_stopping_round": 2, "learning_rate": 1.0, "num_boost_round": 30,
+        "nfold": 3, "eval_train_metric": True, "seed": 1,
+    }  # fmt: skip
+    best = len(results["valid binary_logloss-mean"])
+    names = {name.replace(" ", "-"): values for name, values in results.items()}
+    for name, values in names.items():
+        assert series(seen.run, name)[:best] == list(enumerate(values))
+        assert len(series(seen.run, name)) == best + 2
+        assert shown["metrics"].pop(f"best_score_{name}") == values[-1]
+    assert shown["metrics"].pop("best_iteration") == best
+    assert shown["metrics"].pop("stopped_iteration") == best + 2
+    assert set(shown["metrics"]) == set(names)
+    assert (shown["kind"], shown["models"], len(seen.all_runs)) == ("cv", [], 1)
+
+
+# -- the scikit-learn API
+
+
+class Own(lgb.LGBMRegressor):
+    """A user's subclass, with a `fit` of its own."""
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        return super().fit(*args, **kwargs)
+
+
+def test_every_estimator_is_one_run(seen: Recorded) -> None:
+    """Complete, once: the training inside is part of the run; users' subclasses too."""
+    groups = {"group": [60, 60]}
+    for model, more in (
+        (lgb.LGBMClassifier(n_estimators=1, **API), {}), (lgb.LGBMRegressor(n_estimators=1, **API), {}),
+        (lgb.LGBMRanker(n_estimators=1, **API), groups), (lgb.LGBMModel(n_estimators=1, objective="l2", **API), {}),
+        (Own(n_estimators=1, **API), {}),
+    ):  # fmt: skip
+        assert model.fit(X, Y, **more) is model
+    assert [(run.framework, run.kind, run.estimator) for run in seen.all_runs] == [
+        ("lightgbm", "fit", f"lightgbm.sklearn.LGBM{kind}")
+        for kind in ("Classifier", "Regressor", "Ranker", "Model")
+    ] + [("lightgbm", "fit", f"{__name__}.Own")]
+    assert seen.runs[2].params["fit.group"] == "given"
+
+
+def test_an_estimators_run_has_all_that_can_be_told(
+    seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]]
+) -> None:
+    """Complete: its params are those of get_params(), its validation sets are data."""
+    model = lgb.LGBMClassifier(n_estimators=4, metric="auc", **API)
+    model.fit(X, Y, sample_weight=np.ones(120), eval_set=[(X, Y), (V, W)], eval_names=["same", "other"])
+    shown = visible(seen.run)
+    assert shown["params"] == {
+        **model.get_params(), "num_boost_round": 4, "fit.sample_weight": "given", "fit.eval_names": ["same", "other"],
+    }  # fmt: skip
+    assert shown["metrics"] == {f"{s}-auc": model.evals_result_[s]["auc"][-1] for s in ("same", "other")}
+    assert [(one["context"], one.get("name")) for one in shown["datasets"]] == [
+        ("train", None),
+        ("validation", "other"),
+    ]
+    assert shown["artifacts"] == sorted(["feature_importances.json", *MODEL, "model/model.pkl"])
+
+
+def test_a_fit_that_fails_is_a_failed_run(seen: Recorded) -> None:
+    """Honest: what was raised, and that it failed; the next training is not affected."""
+    with pytest.raises(ValueError, match="inconsistent"):
+        lgb.LGBMClassifier(**API).fit(X, Y[:5])
+    with pytest.raises(lgb.basic.LightGBMError):
+        lgb.train({**BINARY, "objective": "nonsense"}, lgb.Dataset(X, Y))
+    lgb.train(BINARY, lgb.Dataset(X, Y), 1)
+    assert [run.status for run in seen.runs] == ["failed", "failed", "finished"]
+
+
+# -- what is measured afterwards
+
+
+def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded, last: Last) -> None:
+    """Complete: metrics of scikit-learn's on the predictions of a booster and of an estimator, and its score."""
+    from sklearn.metrics import accuracy_score, roc_auc_score
+
+    booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
+    auc = roc_auc_score(W, booster.predict(V))
+    model = lgb.LGBMClassifier(n_estimators=3, **API).fit(X, Y)
+    accuracy = accuracy_score(W, model.predict(V))
+    score = model.score(V, W)
+    proba = roc_auc_score(W, model.predict_proba(V)[:, 1])
+    first, second = seen_both.runs
+    assert last(first) == {"roc_auc_score_V": auc}
+    assert last(second) == {"accuracy_score_V": accuracy, "score_V": score, "roc_auc_score_V": proba}
+    assert [one["context"] for one in first.datasets] == ["train", "test"]
+    assert [one["context"] for one in second.datasets] == ["train", "test"]
+
+
+def test_the_training_data_is_no_test_set(seen_both: Recorded) -> None:
+    """Honest: a booster that is measured on what it was trained on has no test data."""
+    from sklearn.metrics import roc_auc_score
+
+    booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
+    roc_auc_score(Y, booster.predict(X))
+    assert [one["context"] for one in seen_both.run.datasets] == ["train"]
+
+
+# -- options
+
+
+def test_what_is_switched_off_is_not_recorded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options: models and data can be left out."""
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
+    with recorded("lightgbm", log_models=False, log_datasets=False) as seen:
+        lgb.train(BINARY, lgb.Dataset(X, Y), 1, valid_sets=[lgb.Dataset(V, W)])
+        lgb.LGBMClassifier(n_estimators=1, **API).fit(X, Y)
+        lgb.cv(BINARY, lgb.Dataset(X, Y), 1, nfold=2)
+    assert [(run.datasets, run.models) for run in seen.runs] == [([], [])] * 3
+
+
+def test_a_model_that_is_too_large_is_left_out(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options: the run says so."""
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
+    with recorded("lightgbm", max_model_bytes=100) as seen:
+        lgb.train(BINARY, lgb.Dataset(X, Y), 1)
+    assert seen.run.models == []
+    assert "larger than the limit" in seen.run.notes[0]
+
+
+def test_inside_an_explicit_run_the_first_training_is_that_run(seen: Recorded) -> None:
+    """Complete: by hand and by itself, into one run."""
+    with autolog.run("baseline") as run:
+        lgb.train(BINARY, lgb.Dataset(X, Y), 2, valid_sets=[lgb.Dataset(V, W)])
+        run.log_metrics({"value": 1.0})
+    assert set(seen.run.metrics) == {"valid_0-binary_logloss", "value"}
+    assert seen.run.params["num_boost_round"] == 2
