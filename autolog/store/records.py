@@ -317,9 +317,7 @@ class Store:
 
     def journals_of(self, runs: Iterable[str]) -> set[str]:
         """The names of the journals that speak of these runs."""
-        sql = (
-            "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
-        )
+        sql = "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
         given = list(runs)
         return self._index.read(
             lambda connection: {name for run in given for (name,) in connection.execute(sql, (run,))}

@@ -155,10 +155,7 @@ def index() -> list[Row]:
     ]
 
 
-ALL = {
-    f.__name__: f
-    for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, sinks, index)
-}
+ALL = {f.__name__: f for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, sinks, index)}
 
 
 def main(

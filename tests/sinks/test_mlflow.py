@@ -585,9 +585,7 @@ def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: 
                 e.RunEnded("r", 2000, "finished"),
             ]
         )
-        with Proxy(
-            server3, lambda number, head, at=at: fate if number == at else None
-        ) as proxy:
+        with Proxy(server3, lambda number, head, at=at: fate if number == at else None) as proxy:
             try:
                 feed(journal, f"mlflow+{proxy.url}")
             except SinkError:

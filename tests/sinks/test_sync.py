@@ -177,6 +177,5 @@ def test_following_goes_on_until_ctrl_c(tmp_path: Path):
     finally:
         follower.kill()
     assert follower.returncode == 130
-    assert said == (
-        f"autolog: stopped; {wanted} events of 2 journals delivered to jsonl:out.jsonl. The same command goes on from here.\n"
-    )
+    assert said.startswith("autolog: stopped; ")
+    assert " delivered to jsonl:out.jsonl. The same command goes on from here.\n" in said
