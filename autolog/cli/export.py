@@ -173,7 +173,7 @@ def _parquet(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> in
 
 def _column(values: list[Any], arrow: Any) -> Any:
     """A column of one type: whole numbers, numbers, truths, or else text."""
-    kinds = {type(value) for value in values if value is not None}
+    kinds: set[type[Any]] = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return arrow.array(values, arrow.bool_())
     if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
