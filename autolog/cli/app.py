@@ -10,11 +10,13 @@ from typer.core import TyperGroup
 
 from autolog import __version__
 from autolog.cli.compare import compare
+from autolog.cli.export import export
 from autolog.cli.ls import ls
 from autolog.cli.output import Refusal, write, write_error
 from autolog.cli.rm import rm
 from autolog.cli.show import show
 from autolog.cli.status import status
+from autolog.cli.sync import sync
 
 
 class _Commands(TyperGroup):
@@ -79,5 +81,5 @@ def run(
     main(script)
 
 
-for _command in (ls, show, compare, status, rm):
+for _command in (ls, show, compare, status, sync, export, rm):
     app.command()(_command)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from autolog.sinks.base import Origin, Sink
+from autolog.sinks.base import Origin, Sink, SinkError
 from autolog.store.journal import decode, read_from
 from autolog.store.layout import Layout
 from autolog.tracking.events import AnyEvent, Event
@@ -27,21 +27,42 @@ COUNTED_BYTES = 32 * 1024 * 1024
 """Exit must not wait for the counting of more."""
 
 
-class Follower:
-    """Feeds `sink` from `journal`, from where it was left: at the kept position, or at byte `start` if that is given.
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
-    At-least-once: the position is kept after the sink has flushed, so that what comes between is delivered again.
+
+class Taken(SinkError):
+    """Another process feeds this sink from this journal at the moment."""
+
+
+class Follower:
+    """Feeds `sink` from `journal`, from where it was left: at the kept position, or at byte `start` if that is given. With
+    `only`, events of these runs and no others; never those of the runs in `without`.
+
+    At-least-once: the position is kept after the sink has flushed, so that what comes between is delivered again. One process
+    at a time: where another one is at it, `Taken` is raised.
     """
 
-    def __init__(self, sink: Sink, journal: Path, store: Layout, *, start: int | None = None) -> None:
+    def __init__(
+        self, sink: Sink, journal: Path, store: Layout, *, start: int | None = None, only: Collection[str] | None = None,
+        without: Collection[str] = (),
+    ) -> None:  # fmt: skip
         self.sink = sink
         self.journal = journal
         self.delivered = 0
         """Events so far."""
         self._store = store
-        self._note = _note_of(sink, journal, store) if sink.lasting else None
+        self._only = only
+        self._without = without
+        self._note = _note_of(sink, journal, store, only) if sink.lasting else None
+        self._claim = -1
         self._opened = False
         self._file: FileIO | None = None
+        self._start = start
+        self.concluded = False
+        """Whether what comes after the journal's end is delivered, too."""
         self.position = self._kept() if start is None else start
         """Everything before this byte of the journal is delivered."""
 
@@ -50,20 +71,35 @@ class Follower:
 
         Raises what the sink raises; the same events come again at the next call.
         """
+        self._take()
         events, end = self._next()
         if end == self.position:
             return False
-        if events:
-            if not self._opened:
-                earlier = partial(self._events_until, self.position)
-                self.sink.open(Origin(self.journal.name, self._store.artifacts, earlier))
-                self._opened = True
-            self.sink.write(events)
-            self.sink.flush()
-            self.delivered += len(events)
-        self.position = end
+        self._deliver(events)
+        self.position, self.concluded = end, False
         self._keep()
         return True
+
+    def conclude(self, events: Sequence[Event]) -> None:
+        """Deliver, once, what follows from the journal's being over and stands in no journal: the ends of runs whose process is
+        gone. Raises what the sink raises.
+        """
+        if not self.concluded:
+            self._take()
+            self._deliver(events)
+            self.concluded = True
+            self._keep()
+
+    def _deliver(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        if not self._opened:
+            earlier = partial(self._events_until, self.position)
+            self.sink.open(Origin(self.journal.name, self._store.artifacts, earlier))
+            self._opened = True
+        self.sink.write(events)
+        self.sink.flush()
+        self.delivered += len(events)
 
     def left(self) -> str:
         """How much is on the disk and not delivered, as in `1,204 events`; nothing if nothing is."""
@@ -81,8 +117,13 @@ class Follower:
         if self._file is not None:
             self._file.close()
             self._file = None
-        if self._opened:
-            self.sink.close()
+        try:
+            if self._opened:
+                self.sink.close()
+        finally:
+            if self._claim >= 0:
+                os.close(self._claim)
+                self._claim = -1
 
     # -- reading
 
@@ -101,7 +142,13 @@ class Follower:
             self.position = 0
             lines = self._lines(self._file)
         events = [event for line in lines.split(b"\n")[:-1] if (event := decode(line)) is not None]
+        if self._only is not None or self._without:
+            events = [event for event in events if self._is_wanted(event)]
         return events, self.position + len(lines)
+
+    def _is_wanted(self, event: Event) -> bool:
+        run: str | None = getattr(event, "run", None)
+        return run is None or ((self._only is None or run in self._only) and run not in self._without)
 
     def _lines(self, file: FileIO) -> bytes:
         size = BATCH_BYTES
@@ -115,10 +162,32 @@ class Follower:
 
     def _events_until(self, end: int) -> Iterator[Event]:
         for _, _, event in read_from(self.journal, 0, end):
-            if event is not None:
+            if event is not None and self._is_wanted(event):
                 yield event
 
     # -- the kept position
+
+    def _take(self) -> None:
+        """See that no other process does the same at the same time. The system lets go of it when this process ends, however it
+        ends, and a forked child does not have it. Where files cannot be locked, nothing is seen to.
+        """
+        if self._note is None or self._claim >= 0 or fcntl is None:
+            return
+        try:
+            self._note.parent.mkdir(parents=True, exist_ok=True)
+            claim = os.open(self._note.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:  # full or read-only
+            return
+        try:
+            fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(claim)
+            raise Taken("another process delivers this journal") from None
+        except OSError:
+            pass
+        self._claim = claim
+        if self._start is None:  # it may have been moved while we did not have it
+            self.position = self._kept()
 
     def _kept(self) -> int:
         """The position as it was kept, or 0 if it is not one of this journal as it is now."""
@@ -129,14 +198,23 @@ class Follower:
             position = note["position"]
             with open(self.journal, "rb") as file:
                 file.seek(position - 1)
-                return position if file.read(1) == b"\n" else 0
+                if file.read(1) != b"\n":
+                    return 0
+            self.concluded = note.get("concluded") is True
+            return position
         except (OSError, msgspec.MsgspecError, ValueError, LookupError, TypeError):
             return 0
 
     def _keep(self) -> None:
         if self._note is None:
             return
-        note = {"sink": self.sink.identity(), "journal": self.journal.name, "position": self.position}
+        note: dict[str, Any] = {
+            "sink": self.sink.identity(),
+            "journal": self.journal.name,
+            "position": self.position,
+        }
+        if self.concluded:
+            note["concluded"] = True
         draft = self._note.with_suffix(f".{os.getpid()}")
         try:
             try:
@@ -153,7 +231,8 @@ class Follower:
                 pass
 
 
-def _note_of(sink: Sink, journal: Path, store: Layout) -> Path:
+def _note_of(sink: Sink, journal: Path, store: Layout, only: Collection[str] | None = None) -> Path:
     """Where the position of this sink in this journal is kept. Journals' names are unique, wherever the store is copied."""
-    key = f"{sink.identity()}\n{journal.name}".encode("utf-8", "surrogatepass")
+    of_these = "" if only is None else "\n" + "\n".join(sorted(only))
+    key = f"{sink.identity()}\n{journal.name}{of_these}".encode("utf-8", "surrogatepass")
     return store.followers / f"{hashlib.sha256(key).hexdigest()[:24]}.json"

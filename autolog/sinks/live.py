@@ -176,10 +176,8 @@ class Feed:
 
     def _failed(self, error: BaseException) -> None:
         self._failures += 1
-        self._error = _describe(error, self.address)
-        wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 30))
-        # Jitter: many processes that lost one server must not come back to it together.
-        self._retry_at = time.monotonic() + wait * self._random.uniform(0.5, 1.0)
+        self._error = describe(error, self.address)
+        self._retry_at = time.monotonic() + pause_after(self._failures, self._random)
         if isinstance(error, SinkError) and not error.retryable:
             self._retry_at = math.inf
         if self._is_parked and not self._warned and not self._finishing:
@@ -263,6 +261,13 @@ class Live:
             )
 
 
+def pause_after(failures: int, stream: random.Random) -> float:
+    """Seconds to wait before the next try, after so many failures in a row."""
+    wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 30))
+    # Jitter: many processes that lost one server must not come back to it together.
+    return wait * stream.uniform(0.5, 1.0)
+
+
 def _size(path: Path | None) -> int:
     try:
         return path.stat().st_size if path is not None else 0
@@ -270,7 +275,8 @@ def _size(path: Path | None) -> int:
         return 0
 
 
-def _describe(error: BaseException, address: Address) -> str:
+def describe(error: BaseException, address: Address) -> str:
+    """An error in a line, without the URL's credentials."""
     try:
         text = address.scrub(str(error))
     except Exception:

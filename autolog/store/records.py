@@ -309,6 +309,29 @@ class Store:
                 shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
         return ids
 
+    def removed(self) -> frozenset[str]:
+        """The ids of runs that were removed; the journals still speak of them."""
+        return self._index.read(
+            lambda connection: frozenset(id for (id,) in connection.execute("SELECT id FROM removed"))
+        )
+
+    def journals_of(self, runs: Iterable[str]) -> set[str]:
+        """The names of the journals that speak of these runs."""
+        sql = "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
+        given = list(runs)
+        return self._index.read(
+            lambda connection: {name for run in given for (name,) in connection.execute(sql, (run,))}
+        )
+
+    def lost(self, journal: str) -> list[e.RunEnded]:
+        """How the runs of a journal have ended whose process is gone and could not say it."""
+        sql = (
+            "SELECT r.id, r.ended FROM runs r JOIN journals j ON r.journal = j.id WHERE j.name = ? AND r.status = 'lost'"
+            " ORDER BY r.id"
+        )
+        rows = self._index.read(lambda connection: connection.execute(sql, (journal,)).fetchall())
+        return [e.RunEnded(run, ended, "lost") for run, ended in rows]
+
     def environment(self, run: str) -> dict[str, Any]:
         """The code and environment of the process that made a run; empty if it did not say."""
         sql = "SELECT j.environment FROM journals j JOIN runs r ON r.journal = j.id WHERE r.id = ?"

@@ -257,6 +257,35 @@ def torch_steps(hidden: str) -> dict[str, list[float]]:
     return times
 
 
+def sink(variant: str, backend: str, steps: str) -> list[float]:
+    """Points a second into a backend, four metrics a step: from a journal that is on the disk, through its sink; or by the
+    backend's own client, as its documentation shows it (`client`), and in the largest batches it takes (`batches`).
+    """
+    from benchmarked_sinks import client, journal
+
+    count = int(steps)
+    if variant != "autolog":
+        return [count * 4 / client(backend, variant, count)]
+    from autolog import registry
+    from autolog.sinks.follower import Follower
+
+    path, layout = journal(count)
+    url = {
+        "mlflow": f"mlflow+{os.environ['MLFLOW_TRACKING_URI']}", "tensorboard": "tensorboard:./logs",
+        "wandb": "wandb://bench?mode=offline", "jsonl": "jsonl:./events.jsonl",
+    }[backend]  # fmt: skip
+    follower = Follower(registry.make_sink(url, registry.sinks()), path, layout)
+    if backend == "mlflow":  # makes its tables, as its client does before it is measured
+        import mlflow
+
+        mlflow.MlflowClient().search_experiments()
+    began = perf_counter()
+    while follower.advance():
+        pass
+    follower.close()
+    return [count * 4 / (perf_counter() - began)]
+
+
 def index() -> dict[str, list[float]]:
     """A store of 10,000 runs with 40 params and 10 metrics each: seconds to index, milliseconds to ask and to list."""
     from autolog.store.journal import JournalWriter, encode

@@ -133,6 +133,25 @@ def torch_steps() -> list[Row]:
     ]
 
 
+def sinks() -> list[Row]:
+    """With fewer points by MLflow's client, which takes milliseconds each."""
+    rows: list[Row] = []
+    for backend, variants in {
+        "mlflow": {"autolog": 5_000, "client": 50, "batches": 5_000},
+        "tensorboard": {"autolog": 25_000, "client": 25_000},
+        "wandb": {"autolog": 5_000, "client": 5_000},
+        "jsonl": {"autolog": 25_000},
+    }.items():
+        if backend != "jsonl" and not find_spec(backend):
+            continue
+        times: dict[str, list[float]] = {variant: [] for variant in variants}
+        for _ in range(3):
+            for variant, steps in variants.items():
+                times[variant] += child("sink", variant, backend, str(steps))
+        rows.append(row(f"points into {backend}", "points a second", times, "as its client"))
+    return rows
+
+
 def index() -> list[Row]:
     measured = child("index")
     return [
@@ -149,7 +168,7 @@ def index() -> list[Row]:
 
 ALL = {
     f.__name__: f
-    for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, torch_steps, index)
+    for f in (switch_on, small_fit, xgboost, lightgbm, calls, metric, points, torch_steps, sinks, index)
 }
 
 

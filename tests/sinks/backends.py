@@ -7,13 +7,20 @@ Numbers are text, as NaN equals nothing.
 
 from __future__ import annotations
 
+import atexit
+import functools
 import re
+import shutil
 import sqlite3
+import sys
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from autolog.session import Session
 from autolog.sinks.memory import MemorySink
@@ -31,6 +38,10 @@ class Backend:
     """The kinds of facts that this sink passes on."""
     idempotent = False
     """Whether a repeat changes nothing."""
+    ordered = True
+    """Whether it shows in what order things came. Where it does not, a child is a run as any other."""
+    many = 100_000
+    """Points that are enough to find out whether some are lost."""
 
     def __init__(self, folder: Path, capture: Any) -> None:
         self.folder = folder
@@ -50,7 +61,10 @@ class Backend:
 
     def of(self, facts: Iterable[Fact]) -> list[Fact]:
         """Those that this sink passes on, with numbers as it shows them."""
-        return [tuple(self._shown(part) for part in fact) for fact in facts if fact[0] in self.shows]
+        if not self.ordered:
+            facts = [part for fact in facts for part in _without_children(fact)]
+        shown = [tuple(self._shown(part) for part in fact) for fact in facts if fact[0] in self.shows]
+        return shown if self.ordered else sorted(shown, key=repr)
 
     def _shown(self, part: Any) -> Any:
         if isinstance(part, dict):
@@ -144,7 +158,135 @@ class Console(Backend):
         return None
 
 
-BACKENDS: list[type[Backend]] = [Console, JsonLines, Ledger, Memory]
+class Mlflow(Backend):
+    """A database of MLflow's; servers have tests of their own."""
+
+    scheme = "mlflow"
+    idempotent = True
+    ordered = False
+    many = 5_000
+
+    def __init__(self, folder: Path, capture: Any) -> None:
+        super().__init__(folder, capture)
+        pytest.importorskip("mlflow")
+        shutil.copy(_empty_mlflow(), folder / "runs.db")
+
+    @property
+    def url(self) -> str:
+        return f"mlflow+sqlite:///{self.folder / 'runs.db'}"
+
+    def number(self, value: float) -> str:
+        limit = sys.float_info.max  # a database holds no infinities
+        # … and some no negative zero
+        return repr(max(-limit, min(limit, float(value))) + 0.0 if value == value else float(value))
+
+    def _shown(self, part: Any) -> Any:
+        shown = super()._shown(part)
+        if isinstance(shown, dict):
+            from autolog.sinks.mlflow import _key
+
+            return {_key(key): str(value) for key, value in shown.items()}
+        return shown
+
+    def facts(self, session: Session | None = None) -> list[Fact]:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(self.url.removeprefix("mlflow+"))
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        facts: list[Fact] = []
+        for run in client.search_runs(experiments, max_results=1000):
+            name, tags = run.info.run_name, run.data.tags
+            facts.append(("start", name))
+            steps: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+            for key in run.data.metrics:
+                for point in client.get_metric_history(run.info.run_id, key):
+                    steps[point.step, point.timestamp][key] = point.value
+            facts += [("step", name, step, values) for (step, _), values in steps.items()]
+            if run.data.params:
+                facts.append(("params", name, dict(run.data.params)))
+            own = {key: value for key, value in tags.items() if not key.startswith(("autolog.", "mlflow."))}
+            if own:
+                facts.append(("tags", name, own))
+            if run.info.status != "RUNNING":
+                facts.append(("end", name, tags["autolog.status"]))
+            root = Path(run.info.artifact_uri.removeprefix("file://"))
+            facts += [
+                ("artifact", name, file.relative_to(root).as_posix(), file.stat().st_size)
+                for file in root.rglob("*")
+                if file.is_file()
+            ]
+        return self.of(facts)
+
+
+class Tensorboard(Backend):
+    """Its event files, by TensorBoard's reader."""
+
+    scheme = "tensorboard"
+    shows = frozenset(("start", "step", "end"))
+    idempotent = True
+    ordered = False
+    many = 20_000
+
+    def __init__(self, folder: Path, capture: Any) -> None:
+        super().__init__(folder, capture)
+        pytest.importorskip("tensorboard")
+
+    @property
+    def url(self) -> str:
+        return f"tensorboard:{self.folder / 'logs'}"
+
+    def number(self, value: float) -> str:
+        import numpy
+
+        with numpy.errstate(over="ignore"):
+            return repr(float(numpy.float32(value)))
+
+    def _shown(self, part: Any) -> Any:
+        from autolog.sinks.tensorboard import _NOT_IN_NAMES
+
+        return _NOT_IN_NAMES.sub("_", part) if isinstance(part, str) else super()._shown(part)
+
+    def facts(self, session: Session | None = None) -> list[Fact]:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        facts: list[Fact] = []
+        for folder in sorted({file.parent for file in (self.folder / "logs").rglob("events*")}):
+            name = folder.relative_to(self.folder / "logs").as_posix().rpartition("-")[0]
+            facts.append(("start", name))
+            shown = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+            shown.Reload()
+            steps: dict[tuple[int, float], dict[str, float]] = defaultdict(dict)
+            for tag in shown.Tags()["scalars"]:
+                for point in shown.Scalars(tag):
+                    steps[point.step, point.wall_time][tag] = point.value
+            facts += [("step", name, step, values) for (step, _), values in steps.items()]
+            for tag in shown.Tags()["tensors"]:
+                if tag == "run/text_summary":
+                    for one in shown.Tensors(tag):
+                        text = one.tensor_proto.string_val[0].decode()
+                        facts.append(("end", name, re.findall(r"\| status \| (\w+) \|", text)[0]))
+        return self.of(facts)
+
+
+BACKENDS: list[type[Backend]] = [Console, JsonLines, Ledger, Memory, Mlflow, Tensorboard]
+
+
+def _without_children(fact: Fact) -> list[Fact]:
+    if fact[0] != "child":
+        return [fact]
+    _, name, status, metrics = fact
+    return [("start", name), ("step", name, 0, metrics), ("end", name, status)]
+
+
+@functools.cache
+def _empty_mlflow() -> Path:
+    """MLflow takes seconds to make its tables: once is enough."""
+    from mlflow import MlflowClient
+
+    folder = Path(tempfile.mkdtemp(prefix="autolog-mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    MlflowClient(f"sqlite:///{folder}/empty.db").search_experiments()
+    return folder / "empty.db"
 
 
 def ledger_events(path: Path) -> list[e.Event]:

@@ -24,6 +24,8 @@ from autolog.testing import recorded
 from autolog.tracking.events import RunEnded
 
 AWKWARD = {"halting", "hanging", "refusing", "rude"}
+ELSEWHERE = {"wandb"}
+"""Each run of W&B's client takes seconds to start; what it writes is looked at in test_wandb.py."""
 
 
 @pytest.fixture(params=BACKENDS, ids=[one.scheme for one in BACKENDS])
@@ -44,7 +46,7 @@ def make(backend: Backend) -> Sink:
 
 
 def test_every_installed_sink_is_in_this_suite():
-    assert set(registry.sinks()) - AWKWARD == {one.scheme for one in BACKENDS}
+    assert set(registry.sinks()) - AWKWARD - ELSEWHERE == {one.scheme for one in BACKENDS}
 
 
 def test_what_is_logged_arrives_in_order(backend: Backend):
@@ -72,12 +74,12 @@ def test_what_is_logged_arrives_in_order(backend: Backend):
     assert backend.facts(session) == backend.of(facts)
 
 
-def test_ten_thousand_points_arrive(backend: Backend):
-    """Nothing lost where there are many."""
+def test_many_points_arrive(backend: Backend):
+    """Nothing lost where there are a hundred thousand, or as many as the backend takes in a few seconds."""
     with recording_to(backend) as session, autolog.run("many") as run:
-        for step in range(10_000):
+        for step in range(backend.many):
             run.log_metrics({"loss": step / 8}, step=step)
-    steps = [("step", "many", step, {"loss": step / 8}) for step in range(10_000)]
+    steps = [("step", "many", step, {"loss": step / 8}) for step in range(backend.many)]
     assert backend.facts(session) == backend.of([("start", "many"), *steps, ("end", "many", "finished")])
 
 
@@ -122,6 +124,21 @@ def test_children_arrive(backend: Backend):
         with autolog.run() as child:
             child.log_metrics({"score": 0.75}, step=4)
     facts = backend.facts(session)
+    if not backend.ordered:
+        assert facts == backend.of(
+            [
+                ("start", "search"),
+                ("params", "search/0", {"C": 0}),
+                ("params", "search/1", {"C": 1}),
+                ("child", "search/0", "finished", {"score": 0.0}),
+                ("child", "search/1", "finished", {"score": 0.5}),
+                ("start", "search/1"),
+                ("step", "search/1", 4, {"score": 0.75}),
+                ("end", "search/1", "finished"),
+                ("end", "search", "finished"),
+            ]
+        )
+        return
     assert facts[:3] == backend.of(
         [
             ("start", "search"),
@@ -141,7 +158,7 @@ def test_how_a_run_ended_arrives(backend: Backend, error: BaseException, status:
     with recording_to(backend) as session, pytest.raises(type(error)) as caught, autolog.run("unlucky"):
         raise error
     assert caught.value is error
-    assert backend.facts(session) == [("start", "unlucky"), ("end", "unlucky", status)]
+    assert backend.facts(session) == backend.of([("start", "unlucky"), ("end", "unlucky", status)])
 
 
 def test_files_arrive(backend: Backend, tmp_path: Path):
@@ -201,4 +218,4 @@ def test_events_it_does_not_know_are_passed_over(backend: Backend):
         follower = Follower(sink, journal.path, journal.store, start=0)
         while follower.advance():
             pass
-        assert backend.facts(seen.session) == [("start", "run"), ("end", "run", "finished")]
+        assert backend.facts(seen.session) == backend.of([("start", "run"), ("end", "run", "finished")])

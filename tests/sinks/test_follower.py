@@ -349,7 +349,7 @@ def test_the_position_is_kept_without_credentials_and_after_the_flush(journal: J
     """What a sink has written and not flushed is not counted as delivered."""
 
     def kept() -> list[str]:
-        return [note.read_text() for note in journal.store.followers.glob("*")]
+        return [note.read_text() for note in journal.store.followers.glob("*.json")]
 
     class Looking(Scripted):
         def flush(self) -> None:
@@ -372,7 +372,7 @@ def test_a_damaged_note_means_from_the_beginning(journal: Journal, note: bytes):
     """A position that is not the end of a line of this journal is none: better twice than not at all."""
     journal.append([started()])
     assert Follower(Scripted(), journal.path, journal.store).advance()
-    (path,) = journal.store.followers.iterdir()
+    (path,) = journal.store.followers.glob("*.json")
     path.write_bytes(note)
     sink = Scripted()
     assert Follower(sink, journal.path, journal.store).advance()

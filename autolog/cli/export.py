@@ -1,0 +1,207 @@
+"""`autolog export`: runs, or every value of their metrics, as a table for other programs."""
+
+from __future__ import annotations
+
+import csv
+import enum
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autolog.cli.output import Refusal, write_error
+from autolog.cli.store import StoreOption, open_store
+from autolog.cli.text import count
+
+if TYPE_CHECKING:
+    from autolog.store.records import RunRecord
+
+Row = dict[str, Any]
+HISTORY = ("run", "name", "metric", "step", "epoch", "time", "value")
+ROWS_AT_ONCE = 100_000
+
+
+class Format(str, enum.Enum):
+    """What is written."""
+
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+def export(
+    filter: Annotated[
+        str | None, typer.Argument(metavar="FILTER", help="Which runs, as metrics.loss < 0.3. Without, all.")
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="Of the file.")] = Format.csv,
+    histories: Annotated[
+        bool, typer.Option("--histories", help="Every value of every metric, instead of a row a run.")
+    ] = False,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to; by default standard output, but for Parquet."
+        ),
+    ] = None,
+    children: Annotated[bool, typer.Option("--children", help="Child runs too.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Write runs as a table, oldest first: CSV, Parquet or a line of JSON each.
+
+    Examples:
+
+    autolog export --format csv > runs.csv
+
+    autolog export "framework == 'sklearn'" --histories --format parquet --output losses.parquet
+
+    In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with the last
+    value, tags.<name>. In JSON it is as `autolog show --json` prints it. With --histories, the columns are: run, name, metric,
+    step, epoch, time (seconds since 1970), value. Parquet needs pyarrow.
+    """
+    if format is Format.parquet and output is None:
+        raise Refusal("Parquet needs a file: --output runs.parquet")
+    writer = {Format.csv: _csv, Format.parquet: _parquet, Format.jsonl: _jsonl}[format]
+    if format is Format.parquet:
+        _pyarrow()
+    runs = open_store(store).runs(filter, order_by="started", children=children)
+    if histories:
+        rows, columns = _histories(runs), list(HISTORY)
+    elif format is Format.jsonl:
+        rows, columns = (run.to_dict() for run in runs), []
+    else:
+        table = [_row(run) for run in runs]
+        rows, columns = iter(table), list(dict.fromkeys(key for row in table for key in row))
+    if output is None:
+        writer(rows, columns, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    path = os.path.expanduser(output)
+    draft = f"{path}.{os.getpid()}"  # so that there is no half a file
+    try:
+        with open(draft, "wb") as file:
+            written = writer(rows, columns, file)
+        os.replace(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
+    write_error(f"autolog: {count(written, 'row')} in {output}")
+
+
+def _row(run: RunRecord) -> Row:
+    said = run.to_dict()
+    return {
+        **{key: value for key, value in said.items() if not isinstance(value, (dict, list))},
+        **{f"params.{key}": value for key, value in run.params.items()},
+        **{f"metrics.{key}": value["last"] for key, value in run.metrics.items()},
+        **{f"tags.{key}": value for key, value in run.tags.items()},
+    }
+
+
+def _histories(runs: Iterable[RunRecord]) -> Iterator[Row]:
+    for run in runs:
+        for metric, points in run.histories().items():
+            for step, epoch, time, value in points:
+                yield dict(zip(HISTORY, (run.id, run.name, metric, step, epoch, time, value), strict=True))
+
+
+def _csv(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> int:
+    import io
+
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True)
+    try:
+        table = csv.writer(text)
+        table.writerow(columns)
+        written = 0
+        for row in rows:
+            table.writerow([_cell(row.get(column)) for column in columns])
+            written += 1
+        return written
+    finally:
+        text.detach()
+
+
+def _jsonl(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> int:
+    import msgspec
+
+    from autolog.tracking.values import number_of
+
+    encoder, written = msgspec.json.Encoder(), 0
+    for row in rows:
+        if columns:
+            row = {**row, "value": number_of(row["value"])}
+        file.write(encoder.encode(row) + b"\n")
+        written += 1
+    return written
+
+
+def _parquet(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> int:
+    from itertools import islice
+
+    arrow, parquet = _pyarrow()
+    rows, written = iter(rows), 0
+    kinds = {
+        "step": arrow.int64(),
+        "epoch": arrow.float64(),
+        "time": arrow.float64(),
+        "value": arrow.float64(),
+    }
+    schema = None
+    if tuple(columns) == HISTORY:
+        schema = arrow.schema([(column, kinds.get(column, arrow.string())) for column in columns])
+    writer = None
+    while True:
+        some = list(islice(rows, ROWS_AT_ONCE if schema is not None else None))
+        if not some and writer is not None:
+            break
+        if schema is None:
+            table = arrow.table(
+                {column: _column([row.get(column) for row in some], arrow) for column in columns}
+            )
+        else:
+            table = arrow.Table.from_pylist(some, schema)
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+        written += len(some)
+        if schema is None:
+            break
+    writer.close()
+    return written
+
+
+def _column(values: list[Any], arrow: Any) -> Any:
+    """A column of one type: whole numbers, numbers, truths, or else text."""
+    kinds: set[type[Any]] = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return arrow.array(values, arrow.bool_())
+    if kinds == {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return arrow.array(values, arrow.int64())
+    if kinds and kinds <= {int, float} and all(value is None or _fits(value) for value in values):
+        return arrow.array([None if value is None else float(value) for value in values], arrow.float64())
+    return arrow.array([None if value is None else _cell(value) for value in values], arrow.string())
+
+
+def _fits(value: float) -> bool:
+    return type(value) is float or abs(value) < 2**1023
+
+
+def _cell(value: Any) -> str:
+    """A value as text; nothing for none."""
+    if value is None:
+        return ""
+    if isinstance(value, (list, dict, bool)):
+        import msgspec
+
+        return msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else repr(value)
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise Refusal("Parquet needs pyarrow: pip install pyarrow") from None
+    return pyarrow, parquet

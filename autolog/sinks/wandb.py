@@ -1,0 +1,207 @@
+"""`wandb://entity/project` keeps runs in Weights & Biases: config, history, summary, files, models as artifacts, children in a
+group. `?mode=offline` writes W&B's own offline folders (below `?dir=`, by default the working directory), for `wandb sync`.
+
+The steps are ours, on an axis of their own: W&B's internal step numbers the rows, which lets it take them in any order of
+ours, and tell a repeat when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from autolog.sinks.address import Address
+from autolog.sinks.base import Origin, Sink, SinkError
+from autolog.tracking import events as e
+
+STEP = "autolog/step"
+EPOCH = "autolog/epoch"
+FINISH_SECONDS = 5.0
+"""W&B's own hook at exit waits for uploads for so long, for each run that is open."""
+MAX_OPEN = 4
+MAX_NAME = 128
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+class _Run:
+    """What is known of a run. `rows` is the number of its next row."""
+
+    def __init__(self, start: e.RunStarted | e.RunRecorded, parent: _Run | None) -> None:
+        self.id = start.run.lower()
+        self.name = start.name
+        self.kind = start.kind
+        self.experiment = start.experiment
+        self.group = None if parent is None else parent.group or parent.name
+        self.tags = dict(start.tags)
+        self.config: dict[str, Any] = {"autolog": _about(start)}
+        self.rows = 0
+        self.exit = 0
+
+
+class WandbSink(Sink):
+    """W&B's client runs beside the training: a process of its own (wandb-core) and some threads. `wandb.run` is left alone."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        place, _, query = Address(url).rest.removeprefix("//").partition("?")
+        parts = [part for part in place.strip("/").split("/") if part]
+        options = {key: values[-1] for key, values in parse_qs(query).items()}
+        self._entity, self._project = (*[None] * (2 - len(parts)), *parts)[:2]
+        self._mode = options.pop("mode", None)
+        self._folder = options.pop("dir", None)
+        if "@" in place or len(parts) > 2 or options or self._mode not in (None, "online", "offline"):
+            raise ValueError(
+                "wandb: is as in 'wandb://entity/project' or 'wandb://project?mode=offline&dir=PATH'."
+            )
+        try:
+            import wandb
+        except ImportError:
+            raise ImportError("The sink wandb needs W&B's client: pip install wandb") from None
+        self._wandb: Any = wandb
+        self._known: dict[str, _Run] = {}
+        self._open: dict[str, Any] = {}
+        self._artifacts = Path()
+
+    def identity(self) -> str:
+        place = "/".join(filter(None, (self._entity, self._project)))
+        here = f"?mode=offline&dir={Path(self._folder or '.').resolve()}" if self._mode == "offline" else ""
+        return f"wandb://{place}{here}"
+
+    def open(self, origin: Origin) -> None:
+        self._artifacts = origin.artifacts
+        self._known = {}
+        for event in origin.earlier():
+            self._learn(event)
+            if isinstance(event, (e.MetricsLogged, e.RunRecorded)) and event.run in self._known:
+                self._known[event.run].rows += 1
+
+    def write(self, events: Sequence[e.Event]) -> None:
+        rows = {name: run.rows for name, run in self._known.items()}
+        try:
+            for event in events:
+                self._learn(event)
+                self._take(event)
+        except Exception as error:
+            for name, run in self._known.items():
+                run.rows = rows.get(name, 0)
+            self._open = {}  # resumed at the next try
+            raise SinkError(f"{type(error).__name__}: {error}"[:300]) from error
+
+    def close(self) -> None:
+        for name in list(self._open):
+            self._finish(name)
+
+    def _learn(self, event: e.Event) -> None:
+        if isinstance(event, (e.RunStarted, e.RunRecorded)):
+            if event.run not in self._known:
+                self._known[event.run] = _Run(event, self._known.get(event.parent or ""))
+        elif isinstance(event, e.RunDescribed) and event.run in self._known:
+            self._known[event.run].config["autolog"].update(_about(event))
+
+    def _take(self, event: e.Event) -> None:
+        name: str = getattr(event, "run", "")
+        known = self._known.get(name)
+        if known is None:
+            return
+        if isinstance(event, e.MetricsLogged):
+            self._log(name, event.step, event.t, event.v, event.epoch)
+        elif isinstance(event, e.RunStarted):
+            self._run(name)
+        elif isinstance(event, e.RunDescribed):
+            self._configure(name, known.config)
+        elif isinstance(event, e.ParamsLogged):
+            self._configure(name, event.values)
+        elif isinstance(event, e.TagsSet):
+            known.tags.update(event.values)
+            self._configure(name, {"tags": known.tags})
+        elif isinstance(event, e.DatasetLogged):
+            self._configure(name, {f"data.{event.context}": event.values})
+        elif isinstance(event, e.NoteLogged):
+            run = self._run(name)
+            if event.text not in (run.notes or ""):
+                run.notes = f"{run.notes or ''}\n{event.text}".strip()
+        elif isinstance(event, e.ArtifactLogged):
+            local = self._artifacts / event.run / event.path
+            if local.is_file():
+                self._run(name).save(str(local), base_path=str(self._artifacts / event.run), policy="now")
+        elif isinstance(event, e.ModelLogged):
+            self._model(name, event)
+        elif isinstance(event, e.RunRecorded):
+            self._configure(name, event.params)
+            self._log(name, 0, event.ended, event.metrics, None)
+            self._end(name, event.status, None)
+            self._finish(name)
+        elif isinstance(event, e.RunEnded):
+            self._end(name, event.status, event.error)
+
+    def _log(self, name: str, step: int, time: int, values: dict[str, float], epoch: float | None) -> None:
+        run, known = self._run(name), self._known[name]
+        row = {**values, STEP: step, "_timestamp": time / 1000}
+        if epoch is not None:
+            row[EPOCH] = epoch
+        run.log(row, step=known.rows, commit=True)
+        known.rows += 1
+
+    def _configure(self, name: str, values: dict[str, Any]) -> None:
+        self._run(name).config.update(values, allow_val_change=True)
+
+    def _model(self, name: str, model: e.ModelLogged) -> None:
+        folder = self._artifacts / model.run / model.path
+        if folder.is_dir():
+            known = self._known[name]
+            label = _NOT_IN_NAMES.sub("-", f"{known.name[:60]}-{known.id[-6:]}-{model.path}")[:MAX_NAME]
+            artifact = self._wandb.Artifact(label, type="model", metadata={"flavor": model.flavor})
+            artifact.add_dir(
+                str(folder)
+            )  # W&B knows a model by its contents: the same again is no new version
+            self._run(name).log_artifact(artifact)
+
+    def _end(self, name: str, status: str, error: str | None) -> None:
+        run, known = self._run(name), self._known[name]
+        known.exit = 0 if status == "finished" else 1
+        known.config["autolog"]["status"] = status
+        if error is not None:
+            known.config["autolog"]["error"] = error
+        run.config.update({"autolog": known.config["autolog"]}, allow_val_change=True)
+
+    def _run(self, name: str) -> Any:
+        """The run at W&B: made there, or resumed."""
+        run = self._open.pop(name, None)
+        if run is None:
+            while len(self._open) >= MAX_OPEN:
+                self._finish(next(iter(self._open)))
+            known = self._known[name]
+            settings = self._wandb.Settings(
+                silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True, x_disable_meta=True,
+                init_timeout=30.0, **({} if self._mode == "offline" else _BOUNDED),
+            )  # fmt: skip
+            run = self._wandb.init(
+                entity=self._entity, project=self._project or known.experiment, id=known.id, name=known.name,
+                group=known.group, job_type=known.kind, config={**known.config, "tags": known.tags}, dir=self._folder,
+                resume="allow", reinit="create_new", mode=self._mode, settings=settings,
+            )  # fmt: skip
+            run.define_metric(STEP)
+            run.define_metric("*", step_metric=STEP)
+        self._open[name] = run  # the latest used at the end
+        return run
+
+    def _finish(self, name: str) -> None:
+        self._open.pop(name).finish(exit_code=self._known[name].exit)
+
+
+_BOUNDED = {"finish_timeout": FINISH_SECONDS, "finish_timeout_raises": True}
+
+
+def _about(event: e.RunStarted | e.RunRecorded | e.RunDescribed) -> dict[str, Any]:
+    said = {
+        "kind": event.kind,
+        "framework": event.framework,
+        "framework_version": event.version,
+        "estimator": event.estimator,
+    }
+    if not isinstance(event, e.RunDescribed):
+        said.update(id=event.run, parent=event.parent, experiment=event.experiment)
+    return {key: value for key, value in said.items() if value is not None}

@@ -1,0 +1,181 @@
+"""`autolog sync`: what the store holds is delivered once, whoever has delivered what before."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from backends import ledger_events
+from helpers import environment, script, write_script
+from truth import TIMEOUT, Journal, events_of, points, started
+from typer.testing import CliRunner
+
+from autolog.cli.app import app
+from autolog.sinks.follower import Follower, Taken
+from autolog.store.records import Store
+from autolog.tracking.events import RunEnded, RunRemoved, RunStarted
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Two journals of processes that are gone: `a` and its child `b` ended, `c` did not."""
+    root = tmp_path / ".autolog"
+    first = Journal(root)
+    first.append(
+        [
+            started("a", "alpha"),
+            *points(0, 5, "a"),
+            RunStarted("b", 1000, "beta", "default", "a"),
+        ]
+    )
+    first.append([RunEnded("b", 2000, "finished"), RunEnded("a", 2000, "finished")])
+    second = Journal(root)
+    second.append([started("c", "gamma"), *points(0, 5, "c")])
+    for journal in (first, second):  # by a process that is no more
+        text = journal.path.read_bytes()
+        journal.path.write_bytes(
+            text.replace(b'"pid":', b'"pid":99999').replace(b'"started":"', b'"started":"old ')
+        )
+    return root
+
+
+def sync(store: Path, *arguments: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["sync", "--store", str(store), *arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def all_events(store: Path) -> list[object]:
+    return [event for path in sorted((store / "journal").iterdir()) for event in events_of(path)]
+
+
+def test_all_journals_are_delivered_once(store: Path, tmp_path: Path):
+    """In order, with the end of a run that its process could not say; a second time there is nothing to do."""
+    lost = RunEnded("c", 1004, "lost")
+    code, out, said = sync(store, "--to", "ledger:ledger")
+    assert (code, out) == (0, "")
+    expected = [*all_events(store), lost]
+    assert sorted(map(repr, ledger_events(tmp_path / "ledger"))) == sorted(map(repr, expected))
+    assert (
+        said == f"autolog: {len(expected)} events of 2 journals delivered to ledger:{tmp_path}/ledger.\n"
+        or said == (f"autolog: {len(expected)} events of 2 journals delivered to ledger:ledger.\n")
+    )
+    code, out, said = sync(store, "--to", "ledger:ledger", "--json")
+    assert json.loads(out) == [{"to": "ledger:ledger", "events": 0, "journals": 0, "left": []}]
+    assert len(ledger_events(tmp_path / "ledger")) == len(expected)
+
+
+def test_some_runs_come_with_their_children_and_nothing_else(store: Path, tmp_path: Path):
+    """A run by its name; what was removed is not sent at all."""
+    assert sync(store, "--to", "ledger:ledger", "alpha")[0] == 0
+    runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "ledger")}
+    assert runs == {None, "a", "b"}
+    Journal(store).append([RunRemoved("b")])
+    assert sync(store, "--to", "ledger:other")[0] == 0
+    runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "other")}
+    assert runs == {None, "a", "c"}
+
+
+def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path):
+    """Two at once would both make a run that is not there yet."""
+    code = """
+        import sys
+        from pathlib import Path
+        sys.path.insert(0, sys.argv[2])
+        from autolog import registry
+        from autolog.sinks.follower import Follower
+        from autolog.store.layout import Layout
+        store = Layout(sys.argv[1])
+        path = sorted(store.journals.iterdir())[0]
+        follower = Follower(registry.make_sink("ledger:ledger", registry.sinks()), path, store)
+        follower._take()
+        print("taken", flush=True)
+        sys.stdin.read()
+    """
+    path = write_script(code, tmp_path)
+    other = subprocess.Popen(
+        [sys.executable, str(path), str(store), str(Path(__file__).parent / "site")],
+        cwd=tmp_path, env=environment(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert other.stdin is not None
+    assert other.stdout is not None
+    try:
+        assert other.stdout.readline() == b"taken\n"
+        first, _ = sorted((store / "journal").iterdir())
+        code, out, _ = sync(store, "--to", "ledger:ledger", "--json")
+        assert json.loads(out)[0]["left"] == [first.name]
+        sink = Store(store).layout
+        from third_party_sinks import LedgerSink
+
+        with pytest.raises(Taken):
+            Follower(LedgerSink("ledger:ledger"), first, sink).advance()
+        assert {getattr(event, "run", "c") for event in ledger_events(tmp_path / "ledger")} == {"c"}
+    finally:
+        other.kill()
+        other.wait()
+        other.stdin.close()
+        other.stdout.close()
+    assert json.loads(sync(store, "--to", "ledger:ledger", "--json")[1])[0]["left"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--to", "leger:x"], "autolog: There is no sink 'leger'. Did you mean 'ledger'?"),
+        (["--to", "memory:"], "autolog: memory: shows what happens at the moment;"),
+        (["--to", "ledger:x", "nobody"], "autolog: There is no run 'nobody'"),
+        ([], "autolog: Where to? Say it: autolog sync --to mlflow+http://host:5000"),
+        (
+            ["--to", "refusing://ann:hunter22@host"],
+            "autolog: refusing://host takes nothing (403 from refusing://***@host).",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(store: Path, arguments: list[str], complaint: str):
+    """And exit code 1, without a password."""
+    code, out, said = sync(store, *arguments)
+    assert (code, out) == (1, "")
+    assert said.startswith(complaint)
+    assert said.count("\n") == 1
+    assert "hunter22" not in said
+
+
+def test_without_a_place_the_configured_sinks_are_meant(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As the line at a process's end says: `autolog sync` delivers the rest."""
+    monkeypatch.setenv("AUTOLOG_SINKS", "ledger:one,ledger:two")
+    assert sync(store)[0] == 0
+    for name in ("one", "two"):
+        assert len(ledger_events(tmp_path / name)) == len(all_events(store)) + 1
+
+
+def test_following_goes_on_until_ctrl_c(tmp_path: Path):
+    """What is recorded while it follows arrives, and Ctrl-C ends it with a word."""
+    code = """
+        import autolog
+        with autolog.run("one") as run:
+            run.log_metrics({"loss": 1.0})
+    """
+    assert script(code, tmp_path).returncode == 0
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "autolog", "sync", "--to", "jsonl:out.jsonl", "--follow"],
+        cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert script(code, tmp_path).returncode == 0
+        journals = tmp_path / ".autolog" / "journal"
+        wanted = sum(len(events_of(path)) for path in journals.iterdir())
+        out = tmp_path / "out.jsonl"
+        while not out.exists() or out.read_bytes().count(b"\n") < wanted:
+            assert follower.poll() is None
+        follower.send_signal(signal.SIGINT)
+        _, said = follower.communicate(timeout=TIMEOUT)
+    finally:
+        follower.kill()
+    assert follower.returncode == 130
+    assert said.startswith("autolog: stopped; ")
+    assert " delivered to jsonl:out.jsonl. The same command goes on from here.\n" in said

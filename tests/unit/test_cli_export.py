@@ -1,0 +1,106 @@
+"""`autolog export`: what is in the file is what the records say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import autolog
+from autolog.cli.app import app
+from autolog.store.records import Store
+from autolog.testing import recorded
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    with recorded() as seen:
+        for number in range(2):
+            with autolog.run(f"run {number}", tags={"team": "blue, red"}) as run:
+                run.log_params({"C": number + 0.5, "layers": [1, 2], "on": True, "odd": number or "none"})
+                for step in range(3):
+                    run.log_metrics({"loss": math.nan if step else 0.5}, step=step, epoch=step / 2)
+                run.record_child("0", kind="candidate", params={"C": 2**70}, metrics={"score": 1.0})
+        autolog.flush(60)
+        yield Store(seen.session.layout)
+
+
+def export(store: Store, *arguments: str) -> str:
+    done = CliRunner().invoke(app, ["export", "--store", str(store.layout.root), *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_csv_has_a_row_a_run(store: Store):
+    """Columns as in `to_pandas()`; lists are JSON, commas and NaN no trouble."""
+    rows = list(csv.DictReader(export(store).splitlines()))
+    assert [row["name"] for row in rows] == ["run 0", "run 1"]
+    assert [row["params.C"] for row in rows] == ["0.5", "1.5"]
+    assert (rows[0]["params.layers"], rows[0]["params.on"], rows[0]["tags.team"]) == (
+        "[1,2]",
+        "true",
+        "blue, red",
+    )
+    assert rows[0]["metrics.loss"] == "nan"
+    frame = store.runs().to_pandas()
+    assert set(rows[0]) == set(frame.columns)
+    assert len(list(csv.DictReader(export(store, "--children").splitlines()))) == 4
+
+
+def test_json_lines_are_what_show_prints(store: Store):
+    """One run a line."""
+    runs = {run.id: run.to_dict() for run in store.runs("name == 'run 1'")}
+    lines = [json.loads(line) for line in export(store, "name == 'run 1'", "--format", "jsonl").splitlines()]
+    assert {line["id"]: line for line in lines} == json.loads(json.dumps(runs))
+
+
+def test_histories_have_every_value(store: Store):
+    """A row a value, in each format."""
+    expected = [
+        (run.id, run.name, name, *point)
+        for run in store.runs(order_by="started")
+        for name, points in run.histories().items()
+        for point in points
+    ]
+    assert len(expected) == 6
+    lines = [json.loads(line) for line in export(store, "--histories", "--format", "jsonl").splitlines()]
+    assert [tuple(str(value).lower() for value in line.values()) for line in lines] == [
+        tuple(str(value).lower() for value in row) for row in expected
+    ]
+    rows = list(csv.reader(export(store, "--histories").splitlines()))
+    assert rows[0] == ["run", "name", "metric", "step", "epoch", "time", "value"]
+    assert [row[3] for row in rows[1:]] == ["0", "1", "2"] * 2
+
+
+def test_parquet_has_types(store: Store, tmp_path: Path):
+    """Numbers are numbers; a column of mixed things is text."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    export(store, "--format", "parquet", "-o", str(tmp_path / "runs.parquet"), "--children")
+    table = parquet.read_table(tmp_path / "runs.parquet")
+    assert table.num_rows == 4
+    kinds = {name: str(table.schema.field(name).type) for name in table.column_names}
+    assert kinds["params.odd"] == "string"
+    assert (kinds["params.on"], kinds["metrics.loss"], kinds["duration"]) == ("bool", "double", "double")
+    assert table.column("params.C").to_pylist().count("1180591620717411303424") in (0, 2)
+    export(store, "--format", "parquet", "-o", str(tmp_path / "values.parquet"), "--histories")
+    values = parquet.read_table(tmp_path / "values.parquet").to_pylist()
+    assert [(row["step"], row["epoch"]) for row in values] == [(0, 0.0), (1, 0.5), (2, 1.0)] * 2
+    export(
+        store, "name == 'nobody'", "--format", "parquet", "-o", str(tmp_path / "none.parquet"), "--histories"
+    )
+    assert parquet.read_table(tmp_path / "none.parquet").num_rows == 0
+
+
+def test_a_file_is_whole_or_not_there(store: Store, tmp_path: Path):
+    """A wrong place is one line, and nothing half is left."""
+    done = CliRunner().invoke(
+        app, ["export", "--store", str(store.layout.root), "-o", str(tmp_path / "no" / "runs.csv")]
+    )
+    assert done.exit_code == 1
+    assert list(tmp_path.glob("*.csv*")) == []
+    done = CliRunner().invoke(app, ["export", "--store", str(store.layout.root), "--format", "parquet"])
+    assert (done.exit_code, done.stderr) == (1, "autolog: Parquet needs a file: --output runs.parquet\n")
