@@ -1,6 +1,8 @@
-"""Run a framework's own tests, from its installed package, without autolog and with it, and print the difference.
+"""Run a framework's own tests, without autolog and with it, and print the difference. They are modules of its installed
+package, or files and folders elsewhere, of a checkout of it, say; then `--of` names the package that they test.
 
     python tests/suites/run.py sklearn.tests.test_pipeline sklearn.model_selection.tests
+    python tests/suites/run.py --of xgboost ~/xgboost/tests/python/test_callback.py
     python tests/suites/run.py --quick --jobs 2
     python tests/suites/run.py --strict sklearn.tests.test_base -- -k clone    (what follows -- is for pytest)
 
@@ -165,7 +167,8 @@ def recorded(tool: str, folder: pathlib.Path) -> dict[str, Any]:
 
 
 def main(
-    modules: Annotated[list[str] | None, typer.Argument(metavar="MODULE...", show_default=False)] = None,
+    modules: Annotated[list[str] | None, typer.Argument(metavar="MODULE|PATH...", show_default=False)] = None,
+    of: Annotated[str | None, typer.Option(help="the package that tests at a PATH are of")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="the short list that CI runs, and MODULEs")] = False,
     tool: Annotated[str, typer.Option("--with", help="autolog, mlflow, or none (plain twice)")] = "autolog",
     after: Annotated[bool, typer.Option("--after", help="switch on after the tests are imported")] = False,
@@ -181,13 +184,23 @@ def main(
 ) -> None:
     """Run a framework's own tests without autolog and with it, and print the difference."""
     names = [*(QUICK if quick else []), *(modules or [])]
+    names = [os.path.abspath(name) if os.path.exists(name.partition("::")[0]) else name for name in names]
     if not names or tool not in ("autolog", "mlflow", "none"):
         raise typer.BadParameter("give modules or --quick; --with takes autolog, mlflow or none")
-    frameworks = {name.split(".")[0] for name in itertools.takewhile(lambda name: name[0] != "-", names)}
+    tests = list(itertools.takewhile(lambda name: name[0] != "-", names))
+    paths = [name.partition("::")[0] for name in tests if os.path.isabs(name)]
+    if paths and of is None:
+        raise typer.BadParameter("say with --of which package the tests at a path are of")
+    frameworks = {name.split(".")[0] for name in tests if not os.path.isabs(name)} | ({of} if of else set())
     loaded = [importlib.import_module(name) for name in sorted(frameworks)]
     versions = [f"{module.__name__} {getattr(module, '__version__', '')}" for module in loaded]
     key = " ".join(["Python", platform.python_version(), *versions, *names])
-    root = pathlib.Path(loaded[0].__file__ or "").parents[1]  # tests are named from here
+    # Tests are named from here.
+    root = (
+        os.path.commonpath(map(os.path.dirname, paths))
+        if paths
+        else pathlib.Path(loaded[0].__file__).parents[1]
+    )
     args = [f"--rootdir={root}", *(f"-p xdist -n {jobs}".split() if jobs > 1 else []), *names]
     suite = {"WITH": "none", "WHEN": "after" if after else "before", "STRICT": str(int(strict))}
     suite |= {"MODELS": str(int(models)), "FRAMEWORKS": " ".join(frameworks)}

@@ -4,6 +4,7 @@ A line is written at once, so that a run that crashes or is killed still tells h
 Must not import a framework: SUITE_WHEN=before means before the framework is imported.
 """
 
+import importlib
 import json
 import logging
 import os
@@ -39,10 +40,11 @@ def switch_on() -> None:
 
         autolog.autolog(silent=True, **({} if MODELS == "1" else {"log_models": False}))
     elif WITH == "mlflow":
-        import mlflow.sklearn
+        import mlflow
 
         mlflow.search_experiments()  # makes the database now and not within the first test
-        mlflow.sklearn.autolog(silent=True, log_models=MODELS == "1")
+        for framework in FRAMEWORKS.split():
+            importlib.import_module(f"mlflow.{framework}").autolog(silent=True, log_models=MODELS == "1")
     logging.getLogger(WITH).addHandler(LogLines(logging.WARNING))
 
 
