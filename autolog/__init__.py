@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from autolog.instrument.calls import Call
     from autolog.instrument.integration import Integration, Options
-    from autolog.instrument.patching import Patch, SubclassPatch
+    from autolog.instrument.patching import FastPatch, Hook, Patch, SubclassPatch
     from autolog.models import ModelError, ModelNotSaved, UntrustedModel
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
@@ -39,7 +39,7 @@ _HOME = {
     **dict.fromkeys(("load_model", "run", "runs", "status", "suspended"), "autolog.api"),
     "Call": "autolog.instrument.calls",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
-    **dict.fromkeys(("Patch", "SubclassPatch"), "autolog.instrument.patching"),
+    **dict.fromkeys(("FastPatch", "Hook", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel"), "autolog.models"),
     "FilterError": "autolog.store.query",
     **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
@@ -47,9 +47,9 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Call", "FilterError", "Integration", "ModelError", "ModelNotSaved", "Options", "Patch", "Point", "Run", "RunRecord",
-    "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable", "enable", "flush",
-    "last_run", "load_model", "run", "runs", "status", "suspended",
+    "Call", "FastPatch", "FilterError", "Hook", "Integration", "ModelError", "ModelNotSaved", "Options", "Patch", "Point",
+    "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable",
+    "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended",
 ]  # fmt: skip
 
 

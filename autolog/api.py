@@ -176,10 +176,16 @@ class run:
 
 
 def current_run() -> Run | None:
-    """The run in progress around the caller: a training's, from a callback inside it, or an explicit one's."""
-    from autolog.lifecycle import RunScope
+    """The run in progress around the caller: a training's, from a callback inside it, that of a loop of the caller's own, or
+    an explicit one's.
+    """
+    from autolog.lifecycle import RunScope, loop_of_this_thread
 
     frame = innermost()
+    here = session.get()
+    loop = None if here is None or not here.loops else loop_of_this_thread(here, frame)
+    if loop is not None:
+        return loop.run
     while frame is not None:
         if not frame.ended and isinstance(frame, (Call, RunScope)) and frame.run is not None:
             return frame.run

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autolog.instrument.calls import Call, Frame, innermost
+from autolog.instrument.calls import Call, Frame, admits, call_around, innermost
 
 # The background threads' modules: they import nothing themselves, see environment.
 from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -76,28 +77,116 @@ def open_for(
     tags: dict[str, Any] | None = None,
 ) -> Run:  # fmt: skip
     """The run of a training call: a new one, or that of the explicit block it is the first of."""
+    run, call.owns_run = _claim_or_begin(
+        session, scope_around(call.outer), call.integration, kind, estimator, name, tags or {}
+    )
+    return run
+
+
+def _claim_or_begin(
+    session: Session, scope: RunScope | None, framework: str, kind: str, estimator: str | None, name: str | None,
+    tags: dict[str, Any],
+) -> tuple[Run, bool]:  # fmt: skip
+    """The run of a training inside `scope`, and whether it is a new one and not the scope's own."""
     began = perf_counter()
-    scope = scope_around(call.outer)
-    framework = call.integration
     version = session.version_of(framework)
-    if scope is not None and scope.claim():
+    claimed = scope is not None and scope.claim()
+    if scope is not None and claimed:
         run = scope.run
         session.emit(RunDescribed(run.id, kind, framework, version, estimator))
     else:
-        run = _new_run(session, scope, name, kind, tags or {}, framework, version, estimator)
-        call.owns_run = True
+        run = _new_run(session, scope, name, kind, tags, framework, version, estimator)
     run.kind, run.framework, run.version, run.estimator = kind, framework, version, estimator
     run.overhead += perf_counter() - began
-    return run
+    return run, not claimed
 
 
 def close_for(session: Session, call: Call) -> None:
     """The training call is over, and so is the run that it opened."""
     run: Run = call.run
+    close_loops(session, call.error, lambda loop: loop.run is run)
     run.overhead += call.observing
     # A run that ends again, as one that goes on over several calls, has been announced.
     quiet = not call.outermost or run.ended is not None or scope_around(call.outer) is not None
     _end(session, run, call.error, quiet)
+
+
+class Loop(NamedTuple):
+    """A training that no call is around: a loop of the user's own. `frame` is what it began in, `scope` the explicit block
+    around it; `owned`, whether it opened its run; `seen` is the id of the last exception that Python had reported before.
+    """
+
+    run: Run
+    integration: str
+    closing: Callable[[], None]
+    frame: Frame | None
+    scope: RunScope | None
+    owned: bool
+    thread: int
+    seen: int
+
+
+def open_loop(
+    session: Session, integration: str, closing: Callable[[], None], *, kind: str = "train", estimator: str | None = None,
+    name: str | None = None, tags: dict[str, Any] | None = None,
+) -> Run | None:  # fmt: skip
+    """The run of a loop that begins here: that of the call around it if there is one and it takes contributions, else a new
+    one, or that of the explicit block. None where nothing is to be recorded. `closing` is called before the run ends.
+    """
+    frame = innermost()
+    if not admits(integration) or not session.wants(integration, None):
+        return None
+    call, scope = call_around(frame), scope_around(frame)
+    if call is not None:
+        run, owned = call.run, False
+        if run is None:
+            return None
+    else:
+        run, owned = _claim_or_begin(session, scope, integration, kind, estimator, name, tags or {})
+    loop = Loop(run, integration, closing, frame, scope, owned, threading.get_ident(), _last_exception()[1])
+    session.loops.append(loop)
+    return run
+
+
+def close_loops(session: Session, error: BaseException | None, which: Callable[[Loop], bool]) -> None:
+    """End these loops, the last one first, and the runs that they opened. What has ended does not end again."""
+    for loop in reversed([loop for loop in tuple(session.loops) if which(loop)]):
+        try:
+            session.loops.remove(loop)
+        except ValueError:  # another thread has ended it
+            continue
+        try:
+            loop.closing()
+        except Exception as failure:
+            said = session.guard.report(loop.integration, "ending a run", failure)
+            loop.run.note(f"{loop.integration}: {said}", error=True)
+        if loop.owned:
+            _end(session, loop.run, error, quiet=loop.scope is not None)
+
+
+def close_loops_at_exit(session: Session) -> None:
+    """The process ends: with an exception that nobody caught, if Python has reported one since the loop began."""
+    error, number = _last_exception()
+    close_loops(session, error, lambda loop: loop.seen != number)
+    close_loops(session, None, lambda loop: True)
+
+
+def _last_exception() -> tuple[BaseException | None, int]:
+    """What the interpreter has reported as uncaught before it goes on to exit, and its id."""
+    error = getattr(sys, "last_value", None)
+    return error, id(error)
+
+
+def loop_of_this_thread(session: Session, frame: Frame | None) -> Loop | None:
+    """The loop in progress that this thread has begun in this frame."""
+    mine = (loop for loop in reversed(session.loops) if loop.thread == threading.get_ident())
+    return next((loop for loop in mine if loop.frame is frame), None)
+
+
+def _is_around(scope: Frame, frame: Frame | None) -> bool:
+    while frame is not None and frame is not scope:
+        frame = frame.outer
+    return frame is scope
 
 
 def begin(session: Session, name: str | None, tags: dict[str, Any], all_children: bool) -> RunScope:
@@ -108,7 +197,8 @@ def begin(session: Session, name: str | None, tags: dict[str, Any], all_children
 
 
 def finish(session: Session, scope: RunScope, error: BaseException | None) -> None:
-    """The block of an explicit run is over."""
+    """The block of an explicit run is over, and so are the loops that began inside."""
+    close_loops(session, error, lambda loop: _is_around(scope, loop.frame))
     scope.end()
     _end(session, scope.run, error, quiet=scope_around(scope.outer) is not None)
 

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from autolog.tracking import ranks
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation, ThreadInheritance
+    from autolog.lifecycle import Loop
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Deferred, Event
@@ -89,6 +91,8 @@ class Session:
         self._live: Live | None = None
         self._inherited: Live | None = None
         """What a forked child must not close: its connections are the parent's."""
+        self.loops: list[Loop] = []
+        """The trainings in progress that no call is around."""
         self.lines = 0
         self._said: set[str] = set()
         self._starting = threading.Lock()
@@ -166,6 +170,10 @@ class Session:
         for module, wake in active.watched:
             self.hooks.forget(module, wake)
         active.watched.clear()
+        if self.loops:
+            from autolog import lifecycle
+
+            lifecycle.close_loops(self, None, lambda loop: loop.integration == active.entry.name)
         switches = {installation.switch for installation in active.installations}
         for installation in reversed(active.installations):
             installation.remove()
@@ -192,6 +200,7 @@ class Session:
             integration = cls(options_of(cls.Options, valid_options(cls.Options, given, complaints)))
             for complaint in complaints:
                 self._warn(f"{active.entry.name}: {complaint}")
+            integration.host = self
             integration.awake_as(module.__name__)
             refusal = _refusal(integration)
             if refusal:
@@ -247,12 +256,30 @@ class Session:
             except Exception as error:
                 self.failed(call.integration, "ending a run", error)
 
+    def open_loop(self, integration: str, closing: Callable[[], None], **about: Any) -> Run | None:
+        if not self.active:
+            return None
+        from autolog import lifecycle
+
+        return lifecycle.open_loop(self, integration, closing, **about)
+
+    def close_loop(self, run: Run, error: BaseException | None) -> None:
+        if self.active:
+            from autolog import lifecycle
+
+            lifecycle.close_loops(self, error, lambda loop: loop.run is run)
+
     def failed(
         self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
     ) -> None:
         said = self.guard.report(integration, place, error, culprit)
-        if call is not None and call.run is not None:
-            call.run.note(f"{integration}: {said}", error=True)
+        if call is not None:
+            runs = [] if call.run is None else [call.run]
+        else:
+            thread = threading.get_ident()
+            runs = [one.run for one in self.loops if (one.integration, one.thread) == (integration, thread)]
+        for run in runs[-1:]:
+            run.note(f"{integration}: {said}", error=True)
 
     # -- Outlet: what runs give away
 
@@ -325,6 +352,7 @@ class Session:
         """In a forked child: nothing here is ours, now or later."""
         self.active = False
         self.abandoned = True
+        self.loops = []
         self._starting = threading.Lock()
         self.writer.abandon()
 
@@ -353,6 +381,10 @@ class Session:
     def at_exit(self) -> None:
         if self.active and self._started:
             deadline = time.monotonic() + self.config.exit_timeout
+            if self.loops:
+                from autolog import lifecycle
+
+                lifecycle.close_loops_at_exit(self)
             self.writer.close(self.config.exit_timeout)
             if self._live is not None:
                 self._live.close(deadline - time.monotonic())

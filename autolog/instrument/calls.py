@@ -72,6 +72,25 @@ def innermost() -> Frame | None:
     return frame
 
 
+def admits(integration: str) -> bool:
+    """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
+    integration is suspended.
+    """
+    frame = current.get()
+    if frame is None and not len(_started_in):
+        return True
+    frame = innermost()
+    if frame is None:
+        return True
+    if not frame.admits_nested:
+        return False
+    while frame is not None:
+        if frame.hides(integration):
+            return False
+        frame = frame.outer
+    return True
+
+
 def remember_start(thread: threading.Thread) -> None:
     """Note that `thread` is being started inside the present frame, if there is one."""
     frame = innermost()
@@ -103,6 +122,14 @@ class Host(Protocol):
 
     def close(self, call: Call) -> None:
         """The call is over; `call.error` is what it raised."""
+        ...
+
+    def open_loop(self, integration: str, closing: Callable[[], None], **about: Any) -> Any:
+        """The run of a training that no call is around, or None where nothing is to be recorded."""
+        ...
+
+    def close_loop(self, run: Any, error: BaseException | None) -> None:
+        """That training is over."""
         ...
 
     def failed(
@@ -139,7 +166,7 @@ class Call(Frame):
         self.instance = instance
         self.args: tuple[Any, ...] = args
         self.kwargs: dict[str, Any] = kwargs
-        around = _call_around(outer)
+        around = call_around(outer)
         self.outermost = around is None
         self.run: Any = around.run if around is not None else None
         self.owns_run = False
@@ -251,7 +278,8 @@ def _released(*_args: Any, **_kwargs: Any) -> Any:
     raise RuntimeError("this call is over")
 
 
-def _call_around(frame: Frame | None) -> Call | None:
+def call_around(frame: Frame | None) -> Call | None:
+    """The innermost call that has not ended, within the innermost boundary."""
     while frame is not None:
         if not frame.ended and isinstance(frame, Call):
             return frame

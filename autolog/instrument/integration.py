@@ -7,12 +7,15 @@ becomes of the calls it observes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from autolog.instrument.patching import Patch, SubclassPatch
+from autolog.instrument.patching import AnyPatch
+
+if TYPE_CHECKING:
+    from autolog.instrument.calls import Host
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,10 +47,11 @@ class Integration:
 
     def __init__(self, options: Any) -> None:
         self.options = options
+        self.host: Host | None = None
         self._module = ""
 
-    def patches(self) -> Iterable[Patch | SubclassPatch]:
-        """The patches to install; called once the framework has been imported."""
+    def patches(self) -> Iterable[AnyPatch]:
+        """The patches and hooks to install; called once the framework has been imported."""
         raise NotImplementedError
 
     def awake_as(self, module: str) -> None:
@@ -57,3 +61,21 @@ class Integration:
     def version(self) -> str:
         """The imported framework's version. A distribution may have several names; its module has one version."""
         return str(getattr(sys.modules.get(self._module), "__version__", ""))
+
+    # -- trainings that no call is around
+
+    def start_run(self, closing: Callable[[], None], **about: Any) -> Any:
+        """Open the run of a loop that the user has written, which no patched call is around. `about` is as for
+        `Call.start_run`.
+
+        Inside a call that takes contributions it is that call's run; inside `with autolog.run(…)` the block's, or a
+        child of it. It ends with `end_run`, with the call or block it began in, when the integration is switched off, or at the
+        interpreter's exit; `closing` is called before, to log what is left. None where nothing is to be recorded: suspended,
+        inside a sealed call, on another rank, in a forked child.
+        """
+        return None if self.host is None else self.host.open_loop(self.name, closing, **about)
+
+    def end_run(self, run: Any, error: BaseException | None = None) -> None:
+        """End a run of `start_run`. Ending again does nothing, nor does ending the run of a call around."""
+        if self.host is not None:
+            self.host.close_loop(run, error)

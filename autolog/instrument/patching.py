@@ -1,9 +1,10 @@
 """Patches as data, and their reversible installation.
 
 `Patch` replaces one function or method; `SubclassPatch` methods wherever a class hierarchy defines them, in classes that
-exist and in those that come. Taking out puts back exactly what was there: the same object in the same slot, and no slot
-where there was none. Where somebody else has wrapped our wrapper since, it is spliced out from under theirs, and inert
-where that cannot be done.
+exist and in those that come. What is called every few microseconds has a `FastPatch`, and where a framework offers a global
+hook of its own, a `Hook` uses it: these two watch, they neither change anything nor make a Call. Taking out puts back exactly
+what was there: the same object in the same slot, and no slot where there was none. Where somebody else has wrapped our wrapper
+since, it is spliced out from under theirs, and inert where that cannot be done.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, Literal, NamedTuple, cast
 import msgspec
 
 from autolog.instrument.calls import Host, Observer, Switch, current, remember_start
+from autolog.instrument.fast import Own, fast, guarded
 from autolog.instrument.imports import ImportHooks
 
 _ABSENT: Any = object()
@@ -57,12 +59,43 @@ class SubclassPatch(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.base}.{{{','.join(self.methods)}}}"
 
 
+class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One function or method that is called too often for a `Patch`, or whose code compilers read.
+
+    A plain Python function takes its place. `before(*args, **kwargs)` sees what the original is called with;
+    `after(noted, result, *args, **kwargs)` also what `before` and the original returned; `raised(noted, error, *args,
+    **kwargs)` what it raised. Nothing that they return or raise reaches the caller: after a first failure the patch is off.
+    Where `unless()` is true, as it may be while a compiler reads, the original is called and nothing else. `target`,
+    `aliases` and `optional` are those of a `Patch`.
+    """
+
+    target: str
+    before: Callable[..., Any] | None = None
+    after: Callable[..., Any] | None = None
+    raised: Callable[..., Any] | None = None
+    unless: Callable[[], bool] | None = None
+    aliases: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """A framework's own global hook: `target` is its function that registers one and returns a handle with `remove()`.
+
+    `hook` is called as the framework does; what it returns or raises does not reach it, and after a first failure it is off.
+    """
+
+    target: str
+    hook: Callable[..., Any]
+    optional: bool = False
+
+
+AnyPatch = Patch | SubclassPatch | FastPatch | Hook
+
+
 class Installation:
     """One patch, installed for a host or waiting for its module."""
 
-    def __init__(
-        self, patch: Patch | SubclassPatch, integration: str, host: Host, hooks: ImportHooks
-    ) -> None:
+    def __init__(self, patch: AnyPatch, integration: str, host: Host, hooks: ImportHooks) -> None:
         self.patch = patch
         self.state: State = "waiting"
         self.switch = Switch()
@@ -72,6 +105,7 @@ class Installation:
         self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
         self._slots: list[_Slot] = []
         self._wrappers: list[Any] = []
+        self._handles: list[Any] = []
         # Weakly: a list of classes would keep the user's own alive. By id: a metaclass may define equality.
         self._classes: weakref.WeakValueDictionary[int, type] = weakref.WeakValueDictionary()
 
@@ -81,6 +115,9 @@ class Installation:
         if isinstance(patch, SubclassPatch):
             module, _, path = patch.base.partition(":")
             self._watch(module, partial(self._place_in_hierarchy, path=path))
+        elif isinstance(patch, Hook):
+            module, _, path = patch.target.partition(":")
+            self._watch(module, partial(self._register, path=path, hook=patch.hook))
         else:
             for place in (patch.target, *patch.aliases):
                 module, _, path = place.partition(":")
@@ -91,6 +128,8 @@ class Installation:
         for module, callback in self._watched:
             self._hooks.forget(module, callback)
         self.switch.on = False
+        for handle in self._handles:
+            handle.remove()
         for slot in reversed(self._slots):
             _put_back(slot, self.switch)
         if isinstance(self.patch, SubclassPatch):
@@ -100,6 +139,7 @@ class Installation:
         self._watched.clear()
         self._slots.clear()
         self._wrappers.clear()
+        self._handles.clear()
         self._classes.clear()
         self.state = "removed"
 
@@ -109,13 +149,21 @@ class Installation:
 
     def _wrap(self, original: Any, owner: Any, path: str) -> Any:
         """The wrapper around an original: one and the same for a function's several names."""
-        from autolog.instrument.wrapper import Wrapper, interceptor
-
         for wrapper in self._wrappers:
             if wrapper.__wrapped__ is original:
                 return wrapper
         patch = self.patch
         name = path.rpartition(":")[2]
+        if isinstance(patch, FastPatch):
+            wrapper = fast(
+                original, self._host, self._integration, name, self.switch, before=patch.before, after=patch.after,
+                raised=patch.raised, unless=patch.unless,
+            )  # fmt: skip
+            self._wrappers.append(wrapper)
+            return wrapper
+        assert not isinstance(patch, Hook)
+        from autolog.instrument.wrapper import Wrapper, interceptor
+
         look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
         wrapper = Wrapper(original, look, owner, path, self.switch)
         if not isinstance(owner, type):
@@ -125,6 +173,15 @@ class Installation:
     def _set(self, owner: Any, name: str, value: Any) -> None:
         self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
         setattr(owner, name, value)
+
+    # -- a framework's own hook
+
+    def _register(self, module: ModuleType, path: str, hook: Callable[..., Any]) -> None:
+        register = _resolve(module, path)
+        self.state = "missing" if register is None else "found"
+        if register is not None and not self._handles:
+            own = guarded(hook, self._host, self._integration, path, self.switch)
+            self._handles.append(register(own))
 
     # -- one attribute, and the user's own names for it
 
@@ -324,6 +381,10 @@ def _can_wrap(original: Any) -> bool:
 
 
 def _switch_of(held: Any) -> Switch | None:
+    if type(held) is FunctionType:
+        own = held.__dict__.get("_autolog_own")
+        # `functools.wraps` copies a function's attributes: those of another one are not its own.
+        return own.switch if type(own) is Own and own.function() is held else None
     # By exact type: a wrapper around a class method says that it is an instance of classmethod.
     if type(held) is classmethod:
         return getattr(cast(Any, held).__func__, "autolog_switch", None)

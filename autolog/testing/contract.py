@@ -39,10 +39,10 @@ import msgspec
 
 from autolog.instrument.calls import Call, Observer
 from autolog.instrument.integration import Integration
-from autolog.instrument.patching import Patch, SubclassPatch
+from autolog.instrument.patching import AnyPatch, FastPatch, Hook, Patch, SubclassPatch
 from autolog.registry import installed
 from autolog.testing.recording import recorded
-from autolog.testing.untouched import assert_untouched, attributes, wrappers
+from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
 from autolog.tracking.run import Run
 
 SECONDS = 120.0
@@ -168,7 +168,9 @@ class Contract:
         names = {
             owner: set(vars(owner)) for owner, _ in attributes(*self.packages) if isinstance(owner, type)
         }
-        with recorded(self.integration):
+        with recorded(self.integration) as seen:
+            # What only a class of C code has is put where Python's can hold it.
+            fast = self._fast_names(seen.session)
             places = self._places()
             assert places
             for owner, name, wrapper in places:
@@ -178,7 +180,10 @@ class Contract:
                 if not isinstance(owner, type) or original.__get__(None, owner) is bound:
                     assert getattr(owner, name) is getattr(owner, name), f"{owner}.{name}"
             for owner, before in names.items():
-                assert set(vars(owner)) - before <= {"__init_subclass__", "__abstractmethods__"}, owner
+                gained = {
+                    name for name in set(vars(owner)) - before if (owner.__qualname__, name) not in fast
+                }
+                assert gained <= {"__init_subclass__", "__abstractmethods__"}, owner
 
     def test_attributes_are_there_or_not_as_they_were(self) -> None:
         """Transparent: `hasattr` and `dir` say the same, for methods that are there only sometimes too."""
@@ -326,7 +331,15 @@ class Contract:
         from autolog.instrument.wrapper import Wrapper
 
         found = attributes(*self.packages).items()
-        return [(owner, name, held) for (owner, name), held in found if type(held) is Wrapper]
+        return [
+            (owner, name, held) for (owner, name), held in found if type(held) is Wrapper or is_fast(held)
+        ]
+
+    def _fast_names(self, session: Any) -> set[tuple[str, str]]:
+        """The classes and names of its fast patches of methods."""
+        patches = [one.patch for one in session.integrations[self.integration].installations]
+        paths = [one.target.partition(":")[2] for one in patches if isinstance(one, FastPatch)]
+        return {(owner, name) for owner, _, name in (path.rpartition(".") for path in paths) if owner}
 
     def _sabotaged(self, place: str) -> tuple[list[Any], list[str]]:
         """Two trainings under observers that fail at `place`; the runs, and what autolog said."""
@@ -369,10 +382,19 @@ def _broken(name: str, place: str) -> type[Integration]:
     cls: Any = installed()[name].load()
 
     class Broken(cls):
-        def patches(self) -> Iterator[Patch | SubclassPatch]:
-            patches: Iterable[Any] = cls.patches(self)
+        def patches(self) -> Iterator[AnyPatch]:
+            patches: Iterable[AnyPatch] = cls.patches(self)
             for patch in patches:
-                yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
+                if isinstance(patch, (Patch, SubclassPatch)):
+                    yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
+                elif place == "nowhere":
+                    yield patch
+                elif isinstance(patch, Hook):
+                    yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place))
+                else:
+                    part = "after" if place == "after" and patch.after else "before"
+                    changed: dict[str, Any] = {part: _fails_after(getattr(patch, part), place)}
+                    yield msgspec.structs.replace(patch, **changed)
 
     return Broken
 
@@ -399,6 +421,17 @@ def _failing(observer: Observer, place: str) -> Observer:
             raise Sabotage(place)
 
     return observe
+
+
+def _fails_after(function: Callable[..., Any] | None, place: str) -> Callable[..., Any]:
+    """A hook that does all it does, unless it is to fail at once, and then fails."""
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        if place != "first" and function is not None:
+            function(*args, **kwargs)
+        raise Sabotage(place)
+
+    return fail
 
 
 @contextlib.contextmanager

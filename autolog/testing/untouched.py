@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, cast
 
 _ABSENT: Any = object()
@@ -57,15 +57,19 @@ def assert_untouched(*packages: str) -> Generator[None, None, None]:
 def wrappers() -> list[str]:
     """Where wrappers of autolog's are, in any module or class that can be reached from `sys.modules`."""
     module = sys.modules.get("autolog.instrument.wrapper")
-    if module is None:
-        return []
-    kinds = (module.Wrapper, module.BoundWrapper)
+    kinds = () if module is None else (module.Wrapper, module.BoundWrapper)
     return [
         _name(owner, name)
         for owner in _owners(None)
         for name, held in list(_namespace(owner).items())
-        if type(held) in kinds or _is_our_hook(held)
+        if type(held) in kinds or _is_our_hook(held) or is_fast(held)
     ]
+
+
+def is_fast(held: Any) -> bool:
+    """Whether this is the plain function of a fast patch."""
+    own = held.__dict__.get("_autolog_own") if type(held) is FunctionType else None
+    return own is not None and own.function() is held
 
 
 def _is_our_hook(held: Any) -> bool:

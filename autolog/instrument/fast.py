@@ -1,0 +1,97 @@
+"""What stands in for a function that is called every few microseconds: a plain Python function that watches.
+
+It makes no Call, opens no frame and can change nothing. Its code is short and without surprises because compilers that trace
+Python may read it. Whatever fails in an observer is reported once and turns that observer off.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import update_wrapper
+from inspect import signature
+from typing import Any, NamedTuple
+
+from autolog.instrument.calls import Host, Switch, admits
+
+CULPRIT = "a hook"
+"""All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
+
+
+class Own(NamedTuple):
+    """Marks a stand-in as ours: whose `switch` it has, and which function it is."""
+
+    switch: Switch
+    function: weakref.ref[Any]
+
+
+def fast(
+    original: Any, host: Host, integration: str, name: str, switch: Switch, *, before: Callable[..., Any] | None,
+    after: Callable[..., Any] | None, raised: Callable[..., Any] | None, unless: Callable[[], bool] | None,
+) -> Any:  # fmt: skip
+    """The stand-in for `original`. See `patching.FastPatch`."""
+    reading = unless or _never
+    noting = before or _note_nothing
+
+    def failed(place: str, error: Exception) -> None:
+        switch.on = False
+        host.failed(integration, f"{place} {name}", error, None, CULPRIT)
+
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        if reading() or not (switch.on and host.active and admits(integration)):
+            return original(*args, **kwargs)
+        try:
+            noted = noting(*args, **kwargs)
+        except Exception as error:
+            failed("before", error)
+            noted = None
+        if raised is None:
+            result = original(*args, **kwargs)
+        else:
+            try:
+                result = original(*args, **kwargs)
+            except BaseException as error:
+                if switch.on:
+                    try:
+                        raised(noted, error, *args, **kwargs)
+                    except Exception as ours:
+                        failed("after", ours)
+                raise
+        if after is not None and switch.on:
+            try:
+                after(noted, result, *args, **kwargs)
+            except Exception as error:
+                failed("after", error)
+        return result
+
+    update_wrapper(stand_in, original)
+    try:
+        stand_in.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]  getfullargspec reads it
+    except (TypeError, ValueError):
+        pass
+    stand_in.__dict__["_autolog_own"] = Own(switch, weakref.ref(stand_in))
+    return stand_in
+
+
+def _never() -> bool:
+    return False
+
+
+def _note_nothing(*_args: Any, **_kwargs: Any) -> None:
+    return None
+
+
+def guarded(
+    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch
+) -> Callable[..., None]:
+    """A hook as it is given to the framework. See `patching.Hook`."""
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        if switch.on and host.active and admits(integration):
+            try:
+                hook(*args, **kwargs)
+            except Exception as error:
+                switch.on = False
+                host.failed(integration, f"in {name}", error, None, CULPRIT)
+
+    return call

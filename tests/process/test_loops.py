@@ -1,0 +1,62 @@
+"""Every way a process can end while a loop of the user's own is under way: its exit is the plain one, and the run says what
+happened.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from helpers import script
+
+from autolog.store.records import Store
+
+LOOP = """
+    import os, sys, signal
+    import autolog
+    from autolog import Integration, session
+
+    class Loops(Integration):
+        name = "toy"
+        supports = "toy>=1"
+
+        def patches(self):
+            self.run = self.start_run(lambda: self.run.log_metrics({{"left": 1}}), kind="train")
+            return ()
+
+    autolog.autolog()
+    here = session.get()
+    here.integrations["toy"] = session.Active(session.Entry("toy", ("toy",), loaded=Loops))
+    here.enable("toy")
+    import toy
+    {what}
+"""
+ENDS = {
+    "nothing": ("pass", 0, "finished", None),
+    "an exception": ("raise KeyError('mine')", 1, "failed", "KeyError: 'mine'"),
+    "Ctrl-C": ("os.kill(os.getpid(), signal.SIGINT)", -2, "interrupted", "KeyboardInterrupt"),
+    "an exception that was caught": ("try: 1 / 0\n    except ZeroDivisionError: pass", 0, "finished", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_loop_ends_with_its_process(tmp_path: Path, end: str) -> None:
+    """Transparent: the exit code; complete: the outcome, what was left to log, and the line that says so."""
+    what, code, status, error = ENDS[end]
+    done = script(LOOP.format(what=what), tmp_path)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.error or None, run.metrics["left"]["count"]) == (status, error, 1)
+    assert done.returncode == code
+    assert f"autolog: {run.name} · train" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_the_loop_to_its_parent(tmp_path: Path) -> None:
+    """It neither ends it nor logs into it."""
+    what = "pid = os.fork()\n    if pid == 0: sys.exit(0)\n    os.waitpid(pid, 0)"
+    done = script(LOOP.format(what=what), tmp_path)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.metrics["left"]["count"]) == ("finished", 1)
+    assert done.stderr.count("autolog:") == 1

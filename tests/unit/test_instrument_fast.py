@@ -1,0 +1,251 @@
+"""The promise: a fast patch and a framework's own hook see what happens and change nothing, cost nothing where nobody looks,
+fail once and quietly, and leave no trace when they are taken out.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pickle
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hosts import Host
+
+from autolog.instrument.calls import Frame, current
+from autolog.instrument.imports import ImportHooks
+from autolog.instrument.patching import FastPatch, Hook, Installation, sweep_modules
+
+SOURCE = '''
+_hooks = []
+
+
+def register_hook(hook):
+    """As torch's: returns a handle."""
+    _hooks.append(hook)
+
+    class Handle:
+        def remove(self):
+            _hooks.remove(hook)
+
+    return Handle()
+
+
+def step(x, *, y=2):
+    """Steps."""
+    if x < 0:
+        raise ValueError("negative")
+    for hook in _hooks:
+        hook(x)
+    return x + y
+
+
+class Base:
+    def value(self):
+        return 1
+
+
+class Child(Base):
+    pass
+'''
+
+
+@pytest.fixture
+def frame(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "fastframe.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    yield importlib.import_module("fastframe")
+    del sys.modules["fastframe"]
+
+
+class Installed:
+    """Installs patches for a host that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.host = Host()
+        self.hooks = ImportHooks(lambda module, error: None)
+        self.seen: list[Any] = []
+        self.installations: list[Installation] = []
+
+    def __call__(self, patch: FastPatch | Hook) -> Installation:
+        installation = Installation(patch, "frame", self.host, self.hooks)
+        installation.install()
+        self.installations.append(installation)
+        return installation
+
+    def watch(self, target: str, **more: Any) -> Installation:
+        """A fast patch that notes all it sees."""
+
+        def before(*args: Any, **kwargs: Any) -> str:
+            self.seen.append(("before", args, kwargs))
+            return "noted"
+
+        def after(noted: Any, result: Any, *args: Any, **kwargs: Any) -> str:
+            self.seen.append((noted, result, args, kwargs))
+            return "ignored"
+
+        def raised(noted: Any, error: Any, *args: Any, **kwargs: Any) -> None:
+            self.seen.append((noted, str(error), args, kwargs))
+
+        return self(FastPatch(target=target, **{"before": before, "after": after, "raised": raised, **more}))
+
+    def remove(self) -> None:
+        for one in reversed(self.installations):
+            one.remove()
+
+
+@pytest.fixture
+def install() -> Iterator[Installed]:
+    one = Installed()
+    yield one
+    one.remove()
+
+
+def test_it_sees_the_arguments_the_result_and_the_exception(frame: Any, install: Installed) -> None:
+    """And changes none of them."""
+    assert install.watch("fastframe:step").state == "found"
+    assert frame.step(1, y=5) == 6
+    with pytest.raises(ValueError, match="negative") as error:
+        frame.step(-1)
+    assert error.value.__context__ is None
+    assert install.seen == [
+        ("before", (1,), {"y": 5}), ("noted", 6, (1,), {"y": 5}), ("before", (-1,), {}), ("noted", "negative", (-1,), {}),
+    ]  # fmt: skip
+
+
+def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed) -> None:
+    """Name, signature, source, documentation."""
+
+    def looks() -> Any:
+        step = frame.step
+        ask = (inspect.signature, inspect.getfullargspec, inspect.getsource, inspect.isfunction)
+        return (
+            [str(one(step)) for one in ask],
+            step.__name__,
+            step.__qualname__,
+            step.__module__,
+            step.__doc__,
+        )
+
+    before = looks()
+    install.watch("fastframe:step")
+    assert looks() == before
+    assert pickle.loads(pickle.dumps(frame.step)) is frame.step
+
+
+def test_taking_out_puts_back_the_same_objects(frame: Any, install: Installed) -> None:
+    """No slot where there was none; the user's own names too, taken before and after."""
+    users = types.ModuleType("fast_users")
+    users.__dict__.update(__file__="/home/me/users.py", early=frame.step)
+    sys.modules["fast_users"] = users
+    try:
+        step, attributes = frame.step, dict(vars(frame.Child))
+        patches = [install.watch("fastframe:step"), install.watch("fastframe:Child.value")]
+        assert users.early is frame.step is not step
+        assert frame.Child().value() == 1
+        assert install.seen[0][0] == "before"
+        users.late = frame.step
+        install.remove()
+        sweep_modules({patch.switch for patch in patches})
+        assert users.early is users.late is frame.step is step
+        assert dict(vars(frame.Child)) == attributes
+    finally:
+        del sys.modules["fast_users"]
+
+
+def test_a_wrapper_of_somebody_elses_around_it_stays(frame: Any, install: Installed) -> None:
+    """`functools.wraps` copies attributes, and with them our mark: theirs is still theirs."""
+    install.watch("fastframe:step")
+    ours = frame.step
+
+    @functools.wraps(ours)
+    def theirs(*args: Any, **kwargs: Any) -> Any:
+        return ours(*args, **kwargs) * 10
+
+    frame.step = theirs
+    install.remove()
+    assert frame.step is theirs
+    assert frame.step(1) == 30
+    assert install.seen == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda install: setattr(install.host, "active", False),
+        lambda install: current.set(Frame(None, admits=False, admits_nested=False)),
+        lambda install: current.set(type("F", (Frame,), {"hides": lambda *_: True})(None, admits=True, admits_nested=True)),
+    ],
+    ids=["an inactive host", "a sealed frame", "a frame that hides this integration"],
+)  # fmt: skip
+def test_nothing_is_seen_where_nobody_looks(
+    frame: Any, install: Installed, where: Callable[..., Any]
+) -> None:
+    """The original is called and nothing else."""
+    install.watch("fastframe:step")
+    install(Hook(target="fastframe:register_hook", hook=install.seen.append))
+    token = where(install)
+    assert frame.step(1) == 3
+    if token is not None:
+        current.reset(token)
+    assert install.seen == []
+
+
+def test_nothing_is_seen_where_a_compiler_reads(frame: Any, install: Installed) -> None:
+    """`unless` says where."""
+    reading = [True]
+    install.watch("fastframe:step", unless=lambda: reading[0])
+    frame.step(1)
+    assert install.seen == []
+    reading[0] = False
+    frame.step(1)
+    assert len(install.seen) == 2
+
+
+@pytest.mark.parametrize("part", ["before", "after", "raised"])
+def test_what_fails_is_said_once_and_off(frame: Any, install: Installed, part: str) -> None:
+    """The user's call has its own outcome."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("ours")
+
+    install.watch("fastframe:step", **{part: fail})
+    for _ in range(3):
+        assert frame.step(1) == 3
+        with pytest.raises(ValueError, match="negative"):
+            frame.step(-1)
+    assert len(install.host.failures) == 1
+
+
+def test_a_hook_is_called_and_taken_out(frame: Any, install: Installed) -> None:
+    """By the framework's own way; what it returns is not given to the framework."""
+    patch = install(Hook(target="fastframe:register_hook", hook=lambda x: install.seen.append(x) or "mine"))
+    assert patch.state == "found"
+    assert frame._hooks[0](7) is None
+    frame.step(1)
+    assert install.seen == [7, 1]
+    install.remove()
+    assert (patch.state, frame._hooks) == ("removed", [])
+
+
+def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
+    """After one report."""
+
+    def fail(x: int) -> None:
+        raise RuntimeError("ours")
+
+    install(Hook(target="fastframe:register_hook", hook=fail))
+    assert [frame.step(1), frame.step(1)] == [3, 3]
+    assert install.host.failures == [("in register_hook", "RuntimeError: ours")]
+
+
+def test_what_is_not_there_is_missing(frame: Any, install: Installed) -> None:
+    """And what is not imported is waited for."""
+    assert install(Hook(target="fastframe:register_other", hook=print)).state == "missing"
+    assert install.watch("fastframe:other").state == "missing"
+    assert install(Hook(target="fastframe_later:register_hook", hook=print)).state == "waiting"
