@@ -72,9 +72,9 @@ def innermost() -> Frame | None:
     return frame
 
 
-def admits(integration: str) -> bool:
+def admits(integration: str, own: bool = False) -> bool:
     """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
-    integration is suspended.
+    integration is suspended. With `own`, a call that the integration has sealed itself does not count.
     """
     frame = current.get()
     if frame is None and not len(_started_in):
@@ -82,7 +82,7 @@ def admits(integration: str) -> bool:
     frame = innermost()
     if frame is None:
         return True
-    if not frame.admits_nested:
+    if not (frame.admits_nested or (own and isinstance(frame, Call) and frame.integration == integration)):
         return False
     while frame is not None:
         if frame.hides(integration):
