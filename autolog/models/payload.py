@@ -54,6 +54,9 @@ class SpooledFile:
         self.size += length
         return length
 
+    def flush(self) -> None:
+        """For writers that end with it, as `torch.save` does."""
+
     def _spill(self) -> io.BufferedWriter:
         self._spool_dir.mkdir(parents=True, exist_ok=True)
         self._path = self._spool_dir / f"model-{os.urandom(8).hex()}.tmp"
