@@ -51,7 +51,7 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {"sklearn": "autolog.models.sklearn"}
+_OWN = {"pytorch": "autolog.models.torch", "sklearn": "autolog.models.sklearn"}
 
 
 @cache
