@@ -86,6 +86,10 @@ class Contract:
         """Train so that the framework raises, after the run has begun."""
         raise NotImplementedError
 
+    def comparable(self, pickled: bytes) -> bytes:
+        """A pickle without what differs from one object to an equal one, as addresses in memory."""
+        return pickled
+
     def objects(self) -> list[Any]:
         """Objects whose attributes must be there, or not, as they are without autolog."""
         return [self.train(self.data())]
@@ -127,13 +131,13 @@ class Contract:
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
         """Transparent: a model trained under autolog pickles to the same bytes, and needs no autolog to be loaded."""
         _seed()
-        plain = pickle.dumps(self.train(self.data()))
+        plain = self.comparable(pickle.dumps(self.train(self.data())))
         with recorded(self.integration):
             _seed()
             model = self.train(self.data())
             blob = pickle.dumps(model)
-            assert blob == plain
-            assert pickle.dumps(copy.deepcopy(model)) == pickle.dumps(model)
+            assert self.comparable(blob) == plain
+            assert self.comparable(pickle.dumps(copy.deepcopy(model))) == self.comparable(pickle.dumps(model))
             copy.copy(model)
         assert _loads_without_autolog([blob])
 
