@@ -4,9 +4,9 @@ What a run holds, by Lightning's own words where it has them:
 
     kind        fit; validate or test where the model was not fitted under autolog: else they go to the fit's run
     params      the module's and data module's hparams, by their names; trainer.<argument> as given; fit.ckpt_path;
-                optimizer_name, optimizer_<default>, optimizer_group1_<what differs>, optimizer1_… of the second; scheduler_…;
-                EarlyStopping.<setting>, ModelCheckpoint.<setting>; callbacks; accelerator, strategy, devices, precision, …;
-                parameters, trainable_parameters; batch_size, train_batches
+                optimizer, optimizer.<setting>, optimizer.group1.<what differs>, optimizer2 and so on; scheduler, scheduler.…;
+                EarlyStopping.<setting>, ModelCheckpoint.<setting>; accelerator, strategy, devices, num_nodes, world_size,
+                precision; model.parameters, model.trainable_parameters; data.batch_size, data.batches
     metrics     all of callback_metrics, lr-<optimizer>, epoch_time           a step an epoch
                 <name>_step, every log_every_n_steps; in evaluations each      a step a batch, as Lightning's loggers count
                 best_epoch, best_score, stopped_epoch, best_model_score

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any
 
 from autolog import Run
-from autolog_lightning import outcome
 
 _PLAIN = (bool, int, float, str)
 
@@ -70,58 +69,46 @@ def setup_of(trainer: Any) -> dict[str, Any]:
     """Params of what is known once the Trainer has set up everything."""
     weights = [one for one in trainer.lightning_module.parameters() if "Uninitialized" not in type(one).__name__]
     loader = next(loaders(trainer.train_dataloader), None)
-    return {
+    params = {
         "accelerator": trainer.accelerator,
         "strategy": trainer.strategy,
         "devices": trainer.num_devices,
         "num_nodes": trainer.num_nodes,
         "world_size": trainer.world_size,
         "precision": trainer.precision,
-        "parameters": sum(one.numel() for one in weights),
-        "trainable_parameters": sum(one.numel() for one in weights if one.requires_grad),
-        "batch_size": getattr(loader, "batch_size", None),
-        "train_batches": trainer.num_training_batches,
-        **_optimizer_params(trainer),
-        **outcome.settings(trainer),
+        "model.parameters": sum(one.numel() for one in weights),
+        "model.trainable_parameters": sum(one.numel() for one in weights if one.requires_grad),
+        "data.batch_size": getattr(loader, "batch_size", None),
+        "data.batches": trainer.num_training_batches,
     }
+    for number, optimizer in enumerate(trainer.optimizers, 1):
+        params |= _optimizer_params("optimizer" if number == 1 else f"optimizer{number}", optimizer)
+    for number, config in enumerate(trainer.lr_scheduler_configs, 1):
+        prefix = "scheduler" if number == 1 else f"scheduler{number}"
+        params[prefix] = type(config.scheduler).__name__
+        params |= {f"{prefix}.{name}": getattr(config, name) for name in ("interval", "frequency", "monitor")}
+        settings = {name: value for name, value in vars(config.scheduler).items() if name not in _PROGRESS}
+        params |= {f"{prefix}.{name}": value for name, value in settings.items() if type(value) in _PLAIN}
+    return {name: value for name, value in params.items() if value is not None and "._" not in name}
 
 
-def _optimizer_params(trainer: Any) -> dict[str, Any]:
-    params: dict[str, Any] = {}
-    for prefix, optimizer in _numbered("optimizer", trainer.optimizers):
-        params[f"{prefix}_name"] = type(optimizer).__name__
-        groups = [_group_params(group) for group in optimizer.param_groups]
-        params |= {f"{prefix}_{name}": value for name, value in groups[0].items()}
-        for number, group in enumerate(groups[1:], 1):
-            params |= {
-                f"{prefix}_group{number}_{name}": value for name, value in group.items() if groups[0].get(name) != value
-            }
-    for prefix, config in _numbered("scheduler", trainer.lr_scheduler_configs):
-        params[f"{prefix}_name"] = type(config.scheduler).__name__
-        params |= {f"{prefix}_{name}": getattr(config, name) for name in ("interval", "frequency", "monitor")}
+_PROGRESS = ("last_epoch", "num_bad_epochs", "cooldown_counter", "best", "T_cur", "verbose")
+
+
+def _optimizer_params(prefix: str, optimizer: Any) -> dict[str, Any]:
+    """Class, the first group's settings, and what is different in the others. What is a tensor, as a learning rate may be, is
+    left out: to read it could wait for a device.
+    """
+    first, *others = [
+        {name: value for name, value in group.items() if type(value) in (*_PLAIN, tuple)}
+        for group in optimizer.param_groups
+    ]
+    params = {prefix: type(optimizer).__name__} | {f"{prefix}.{name}": value for name, value in first.items()}
+    for number, group in enumerate(others, 1):
         params |= {
-            f"{prefix}_{name}": value for name, value in vars(config.scheduler).items()
-            if type(value) in _PLAIN and not name.startswith("_") and name not in _PROGRESS
-        }  # fmt: skip
+            f"{prefix}.group{number}.{name}": value for name, value in group.items() if first.get(name) != value
+        }
     return params
-
-
-_PROGRESS = ("last_epoch", "num_bad_epochs", "cooldown_counter", "best", "T_cur", "total_steps_done", "verbose")
-
-
-def _group_params(group: dict[str, Any]) -> dict[str, Any]:
-    """A group's settings: those that are tensors (a learning rate may be) as they are at the start."""
-    return {
-        name: value.item() if hasattr(value, "item") else value
-        for name, value in group.items()
-        if name != "params"
-    }
-
-
-def _numbered(name: str, things: Any) -> Iterator[tuple[str, Any]]:
-    """`name`, `name1`, `name2`, …"""
-    for number, thing in enumerate(things):
-        yield f"{name}{number or ''}", thing
 
 
 def learning_rates(trainer: Any) -> dict[str, float]:

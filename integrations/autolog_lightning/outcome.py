@@ -43,9 +43,11 @@ def settings(trainer: Any) -> dict[str, Any]:
     """Params of what was asked for."""
     params: dict[str, Any] = {}
     for kind, names in SETTINGS.items():
-        for number, one in enumerate(_of(trainer, kind)):
-            prefix = f"{kind}{number or ''}"
+        for number, one in enumerate(_of(trainer, kind), 1):
+            prefix = kind if number == 1 else f"{kind}{number}"
             params |= {f"{prefix}.{name}": value for name in names if (value := getattr(one, name, None)) is not None}
+            if f"{prefix}.min_delta" in params:  # Lightning has given it the sign of the mode
+                params[f"{prefix}.min_delta"] = abs(one.min_delta)
     return params
 
 

@@ -27,7 +27,7 @@ class Watch:
 
     def start(self, trainer: Any, log_datasets: bool) -> None:
         """Everything is set up: say what there is."""
-        params = about.setup_of(trainer)
+        params = about.setup_of(trainer) | outcome.settings(trainer)
         self.run.log_params({name: value for name, value in params.items() if name not in self.hparams})
         if log_datasets:
             about.log_data(self.run, trainer.train_dataloader, "train")
