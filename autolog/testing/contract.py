@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import gc
 import hashlib
 import inspect
 import io
@@ -595,6 +596,7 @@ def drive() -> None:
         elif step == "state":
             states.append(_state())
     left = [] if on else wrappers()
+    gc.collect()  # frameworks make classes as they train; those that are only waiting to be collected are not there
     names = sorted(
         f"{getattr(owner, '__module__', '')}.{owner.__name__}.{name}"
         for owner, name in attributes(*case.packages)
