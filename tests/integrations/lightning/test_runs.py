@@ -129,6 +129,9 @@ class _Tunable(Regression):
 
     val_dataloader = predict_dataloader = train_dataloader
 
+    def predict_step(self, batch: Any, number: int) -> Any:
+        return self(batch[0])
+
     def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), lr=self.lr)
 
