@@ -72,13 +72,15 @@ def innermost() -> Frame | None:
     return frame
 
 
+def is_outside() -> bool:
+    """Whether this thread is in no frame, as nearly always: a quick `admits`."""
+    return current.get() is None and not len(_started_in)
+
+
 def admits(integration: str, own: bool = False) -> bool:
     """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
     integration is suspended. With `own`, a call that the integration has sealed itself does not count.
     """
-    frame = current.get()
-    if frame is None and not len(_started_in):
-        return True
     frame = innermost()
     if frame is None:
         return True

@@ -12,7 +12,7 @@ from functools import update_wrapper
 from inspect import signature
 from typing import Any, NamedTuple
 
-from autolog.instrument.calls import Host, Switch, admits, call_around, innermost
+from autolog.instrument.calls import Host, Switch, admits, call_around, innermost, is_outside
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
@@ -38,7 +38,7 @@ def fast(
         host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if reading() or not (switch.on and host.active and admits(integration, True)):
+        if reading() or not (switch.on and host.active and (is_outside() or admits(integration, True))):
             return original(*args, **kwargs)
         try:
             noted = noting(*args, **kwargs)
@@ -87,7 +87,7 @@ def guarded(
     """A hook as it is given to the framework. See `patching.Hook`."""
 
     def call(*args: Any, **kwargs: Any) -> None:
-        if switch.on and host.active and admits(integration):
+        if switch.on and host.active and (is_outside() or admits(integration)):
             try:
                 hook(*args, **kwargs)
             except Exception as error:

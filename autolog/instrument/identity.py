@@ -40,5 +40,10 @@ class IdentityMap(Generic[V]):
             self._held.pop(id(key), None)
         return value
 
+    def items(self) -> list[tuple[Any, V]]:
+        """The objects that are alive, and their values, in the order in which they came."""
+        pairs = [(reference(), value) for reference, value in tuple(self._held.values())]
+        return [(key, value) for key, value in pairs if key is not None]
+
     def __len__(self) -> int:
         return len(self._held)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from autolog.instrument.calls import Switch
+from autolog.instrument.fast import guarded
 from autolog.instrument.patching import AnyPatch
 
 if TYPE_CHECKING:
@@ -79,3 +81,12 @@ class Integration:
         """End a run of `start_run`. Ending again does nothing, nor does ending the run of a call around."""
         if self.host is not None:
             self.host.close_loop(run, error)
+
+    def guarded(self, function: Callable[..., Any], place: str) -> Callable[..., None]:
+        """A function that others will call, as a weak reference's callback: what it raises is reported and goes no further, and
+        from then on it does nothing.
+        """
+        switch = Switch()
+        host = self.host
+        assert host is not None
+        return guarded(function, host, self.name, place, switch)

@@ -1,71 +1,109 @@
-"""Models of PyTorch: whole modules, by `torch.save`.
+"""Models of PyTorch: the whole module, by `torch.save`.
 
-Folder: `data/model.pth`, and beside it `data/pickle_module_info.txt`, which names the module that mlflow unpickles it with.
-The classes of a user's own script are pickled with their code, by cloudpickle.
+Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also reads
+what cloudpickle writes. That is taken where a class or function stands in no importable module.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.errors import ModelNotLoaded
+from autolog.models.errors import ModelNotLoaded, ModelNotSaved
 from autolog.models.flavors import Captured
 
 if TYPE_CHECKING:
     from autolog.models.load import Source
     from autolog.models.payload import Spool
 
-DATA, MODEL, PICKLED_WITH = "data", "data/model.pth", "data/pickle_module_info.txt"
+FOLDER = "data"
+FILE = f"{FOLDER}/model.pth"
+PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. The weights are copied as they are, from whatever device, in one pass."""
+    """See `flavors.Flavor.capture`. There is one format."""
+    if model_format not in (None, "pickle"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
-    torch.save(model, spool.open(MODEL), pickle_module=_pickle_module())
-    spool.open(PICKLED_WITH).write(b"pickle")  # what cloudpickle has written is plain pickle to a reader
-    classes = {cls for part in model.modules() for cls in type(part).__mro__}
-    modules = {str(cls.__module__).partition(".")[0] for cls in classes}
+    classes = {type(part) for part in model.modules()}
+    by_value = any(_has_no_module(cls) for cls in classes)
+    file = spool.open(FILE)
+    if not by_value:
+        try:
+            torch.save(model, _Writable(file.write))
+        except (pickle.PicklingError, TypeError, AttributeError):
+            file.restart()
+            by_value = True
+    if by_value:
+        torch.save(
+            model,
+            _Writable(file.write),
+            pickle_module=_cloudpickle(),
+            pickle_protocol=pickle.HIGHEST_PROTOCOL,
+        )
+    spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
+    bases = {base for cls in classes for base in cls.__mro__}  # a class of the user's own script may be Lightning's, say
+    modules = {base.__module__.partition(".")[0] for base in bases} - {"__main__", "__mp_main__"}
     return Captured(
-        entry={"model_data": DATA, "pytorch_version": str(torch.__version__), "code": None},
-        python_function={"loader_module": "mlflow.pytorch", "data": DATA, "pickle_module_name": "pickle"},
-        modules=frozenset(modules - {"__main__", "__mp_main__"} | {"torch", "cloudpickle"}),
+        entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
+        python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},
+        modules=frozenset(modules | {"torch"} | ({"cloudpickle"} if by_value else set())),
     )
 
 
-class _CloudPickle:
-    """cloudpickle as `torch.save` wants it: its own `Pickler` is the plain one."""
+class _Writable:
+    """What `torch.save` asks of a file that has no path."""
 
-    def __init__(self, cloudpickle: Any) -> None:
-        self.__name__ = "cloudpickle"
-        self.Pickler = cloudpickle.CloudPickler
+    def __init__(self, write: Callable[[Any], int]) -> None:
+        self.write = write
+
+    def flush(self) -> None:
+        pass
 
 
-def _pickle_module() -> Any:
+def _has_no_module(cls: type) -> bool:
+    return cls.__module__ in ("__main__", "__mp_main__") or "<" in cls.__qualname__
+
+
+def _cloudpickle() -> Any:
     try:
-        return _CloudPickle(import_module("cloudpickle"))
+        return import_module("cloudpickle")
     except ImportError:
-        return import_module("pickle")
+        raise ModelNotSaved(
+            "a class of the model stands in no importable module; what helps: pip install cloudpickle"
+        ) from None
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The module, on the CPU, in evaluation mode."""
+    """The module, on the CPU. Only from a folder that is trusted: it is a pickle."""
     source.require_trust("a pickle")
     torch: Any = import_module("torch")
-    with source.open(f"{entry.get('model_data', DATA)}/model.pth") as file:
-        model = torch.load(file, map_location="cpu", weights_only=False)
-    return model.eval()
+    folder = str(entry.get("model_data") or FOLDER)
+    with source.open(f"{folder}/model.pth") as file:
+        return torch.load(file, map_location="cpu", pickle_module=pickle, weights_only=False)
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """What the module's `forward` makes of an array, as an array."""
-    if not callable(model):
-        raise ModelNotLoaded(f"{type(model).__name__} cannot be called: load it without as_predictor")
+    """The module in evaluation mode, of arrays and frames as 32-bit floats, without gradients."""
     torch: Any = import_module("torch")
+    if not isinstance(model, torch.nn.Module):
+        raise ModelNotLoaded(f"{type(model).__name__} is no torch module: load it without as_predictor")
 
     def predict(data: Any) -> Any:
-        with torch.no_grad():
-            return model(torch.as_tensor(data)).numpy()
+        module: Any = model
+        values = data.to_numpy() if hasattr(data, "to_numpy") else data
+        given = torch.as_tensor(values)
+        if given.is_floating_point():
+            given = given.to(torch.float32)
+        training = module.training
+        module.eval()
+        try:
+            with torch.no_grad():
+                return module(given).numpy()
+        finally:
+            module.train(training)
 
     return predict

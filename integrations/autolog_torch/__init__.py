@@ -1,0 +1,44 @@
+"""Records PyTorch loops that their users have written: nobody calls us, so what happens is seen by its traces.
+
+What a run holds:
+
+    kind        train; from an optimizer's first step until the block around it, the next training or the process ends
+    params      optimizer, optimizer.<setting>, optimizer.group<n>.<setting> where it differs, optimizer2 and so on;
+                scheduler, scheduler.<setting>; model, model.{parameters,trainable_parameters,dtype,device,wrappers,compiled};
+                data.{dataset,size,batch_size,sampler,workers,drop_last,pin_memory}; loss, amp, grad_scaler,
+                backwards_per_step, world_size, backend
+    metrics     see `recording`
+    artifacts   model, as it is when the run ends or the model dies; checkpoints/<name>, what the script saved by torch.save
+    datasets    train, of a TensorDataset
+
+`hooks` says what is watched, `runs` is the state machine of optimizers and runs, `epochs` tells training from evaluation. Nothing
+of torch is imported before the user has imported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autolog import FastPatch, Hook, Integration, Options
+
+
+class TorchOptions(Options, frozen=True, kw_only=True):
+    """What can be chosen for PyTorch, beside what is common to all integrations."""
+
+    capture_reads: bool = True
+    """Record the numbers that the script itself reads by `tensor.item()`, as `reads/<name>`."""
+    log_checkpoints: bool = True
+    """Copy the files that the script writes by `torch.save`, as they are when the run ends."""
+
+
+class TorchIntegration(Integration):
+    """See the module."""
+
+    name = "torch"
+    supports = "torch>=2.3"
+    Options = TorchOptions
+
+    def patches(self) -> Iterable[FastPatch | Hook]:
+        from autolog_torch.hooks import Hooks
+
+        return Hooks(self).patches()

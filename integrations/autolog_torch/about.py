@@ -1,0 +1,244 @@
+"""What can be told of optimizers, schedulers, models and loaders without asking them to do anything."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from autolog.instrument.identity import IdentityMap
+
+# Wrappers around a model, and where they hold it.
+WRAPPERS = {
+    "DistributedDataParallel": "module", "DataParallel": "module", "FullyShardedDataParallel": "module",
+    "OptimizedModule": "_orig_mod", "_FabricModule": "_original_module", "DeepSpeedEngine": "module",
+}  # fmt: skip
+SHARDED = frozenset(("FullyShardedDataParallel", "DeepSpeedEngine"))
+
+
+class Modules:
+    """Which module is part of which, and whose parameters an optimizer was given."""
+
+    def __init__(self) -> None:
+        self._parents: IdentityMap[weakref.ref[Any]] = IdentityMap()
+        self._of_optimizers: IdentityMap[weakref.ref[Any]] = IdentityMap()
+
+    def registered(self, parent: Any, _name: str, child: Any) -> None:
+        """A module has become part of another."""
+        if child is not None:
+            self._parents.set(child, weakref.ref(parent))
+
+    def given(self, optimizer: Any, params: Any) -> None:
+        """What an optimizer is made with: `model.parameters()` has not been asked for its first one yet, and knows its model."""
+        group = params[0] if isinstance(params, (list, tuple)) and params else params
+        if isinstance(group, dict):
+            group = group.get("params")
+        frame = getattr(group, "gi_frame", None)
+        if frame is not None:
+            module = frame.f_locals.get("self")
+            if module is not None and hasattr(module, "named_parameters"):
+                self._of_optimizers.set(optimizer, weakref.ref(module))
+
+    def root_of(self, optimizer: Any) -> Any:
+        """The outermost module that an optimizer trains a part of, None if none is known."""
+        held = self._of_optimizers.get(optimizer)
+        module = held() if held is not None else None
+        if module is None:
+            module = self._holder_of(first_param(optimizer))
+        return None if module is None else self.outermost(module)
+
+    def outermost(self, module: Any) -> Any:
+        for _ in range(100):
+            held = self._parents.get(module)
+            parent = held() if held is not None else None
+            if parent is None or all(one is not module for one in parent._modules.values()):
+                return module
+            if any(cls.__name__ == "_Loss" for cls in type(parent).__mro__):
+                return module
+            module = parent
+        return module
+
+    def _holder_of(self, param: Any) -> Any:
+        """The module among those known that holds this parameter itself."""
+        if param is None:
+            return None
+        for child, held in self._known():
+            parent = held()
+            for module in (child, parent):
+                if module is not None and any(one is param for one in module._parameters.values()):
+                    return module
+        return _holder_by_referrers(param)
+
+    def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
+        yield from self._parents.items()
+
+    def trained_by_hand(self) -> Any:
+        """The largest outermost module whose parameters have gradients."""
+        roots: dict[int, Any] = {}
+        for child, held in self._known():
+            parent = held()
+            if parent is not None and child is not None:
+                root = self.outermost(parent)
+                roots[id(root)] = root
+        found = [one for one in roots.values() if any(p.grad is not None for p in one.parameters())]
+        return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
+
+
+def _holder_by_referrers(param: Any) -> Any:
+    """A module that was made before we could see it: looked for once, among what Python says refers to the parameter."""
+    import gc
+
+    module_type = sys.modules["torch"].nn.Module
+    for held in gc.get_referrers(param):
+        if type(held) is dict and held is not sys.modules:
+            for owner in gc.get_referrers(held):
+                if isinstance(owner, module_type):
+                    return owner
+                if type(owner) is dict and owner.get("_parameters") is held:
+                    for module in gc.get_referrers(owner):
+                        if isinstance(module, module_type):
+                            return module
+    return None
+
+
+def params_of(optimizer: Any) -> Iterator[Any]:
+    """The tensors that an optimizer steps."""
+    for group in optimizer.param_groups:
+        yield from group["params"]
+
+
+def first_param(optimizer: Any) -> Any:
+    return next(params_of(optimizer), None)
+
+
+def unwrapped(module: Any) -> tuple[Any, list[str]]:
+    """The user's own module, and what it was wrapped in."""
+    wrappers: list[str] = []
+    while type(module).__name__ in WRAPPERS and len(wrappers) < 10:
+        inner = getattr(module, WRAPPERS[type(module).__name__], None)
+        if inner is None:
+            break
+        wrappers.append(type(module).__name__)
+        module = inner
+    return module, wrappers
+
+
+def path_of(one: object) -> str:
+    """`package.module.Class`."""
+    return f"{type(one).__module__}.{type(one).__qualname__}"
+
+
+def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
+    """Class, the first group's settings, and what is different in the others."""
+    groups = optimizer.param_groups
+    said: dict[str, Any] = {prefix: type(optimizer).__name__}
+    first = {
+        name: value
+        for name, value in groups[0].items()
+        if name != "params" and value is not None and _is_plain(value)
+    }
+    said.update({f"{prefix}.{name}": value for name, value in first.items()})
+    if len(groups) > 1:
+        said[f"{prefix}.groups"] = len(groups)
+    for number, group in enumerate(groups[1:20], start=1):
+        for name, value in group.items():
+            if name in first and _is_plain(value) and value != first[name]:
+                said[f"{prefix}.group{number}.{name}"] = value
+    return said
+
+
+def scheduler_params(scheduler: Any) -> dict[str, Any]:
+    said: dict[str, Any] = {"scheduler": type(scheduler).__name__}
+    for name, value in vars(scheduler).items():
+        if (
+            not name.startswith("_")
+            and name not in ("last_epoch", "base_lrs", "best", "num_bad_epochs")
+            and _is_plain(value)
+        ):
+            said[f"scheduler.{name}"] = value
+    return said
+
+
+def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
+    params = list(root.parameters())
+    said: dict[str, Any] = {
+        prefix: type(root).__name__,
+        f"{prefix}.parameters": sum(p.numel() for p in params),
+        f"{prefix}.trainable_parameters": sum(p.numel() for p in params if p.requires_grad),
+    }
+    if params:
+        said[f"{prefix}.dtype"] = str(params[0].dtype).removeprefix("torch.")
+        said[f"{prefix}.device"] = str(params[0].device)
+    if wrappers:
+        said[f"{prefix}.wrappers"] = wrappers
+    if "OptimizedModule" in wrappers or getattr(root, "_compiled_call_impl", None) is not None:
+        said[f"{prefix}.compiled"] = True
+    return said
+
+
+def loader_params(loader: Any) -> dict[str, Any]:
+    dataset = getattr(loader, "dataset", None)
+    said: dict[str, Any] = {
+        "data.batch_size": getattr(loader, "batch_size", None),
+        "data.dataset": type(dataset).__name__,
+        "data.sampler": type(getattr(loader, "sampler", None)).__name__,
+        "data.workers": getattr(loader, "num_workers", None),
+        "data.drop_last": getattr(loader, "drop_last", None),
+        "data.pin_memory": getattr(loader, "pin_memory", None),
+    }
+    size = size_of(dataset)
+    if size is not None:
+        said["data.size"] = size
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def size_of(dataset: Any) -> int | None:
+    """Only of the kinds of data set whose length is known to be no code of the user's."""
+    kind = type(dataset)
+    if kind.__module__.startswith(("torch.utils.data.", "torchvision.")) and hasattr(kind, "__len__"):
+        try:
+            return len(dataset)
+        except Exception:  # a part of it is the user's
+            return None
+    return None
+
+
+def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
+    """Data and target of a `TensorDataset`."""
+    tensors: Any = getattr(dataset, "tensors", None)
+    if type(dataset).__name__ == "TensorDataset" and isinstance(tensors, tuple) and tensors:
+        return tensors[0], tensors[1] if len(tensors) > 1 else None
+    return None
+
+
+def rows_of(batch: Any, depth: int = 0) -> int:
+    """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
+    shape = getattr(batch, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    if depth < 3:
+        parts: Iterable[Any] = ()
+        if isinstance(batch, (list, tuple)):
+            parts = batch[:2]
+        elif isinstance(batch, dict):
+            parts = batch.values()
+        for part in parts:
+            rows = rows_of(part, depth + 1)
+            if rows:
+                return rows
+    return 0
+
+
+def distribution() -> dict[str, Any]:
+    """World size and backend, if this is one process of several."""
+    distributed = getattr(sys.modules["torch"], "distributed", None)
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return {}
+    return {"world_size": distributed.get_world_size(), "backend": str(distributed.get_backend())}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return len(value) <= 10 and all(_is_plain(one) for one in value)
+    return value is None or isinstance(value, (bool, int, float, str))

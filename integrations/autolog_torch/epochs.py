@@ -1,0 +1,169 @@
+"""Passes over data, and which of them are epochs of training.
+
+A pass is one iteration of a DataLoader, or what happens between two of them. One during which `backward()` is called is an
+epoch; another is an evaluation if a loss or a metric was computed in it. Both are over not when their loader is exhausted,
+since some prefetch a batch and users compute means afterwards, but when the next training begins.
+"""
+
+from __future__ import annotations
+
+import weakref
+from time import perf_counter
+from typing import Any
+
+from autolog_torch.values import Mean
+
+
+class Pass:
+    """What happened during one pass. `loader` is None for a stretch without one."""
+
+    __slots__ = (
+        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "over", "reads", "samples",
+        "size", "steps", "wait",
+    )  # fmt: skip
+
+    def __init__(self, name: str = "", dataset: int = 0, size: int | None = None) -> None:
+        self.name = name
+        self.dataset = dataset
+        self.size = size
+        self.began = self.last = perf_counter()
+        self.batches = self.samples = self.steps = 0
+        self.wait = 0.0
+        self.moved = False
+        """Has given a batch since the last backward."""
+        self.evaluates = False
+        self.over = False
+        self.losses: dict[Any, Mean] = {}
+        self.criteria: dict[str, Mean] = {}
+        self.reads: dict[str, Read] = {}
+
+    @property
+    def is_loader(self) -> bool:
+        return self.dataset != 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.criteria and not self.reads
+
+
+class Read:
+    """Values that the user has read by one name."""
+
+    __slots__ = ("counts", "mean")
+
+    def __init__(self) -> None:
+        self.mean = Mean()
+        self.counts = True
+        """All of them were whole numbers: they are counted, and taken for each sample."""
+
+
+class Flow:
+    """One thread's passes."""
+
+    def __init__(self) -> None:
+        self.epoch: Pass | None = None
+        """The epoch of training."""
+        self.current: Pass | None = None
+        """The pass that gave a batch last, or the stretch since."""
+        self.others: list[Pass] = []
+        """Begun since the epoch did, and not known to be training."""
+        self._live: dict[int, tuple[weakref.ref[Any], Pass]] = {}
+
+    # -- the loaders
+
+    def began(self, iterator: Any, found: Pass) -> None:
+        """A loader is iterated. A persistent iterator is the same object each time."""
+        self.ended(iterator)
+        live, number = self._live, id(iterator)
+
+        def dropped(reference: weakref.ref[Any]) -> None:  # a loop that was left by `break`
+            entry = live.get(number)
+            if entry is not None and entry[0] is reference:
+                del live[number]
+                entry[1].over = True
+
+        live[number] = weakref.ref(iterator, dropped), found
+        if len(self.others) > 100:  # nothing but evaluations
+            del self.others[:50]
+        self.others.append(found)
+
+    def gave(self, iterator: Any, wait: float, samples: int, evaluates: bool) -> None:
+        """A batch of `samples`, after `wait` seconds; `evaluates`: gradients are off."""
+        entry = self._live.get(id(iterator))
+        if entry is None:
+            return
+        found = entry[1]
+        found.batches += 1
+        found.samples += samples
+        found.wait += wait
+        found.last = perf_counter()
+        found.moved = True
+        found.evaluates = evaluates
+        self.current = found
+
+    def ended(self, iterator: Any) -> None:
+        entry = self._live.pop(id(iterator), None)
+        if entry is not None:
+            entry[1].over = True
+            entry[1].last = perf_counter()
+
+    # -- training and evaluation
+
+    def trained(self) -> bool:
+        """A backward: whether a new epoch begins with it, which is `epoch` then."""
+        epoch = self.epoch
+        chosen = None
+        if epoch is None or not epoch.moved:
+            if epoch is not None and not self.others:
+                return False
+            chosen = self._begun(epoch)
+        else:
+            epoch.moved = False
+        for one in self.others:
+            one.moved = False
+        if chosen is None:
+            return False
+        chosen.moved = False
+        if chosen in self.others:
+            self.others.remove(chosen)
+        self.epoch = chosen
+        if not chosen.is_loader:
+            self.current = chosen
+        return True
+
+    def _begun(self, epoch: Pass | None) -> Pass | None:
+        """The pass that this backward makes an epoch; None while the last one goes on."""
+        if epoch is not None and epoch.is_loader and not epoch.over:
+            return None  # of loaders that are iterated side by side, the first one counts
+        given = [one for one in self.others if one.moved and not one.evaluates]
+        if given:
+            return given[0]
+        evaluated = any(one.evaluates for one in self.others)
+        if epoch is not None and not evaluated:
+            return None
+        last = self.others[-1] if self.others else None
+        return last if last is not None and not last.is_loader and not last.evaluates else Pass()
+
+    def here(self, evaluates: bool) -> Pass:
+        """The pass that a loss or a metric computed now belongs to."""
+        current = self.current
+        if current is None or (not current.is_loader and current.evaluates != evaluates) or (
+            evaluates and current.over and current is self.epoch
+        ):  # fmt: skip
+            current = Pass()
+            current.evaluates = evaluates
+            self.others.append(current)
+            self.current = current
+        return current
+
+    def split(self) -> None:
+        """The model is put to evaluation anew: without a loader, that is another pass."""
+        current = self.current
+        if current is not None and not current.is_loader and current is not self.epoch:
+            self.current = None
+
+    def evaluations(self, last: bool = False) -> list[Pass]:
+        """The evaluations that are over (with `last`, all), in order; they are forgotten here."""
+        done = [one for one in self.others if not one.is_empty and (last or one.evaluates or one.over)]
+        self.others = [one for one in self.others if one not in done and not one.over]
+        return done

@@ -1,0 +1,157 @@
+"""What is watched in torch, and how: each target with what it tells a thread's machine. The hot ones are plain functions.
+
+Everything here runs in the user's loop: a few microseconds a step in all. Dynamo must not see it: see `dynamo`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from autolog import FastPatch, Hook
+from autolog_torch import about
+from autolog_torch.epochs import Pass
+from autolog_torch.recording import Loss
+from autolog_torch.runs import Machine, Seen
+from autolog_torch.sites import Sites
+
+if TYPE_CHECKING:
+    from autolog_torch import TorchIntegration
+
+
+class Hooks:
+    """One integration's."""
+
+    def __init__(self, integration: TorchIntegration) -> None:
+        import torch
+
+        self._integration = integration
+        self._compiling = torch.compiler.is_compiling
+        self._tensor = torch.Tensor
+        self._grad_enabled = torch.is_grad_enabled
+        self._seen = Seen()
+        self._sites = Sites()
+        self._threads = threading.local()
+
+    def patches(self) -> Iterator[FastPatch | Hook]:
+        yield Hook(target="torch.optim.optimizer:register_optimizer_step_post_hook", hook=self.after_step)
+        yield Hook(
+            target="torch.nn.modules.module:register_module_module_registration_hook",
+            hook=self._seen.modules.registered,
+        )
+        yield self._fast("torch.autograd:backward", before=self.before_backward, after=self.after_backward)
+        yield self._fast("torch.amp.grad_scaler:GradScaler.scale", before=None, after=self.after_scale)
+        loader = "torch.utils.data.dataloader"
+        yield self._fast(f"{loader}:DataLoader.__iter__", after=self.after_iter)
+        yield self._fast(
+            f"{loader}:_BaseDataLoaderIter.__next__", before=self.before_next, after=self.after_next,
+            raised=self.after_last,
+        )  # fmt: skip
+        yield self._fast("torch.nn.modules.module:Module.train", before=self.before_train)
+        yield self._fast("torch.nn.modules.loss:_Loss.__call__", after=self.after_criterion)
+        if self._integration.options.capture_reads:
+            yield self._fast("torch:Tensor.item", after=self.after_item)
+        yield self._fast("torch.amp.autocast_mode:autocast.__enter__", before=self.before_autocast)
+        yield self._fast("torch.optim.optimizer:Optimizer.__init__", before=self.before_optimizer)
+        schedulers = "torch.optim.lr_scheduler"
+        yield self._fast(f"{schedulers}:LRScheduler.__init__", before=self.before_scheduler)
+        yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
+        if self._integration.options.log_checkpoints:
+            yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
+
+    def _fast(self, target: str, **watching: Any) -> FastPatch:
+        return FastPatch(target=target, unless=self._compiling, **watching)
+
+    @property
+    def machine(self) -> Machine:
+        """This thread's."""
+        try:
+            return self._threads.machine
+        except AttributeError:
+            machine = self._threads.machine = Machine(self._integration, self._seen)
+            return machine
+
+    # -- optimizers
+
+    def after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        self.machine.stepped(optimizer, closure is not None)
+
+    def before_optimizer(self, optimizer: Any, params: Any = None, *_: Any, **__: Any) -> None:
+        self._seen.optimizer(optimizer, params)
+
+    def before_scheduler(self, scheduler: Any, optimizer: Any = None, *_: Any, **__: Any) -> None:
+        if optimizer is not None:
+            self._seen.schedulers.set(optimizer, weakref.ref(scheduler))
+
+    # -- losses
+
+    def before_backward(self, tensors: Any, *_: Any, **__: Any) -> list[Loss]:
+        site = self._sites.of_user(sys._getframe(2), "backward")
+        if site is None:
+            return []
+        machine = self.machine
+        if isinstance(tensors, self._tensor):
+            loss = machine.noted(tensors, site)
+            return [] if loss is None else [loss]
+        found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+        return [loss for loss in found if loss is not None]
+
+    def after_backward(self, losses: list[Loss], *_: Any, **__: Any) -> None:
+        self.machine.backward(losses)
+
+    def after_scale(self, _: Any, scaled: Any, scaler: Any, outputs: Any) -> None:
+        if isinstance(outputs, self._tensor) and scaled is not outputs:
+            self.machine.scaled(scaled, outputs)
+
+    def before_autocast(self, autocast: Any) -> None:
+        if autocast._enabled:
+            self.machine.facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
+
+    def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
+        given = args[0] if args else kwargs.get("input")
+        shape = getattr(given, "shape", None)
+        rows = int(shape[0]) if shape is not None and len(shape) else 1
+        reduction = getattr(criterion, "reduction", "mean")
+        if reduction != "none" and isinstance(result, self._tensor):
+            self.machine.criterion(type(criterion).__name__, result, reduction, rows)
+
+    def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
+        if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
+            site = self._sites.at(sys._getframe(2), "item")
+            if not site.library:
+                self.machine.read(site.name, value)
+
+    # -- data and phases
+
+    def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
+        machine = self.machine
+        machine.loader = weakref.ref(loader)
+        name = self._sites.loop(sys._getframe(2))
+        machine.flow.began(iterator, Pass(name, id(loader.dataset), loader.batch_size))
+
+    def before_next(self, iterator: Any) -> float:
+        return perf_counter()
+
+    def after_next(self, began: float, batch: Any, iterator: Any) -> None:
+        machine = self.machine
+        machine.flow.gave(iterator, perf_counter() - began, about.rows_of(batch), not self._grad_enabled())
+
+    def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
+        self.machine.flow.ended(iterator)
+
+    def before_train(self, module: Any, mode: Any = True) -> None:
+        if mode is False:
+            self.machine.evaluation_begins(module)
+
+    # -- files
+
+    def after_save(self, _: Any, __: Any, obj: Any = None, f: Any = None, *___: Any, **____: Any) -> None:
+        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
+        if isinstance(path, (str, os.PathLike)):
+            self.machine.checkpoint(os.path.abspath(os.fspath(path)))

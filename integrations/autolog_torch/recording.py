@@ -1,0 +1,233 @@
+"""One run's metrics: what is logged at a step, at the end of an epoch, and after an evaluation, under which names.
+
+train/loss, train/loss.<name>    the epoch's mean; of several losses each by the user's name for it
+train/loss_step, …               the same for each step, thinned: means of ever more steps
+lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
+samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
+val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
+reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from operator import is_
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from autolog import Run
+from autolog_torch.epochs import Pass
+from autolog_torch.values import Mean, Value
+
+if TYPE_CHECKING:
+    from autolog_torch.sites import Site
+
+DENSE = 512
+"""Steps that have a point each; then half as many of the next 1,024, and so on."""
+
+
+class Series:
+    """The losses of one place in the user's code, before one optimizer's step."""
+
+    __slots__ = ("bucket", "factor", "name", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.name: str | None = None
+        self.factor = 1.0
+        """What undoes a division by the number of accumulated backwards."""
+        self.bucket = Mean()
+
+
+class Loss:
+    """One backward: its value, and what the loss was divided by, if that can be told."""
+
+    __slots__ = ("divisor", "site", "value")
+
+    def __init__(self, site: Site, value: Value, divisor: float) -> None:
+        self.site = site
+        self.value = value
+        self.divisor = divisor
+
+
+class Recording:
+    """See the module. `owned` runs are this integration's; to others it only adds metrics."""
+
+    run: Run
+
+    def __init__(self) -> None:
+        self.owned = False
+        self.closed = False
+        self.steps = 0
+        self.epochs = -1
+        self._series: dict[tuple[int, int], Series] = {}
+        self._stride = 1
+        self._in_bucket = 0
+        self._bucket_began = 0
+        self._waiting: deque[tuple[dict[str, Mean | float], int, float | None]] = deque()
+        self._rates: list[Any] = []
+        self._lr: dict[str, float] = {}
+        self._lr_logged: dict[str, float] = {}
+        self._lr_step = -1
+        self._prefixes: dict[int, str] = {}
+
+    # -- steps
+
+    def take(self, losses: list[Loss], optimizer: int, first_only: bool, epoch: Pass) -> None:
+        """The losses since the last step, of any optimizer."""
+        counts: dict[int, int] = {}
+        for loss in losses:
+            key = id(loss.site)
+            count = counts[key] = counts.get(key, 0) + 1
+            if first_only and count > 1:
+                continue  # an optimizer that evaluates again and again within one step
+            series = self._series.get((key, optimizer))
+            if series is None:
+                series = self._series[key, optimizer] = self._begin(loss, losses, optimizer, first_only)
+            series.bucket.add(loss.value, series.factor)
+            mean = epoch.losses.get(series)
+            if mean is None:
+                mean = epoch.losses[series] = Mean()
+            mean.add(loss.value, series.factor)
+
+    def _begin(self, loss: Loss, losses: list[Loss], optimizer: int, first_only: bool) -> Series:
+        series = Series(loss.site)
+        same = [one for one in losses if one.site is loss.site]
+        if not first_only and len(same) > 1:
+            if self.owned:
+                self.run.log_params({"backwards_per_step": len(same)})
+            if all(abs(one.divisor - len(same)) < 1e-3 for one in same):
+                series.factor = float(len(same))
+        return series
+
+    @property
+    def has_losses(self) -> bool:
+        return bool(self._series)
+
+    def step(self, epoch: Pass, optimizer: Any) -> None:
+        """The optimizer that leads has stepped; its losses are taken after this."""
+        if self._in_bucket == self._stride:
+            self._log_bucket(epoch)
+        if self._in_bucket == 0:
+            self._bucket_began = self.steps
+        self._in_bucket += 1
+        self.steps += 1
+        epoch.steps += 1
+        if optimizer is not None:
+            self._note_rates(optimizer)
+
+    def _note_rates(self, optimizer: Any) -> None:
+        groups = optimizer.param_groups
+        rates = [group.get("lr") for group in groups]
+        before = self._rates
+        if len(rates) == len(before) and all(map(is_, rates, before)):
+            return
+        self._rates = rates
+        self._lr = {
+            f"lr.{number}" if number else "lr": rate
+            for number, rate in enumerate(rates)
+            if type(rate) in (float, int)
+        }
+
+    def _log_bucket(self, epoch: Pass | None) -> None:
+        """Logged when the next step comes: by then it is known how many losses a step has, and how they are called."""
+        values: dict[str, Mean | float] = {}
+        for series in self._series.values():
+            if series.bucket.count:
+                values[f"{self._name(series)}_step"] = series.bucket
+                series.bucket = Mean()
+        if self._lr != self._lr_logged:
+            self._lr_logged, self._lr_step = self._lr, self._bucket_began
+            values.update(self._lr)
+        if values:
+            self._log(values, self._bucket_began, self.epochs if epoch is not None else None)
+        self._in_bucket = 0
+        if self.steps >= DENSE * 2 * self._stride:
+            self._stride *= 2
+
+    def _name(self, series: Series) -> str:
+        if series.name is None:
+            taken = {one.name for one in self._series.values()}
+            if len(self._series) == 1:
+                name = "train/loss"
+            else:
+                name = plain = f"train/loss.{series.site.name}"
+                number = 2
+                while name in taken:
+                    name, number = f"{plain}_{number}", number + 1
+            series.name = name
+        return series.name
+
+    # -- epochs and evaluations
+
+    def end_epoch(self, epoch: Pass) -> None:
+        if self._in_bucket:
+            self._log_bucket(epoch)
+        values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
+        if not values and not epoch.steps:
+            return
+        if self._lr_step != self.steps - 1:
+            values.update(self._lr)
+        if epoch.is_loader and epoch.batches:
+            seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
+            if seconds > 0:
+                values["samples_per_second"] = epoch.samples / seconds
+                values["data_wait"] = min(1.0, epoch.wait / seconds)
+        self._add_reads(values, epoch, "", list(epoch.losses.values()))
+        self._log(values, max(0, self.steps - 1), self.epochs)
+
+    def evaluated(self, done: Pass) -> None:
+        prefix = self._prefix(done)
+        values: dict[str, Mean | float] = {}
+        for name, mean in done.criteria.items():
+            values[f"{prefix}/loss" if len(done.criteria) == 1 else f"{prefix}/loss.{name}"] = mean
+        self._add_reads(values, done, f"{prefix}/", list(done.criteria.values()))
+        if values:
+            self._log(values, max(0, self.steps - 1), max(0, self.epochs))
+
+    def _prefix(self, done: Pass) -> str:
+        """The first data that was evaluated is `val`."""
+        known = self._prefixes.get(done.dataset)
+        if known is None:
+            others = list(self._prefixes.values())
+            known = "test" if "test" in done.name.lower() else "val"
+            if not others:
+                known = "val"
+            elif known in others:
+                known = f"val{len(others) + 1}"
+            self._prefixes[done.dataset] = known
+        return known
+
+    def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
+        for name, read in done.reads.items():
+            mean = read.mean
+            if any(one.late is None and _close(one.value, mean.value) for one in known):
+                continue  # the loss, read once more
+            if read.counts and done.samples:
+                values[f"{prefix}reads/{name}"] = mean.total / done.samples
+                continue
+            values[f"{prefix}reads/{name}"] = mean
+            if done.samples and done.evaluates and not done.criteria and not read.counts:
+                values[f"{prefix}reads/{name}_per_sample"] = mean.total / done.samples
+
+    # -- out
+
+    def _log(self, values: dict[str, Mean | float], step: int, epoch: float | None) -> None:
+        self._waiting.append((values, step, epoch))
+        self.send()
+
+    def send(self, wait: bool = False) -> None:
+        """Log what is known, in order; with `wait`, all of it."""
+        while self._waiting:
+            values, step, epoch = self._waiting[0]
+            # One that is not known yet must not keep the others from being asked for.
+            known = [v.settled(wait) for v in values.values() if type(v) is Mean]
+            if not all(known):
+                return
+            self._waiting.popleft()
+            plain = {name: v.value if type(v) is Mean else v for name, v in values.items()}
+            self.run.log_metrics(plain, step=step, epoch=epoch)
+
+
+def _close(one: float, other: float) -> bool:
+    return one == other or abs(one - other) <= 1e-7 * max(abs(one), abs(other))

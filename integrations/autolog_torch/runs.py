@@ -1,0 +1,464 @@
+"""Whose steps are which run's: the state machine of optimizers and runs.
+
+    no run    --first step of an optimizer-->  run        --all gone, new run, end of the block, exit-->  ended
+
+    A step of an optimizer O that the run has not met:
+      same parameters as one of the run's, nothing pending      alias: a wrapper around it; its steps are ignored
+      some parameters of the run's model or optimizers          joins; O leads when the others are gone or silent
+      none, and the run's optimizers are gone                   the run ends, O begins a new one
+      none, and O was made before the run began                 joins: GAN, actor and critic
+      none, and O was made later                                waits for its second step: a new run, unless one of the run's
+                                                                steps first: then O joins
+    Eight backwards and no step:
+      no optimizer is alive                                     a loop that updates by hand: each backward is a step
+      an optimizer's parameters change all the same             its step is compiled: each backward is a step
+
+One machine a thread: two threads that train are two runs. Parameters are compared by identity, and only with those of
+optimizers that are alive.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from autolog import Run
+from autolog.instrument.identity import IdentityMap
+from autolog_torch import about
+from autolog_torch.epochs import Flow, Pass, Read
+from autolog_torch.final import FinalModel
+from autolog_torch.recording import Loss, Recording
+from autolog_torch.values import Mean, Reader, Value
+
+if TYPE_CHECKING:
+    from autolog_torch import TorchIntegration, TorchOptions
+    from autolog_torch.sites import Site
+
+BY_HAND = 8
+"""Backwards without a step until they are taken for steps."""
+SILENT = 16
+"""Steps of others after which an optimizer leads no more."""
+PENDING = 4096
+
+
+class Seen:
+    """What was seen that a run's parameters are made of; shared by all threads."""
+
+    def __init__(self) -> None:
+        self.modules = about.Modules()
+        self.created: IdentityMap[int] = IdentityMap()
+        self.schedulers: IdentityMap[weakref.ref[Any]] = IdentityMap()
+        self.clock = 0
+
+    def optimizer(self, optimizer: Any, params: Any) -> None:
+        self.clock += 1
+        self.created.set(optimizer, self.clock)
+        self.modules.given(optimizer, params)
+
+
+class Member:
+    """An optimizer of a run."""
+
+    __slots__ = ("alias", "number", "optimizer")
+
+    def __init__(self, optimizer: Any, number: int, alias: bool = False) -> None:
+        self.optimizer: Callable[[], Any] = _nothing if optimizer is None else weakref.ref(optimizer)
+        self.number = number
+        self.alias = alias
+
+
+class Machine:
+    """One thread's."""
+
+    def __init__(self, integration: TorchIntegration, seen: Seen) -> None:
+        self._integration = integration
+        self._options: TorchOptions = integration.options
+        self._seen = seen
+        self._reader = Reader()
+        self._grad_enabled = _grad_enabled()
+        self.flow = Flow()
+        self.facts: dict[str, Any] = {}
+        """What the next run's params are to say beside what is looked up: loss, AMP, the loader."""
+        self.loader: weakref.ref[Any] | None = None
+        self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
+        self._pending: list[Loss] = []
+        self._backwards = 0
+        """Since the last step of any optimizer."""
+        self._versions: list[tuple[weakref.ref[Any], int]] = []
+        self._waiting: tuple[weakref.ref[Any], list[Loss]] | None = None
+        self._declined: weakref.ref[Any] | None = None
+        self._recording: Recording | None = None
+        self._members: list[Member] = []
+        self._lead: Member | None = None
+        self._began_at = 0
+        self._by_backward = False
+        self._idle = 0
+        """Steps of others since the one that leads has stepped."""
+        self._finals: list[FinalModel] = []
+        self._root: Callable[[], Any] = _nothing
+        self._checkpoints: dict[str, None] = {}
+
+    # -- what the hooks tell
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether what is computed now is no training."""
+        if not self._grad_enabled():
+            return True
+        root = self._root()
+        return root is not None and not root.training
+
+    def scaled(self, scaled: Any, loss: Any) -> None:
+        """A loss was multiplied by a GradScaler."""
+        value = self._reader.read(loss)
+        if value is not None:
+            self._scaled = weakref.ref(scaled), value, self._divisor(loss)
+            self.facts["grad_scaler"] = True
+
+    def noted(self, tensor: Any, site: Site) -> Loss | None:
+        """A loss, before its backward."""
+        scaled = self._scaled
+        if scaled is not None and scaled[0]() is tensor:
+            self._scaled = None
+            return Loss(site, scaled[1], scaled[2])
+        value = self._reader.read(tensor)
+        return None if value is None else Loss(site, value, self._divisor(tensor))
+
+    def _divisor(self, loss: Any) -> float:
+        """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
+        if self._recording is not None and self._recording.steps:
+            return 1.0
+        node = loss.grad_fn
+        kind = type(node).__name__
+        if kind in ("DivBackward0", "MulBackward0"):
+            other = node._saved_other
+            if other is not None and other.ndim == 0 and other.is_cpu and not other.requires_grad:
+                number = self._reader.read(other)
+                if type(number) is float and number:
+                    return number if kind == "DivBackward0" else 1.0 / number
+        return 1.0
+
+    def backward(self, losses: list[Loss]) -> None:
+        """A backward has been done."""
+        if len(self._pending) < PENDING:
+            self._pending += losses
+        self._backwards += 1
+        flow, recording = self.flow, self._recording
+        if recording is not None and recording.closed:
+            self._forget()
+            recording = None
+        epoch = flow.epoch
+        if flow.trained() and recording is not None:
+            began = perf_counter()
+            if epoch is not None:
+                recording.end_epoch(epoch)
+            self._log_evaluations(recording)
+            recording.epochs += 1
+            for final in self._finals:
+                final.refresh()
+            recording.run.overhead += perf_counter() - began
+        elif recording is not None and flow.others:
+            self._log_evaluations(recording)
+        if self._by_backward and recording is not None and self._lead is not None:
+            self._step(recording, self._lead, False)
+        elif self._backwards >= BY_HAND:
+            self._look_for_hidden_steps()
+
+    def stepped(self, optimizer: Any, evaluates_again: bool) -> None:
+        """An optimizer has stepped."""
+        recording, lead = self._recording, self._lead
+        self._backwards = 0
+        if (
+            recording is not None
+            and not recording.closed
+            and lead is not None
+            and lead.optimizer() is optimizer
+        ):
+            if (
+                self._pending or not recording.has_losses
+            ):  # a subclass whose `step` calls its parent's steps once
+                self._step(recording, lead, evaluates_again)
+            return
+        began = perf_counter()
+        self._stepped_other(optimizer, evaluates_again)
+        if self._recording is not None:
+            self._recording.run.overhead += perf_counter() - began
+
+    def criterion(self, name: str, value: Any, reduction: str, rows: int) -> None:
+        """A loss module's result; of an evaluation it is recorded, of training its backward is."""
+        evaluates = self.evaluates
+        flow = self.flow
+        if not evaluates:
+            self.facts.setdefault("loss", name)
+            current = flow.current
+            if current is None or current is flow.epoch or not current.is_loader or current.over:
+                return
+        number = self._reader.read(value)
+        if number is None:
+            return
+        place = flow.here(evaluates)
+        mean = place.criteria.get(name)
+        if mean is None:
+            mean = place.criteria[name] = Mean()
+        if reduction == "sum":
+            mean.add(number, 1.0, rows)
+        else:
+            mean.add(number, float(rows), rows)
+
+    def read(self, name: str, value: float) -> None:
+        """The user has read a number."""
+        place = self.flow.here(self.evaluates)
+        read = place.reads.get(name)
+        if read is None:
+            if len(place.reads) >= 64:
+                return
+            read = place.reads[name] = Read()
+        read.counts = read.counts and type(value) is int
+        read.mean.add(float(value))
+
+    def evaluation_begins(self, module: Any) -> None:
+        """A module is put into evaluation mode."""
+        if module is self._root():
+            self.flow.split()
+
+    def checkpoint(self, path: str) -> None:
+        """The user has saved something."""
+        if self._recording is not None and not self._recording.closed and len(self._checkpoints) < 1000:
+            self._checkpoints.pop(path, None)
+            self._checkpoints[path] = None
+
+    # -- steps
+
+    def _step(self, recording: Recording, member: Member, evaluates_again: bool) -> None:
+        """A step of the optimizer that leads."""
+        self._idle = 0
+        losses, self._pending = self._pending, []
+        epoch = self.flow.epoch
+        if epoch is None:  # its backward could not be seen
+            epoch = self.flow.epoch = Pass()
+        recording.step(epoch, member.optimizer())
+        if losses:
+            recording.take(losses, member.number, evaluates_again, epoch)
+
+    def _stepped_other(self, optimizer: Any, evaluates_again: bool) -> None:
+        """A step of an optimizer that does not lead, or that nothing is known of."""
+        recording = self._recording
+        if recording is None or recording.closed:
+            if self._declined is not None and self._declined() is optimizer:
+                self._pending.clear()
+            elif self._begin(optimizer, []):
+                self._stepped_other(optimizer, evaluates_again)
+            return
+        member = next((one for one in self._members if one.optimizer() is optimizer), None)
+        if member is None:
+            member = self._meet(recording, optimizer)
+            if member is None:
+                return
+            recording = self._recording
+            assert recording is not None
+        if member.alias:
+            return
+        self._settle_waiting(recording)
+        self._idle += 1
+        lead = self._lead
+        if lead is None or lead.optimizer() is None or self._by_backward or self._idle > SILENT:
+            self._lead = lead = member
+            self._by_backward = False
+        if member is lead:
+            self._step(recording, member, evaluates_again)
+            return
+        losses, self._pending = self._pending, []
+        if losses and self.flow.epoch is not None:
+            recording.take(losses, member.number, evaluates_again, self.flow.epoch)
+
+    def _settle_waiting(self, recording: Recording) -> None:
+        """An optimizer stepped once, and now one of the run's does: they are trained together."""
+        if self._waiting is None:
+            return
+        (reference, losses), self._waiting = self._waiting, None
+        optimizer = reference()
+        if optimizer is not None and self.flow.epoch is not None:
+            recording.take(losses, self._join(optimizer).number, False, self.flow.epoch)
+
+    # -- optimizers
+
+    def _meet(self, recording: Recording, optimizer: Any) -> Member | None:
+        """An optimizer that this run has not met: its member of the run or of a new one, None while it waits."""
+        own = {id(p) for p in about.params_of(optimizer)}
+        living = [held for one in self._members if (held := one.optimizer()) is not None]
+        theirs = [{id(p) for p in about.params_of(one)} for one in living]
+        if own in theirs and not self._pending:
+            return self._join(optimizer, alias=True)
+        root = self._root()
+        if any(own & some for some in theirs) or (
+            root is not None and any(id(p) in own for p in root.parameters())
+        ):
+            return self._join(optimizer)
+        if living and (self._seen.created.get(optimizer) or 0) <= self._began_at:
+            return self._join(optimizer)
+        before: list[Loss] = []
+        if self._waiting is not None and self._waiting[0]() is optimizer:
+            before = self._waiting[1]
+        elif living:
+            self._waiting = weakref.ref(optimizer), self._pending
+            self._pending = []
+            return None
+        self._integration.end_run(recording.run)
+        self._forget()
+        return self._lead if self._begin(optimizer, before) else None
+
+    def _join(self, optimizer: Any, alias: bool = False) -> Member:
+        member = Member(optimizer, len(self._members), alias)
+        self._members.append(member)
+        recording = self._recording
+        if recording is not None and not alias and recording.owned:
+            recording.run.log_params(about.optimizer_params(optimizer, f"optimizer{member.number + 1}"))
+            root, wrappers = about.unwrapped(self._seen.modules.root_of(optimizer))
+            if root is not None and all(one.root is None or one.root() is not root for one in self._finals):
+                self._keep(recording.run, f"model{len(self._finals) + 1}", root, wrappers)
+        return member
+
+    # -- runs
+
+    def _begin(self, optimizer: Any, before: list[Loss]) -> bool:
+        """Open a run at the first step of an optimizer (None: of a loop that updates by hand); whether there is one."""
+        modules = self._seen.modules
+        root = modules.trained_by_hand() if optimizer is None else modules.root_of(optimizer)
+        root, wrappers = about.unwrapped(root)
+        recording = Recording()
+        path = None if root is None else about.path_of(root)
+        run: Run | None = self._integration.start_run(
+            partial(self._close, recording), kind="train", estimator=path
+        )
+        if run is None:
+            self._declined = None if optimizer is None else weakref.ref(optimizer)
+            self._pending.clear()
+            return False
+        self._declined = self._waiting = None
+        recording.run = run
+        recording.owned = run.framework == self._integration.name
+        recording.epochs = 0
+        self._recording = recording
+        self._members = [Member(optimizer, 0)]
+        self._lead = self._members[0]
+        self._by_backward = False
+        self._began_at = self._seen.clock
+        self._root = _nothing if root is None else weakref.ref(root)
+        if before:
+            epoch = self.flow.epoch = self.flow.epoch or Pass()
+            recording.step(epoch, optimizer)
+            recording.take(before, 0, False, epoch)
+        if recording.owned:
+            self._describe(run, optimizer, root, wrappers)
+        return True
+
+    def _describe(self, run: Run, optimizer: Any, root: Any, wrappers: list[str]) -> None:
+        params: dict[str, Any] = {}
+        if optimizer is not None:
+            params.update(about.optimizer_params(optimizer, "optimizer"))
+            held = self._seen.schedulers.get(optimizer)
+            scheduler = held() if held is not None else None
+            if scheduler is not None:
+                params.update(about.scheduler_params(scheduler))
+        else:
+            params["optimizer"] = "by hand"
+        loader = self.loader() if self.loader is not None else None
+        if loader is not None:
+            params.update(about.loader_params(loader))
+            tensors = about.dataset_tensors(loader.dataset)
+            if tensors is not None and self._options.log_datasets:
+                run.log_dataset(*tensors)
+        params.update(self.facts)
+        params.update(about.distribution())
+        run.log_params(params)
+        self.facts, self.loader = {}, None
+        if root is not None:
+            self._keep(run, "model", root, wrappers)
+
+    def _keep(self, run: Run, path: str, root: Any, wrappers: list[str]) -> None:
+        """This model is one of the run's: it is saved when the run ends, or when it dies."""
+        run.log_params(about.model_params(root, path, wrappers))
+        if self._options.log_models:
+            limit = self._options.max_model_bytes
+            self._finals.append(FinalModel(run, path, root, wrappers, limit, self._integration.guarded))
+
+    def _close(self, recording: Recording) -> None:
+        """The run is about to end: log what is left."""
+        if recording.closed:
+            return
+        recording.closed = True
+        epoch = self.flow.epoch
+        if self._recording is recording:
+            self._settle_waiting(recording)
+            if epoch is not None:
+                recording.end_epoch(epoch)
+            self._log_evaluations(recording, last=True)
+        recording.send(wait=True)
+        if self._recording is recording:
+            for final in self._finals:
+                final.save()
+            for path in self._checkpoints:
+                if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
+                    recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
+
+    def _log_evaluations(self, recording: Recording, last: bool = False) -> None:
+        for done in self.flow.evaluations(last):
+            recording.evaluated(done)
+
+    def _forget(self) -> None:
+        """The run has ended. What has begun since belongs to the next one."""
+        self._recording = self._lead = self._waiting = None
+        self._members, self._finals, self._checkpoints = [], [], {}
+        self._root = _nothing
+        self._by_backward = False
+        if self.flow.epoch is not None and (self.flow.epoch.steps or self.flow.epoch.losses):
+            self.flow.epoch = None
+
+    # -- steps that cannot be seen
+
+    def _look_for_hidden_steps(self) -> None:
+        optimizers = [one for one, _ in self._seen.created.items()]
+        if not optimizers:
+            root = self._seen.modules.trained_by_hand()
+            if root is not None and not root.training:  # gradients of inputs, say
+                self._pending.clear()
+                self._backwards = 0
+                return
+            self._take_backwards_for_steps(None)
+            return
+        before, self._versions = self._versions, []
+        for optimizer in optimizers:
+            param = about.first_param(optimizer)
+            if param is not None and not param.is_inference():
+                self._versions.append((weakref.ref(optimizer), param._version))
+                if any(held() is optimizer and version != param._version for held, version in before):
+                    self._versions = []
+                    self._take_backwards_for_steps(optimizer)
+                    return
+
+    def _take_backwards_for_steps(self, optimizer: Any) -> None:
+        losses, self._pending = self._pending, []
+        if self._recording is not None:
+            self._integration.end_run(self._recording.run)
+            self._forget()
+        if not self._begin(optimizer, []) or self._recording is None or self._lead is None:
+            return
+        self._by_backward = True
+        self._backwards = 0
+        for loss in losses:
+            self._pending = [loss]
+            self._step(self._recording, self._lead, False)
+
+
+def _nothing() -> None:
+    return None
+
+
+def _grad_enabled() -> Callable[[], bool]:
+    import torch
+
+    return torch.is_grad_enabled

@@ -1,0 +1,167 @@
+"""Where in the user's code a call stands, and what the user calls the value there.
+
+`loss.backward()` is `loss`; `scaler.scale(loss).backward()` too; `correct += (guess == y).sum().item()` is `correct`. Read from
+the source, once for each place; a place without source is called by its line.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+LIBRARIES = frozenset(
+    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed
+    contextlib functools""".split()
+)
+MANY = 10_000
+
+
+class Site:
+    """One call in the user's code."""
+
+    __slots__ = ("code", "library", "name")
+
+    def __init__(self, code: CodeType, name: str, library: bool) -> None:
+        self.code = code  # kept, so that its id stays its own
+        self.name = name
+        self.library = library
+
+
+class Sites:
+    """The places that were met. Shared by all threads."""
+
+    def __init__(self) -> None:
+        self._by_instruction: dict[tuple[int, int], Site] = {}
+        self._by_position: dict[tuple[int, Any], Site] = {}
+        self._libraries: dict[int, tuple[CodeType, bool]] = {}
+        self._calls: dict[str, list[tuple[ast.Call, ast.stmt | None]]] = {}
+
+    def of_user(self, frame: FrameType | None, method: str) -> Site | None:
+        """The innermost call that is not in a library's code, from `frame` outwards."""
+        while frame is not None and self._is_library(frame):
+            frame = frame.f_back
+        return None if frame is None else self.at(frame, method)
+
+    def at(self, frame: FrameType, method: str) -> Site:
+        """The call under way in `frame`; `method` is what is called in it, directly or further in."""
+        code, instruction = frame.f_code, frame.f_lasti
+        site = self._by_instruction.get((id(code), instruction))
+        if site is None:
+            site = self._new(frame, code, instruction, method)
+        return site
+
+    def loop(self, frame: FrameType | None) -> str:
+        """What the user calls the data that a loop in his code is over, nothing if that cannot be told."""
+        while frame is not None and self._is_library(frame):
+            frame = frame.f_back
+        if frame is None:
+            return ""
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        _, found, data = line.partition(" in ")
+        return data.strip().rstrip(":") if found else ""
+
+    def _is_library(self, frame: FrameType) -> bool:
+        code = frame.f_code
+        known = self._libraries.get(id(code))
+        if known is None:
+            name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+            known = self._libraries[id(code)] = code, name in LIBRARIES
+        return known[1]
+
+    def _new(self, frame: FrameType, code: CodeType, instruction: int, method: str) -> Site:
+        if len(self._by_instruction) > MANY:  # code that is made again and again
+            self._by_instruction.clear()
+            self._by_position.clear()
+            self._libraries.clear()
+        # One call has several instructions, and which of them is under way depends on how far Python has specialised it.
+        position: Any = frame.f_lineno, None
+        if sys.version_info >= (3, 11):
+            position = next(
+                (one for number, one in enumerate(code.co_positions()) if number == instruction // 2),
+                position,
+            )
+        site = self._by_position.get((id(code), position))
+        if site is None:
+            site = Site(
+                code, self._name(code.co_filename, position, frame.f_lineno, method), self._is_library(frame)
+            )
+            self._by_position[id(code), position] = site
+        self._by_instruction[id(code), instruction] = site
+        return site
+
+    def _name(self, file: str, position: Any, line: int, method: str) -> str:
+        for call, statement in self._calls_in(file):
+            if len(position) == 4 and None not in position:
+                if (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) != position:
+                    continue
+            elif not call.lineno <= line <= (call.end_lineno or line) or _method(call) != method:
+                continue
+            name = _named(call, method) or _target(statement)
+            if name:
+                return name
+        return f"line_{line}"
+
+    def _calls_in(self, file: str) -> list[tuple[ast.Call, ast.stmt | None]]:
+        """A file's calls, each with the statement that it stands in."""
+        if file not in self._calls:
+            calls = self._calls[file] = []
+            try:
+                _collect(ast.parse("".join(linecache.getlines(file))), None, calls)
+            except (SyntaxError, ValueError, RecursionError):
+                pass
+        return self._calls[file]
+
+
+def _collect(
+    node: ast.AST, statement: ast.stmt | None, calls: list[tuple[ast.Call, ast.stmt | None]]
+) -> None:
+    if isinstance(node, ast.stmt):
+        statement = node
+    elif isinstance(node, ast.Call):
+        calls.append((node, statement))
+    for child in ast.iter_child_nodes(node):
+        _collect(child, statement, calls)
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else _simple(call.func)
+
+
+def _named(call: ast.Call, method: str) -> str:
+    """What the value is called: of `X.method()` X, of `accelerator.backward(X)` X."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != method:
+        return _simple(call.args[0]) if call.args else ""
+    if call.args and method == "backward":
+        return _simple(call.args[0])
+    return _simple(call.func.value)
+
+
+def _simple(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.BinOp):
+        return _simple(node.left) or _simple(node.right)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "scale" and node.args:
+            return _simple(node.args[0])
+        if node.func.attr in ("mean", "sum", "detach", "cpu", "float"):
+            return _simple(node.func.value)
+    return ""
+
+
+def _target(statement: ast.stmt | None) -> str:
+    """What a statement assigns to: a name, an attribute, a key."""
+    target: Any = None
+    if isinstance(statement, ast.Assign):
+        target = statement.targets[0]
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+        target = statement.target
+    if isinstance(target, ast.Subscript):
+        key = target.slice
+        return str(key.value) if isinstance(key, ast.Constant) else _simple(target.value)
+    return _simple(target) if isinstance(target, ast.expr) else ""

@@ -1,0 +1,655 @@
+"""Loops as people write them, on small data. Each returns the numbers that it computed itself, by any name.
+
+They import torch at their top and know nothing of autolog, but for one that says which run it is.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+Numbers = dict[str, Any]
+
+
+class Net(nn.Module):
+    def __init__(self, hidden: int = 8, classes: int = 3) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.second = nn.Linear(hidden, classes)
+
+    def forward(self, x: Any) -> Any:
+        return self.second(torch.relu(self.norm(self.first(x))))
+
+
+def data(rows: int = 48, seed: int = 0) -> TensorDataset:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 4, generator=generator)
+    return TensorDataset(x, (x.sum(1) > 0).long())
+
+
+def xy(rows: int = 32, seed: int = 0) -> Any:
+    return data(rows, seed).tensors
+
+
+def epochs_over_a_loader() -> Numbers:
+    model = Net()
+    loader = DataLoader(data(), batch_size=16, shuffle=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion = nn.CrossEntropyLoss()
+    means = []
+    for _ in range(3):
+        total = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        means.append(total / len(loader))
+    return {"mean loss": means}
+
+
+def training_and_validation() -> Numbers:
+    model, numbers = Net(), {"train": [], "validation": [], "accuracy": []}
+    train, validation = DataLoader(data(), batch_size=16), DataLoader(data(20, 1), batch_size=8)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    criterion = nn.CrossEntropyLoss()
+    for _ in range(3):
+        model.train()
+        running = 0.0
+        for x, y in train:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+        model.eval()
+        total, correct = 0.0, 0
+        with torch.no_grad():
+            for x, y in validation:
+                out = model(x)
+                total += float(criterion(out, y)) * len(x)
+                correct += (out.argmax(1) == y).sum().item()
+        scheduler.step()
+        numbers["train"].append(running / len(train))
+        numbers["validation"].append(total / 20)
+        numbers["accuracy"].append(correct / 20)
+    return numbers
+
+
+def mnist_example() -> Numbers:
+    """As pytorch/examples/mnist: functional losses, summed and divided afterwards."""
+    model, numbers = Net(), {"test_loss": [], "accuracy": [], "losses": []}
+    optimizer = torch.optim.Adadelta(model.parameters(), lr=1.0)
+    train_loader, test_loader = DataLoader(data(), batch_size=16), DataLoader(data(20, 1), batch_size=8)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+
+    def train() -> None:
+        model.train()
+        for batch, (x, target) in enumerate(train_loader):
+            optimizer.zero_grad()
+            output = F.log_softmax(model(x), dim=1)
+            loss = F.nll_loss(output, target)
+            loss.backward()
+            optimizer.step()
+            if batch % 2 == 0:
+                numbers["losses"].append(loss.item())
+
+    def test() -> None:
+        model.eval()
+        test_loss = 0
+        correct = 0
+        with torch.no_grad():
+            for x, target in test_loader:
+                output = F.log_softmax(model(x), dim=1)
+                test_loss += F.nll_loss(output, target, reduction="sum").item()
+                pred = output.argmax(dim=1, keepdim=True)
+                correct += pred.eq(target.view_as(pred)).sum().item()
+        numbers["test_loss"].append(test_loss / len(test_loader.dataset))
+        numbers["accuracy"].append(correct / len(test_loader.dataset))
+
+    for _ in range(3):
+        train()
+        test()
+        scheduler.step()
+    return numbers
+
+
+def gan() -> Numbers:
+    """As pytorch/examples/dcgan: two optimizers, three losses, and what the discriminator thinks."""
+    netG, netD = nn.Sequential(nn.Linear(2, 4)), nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+    criterion = nn.BCELoss()
+    optimizerD = torch.optim.Adam(netD.parameters(), lr=0.002)
+    optimizerG = torch.optim.Adam(netG.parameters(), lr=0.001)
+    loader = DataLoader(TensorDataset(xy(32)[0]), batch_size=8)
+    numbers: Numbers = {"errD_real": [], "errD_fake": [], "errG": [], "D_x": []}
+    for _ in range(2):
+        for (real,) in loader:
+            netD.zero_grad()
+            output = netD(real).view(-1)
+            errD_real = criterion(output, torch.ones(8))
+            errD_real.backward()
+            D_x = output.mean().item()
+            fake = netG(torch.randn(8, 2))
+            errD_fake = criterion(netD(fake.detach()).view(-1), torch.zeros(8))
+            errD_fake.backward()
+            optimizerD.step()
+            netG.zero_grad()
+            errG = criterion(netD(fake).view(-1), torch.ones(8))
+            errG.backward()
+            optimizerG.step()
+            for name, value in (("errD_real", errD_real), ("errD_fake", errD_fake), ("errG", errG)):
+                numbers[name].append(float(value))
+            numbers["D_x"].append(D_x)
+    numbers["D_x"] = [sum(numbers["D_x"][:4]) / 4, sum(numbers["D_x"][4:]) / 4]
+    return numbers
+
+
+def accumulation_with_amp() -> Numbers:
+    """Four batches a step, bfloat16, a schedule by step, a validation."""
+    model, numbers = Net(), {"mean": [], "validation": []}
+    loader, validation = DataLoader(data(64), batch_size=4), DataLoader(data(20, 1), batch_size=10)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=12)
+    criterion = nn.CrossEntropyLoss()
+    accumulate = 4
+    for _ in range(3):
+        model.train()
+        losses = []
+        for number, (x, y) in enumerate(loader):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = criterion(model(x), y)
+            losses.append(float(loss))
+            loss = loss / accumulate
+            loss.backward()
+            if (number + 1) % accumulate == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+                scheduler.step()
+        numbers["mean"].append(sum(losses) / len(losses))
+        model.eval()
+        total = 0.0
+        with torch.no_grad():
+            for x, y in validation:
+                total += criterion(model(x), y).item()
+        numbers["validation"].append(total / len(validation))
+    return numbers
+
+
+def grad_scaler() -> Numbers:
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scaler = torch.amp.GradScaler("cpu")
+    losses = []
+    for x, y in DataLoader(data(), batch_size=8):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = F.cross_entropy(model(x), y)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        losses.append(float(loss))
+    return {"losses": losses, "mean": sum(losses) / len(losses)}
+
+
+def lbfgs() -> Numbers:
+    """As pytorch/examples/time_sequence_prediction: the closure is evaluated many times a step."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+    x = xy(16)[0].double()
+    target, criterion = x.sum(1, keepdim=True), nn.MSELoss()
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.8, max_iter=4)
+    numbers: Numbers = {"first": [], "test": []}
+    for _ in range(6):
+        first: list[float] = []
+
+        def closure(first: list[float] = first) -> Any:
+            optimizer.zero_grad()
+            loss = criterion(model(x), target)
+            first.append(float(loss))
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        numbers["first"].append(first[0])
+        with torch.no_grad():
+            loss = criterion(model(x[:8]), target[:8])
+            numbers["test"].append(loss.item())
+    return numbers
+
+
+def batches_by_hand() -> Numbers:
+    """No DataLoader; an evaluation after each pass."""
+    model, numbers = Net(), {"validation": [], "mean": []}
+    x, y = xy(40)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    criterion = nn.CrossEntropyLoss()
+    for _ in range(3):
+        model.train()
+        losses = []
+        for start in range(0, 32, 8):
+            optimizer.zero_grad()
+            loss = criterion(model(x[start : start + 8]), y[start : start + 8])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        numbers["mean"].append(sum(losses) / len(losses))
+        model.eval()
+        with torch.no_grad():
+            numbers["validation"].append(float(criterion(model(x[32:]), y[32:])))
+    return numbers
+
+
+def updates_by_hand() -> Numbers:
+    """As pytorch/examples/word_language_model with plain SGD: no optimizer at all."""
+    model, losses = nn.Sequential(Net(), nn.LogSoftmax(1)), []
+    x, y = xy(32)
+    for _ in range(20):
+        model.zero_grad()
+        loss = F.nll_loss(model(x), y)
+        loss.backward()
+        for p in model.parameters():
+            p.data.add_(p.grad, alpha=-0.1)
+        losses.append(float(loss))
+    return {"losses": losses}
+
+
+def regression_example() -> Numbers:
+    """As pytorch/examples/regression: one layer, no optimizer, no loader."""
+    layer, losses = nn.Linear(4, 1), []
+    for _ in range(30):
+        x = torch.randn(16, 4)
+        layer.zero_grad()
+        output = F.smooth_l1_loss(layer(x), x.sum(1, keepdim=True))
+        losses.append(output.item())
+        output.backward()
+        for param in layer.parameters():
+            param.data.add_(-0.1 * param.grad)
+    return {"losses": losses}
+
+
+def reinforce() -> Numbers:
+    """As pytorch/examples/reinforcement_learning, with a made-up environment."""
+    policy, losses = nn.Sequential(nn.Linear(4, 2), nn.Softmax(-1)), []
+    optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
+    for _ in range(12):
+        logs, rewards = [], []
+        for _ in range(5):
+            distribution = torch.distributions.Categorical(policy(torch.randn(4)))
+            action = distribution.sample()
+            logs.append(distribution.log_prob(action))
+            rewards.append(float(action.item() == 1))
+        returns = torch.tensor(rewards) - 0.5
+        optimizer.zero_grad()
+        policy_loss = torch.stack([-log * r for log, r in zip(logs, returns, strict=True)]).sum()
+        policy_loss.backward()
+        optimizer.step()
+        losses.append(float(policy_loss))
+    return {"losses": losses}
+
+
+def actor_and_critic() -> Numbers:
+    actor, critic = nn.Linear(4, 2), nn.Linear(4, 1)
+    optimizers = [torch.optim.Adam(m.parameters(), lr=0.01) for m in (actor, critic)]
+    numbers: Numbers = {"actor": [], "critic": []}
+    for _ in range(10):
+        x = torch.randn(8, 4)
+        actor_loss, critic_loss = actor(x).pow(2).mean(), (critic(x) - 1).pow(2).mean()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        actor_loss.backward()
+        critic_loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        numbers["actor"].append(float(actor_loss))
+        numbers["critic"].append(float(critic_loss))
+    return numbers
+
+
+def a_shared_helper() -> Numbers:
+    """One line of code does the steps of both optimizers."""
+    models = [nn.Linear(4, 1), nn.Linear(4, 1)]
+    optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in models]
+    losses: list[float] = []
+
+    def update(model: Any, optimizer: Any, x: Any) -> None:
+        optimizer.zero_grad()
+        loss = model(x).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+
+    for _ in range(6):
+        x = torch.randn(8, 4)
+        for model, optimizer in zip(models, optimizers, strict=True):
+            update(model, optimizer, x)
+    return {"losses": losses}
+
+
+def two_stages() -> Numbers:
+    """The head first, then everything with a new optimizer."""
+    model, losses = Net(), []
+    x, y = xy(32)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.second.parameters(), lr=0.1)
+    for stage in range(2):
+        if stage:
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(8):
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+    return {"losses": losses}
+
+
+def several_losses_at_once() -> Numbers:
+    model, numbers = nn.Linear(4, 2), {"a": [], "b": []}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        out = model(torch.randn(8, 4))
+        a, b = out[:, 0].pow(2).mean(), out[:, 1].abs().mean()
+        torch.autograd.backward([a, b])
+        optimizer.step()
+        numbers["a"].append((float(a) + float(b)) / 2)
+    return {"mean of both": numbers["a"]}
+
+
+def gradients_by_grad() -> Numbers:
+    """`torch.autograd.grad` only: there is no backward to see."""
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(5):
+        loss = model(torch.randn(8, 4)).pow(2).mean()
+        for p, g in zip(model.parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True):
+            p.grad = g
+        optimizer.step()
+    return {}
+
+
+def two_loaders_at_once() -> Numbers:
+    model, means = Net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        losses = []
+        for (x, y), (u, v) in zip(
+            DataLoader(data(), batch_size=16), DataLoader(data(30, 2), batch_size=10), strict=True
+        ):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y) + F.cross_entropy(model(u), v)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+        means.append(sum(losses) / len(losses))
+    return {"means": means}
+
+
+def evaluation_within_an_epoch() -> Numbers:
+    """Every second step, on a part of the validation data, left by `break`."""
+    model, numbers = Net(), {"validation": [], "mean": []}
+    optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    validation = DataLoader(data(32, 1), batch_size=8)
+    for _ in range(2):
+        losses = []
+        for number, (x, y) in enumerate(DataLoader(data(), batch_size=8)):
+            model.train()
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+            if number % 2:
+                model.eval()
+                values = []
+                with torch.no_grad():
+                    for place, (u, v) in enumerate(validation):
+                        values.append(float(criterion(model(u), v)))
+                        if place:
+                            break
+                numbers["validation"].append(sum(values) / len(values))
+        numbers["mean"].append(sum(losses) / len(losses))
+    return numbers
+
+
+def workers_that_stay() -> Numbers:
+    model, means = Net(), []
+    loader = DataLoader(data(), batch_size=16, num_workers=2, persistent_workers=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        losses = []
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        means.append(sum(losses) / len(losses))
+    return {"means": means}
+
+
+class Lookahead(torch.optim.Optimizer):
+    """A wrapper that is an optimizer too, with the same groups."""
+
+    def __init__(self, base: Any) -> None:
+        self.base, self.count = base, 0
+        super().__init__(base.param_groups, base.defaults)
+        self.param_groups = base.param_groups
+
+    def step(self, closure: Any = None) -> Any:
+        loss = self.base.step(closure)
+        self.count += 1
+        return loss
+
+
+class Clipped(torch.optim.SGD):
+    """Its step calls its parent's."""
+
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
+        return super().step(closure)
+
+
+def _steps(model: Any, optimizer: Any, count: int = 6) -> list[float]:
+    losses = []
+    x, y = xy(32)
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses
+
+
+def lookahead() -> Numbers:
+    model = Net()
+    return {"losses": _steps(model, Lookahead(torch.optim.SGD(model.parameters(), lr=0.1)))}
+
+
+def a_step_that_calls_its_parents() -> Numbers:
+    model = Net()
+    torch.optim.SGD(model.parameters(), lr=0.1)  # so that the parent's step is hooked, too
+    return {"losses": _steps(model, Clipped(model.parameters(), lr=0.1))}
+
+
+def checkpointed() -> Numbers:
+    """Activations are computed again during backward."""
+    from torch.utils.checkpoint import checkpoint
+
+    model, losses = Net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = xy(32)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(checkpoint(model, x, use_reentrant=False), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return {"losses": losses}
+
+
+def wgan_gp() -> Numbers:
+    """A critic with a gradient penalty, stepped three times for each step of the generator."""
+    G, D = nn.Linear(2, 4), nn.Linear(4, 1)
+    opt_g, opt_d = torch.optim.Adam(G.parameters(), lr=0.01), torch.optim.Adam(D.parameters(), lr=0.01)
+    numbers: Numbers = {"critic": [], "generator": []}
+    for step in range(9):
+        real, fake = torch.randn(8, 4), G(torch.randn(8, 2)).detach()
+        between = (0.5 * real + 0.5 * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+        critic_loss = D(fake).mean() - D(real).mean() + 10 * (gradient.norm(2, dim=1) - 1).pow(2).mean()
+        opt_d.zero_grad()
+        critic_loss.backward()
+        opt_d.step()
+        numbers["critic"].append(float(critic_loss))
+        if step % 3 == 2:
+            opt_g.zero_grad()
+            generator_loss = -D(G(torch.randn(8, 2))).mean()
+            generator_loss.backward()
+            opt_g.step()
+            numbers["generator"].append(float(generator_loss))
+    return numbers
+
+
+def sam() -> Numbers:
+    """Two backwards a step, at different places."""
+    model, numbers = Net(), {"first": [], "second": []}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = xy(32)
+    for _ in range(5):
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(p.grad, alpha=0.01)
+        optimizer.zero_grad()
+        perturbed = F.cross_entropy(model(x), y)
+        perturbed.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        numbers["first"].append(float(loss))
+        numbers["second"].append(float(perturbed))
+    return numbers
+
+
+class Endless(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        generator = torch.Generator().manual_seed(1)
+        while True:
+            x = torch.randn(4, generator=generator)
+            yield x, (x.sum() > 0).long()
+
+
+def endless_data() -> Numbers:
+    model, losses = Net(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step, (x, y) in enumerate(DataLoader(Endless(), batch_size=8)):
+        if step == 12:
+            break
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return {"losses": losses}
+
+
+def compiled_model() -> Numbers:
+    """`torch.compile(fullgraph=True)`; a loader, a validation by a compiled function."""
+    model, numbers = Net(), {"mean": [], "validation": []}
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    train, validation = DataLoader(data(32), batch_size=16), DataLoader(data(16, 1), batch_size=16)
+    optimizer, criterion = torch.optim.Adam(model.parameters(), lr=0.01), nn.CrossEntropyLoss()
+
+    @torch.compile(fullgraph=True, backend="aot_eager")
+    def evaluate(x: Any, y: Any) -> Any:
+        return criterion(model(x), y)
+
+    for _ in range(2):
+        model.train()
+        losses = []
+        for x, y in train:
+            optimizer.zero_grad()
+            loss = criterion(compiled(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+        numbers["mean"].append(sum(losses) / len(losses))
+        model.eval()
+        with torch.no_grad():
+            for x, y in validation:
+                numbers["validation"].append(evaluate(x, y).item())
+    return numbers
+
+
+def sweep(learning_rates: Any = tuple(0.01 * (n + 1) for n in range(20))) -> Numbers:
+    """One function, called again and again; its models are gone when it returns."""
+
+    def train(lr: float) -> float:
+        model = Net()
+        return _steps(model, torch.optim.SGD(model.parameters(), lr=lr), 3)[-1]
+
+    return {"last losses": [train(lr) for lr in learning_rates]}
+
+
+def sweep_that_keeps_all() -> Numbers:
+    kept, losses = [], []
+    for lr in (0.1, 0.2, 0.3, 0.4):
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        kept.append((model, optimizer))
+        losses += _steps(model, optimizer, 4)
+    return {"losses": losses}
+
+
+def folds() -> Numbers:
+    x, y = xy(30)
+    models, losses = [Net() for _ in range(3)], []
+    for fold, model in enumerate(models):
+        keep = torch.arange(30) % 3 != fold
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x[keep]), y[keep])
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss))
+    return {"losses": losses}
+
+
+def adversarial_gradients() -> Numbers:
+    """Gradients of the input, of a model that is not trained."""
+    model = nn.Sequential(Net()).eval()
+    x, y = xy(8)
+    for _ in range(20):
+        x = x.detach().requires_grad_()
+        F.cross_entropy(model(x), y).backward()
+        x = x + 0.01 * x.grad.sign()
+    return {}
+
+
+def nothing_but_inference() -> Numbers:
+    model = Net().eval()
+    with torch.no_grad():
+        for x, _ in DataLoader(data(), batch_size=8):
+            model(x).argmax(1).sum().item()
+    return {"": []} and {}
+
+
+def ema() -> Numbers:
+    """A copy of the model that follows it; deep-copied before the training."""
+    model = Net()
+    follower = copy.deepcopy(model)
+    losses = _steps(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert not math.isnan(sum(p.sum().item() for p in follower.parameters()))
+    return {"losses": losses}
