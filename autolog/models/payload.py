@@ -54,9 +54,6 @@ class SpooledFile:
         self.size += length
         return length
 
-    def flush(self) -> None:
-        """For writers that end with it, as `torch.save` does."""
-
     def _spill(self) -> io.BufferedWriter:
         self._spool_dir.mkdir(parents=True, exist_ok=True)
         self._path = self._spool_dir / f"model-{os.urandom(8).hex()}.tmp"

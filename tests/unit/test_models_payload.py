@@ -33,7 +33,6 @@ def test_what_is_written_is_what_is_held(
         file = SpooledFile(folder, None)
         for part in parts:
             file.write(part)
-        file.flush()  # some writers end with it
         content = file.content()
     whole = b"".join(parts)
     assert isinstance(content, Path) == (len(whole) > limit)
