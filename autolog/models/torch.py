@@ -33,16 +33,13 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     file = spool.open(FILE)
     if not by_value:
         try:
-            torch.save(model, _Writable(file.write))
+            _save(torch, model, file.write)
         except (pickle.PicklingError, TypeError, AttributeError):
             file.restart()
             by_value = True
     if by_value:
-        torch.save(
-            model,
-            _Writable(file.write),
-            pickle_module=_cloudpickle(),
-            pickle_protocol=pickle.HIGHEST_PROTOCOL,
+        _save(
+            torch, model, file.write, pickle_module=_cloudpickle(), pickle_protocol=pickle.HIGHEST_PROTOCOL
         )
     spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     bases = {base for cls in classes for base in cls.__mro__}  # a class of the user's own script may be Lightning's, say
@@ -54,11 +51,30 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     )
 
 
+def _save(torch: Any, model: Any, write: Callable[[Any], int], **how: Any) -> None:
+    """`torch.save`, which says nothing of why a file took no more."""
+    file = _Writable(write)
+    try:
+        torch.save(model, file, **how)
+    except RuntimeError:
+        if file.refused is None:
+            raise
+        raise file.refused from None
+
+
 class _Writable:
     """What `torch.save` asks of a file that has no path."""
 
     def __init__(self, write: Callable[[Any], int]) -> None:
-        self.write = write
+        self._write = write
+        self.refused: ModelNotSaved | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self._write(data)
+        except ModelNotSaved as reason:
+            self.refused = reason
+            raise
 
     def flush(self) -> None:
         pass
