@@ -68,10 +68,11 @@ class Watch:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
 
     def log_what_is_left(self, trainer: Any) -> None:
-        """Where other processes have trained, the Trainer has their last metrics."""
-        self.epoch = max(0, trainer.current_epoch - 1)
-        if not self.muted:
-            self.run.log_metrics(trainer.callback_metrics, step=self.epoch, epoch=self.epoch)
+        """Where processes of its own have trained, the Trainer has their last metrics, and not of which epoch they are."""
+        metrics = trainer.callback_metrics
+        if metrics and not self.muted:
+            self.run.log_metrics(metrics)
+            self.run.note("Other processes have trained: only their last metrics are known here, and no epochs.")
 
     def describe_evaluated(self, trainer: Any, log_datasets: bool) -> None:
         """The data of `validate` or `test`."""
