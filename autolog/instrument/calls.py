@@ -146,8 +146,8 @@ class Call(Frame):
 
     `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
     called with; `run` is the run of the call around it until `start_run` gives it one; `outermost` says that no other call
-    is around it; `error` is what the original raised, or what an observer knows to be behind it; `observing` is the seconds spent
-    in observers.
+    is around it; `error` is what the original raised, or what an observer knows to be behind it; `observing` is the seconds
+    spent in observers.
     """
 
     __slots__ = (

@@ -28,7 +28,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     if model_format not in (None, "pickle"):
         raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
-    classes = {type(part) for part in model.modules()}
+    classes: set[type[Any]] = {type(part) for part in model.modules()}
     by_value = any(_has_no_module(cls) for cls in classes)
     file = spool.open(FILE)
     if not by_value:
@@ -38,11 +38,11 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             file.restart()
             by_value = True
     if by_value:
-        _save(
-            torch, model, file.write, pickle_module=_cloudpickle(), pickle_protocol=pickle.HIGHEST_PROTOCOL
-        )
+        how = {"pickle_module": _cloudpickle(), "pickle_protocol": pickle.HIGHEST_PROTOCOL}
+        _save(torch, model, file.write, **how)
     spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
-    bases = {base for cls in classes for base in cls.__mro__}  # a class of the user's own script may be Lightning's, say
+    # Bases too: a class of the user's own script may be Lightning's, say.
+    bases = {base for cls in classes for base in cls.__mro__}
     modules = {base.__module__.partition(".")[0] for base in bases} - {"__main__", "__mp_main__"}
     return Captured(
         entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},

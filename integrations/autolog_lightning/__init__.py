@@ -62,7 +62,10 @@ class LightningIntegration(Integration):
             connector = f"{package}.trainer.connectors.logger_connector.logger_connector:_LoggerConnector"
             yield FastPatch(target=f"{connector}.log_metrics", before=calls.metrics_are_there)
             # Trials of the tuner are no trainings, whether it is called or works as a callback inside a fit.
-            for finder, name in (("lr_finder:LearningRateFinder", "lr_find"), ("batch_size_finder:BatchSizeFinder", "scale_batch_size")):
+            for finder, name in (
+                ("lr_finder:LearningRateFinder", "lr_find"),
+                ("batch_size_finder:BatchSizeFinder", "scale_batch_size"),
+            ):
                 yield Patch(target=f"{package}.tuner.tuning:Tuner.{name}", observer=calls.observe_tuner)
                 yield FastPatch(
                     target=f"{package}.callbacks.{finder}.{name}", before=calls.trials_begin, after=calls.trials_end,

@@ -67,7 +67,9 @@ def settings_of(trainer: Any) -> dict[str, Any]:
 
 def setup_of(trainer: Any) -> dict[str, Any]:
     """Params of what is known once the Trainer has set up everything."""
-    weights = [one for one in trainer.lightning_module.parameters() if "Uninitialized" not in type(one).__name__]
+    weights = [
+        one for one in trainer.lightning_module.parameters() if "Uninitialized" not in type(one).__name__
+    ]
     loader = next(loaders(trainer.train_dataloader), None)
     params = {
         "accelerator": trainer.accelerator,
@@ -106,7 +108,9 @@ def _optimizer_params(prefix: str, optimizer: Any) -> dict[str, Any]:
     params = {prefix: type(optimizer).__name__} | {f"{prefix}.{name}": value for name, value in first.items()}
     for number, group in enumerate(others, 1):
         params |= {
-            f"{prefix}.group{number}.{name}": value for name, value in group.items() if first.get(name) != value
+            f"{prefix}.group{number}.{name}": value
+            for name, value in group.items()
+            if first.get(name) != value
         }
     return params
 

@@ -29,9 +29,13 @@ class Calls:
         self._watches: IdentityMap[Watch] = IdentityMap()
         self._fitted: IdentityMap[_Fitted] = IdentityMap()
 
-    def remember_arguments(self, _noted: None, _result: None, trainer: Any, *_args: Any, **given: Any) -> None:
+    def remember_arguments(
+        self, _noted: None, _result: None, trainer: Any, *_args: Any, **given: Any
+    ) -> None:
         # As plain data: callbacks and loggers may hold the trainer, and it would never die.
-        self._arguments.set(trainer, plain_params({f"trainer.{name}": value for name, value in given.items()}))
+        self._arguments.set(
+            trainer, plain_params({f"trainer.{name}": value for name, value in given.items()})
+        )
 
     def observe_fit(self, call: Call) -> Generator[None, Any, None]:
         call.seal()  # the loop beneath is Lightning's
@@ -45,7 +49,9 @@ class Calls:
                 watch.start(trainer, self.options.log_datasets)
                 watch.log_what_is_left(trainer)
             if self.options.log_models and not trainer.fast_dev_run:
-                run.save_model(about.without_compiler(module), "pytorch", max_bytes=self.options.max_model_bytes)
+                run.save_model(
+                    about.without_compiler(module), "pytorch", max_bytes=self.options.max_model_bytes
+                )
             self._fitted.set(module, _Fitted(run, watch.epoch))
         finally:
             self._watches.pop(trainer)

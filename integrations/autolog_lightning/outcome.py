@@ -45,7 +45,9 @@ def settings(trainer: Any) -> dict[str, Any]:
     for kind, names in SETTINGS.items():
         for number, one in enumerate(_of(trainer, kind), 1):
             prefix = kind if number == 1 else f"{kind}{number}"
-            params |= {f"{prefix}.{name}": value for name in names if (value := getattr(one, name, None)) is not None}
+            params |= {
+                f"{prefix}.{name}": value for name in names if (value := getattr(one, name, None)) is not None
+            }
             if f"{prefix}.min_delta" in params:  # Lightning has given it the sign of the mode
                 params[f"{prefix}.min_delta"] = abs(one.min_delta)
     return params
@@ -83,7 +85,10 @@ def _checkpoints(trainer: Any) -> list[dict[str, Any]]:
         scores = dict(one.best_k_models)
         for path in dict.fromkeys(filter(None, (one.best_model_path, *scores, one.last_model_path))):
             score = scores.get(path)
-            entry = {"path": str(path), "score": None if score is None or one.monitor is None else float(score)}
+            entry = {
+                "path": str(path),
+                "score": None if score is None or one.monitor is None else float(score),
+            }
             found.setdefault(str(path), entry | {"best": path == one.best_model_path})
     return list(found.values())
 

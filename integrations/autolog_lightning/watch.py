@@ -72,7 +72,9 @@ class Watch:
         metrics = trainer.callback_metrics
         if metrics and not self.muted:
             self.run.log_metrics(metrics)
-            self.run.note("Other processes have trained: only their last metrics are known here, and no epochs.")
+            self.run.note(
+                "Other processes have trained: only their last metrics are known here, and no epochs."
+            )
 
     def describe_evaluated(self, trainer: Any, log_datasets: bool) -> None:
         """The data of `validate` or `test`."""
@@ -83,8 +85,8 @@ class Watch:
 
 
 def computed(results: Any) -> dict[str, Any]:
-    """What `callback_metrics` has of this epoch or evaluation. Read where Lightning has just put it: to ask for it in the public
-    way could compute a metric anew, and in a distributed job would be a collective call.
+    """What `callback_metrics` has of this epoch or evaluation. Read where Lightning has just put it: to ask for it in the
+    public way could compute a metric anew, and in a distributed job would be a collective call.
     """
     values: dict[str, Any] = {}
     for item in results.values():

@@ -58,7 +58,7 @@ def small_fit(variant: str, data: str) -> list[float]:
 def lightning_fit(variant: str) -> list[float]:
     """Milliseconds of 10 epochs × 32 batches with validation and a checkpoint, after a first fit."""
     if variant.startswith("mlflow"):
-        import lightning.pytorch  # MLflow 3.17 does not see one that is imported later
+        import lightning.pytorch  # noqa: F401  MLflow 3.17 does not see one that is imported later
         import mlflow.pytorch
 
         mlflow.pytorch.autolog(silent=True, log_models=variant == "mlflow")
@@ -91,7 +91,11 @@ def lightning_fit(variant: str) -> list[float]:
     for _ in range(2 if variant.startswith("mlflow") else 6):
         loaders = [torch.utils.data.DataLoader(data, batch_size=8) for _ in range(2)]
         trainer = L.Trainer(
-            max_epochs=10, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+            max_epochs=10,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
         )
         began = perf_counter()
         trainer.fit(Regression(), *loaders)

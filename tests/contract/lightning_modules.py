@@ -1,5 +1,5 @@
-"""Modules for `test_lightning`, importable by name so that they can be pickled and loaded in another process: a class for each of
-the two packages, made when it is asked for.
+"""Modules for `test_lightning`, importable by name so that they can be pickled and loaded in another process: a class for each
+of the two packages, made when it is asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def _class(name: str) -> type:
     class Regression(package.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.1), torch.nn.Linear(4, 1))
+            self.net = torch.nn.Sequential(
+                torch.nn.Linear(3, 4), torch.nn.Dropout(0.1), torch.nn.Linear(4, 1)
+            )
 
         def forward(self, x: Any) -> Any:
             return self.net(x)

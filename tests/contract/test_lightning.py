@@ -66,7 +66,9 @@ class TestLightning(_Lightning):
     module = "lightning.pytorch"
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("pytorch_lightning"), reason="pytorch_lightning is not installed")
+@pytest.mark.skipif(
+    not importlib.util.find_spec("pytorch_lightning"), reason="pytorch_lightning is not installed"
+)
 class TestPytorchLightning(_Lightning):
     packages = ("pytorch_lightning",)
     module = "pytorch_lightning"

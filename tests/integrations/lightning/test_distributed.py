@@ -37,7 +37,9 @@ def job(folder: Path, strategy: str) -> list[RunRecord]:
     """The runs of a job of two processes."""
     (folder / "script.py").write_text(SCRIPT)
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOLOG_", "PYTEST_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AUTOLOG_", "PYTEST_"))
+    }
     child = subprocess.Popen(
         [sys.executable, "-W", "ignore", "script.py", strategy], cwd=folder, start_new_session=True,
         env={**inherited, "PYTHONPATH": path, "AUTOLOG_DIR": str(folder / ".autolog"), "AUTOLOG_STRICT": "1"},
@@ -74,5 +76,11 @@ def test_processes_that_the_trainer_forks_give_their_last_metrics(tmp_path: Path
     """The one that called has the run: it sees no epoch, but what the Trainer brings back, and the weights; and says so."""
     [run] = job(tmp_path, "ddp_fork")
     assert (run.status, run.errors, len(run.models)) == ("finished", [], 1)
-    assert (run.metrics["val_loss"]["count"], run.metrics["test_loss"]["count"], run.params["lr"]) == (1, 1, 0.1)
-    assert run.notes == ["Other processes have trained: only their last metrics are known here, and no epochs."]
+    assert (run.metrics["val_loss"]["count"], run.metrics["test_loss"]["count"], run.params["lr"]) == (
+        1,
+        1,
+        0.1,
+    )
+    assert run.notes == [
+        "Other processes have trained: only their last metrics are known here, and no epochs."
+    ]

@@ -22,7 +22,9 @@ TENSOR = {"kind": "torch.Tensor", "rows": 32, "dtype": "torch.float32"}
     "package",
     [
         "lightning.pytorch",
-        pytest.param("pytorch_lightning", marks=pytest.mark.skipif(not find_spec("pytorch_lightning"), reason="absent")),
+        pytest.param(
+            "pytorch_lightning", marks=pytest.mark.skipif(not find_spec("pytorch_lightning"), reason="absent")
+        ),
     ],
 )
 def test_a_fit_and_a_test_are_one_run_with_all_that_can_be_told(
@@ -34,19 +36,25 @@ def test_a_fit_and_a_test_are_one_run_with_all_that_can_be_told(
     callbacks = import_module(f"{package}.callbacks")
     stopping = callbacks.EarlyStopping("val_loss", patience=2, min_delta=1e-5)
     keeping = callbacks.ModelCheckpoint(dirpath="kept", filename="{epoch}", monitor="val_loss", save_top_k=2)
-    one = trainer(package, max_epochs=3, callbacks=[stopping, keeping], enable_checkpointing=True, log_every_n_steps=2)
+    one = trainer(
+        package, max_epochs=3, callbacks=[stopping, keeping], enable_checkpointing=True, log_every_n_steps=2
+    )
     module = regression_of(package, lr=0.05)
     one.fit(module, loader(), loader())
     one.test(module, loader(), verbose=False)
     shown = visible(seen.run)
     optimizer = {
-        name.removeprefix("optimizer."): value for name, value in shown["params"].items() if name.startswith("optimizer.")
+        name.removeprefix("optimizer."): value
+        for name, value in shown["params"].items()
+        if name.startswith("optimizer.")
     }
     assert {name: optimizer[name] for name in ("lr", "momentum", "weight_decay", "nesterov")} == {
         "lr": 0.05, "momentum": 0, "weight_decay": 0, "nesterov": False,
     }  # fmt: skip
     shown["params"] = {
-        name: value for name, value in shown["params"].items() if not name.startswith(("optimizer.", "ModelCheckpoint.dirpath"))
+        name: value
+        for name, value in shown["params"].items()
+        if not name.startswith(("optimizer.", "ModelCheckpoint.dirpath"))
     }
     scores = [point.value for point in seen.run.history("val_loss")]
     assert shown == {

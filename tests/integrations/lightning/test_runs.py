@@ -1,4 +1,4 @@
-"""The promise: every fit is one run with its true outcome, what is measured afterwards goes to it, and nothing else is a run."""
+"""The promise: every fit is one run with its true outcome, what is measured afterwards is in it, and nothing else is a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import BatchSizeFinder, Callback, EarlyStopping, LearningRateFinder, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    Callback,
+    EarlyStopping,
+    LearningRateFinder,
+    ModelCheckpoint,
+)
 from lightning.pytorch.tuner import Tuner
 from regression import Regression, loader, trainer
 
@@ -31,7 +37,10 @@ def test_a_trainer_fitted_twice_gives_two_complete_runs(seen: Recorded) -> None:
     one.fit_loop.max_epochs = 3
     one.fit(Regression(lr=0.3), loader(), loader())
     first, second = seen.runs
-    assert [(run.params["lr"], epochs(run), len(run.models)) for run in (first, second)] == [(0.1, [0, 1], 1), (0.3, [2], 1)]
+    assert [(run.params["lr"], epochs(run), len(run.models)) for run in (first, second)] == [
+        (0.1, [0, 1], 1),
+        (0.3, [2], 1),
+    ]
     assert first.history("val_loss")[-1].step == 1
 
 
@@ -183,9 +192,14 @@ def test_early_stopping_says_where_it_stopped_and_what_was_best(seen: Recorded) 
     stopping = EarlyStopping("watched", patience=2)
     one = trainer(max_epochs=5, callbacks=[_Worse(), stopping])
     one.fit(Regression(), loader(), loader())
-    alone = trainer(max_epochs=2, enable_checkpointing=True, callbacks=[_Worse(), ModelCheckpoint(monitor="watched")])
+    alone = trainer(
+        max_epochs=2, enable_checkpointing=True, callbacks=[_Worse(), ModelCheckpoint(monitor="watched")]
+    )
     alone.fit(Regression(), loader(), loader())
-    stopped, kept = ({name: run.metrics[name]["last"] for name in run.metrics if "_epoch" in name or "best" in name} for run in seen.runs)
+    stopped, kept = (
+        {name: run.metrics[name]["last"] for name in run.metrics if "_epoch" in name or "best" in name}
+        for run in seen.runs
+    )
     assert stopped == {"best_epoch": 1.0, "best_score": 1.0, "stopped_epoch": 3.0}
     assert kept == {"best_epoch": 1.0, "best_score": 1.0, "best_model_score": 1.0}
 
@@ -196,7 +210,9 @@ def test_checkpoints_are_recorded_by_path_and_copied_as_chosen(choice: Any, copi
     with recorded("lightning") as seen:
         enable("lightning", log_checkpoints=choice, log_models=False)
         keeping = ModelCheckpoint(dirpath="kept", filename="{epoch}", monitor="watched", save_top_k=2)
-        trainer(max_epochs=2, enable_checkpointing=True, callbacks=[_Worse(), keeping]).fit(Regression(), loader(), loader())
+        trainer(max_epochs=2, enable_checkpointing=True, callbacks=[_Worse(), keeping]).fit(
+            Regression(), loader(), loader()
+        )
     run = seen.run
     listed = json.loads((run.folder / "checkpoints.json").read_text())
     assert sorted((one["path"].rpartition("/")[2], one["score"], one["best"]) for one in listed) == [

@@ -36,7 +36,12 @@ def trained() -> str:
     module = _Dropping()
     one.fit(module, loader(shuffle=True), loader())
     one.test(module, loader(), verbose=False)
-    states = [module.state_dict(), one.optimizers[0].state_dict(), torch.get_rng_state(), one.callback_metrics]
+    states = [
+        module.state_dict(),
+        one.optimizers[0].state_dict(),
+        torch.get_rng_state(),
+        one.callback_metrics,
+    ]
     score = one.checkpoint_callback.best_model_score
     return hashlib.sha256(repr((states, score)).encode() + pickle.dumps(_arrays(states))).hexdigest()
 
