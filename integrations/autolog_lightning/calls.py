@@ -61,14 +61,17 @@ class Calls:
     def observe_evaluation(self, call: Call) -> Generator[None, Any, None]:
         call.seal()
         trainer = call.instance
-        module = about.module_of(call.arguments.get("model") or trainer.lightning_module)
+        given = call.arguments.get("model")
+        module = about.module_of(trainer.lightning_module if given is None else given)
         known = self._fitted.get(module)
         if known is None:
             kind = call.name.rpartition(".")[2]
             self._begin(call, call.start_run(kind=kind, estimator=about.path_of(module)), trainer, module)
         else:
             call.run = known.run  # so that what fails is said there; it goes on to be ended
-            self._watches.set(trainer, Watch(known.run, epoch=known.epoch))
+            self._watches.set(
+                trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run))
+            )
         watch = self._watches.get(trainer)
         try:
             yield
