@@ -21,35 +21,46 @@ if TYPE_CHECKING:
         flush,
         last_run,
         load_model,
+        observe_prediction,
+        observe_score,
+        provenance,
         run,
         runs,
         status,
         suspended,
     )
     from autolog.instrument.calls import Call
+    from autolog.instrument.identity import IdentityMap
     from autolog.instrument.integration import Integration, Options
-    from autolog.instrument.patching import FastPatch, Hook, Patch, SubclassPatch
+    from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
+    from autolog.instrument.quiet import quiet
     from autolog.models import ModelError, ModelNotSaved, UntrustedModel
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
     from autolog.tracking.run import Run
+    from autolog.tracking.values import number_of, plain
 
 _HOME = {
     **dict.fromkeys(("autolog", "current_run", "disable", "enable", "flush", "last_run"), "autolog.api"),
     **dict.fromkeys(("load_model", "run", "runs", "status", "suspended"), "autolog.api"),
+    **dict.fromkeys(("observe_prediction", "observe_score", "provenance"), "autolog.api"),
     "Call": "autolog.instrument.calls",
+    "IdentityMap": "autolog.instrument.identity",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
-    **dict.fromkeys(("FastPatch", "Hook", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
+    **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
+    "quiet": "autolog.instrument.quiet",
     **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel"), "autolog.models"),
     "FilterError": "autolog.store.query",
     **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
     "Run": "autolog.tracking.run",
+    **dict.fromkeys(("number_of", "plain"), "autolog.tracking.values"),
 }  # fmt: skip
 
 __all__ = [
-    "Call", "FastPatch", "FilterError", "Hook", "Integration", "ModelError", "ModelNotSaved", "Options", "Patch", "Point",
-    "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable",
-    "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended",
+    "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "OnImport",
+    "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog",
+    "current_run", "disable", "enable", "flush", "last_run", "load_model", "number_of", "observe_prediction",
+    "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
 ]  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from autolog.tracking import ranks
 
 if TYPE_CHECKING:
     from autolog.lifecycle import RunScope
+    from autolog.origins import Provenance
     from autolog.overview import Status
     from autolog.store.records import RunRecord, Runs
     from autolog.tracking.run import Run
@@ -179,18 +180,26 @@ def current_run() -> Run | None:
     """The run in progress around the caller: a training's, from a callback inside it, that of a loop of the caller's own, or
     an explicit one's.
     """
-    from autolog.lifecycle import RunScope, loop_of_this_thread
+    from autolog import lifecycle
 
-    frame = innermost()
     here = session.get()
-    loop = None if here is None or not here.loops else loop_of_this_thread(here, frame)
-    if loop is not None:
-        return loop.run
-    while frame is not None:
-        if not frame.ended and isinstance(frame, (Call, RunScope)) and frame.run is not None:
-            return frame.run
-        frame = frame.outer
-    return None
+    loop = lifecycle.loop_of_this_thread(here, innermost()) if here is not None and here.loops else None
+    return loop.run if loop is not None else lifecycle.current_run()
+
+
+def provenance() -> Provenance:
+    """Which run each model is from, and which model each prediction: for integrations that measure."""
+    return session.get_or_make().provenance
+
+
+def observe_prediction(call: Call) -> Generator[None, Any, None]:
+    """An observer for methods that predict for their first argument: the result becomes a prediction of a known model."""
+    return provenance().observe_prediction(call)
+
+
+def observe_score(call: Call) -> Generator[None, Any, None]:
+    """An observer for methods that measure a model on their first argument: the number goes to the run of a known model."""
+    return provenance().observe_score(call)
 
 
 def last_run() -> Run | None:

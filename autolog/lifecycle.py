@@ -72,6 +72,16 @@ def scope_around(frame: Frame | None) -> RunScope | None:
     return None
 
 
+def current_run() -> Run | None:
+    """The run of the innermost call or block around the caller that has one."""
+    frame = innermost()
+    while frame is not None:
+        if not frame.ended and isinstance(frame, (Call, RunScope)) and frame.run is not None:
+            return frame.run
+        frame = frame.outer
+    return None
+
+
 def open_for(
     session: Session, call: Call, *, kind: str = "fit", estimator: str | None = None, name: str | None = None,
     tags: dict[str, Any] | None = None,

@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation, ThreadInheritance
     from autolog.lifecycle import Loop
+    from autolog.origins import Provenance
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Deferred, Event
@@ -225,6 +227,15 @@ class Session:
         active = self.integrations.get(name)
         return active.integration.version() if active is not None and active.integration is not None else None
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which run each model is from, and which model each prediction."""
+        from autolog.origins import Provenance
+
+        return Provenance(
+            {name.partition(".")[0] for a in self.integrations.values() for name in a.entry.modules}
+        )
+
     # -- Host: what intercepted calls ask
 
     def wants(self, integration: str, instance: object) -> bool:
@@ -300,6 +311,9 @@ class Session:
             from autolog.saving import save_model
 
             save_model(self, run, model, flavor, **how)
+
+    def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
+        self.provenance.trained(models, run, data, describe)
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
         """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import signature
+from types import CodeType
 from typing import Any, NamedTuple
 
 from autolog.instrument.calls import Host, Switch, admits, call_around, innermost, is_outside
@@ -71,6 +72,17 @@ def fast(
         pass
     stand_in.__dict__["_autolog_own"] = Own(switch, weakref.ref(stand_in))
     return stand_in
+
+
+def codes() -> list[CodeType]:
+    """The code of all stand-ins and guarded hooks and of what they ask, for compilers that are to be kept out of it."""
+    asked = [one.__code__ for one in (is_outside, admits, innermost, _never, _note_nothing)]
+    return asked + [
+        inner
+        for outer in (fast, guarded)
+        for inner in outer.__code__.co_consts
+        if isinstance(inner, CodeType)
+    ]
 
 
 def _never() -> bool:

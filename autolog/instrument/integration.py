@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from autolog.instrument.calls import Switch
-from autolog.instrument.fast import guarded
+from autolog.instrument.fast import codes, guarded
 from autolog.instrument.patching import AnyPatch
 
 if TYPE_CHECKING:
@@ -90,3 +91,7 @@ class Integration:
         host = self.host
         assert host is not None
         return guarded(function, host, self.name, place, switch)
+
+    def hook_code(self) -> list[CodeType]:
+        """The code that stands around every hook and fast patch, for a compiler of Python that is to be kept out of it."""
+        return codes()

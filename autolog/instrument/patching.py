@@ -89,7 +89,14 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
-AnyPatch = Patch | SubclassPatch | FastPatch | Hook
+class OnImport(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to be done once a module has been imported by the user's program: `call(module)`. Nothing is put back."""
+
+    target: str
+    call: Callable[[ModuleType], None]
+
+
+AnyPatch = Patch | SubclassPatch | FastPatch | Hook | OnImport
 
 
 class Installation:
@@ -118,6 +125,8 @@ class Installation:
         elif isinstance(patch, Hook):
             module, _, path = patch.target.partition(":")
             self._watch(module, partial(self._register, path=path, hook=patch.hook))
+        elif isinstance(patch, OnImport):
+            self._watch(patch.target, self._imported)
         else:
             for place in (patch.target, *patch.aliases):
                 module, _, path = place.partition(":")
@@ -147,8 +156,8 @@ class Installation:
         self._watched.append((module, place))
         self._hooks.when_imported(module, place)
 
-    def _wrap(self, original: Any, owner: Any, path: str) -> Any:
-        """The wrapper around an original: one and the same for a function's several names."""
+    def _wrap(self, original: Any, owner: Any, path: str, base: type | None = None) -> Any:
+        """The wrapper around an original: one and the same for a function's several names. See `interceptor` for `base`."""
         for wrapper in self._wrappers:
             if wrapper.__wrapped__ is original:
                 return wrapper
@@ -161,11 +170,14 @@ class Installation:
             )  # fmt: skip
             self._wrappers.append(wrapper)
             return wrapper
-        assert not isinstance(patch, Hook)
+        assert isinstance(patch, (Patch, SubclassPatch))
         from autolog.instrument.wrapper import Wrapper, interceptor
 
-        look = interceptor(self._host, self._integration, name, patch.observer, patch.nested, self.switch)
-        wrapper = Wrapper(original, look, owner, path, self.switch)
+        look = interceptor(
+            self._host, self._integration, name, patch.observer, patch.nested, self.switch, base
+        )
+        admitted = "admits_nested" if patch.nested else "admits"
+        wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
         if not isinstance(owner, type):
             self._wrappers.append(wrapper)
         return wrapper
@@ -173,6 +185,11 @@ class Installation:
     def _set(self, owner: Any, name: str, value: Any) -> None:
         self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
         setattr(owner, name, value)
+
+    def _imported(self, module: ModuleType) -> None:
+        assert isinstance(self.patch, OnImport)
+        self.state = "found"
+        self.patch.call(module)
 
     # -- a framework's own hook
 
@@ -232,7 +249,7 @@ class Installation:
                 continue
             try:
                 path = f"{owner.__module__}:{owner.__qualname__}.{name}"
-                setattr(owner, name, self._wrap(original, owner, path))
+                setattr(owner, name, self._wrap(original, owner, path, base))
             except (TypeError, AttributeError):  # an extension type, or a metaclass that forbids it
                 pass
         if "__init_subclass__" in vars(cls):

@@ -53,13 +53,20 @@ def _bound_to(bound: BoundWrapper, default: Any) -> Any:
 class Wrapper(wrapt.FunctionWrapper):
     """A patched function, or the slot of a patched method.
 
-    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it.
+    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it, `admitted` the
+    attribute of a frame that says whether a call inside is looked at, nothing where each is.
     """
 
     __bound_function_wrapper__ = BoundWrapper
 
     def __init__(
-        self, wrapped: Any, wrapper: Callable[..., Any], owner: Any, path: str, switch: Switch
+        self,
+        wrapped: Any,
+        wrapper: Callable[..., Any],
+        owner: Any,
+        path: str,
+        switch: Switch,
+        admitted: str = "",
     ) -> None:
         super().__init__(wrapped, wrapper)
         self._self_autolog_owner = owner if isinstance(owner, type) else None
@@ -68,10 +75,22 @@ class Wrapper(wrapt.FunctionWrapper):
         # Found on a class, a plain function is always the same object: `Class.method is Class.method` must stay true.
         plain = isinstance(owner, type) and isinstance(wrapped, (FunctionType, staticmethod))
         self._self_autolog_found = _bind(self, None, owner) if plain else None
+        self._self_autolog_plain = (
+            (wrapped, admitted) if isinstance(wrapped, FunctionType) and admitted else None
+        )
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None and self._self_autolog_found is not None:
-            return self._self_autolog_found
+        if instance is None:
+            if self._self_autolog_found is not None:
+                return self._self_autolog_found
+        elif (
+            (frame := _innermost()) is not None
+            and (plain := self._self_autolog_plain) is not None
+            and not getattr(frame, plain[1])
+        ):
+            # Nobody would look at the call: the method itself is found, in half the time that wrapt takes to bind. Kept and
+            # called later, when somebody would, it is not seen: the price of a search's thousands of fits.
+            return MethodType(plain[0], instance)
         return _bind(self, instance, owner)
 
     def __repr__(self) -> str:
@@ -94,12 +113,21 @@ class Wrapper(wrapt.FunctionWrapper):
 
 
 _bind = wrapt.FunctionWrapper.__get__
+_innermost = current.get
 
 
 def interceptor(
-    host: Host, integration: str, name: str, observer: Observer, nested: bool, switch: Switch
+    host: Host,
+    integration: str,
+    name: str,
+    observer: Observer,
+    nested: bool,
+    switch: Switch,
+    base: type | None = None,
 ) -> Callable[..., Any]:
-    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at."""
+    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at. With a `base`, only
+    calls on its instances are: a mixin's method is other classes' too.
+    """
     get = current.get
 
     def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
@@ -108,8 +136,22 @@ def interceptor(
             return wrapped(*args, **kwargs)
         if not (host.active and switch.on):
             return wrapped(*args, **kwargs)
+        if base is not None:
+            if instance is None and args:  # somebody's wrapper around the slot calls it as a plain function
+                instance, bound = args[0], args[1:]
+                if _is_instance(instance, base):
+                    wrapped, args = MethodType(wrapped, instance), bound
+            if not _is_instance(instance, base):
+                return wrapped(*args, **kwargs)
         if type(wrapped) is PartialCallableObjectProxy:  # called as Class.method(instance, ...)
             wrapped = MethodType(wrapped.__wrapped__, instance)
         return intercept(host, integration, name, observer, nested, wrapped, instance, args, kwargs)
 
     return look
+
+
+def _is_instance(instance: object, base: type) -> bool:
+    """Whether it is an instance of `base`, or a class below it, without asking anybody's `__instancecheck__` or `__eq__`."""
+    kind = type(instance)
+    mro = cast(type, instance).__mro__ if issubclass(kind, type) else kind.__mro__
+    return any(cls is base for cls in mro)

@@ -1,7 +1,7 @@
 """Models of PyTorch: the whole module, by `torch.save`.
 
-Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also reads
-what cloudpickle writes. That is taken where a class or function stands in no importable module.
+Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also
+reads what cloudpickle writes. That is taken where a class or function stands in no importable module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from autolog.models.flavors import Captured
 
 if TYPE_CHECKING:
     from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.models.payload import Spool, SpooledFile
 
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
@@ -33,13 +33,17 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     file = spool.open(FILE)
     if not by_value:
         try:
-            _save(torch, model, file.write)
+            _save(model, file)
         except (pickle.PicklingError, TypeError, AttributeError):
             file.restart()
             by_value = True
     if by_value:
-        how = {"pickle_module": _cloudpickle(), "pickle_protocol": pickle.HIGHEST_PROTOCOL}
-        _save(torch, model, file.write, **how)
+        _save(
+            model,
+            file,
+            pickle_module=_cloudpickle(),
+            pickle_protocol=pickle.HIGHEST_PROTOCOL,
+        )
     spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     # Bases too: a class of the user's own script may be Lightning's, say.
     bases = {base for cls in classes for base in cls.__mro__}
@@ -51,33 +55,31 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     )
 
 
-def _save(torch: Any, model: Any, write: Callable[[Any], int], **how: Any) -> None:
-    """`torch.save`, which says nothing of why a file took no more."""
-    file = _Writable(write)
-    try:
-        torch.save(model, file, **how)
-    except RuntimeError:
-        if file.refused is None:
-            raise
-        raise file.refused from None
-
-
 class _Writable:
-    """What `torch.save` asks of a file that has no path."""
+    """What `torch.save` asks of a file that has no path. It is told of no refusal: its writer is C++ and dies of one."""
 
-    def __init__(self, write: Callable[[Any], int]) -> None:
-        self._write = write
+    def __init__(self, file: SpooledFile) -> None:
+        self._file = file
         self.refused: ModelNotSaved | None = None
 
-    def write(self, data: Any) -> int:
-        try:
-            return self._write(data)
-        except ModelNotSaved as reason:
-            self.refused = reason
-            raise
+    def write(self, data: bytes | memoryview) -> int:
+        if self.refused is None:
+            try:
+                return self._file.write(data)
+            except ModelNotSaved as reason:
+                self.refused = reason
+        return memoryview(data).nbytes
 
     def flush(self) -> None:
         pass
+
+
+def _save(model: Any, file: SpooledFile, **how: Any) -> None:
+    torch: Any = import_module("torch")
+    writable = _Writable(file)
+    torch.save(model, writable, **how)
+    if writable.refused is not None:
+        raise writable.refused
 
 
 def _has_no_module(cls: type) -> bool:

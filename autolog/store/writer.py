@@ -226,7 +226,7 @@ class Writer:
     def _write_loop(self) -> bool:
         last_write = time.monotonic()
         while not (self._stopped and not self._events):
-            if self.threads.leaving and not self._events:  # what was logged before a fork is on the disk
+            if self.threads.leaving and not self._events and not self._works:  # all is on the disk before the fork
                 return False
             self._sleeping = True
             if not self._events and not self._work_came and not self._stopped:
@@ -235,9 +235,9 @@ class Writer:
                 )
             self._sleeping = False
             self._waits.clear()
-            if self._events:
+            if self._events and not self.threads.leaving:
                 self._hurry.wait(BATCH_SECONDS)
-            elif self._open_runs and time.monotonic() - last_write >= HEARTBEAT_SECONDS:
+            elif not self._events and self._open_runs and time.monotonic() - last_write >= HEARTBEAT_SECONDS:
                 from autolog.tracking.events import Heartbeat, now
 
                 self._events.append(Heartbeat(now()))
@@ -322,11 +322,12 @@ class Writer:
 
     def _work_loop(self) -> bool:
         while not (self._stopped and not self._works):
-            if self.threads.leaving:
+            if self.threads.leaving and not self._works:
+                self._waits.set()  # the journal's thread leaves last
                 return False
             self._work_waits.wait()
             self._work_waits.clear()
-            while self._works and not self.threads.leaving:
+            while self._works:
                 work = self._works[0]
                 try:
                     for event in work():

@@ -40,7 +40,7 @@ import msgspec
 
 from autolog.instrument.calls import Call, Observer
 from autolog.instrument.integration import Integration
-from autolog.instrument.patching import AnyPatch, FastPatch, Hook, Patch, SubclassPatch
+from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
 from autolog.testing.recording import recorded
 from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
@@ -395,7 +395,7 @@ def _broken(name: str, place: str) -> type[Integration]:
             for patch in patches:
                 if isinstance(patch, (Patch, SubclassPatch)):
                     yield msgspec.structs.replace(patch, observer=_failing(patch.observer, place))
-                elif place == "nowhere":
+                elif place == "nowhere" or isinstance(patch, OnImport):
                     yield patch
                 elif isinstance(patch, Hook):
                     yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place))
@@ -505,7 +505,8 @@ def _looks_fast(function: Any) -> dict[str, Any]:
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool]:
-    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)})}
+    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
+    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
 
 
 def _content(run: Any) -> dict[str, Any]:

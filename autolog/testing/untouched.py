@@ -32,8 +32,8 @@ def attributes(*packages: str) -> dict[tuple[Any, str], Any]:
 
 @contextmanager
 def assert_untouched(*packages: str, apart_from: tuple[str, ...] = ()) -> Generator[None, None, None]:
-    """What modules and classes of these packages hold after the block is what they held before it, the same objects; `apart_from`
-    names what is not looked at.
+    """What modules and classes of these packages hold after the block is what they held before it, the same objects;
+    `apart_from` names what is not looked at.
 
     Modules that the block has imported, and everybody else's, hold no wrapper of autolog's. Raises AssertionError naming
     what was touched.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -47,6 +47,10 @@ class Outlet(Protocol):
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         """Save a model into the run."""
+        ...
+
+    def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
+        """Remember that these models are this run's."""
         ...
 
 
@@ -209,6 +213,12 @@ class Run:
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
         """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
         self._outlet.save_model(self, model, flavor, **how)
+
+    def trained(self, *models: Any, data: Any = None, describe: bool = True) -> None:
+        """This run has trained the model on `data`: what the user measures of it later belongs here. Further models are those
+        that the first delegates to. With `describe`, the data that it is measured on is logged as a test set.
+        """
+        self._outlet.trained(models, self, data, describe)
 
     def record_child(
         self, name: str, *, kind: str, params: Mapping[str, Any], metrics: Mapping[str, Any], tags: Mapping[str, Any] = {},

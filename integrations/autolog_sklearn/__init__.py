@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal
 
-from autolog import Call, Integration, Options, Patch, SubclassPatch
+from autolog import Call, Integration, Options, Patch, SubclassPatch, observe_prediction, observe_score
 
 
 class SklearnOptions(Options, frozen=True, kw_only=True):
@@ -95,8 +95,8 @@ class SklearnIntegration(Integration):
         for name in RESAMPLING:
             yield _function("sklearn.model_selection", name, resampling.observe)
         if self.options.log_post_training_metrics:
-            yield SubclassPatch(base=BASE, methods=PREDICTING, observer=after.observe_prediction)
-            yield SubclassPatch(base=BASE, methods=("score",), observer=after.observe_score)
+            yield SubclassPatch(base=BASE, methods=PREDICTING, observer=observe_prediction)
+            yield SubclassPatch(base=BASE, methods=("score",), observer=observe_score)
             for name in (*METRICS, *NEWER_METRICS):
                 yield _function("sklearn.metrics", name, after.observe_metric)
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from autolog import Run
-from autolog.instrument.quiet import quiet
-
-
-def is_estimator(instance: object) -> bool:
-    return isinstance(instance, sys.modules["sklearn.base"].BaseEstimator)
+from autolog import Run, quiet
 
 
 def path_of(estimator: object) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Generator
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, Run
-from autolog.instrument.identity import IdentityMap
+from autolog import Call, IdentityMap, Run, provenance
 from autolog_sklearn import about, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
@@ -38,9 +37,6 @@ class Fits:
 
     def observe(self, call: Call) -> Generator[None, Any, None]:
         estimator = call.instance
-        if not about.is_estimator(estimator):  # a class that has one of scikit-learn's mixins only
-            call.end()
-            return
         if about.trains_others(estimator):
             call.seal()
         if not call.outermost:
@@ -68,7 +64,7 @@ class Fits:
         result = yield
         self.after.remember_model(estimator, run, X)
         if not call.name.endswith(".fit"):
-            self.after.remember_prediction(result, run, X)
+            provenance().predicted(result, run, X)
         model = search.best(estimator)
         if model is not None and model is not estimator:
             params = about.params_of(model, run)

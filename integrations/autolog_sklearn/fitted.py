@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autolog import Run
-from autolog.instrument.quiet import quiet
+from autolog import Run, quiet
 from autolog_sklearn.about import chain, is_search, steps_of
 
 # Single numbers; they become metrics of the same name without the underscore at its end.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autolog.tracking.values import number_of
+from autolog import number_of
 
 POINTS = 200
 

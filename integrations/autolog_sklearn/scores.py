@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autolog import Run
-from autolog.instrument.quiet import quiet
-from autolog.tracking.values import plain
+from autolog import Run, plain, quiet
 from autolog_sklearn import formulas
 from autolog_sklearn.about import rows_of, steps_of
 

@@ -11,15 +11,15 @@ What a run holds:
     artifacts   model, as it is when the run ends or the model dies; checkpoints/<name>, what the script saved by torch.save
     datasets    train, of a TensorDataset
 
-`hooks` says what is watched, `runs` is the state machine of optimizers and runs, `epochs` tells training from evaluation. Nothing
-of torch is imported before the user has imported it.
+`hooks` says what is watched, `runs` is the state machine of optimizers and runs, `epochs` tells training from evaluation.
+Nothing of torch is imported before the user has imported it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import FastPatch, Hook, Integration, Options
+from autolog import FastPatch, Hook, Integration, OnImport, Options
 
 
 class TorchOptions(Options, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class TorchIntegration(Integration):
     supports = "torch>=2.3"
     Options = TorchOptions
 
-    def patches(self) -> Iterable[FastPatch | Hook]:
+    def patches(self) -> Iterable[FastPatch | Hook | OnImport]:
         from autolog_torch.hooks import Hooks
 
         return Hooks(self).patches()

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from autolog.instrument.identity import IdentityMap
+from autolog import IdentityMap
 
 # Wrappers around a model, and where they hold it.
 WRAPPERS = {
@@ -30,7 +30,7 @@ class Modules:
             self._parents.set(child, weakref.ref(parent))
 
     def given(self, optimizer: Any, params: Any) -> None:
-        """What an optimizer is made with: `model.parameters()` has not been asked for its first one yet, and knows its model."""
+        """What an optimizer is made with: `model.parameters()` has not been asked for one yet, and knows its model."""
         group = params[0] if isinstance(params, (list, tuple)) and params else params
         if isinstance(group, dict):
             group = group.get("params")

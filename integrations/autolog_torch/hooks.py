@@ -9,12 +9,12 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import FastPatch, Hook
-from autolog_torch import about
+from autolog import FastPatch, Hook, OnImport
+from autolog_torch import about, dynamo
 from autolog_torch.epochs import Pass
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
@@ -38,7 +38,16 @@ class Hooks:
         self._sites = Sites()
         self._threads = threading.local()
 
-    def patches(self) -> Iterator[FastPatch | Hook]:
+    def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
+        found = list(self._watched())
+        stand_ins = self._integration.hook_code()
+        yield from found
+        yield OnImport(
+            target="torch._dynamo.eval_frame",
+            call=lambda module: dynamo.keep_out(module, stand_ins, _observers(found)),
+        )
+
+    def _watched(self) -> Iterator[FastPatch | Hook]:
         yield Hook(target="torch.optim.optimizer:register_optimizer_step_post_hook", hook=self.after_step)
         yield Hook(
             target="torch.nn.modules.module:register_module_module_registration_hook",
@@ -155,3 +164,10 @@ class Hooks:
         path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
         if isinstance(path, (str, os.PathLike)):
             self.machine.checkpoint(os.path.abspath(os.fspath(path)))
+
+
+def _observers(patches: list[FastPatch | Hook]) -> list[Callable[..., Any]]:
+    found: list[Callable[..., Any] | None] = []
+    for patch in patches:
+        found += [patch.hook] if isinstance(patch, Hook) else [patch.before, patch.after, patch.raised]
+    return [one for one in found if one is not None]

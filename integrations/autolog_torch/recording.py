@@ -22,8 +22,8 @@ from autolog_torch.values import Mean, Value
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
-DENSE = 512
-"""Steps that have a point each; then half as many of the next 1,024, and so on."""
+DENSE = 1024
+"""Steps that have a point each. Each doubling of the steps after that has half as many points."""
 
 
 class Series:
@@ -142,7 +142,7 @@ class Recording:
         if values:
             self._log(values, self._bucket_began, self.epochs if epoch is not None else None)
         self._in_bucket = 0
-        if self.steps >= DENSE * 2 * self._stride:
+        if self.steps >= DENSE * self._stride:
             self._stride *= 2
 
     def _name(self, series: Series) -> str:

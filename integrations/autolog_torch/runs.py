@@ -26,8 +26,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import Run
-from autolog.instrument.identity import IdentityMap
+from autolog import IdentityMap, Run
 from autolog_torch import about
 from autolog_torch.epochs import Flow, Pass, Read
 from autolog_torch.final import FinalModel
@@ -372,8 +371,10 @@ class Machine:
             tensors = about.dataset_tensors(loader.dataset)
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
-        params.update(self.facts)
-        params.update(about.distribution())
+        processes = about.distribution()
+        if processes.get("world_size", 1) > 1:
+            run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
+        params.update({**self.facts, **processes})
         run.log_params(params)
         self.facts, self.loader = {}, None
         if root is not None:

@@ -57,7 +57,7 @@ class TestTorch(Contract):
     # -- put differently
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: nothing of ours is in a model, its optimizer, schedule, criterion or loader, however it is pickled. No two
+        """Transparent: nothing of ours is in a model, its optimizer, schedule, criterion or loader, however pickled. No two
         pickles of a tensor are the same bytes.
         """
         import torch

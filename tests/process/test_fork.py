@@ -158,7 +158,9 @@ def test_children_forked_while_other_threads_log_do_not_hang(tmp_path: Path) -> 
 
 
 def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
-    """Transparent: Python warns of a fork beside other threads; ours are not there then, and go on after it."""
+    """Transparent: Python warns of a fork beside other threads; ours are not there then, all is on the disk, and they are back
+    for the next thing to record.
+    """
     code = """
     import warnings
     warnings.simplefilter("error")
@@ -169,13 +171,15 @@ def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
             run.log_metrics({"m": number}, step=number)
             run.log_json(f"{number}.json", {})
             child()
+        assert names() == []
+        run.log_metrics({"m": 200}, step=200)
         assert names() == [name for name in before if name in names()]
         assert names()[-2:] == ["autolog-files", "autolog-journal"]
     """
     done = script(START + code, tmp_path, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     (run,) = Store(tmp_path / ".autolog").runs()
-    assert [point.value for point in run.history("m")] == list(range(200))
+    assert [point.value for point in run.history("m")] == list(range(201))
     assert (len(run.artifacts), bool(run.environment)) == (200, True)
 
 

@@ -663,7 +663,7 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
     seen: list[Any] = []
     observer = nesting(host, seen)
     ordinary = patched(host, lambda: None, observer)
-    inside, outside, goes_on, done = (threading.Event() for _ in range(4))
+    inside, outside, within_train, goes_on, done = (threading.Event() for _ in range(5))
 
     def before() -> None:
         inside.wait(10)
@@ -672,6 +672,7 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
 
     def within() -> None:
         ordinary()
+        within_train.set()
         goes_on.wait(10)
         ordinary()
         done.set()
@@ -684,7 +685,8 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
         calls.remember_start(later)
         later.start()
         inside.set()
-        outside.wait(10)
+        assert within_train.wait(10)
+        assert outside.wait(10)
 
     patched(host, train, observer)()
     assert [name for name, *_ in seen] == ["train", "<lambda>"]

@@ -21,7 +21,7 @@ import pytest
 import wrapt
 from hosts import Host
 
-from autolog.instrument.calls import Call
+from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.patching import Installation, Patch, SubclassPatch, ThreadInheritance, sweep_modules
 
@@ -654,3 +654,41 @@ def test_threads_inherit_while_they_are_watched() -> None:
     inheritance.remove()
     inheritance.remove()
     assert vars(threading.Thread)["start"] is before
+
+
+def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any, patch: Patches) -> None:
+    """Whoever else has the mixin is not of this hierarchy, however the method is called."""
+
+    class Mixin:
+        def score(self, bonus: int = 0) -> int:
+            return 1 + bonus
+
+    class Ours(Mixin, frame.Base):  # type: ignore[name-defined,misc]
+        pass
+
+    class Other(Mixin):
+        pass
+
+    patch.subclasses("frame:Base", "score")
+    assert (Other().score(), Mixin.score(Other(), 2), patch.seen) == (1, 3, [])
+    slot = vars(Mixin)["score"]
+    assert (Ours().score(), Mixin.score(Ours(), 2), slot(Ours(), 3), slot(Other(), bonus=4)) == (1, 3, 4, 5)
+    assert [one.rpartition(".")[2] for one in patch.seen] == ["score"] * 3
+
+
+def test_where_nobody_would_look_the_method_itself_is_found(frame: Any, patch: Patches) -> None:
+    """Nearly free: a search's thousands of fits cost no binding of ours; what is found on a class stays one object."""
+    patch.subclasses("frame:Base", "fit")
+    model, original = frame.Child(), vars(frame.Base)["fit"].__wrapped__
+    sealed = Frame(None, admits=False, admits_nested=False)
+    token = current.set(sealed)
+    try:
+        found = model.fit
+        assert (type(found), found.__func__, found.__self__) == (types.MethodType, original, model)
+        assert found() == ("fitted", "Child", 1)
+        assert frame.Base.fit is frame.Base.fit
+    finally:
+        current.reset(token)
+    assert patch.seen == []
+    model.fit()
+    assert patch.seen == ["Base.fit"]

@@ -643,7 +643,7 @@ def nothing_but_inference() -> Numbers:
     with torch.no_grad():
         for x, _ in DataLoader(data(), batch_size=8):
             model(x).argmax(1).sum().item()
-    return {"": []} and {}
+    return {}
 
 
 def ema() -> Numbers:

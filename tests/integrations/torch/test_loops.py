@@ -1,5 +1,5 @@
-"""The promise: of a loop as people write it, unchanged, every number that it computes itself is recorded, in the right number of
-runs, epochs and steps.
+"""The promise: of a loop as people write it, unchanged, every number that it computes itself is recorded, in the right number
+of runs, epochs and steps.
 """
 
 from __future__ import annotations
@@ -58,5 +58,9 @@ def test_what_a_loop_computes_is_recorded(seen: Recorded, name: str) -> None:
 
 def test_every_loop_is_tried() -> None:
     """A new one is not forgotten here."""
-    own = {name for name, held in vars(loops).items() if getattr(held, "__module__", "") == "loops" and name.islower()}
+    own = {
+        name
+        for name, held in vars(loops).items()
+        if getattr(held, "__module__", "") == "loops" and name.islower()
+    }
     assert {name for name in own if not name.startswith("_")} - {"data", "xy"} == set(LOOPS)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autolog_sklearn import names
+from autolog.instrument import names
 
 
 class Model:
@@ -121,13 +121,13 @@ def test_looking_does_not_keep_the_users_variables_alive() -> None:
     assert train()
 
 
-def test_inside_scikit_learn_nothing_is_the_users() -> None:
-    """Nothing wrong: the names of scikit-learn's own variables are not the user's."""
+def test_inside_a_framework_nothing_is_the_users() -> None:
+    """Nothing wrong: the names of a framework's own variables are not the user's."""
     scope: dict[str, Any] = {
-        "__name__": "sklearn.metrics._scorer",
+        "__name__": "toy.metrics",
         "of_first_argument": names.of_first_argument,
     }
-    exec("def f(X): return of_first_argument()\ndef g(X): return f(X)", scope)
+    exec("def f(X): return of_first_argument({'toy'})\ndef g(X): return f(X)", scope)
     assert scope["g"]([1]) == ""
 
 

@@ -7,26 +7,32 @@ Read from the code of the call. Reading it from the frame's variables would be s
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 from functools import lru_cache
 from types import CodeType, FrameType
 
-_OURS = ("autolog", "autolog_sklearn", "wrapt")
+DATA = ("X", "data", "x", "dataset")
+"""What frameworks call the first argument of a method that predicts."""
 
 
-def of_first_argument() -> str:
+def of_first_argument(frameworks: Container[str]) -> str:
     """The name of the variable in the first argument of the user's call that we are in, or nothing where it is no variable
-    or where scikit-learn is the caller.
+    or where one of `frameworks` (top-level packages) is the caller.
     """
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _package(frame) in _OURS:
+    while frame is not None and _is_ours(_package(frame)):
         frame = frame.f_back
-    if frame is None or _package(frame) == "sklearn":
+    if frame is None or _package(frame) in frameworks:
         return ""
     return first_argument(frame.f_code, frame.f_lasti)
 
 
 def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+def _is_ours(package: str) -> bool:
+    return package == "wrapt" or package == "autolog" or package.startswith("autolog_")
 
 
 @lru_cache(maxsize=4096)
@@ -65,6 +71,7 @@ def first_argument(code: CodeType, lasti: int) -> str:
     # Something must have been loaded before the arguments: what is called.
     if not before or len(arguments) != wanted or not wanted:
         return ""
-    index = keywords.index("X") if len(keywords) == wanted and "X" in keywords else 0
+    named = [keywords.index(name) for name in DATA if name in keywords] if len(keywords) == wanted else []
+    index = named[0] if named else 0
     name = str(arguments[index])
     return name if name.isidentifier() else ""

@@ -1,0 +1,147 @@
+"""The promise: torch.compile makes the graphs that it makes without us, with as many breaks and frames; and what is compiled
+is recorded all the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import loops
+import pytest
+import torch
+from torch import nn
+
+from autolog.testing import recorded
+
+X, Y = torch.ones(8, 4), torch.zeros(8, dtype=torch.long)
+CRITERION = nn.CrossEntropyLoss()
+
+
+def net() -> Any:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def the_model(compiled: Any) -> None:
+    model = net()
+    whole = compiled(model, fullgraph=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        CRITERION(whole(X), Y).backward()
+        optimizer.step()
+
+
+def the_whole_step(compiled: Any) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    @compiled
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = CRITERION(model(X), Y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for _ in range(12):
+        step()
+
+
+def the_optimizers_step(compiled: Any) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = compiled(optimizer.step)
+    for _ in range(12):
+        optimizer.zero_grad()
+        CRITERION(model(X), Y).backward()
+        step()
+
+
+def an_epoch(compiled: Any) -> None:
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = torch.utils.data.DataLoader(loops.data(16), batch_size=8)
+
+    @compiled
+    def epoch() -> float:
+        total = 0.0
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = CRITERION(model(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        return total
+
+    for _ in range(3):
+        epoch()
+
+
+def an_evaluation(compiled: Any) -> None:
+    model = net()
+
+    @compiled(fullgraph=True)
+    def evaluate(x: Any, y: Any) -> Any:
+        model.eval()
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            return CRITERION(model(x), y)
+
+    evaluate(X, Y).item()
+
+
+def a_number(compiled: Any) -> None:
+    @compiled
+    def number(x: Any) -> Any:
+        return (x * 2).sum().item() + 1
+
+    number(X)
+
+
+SCENARIOS = (the_model, the_whole_step, the_optimizers_step, an_epoch, an_evaluation, a_number)
+
+
+def counted(scenario: Callable[[Any], None]) -> dict[str, int]:
+    """Graphs, breaks, compiled frames."""
+    import torch._dynamo as dynamo
+    from torch._dynamo.utils import counters
+
+    graphs: list[Any] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    def compiled(function: Any = None, **how: Any) -> Any:
+        return torch.compile(function, backend=backend, **how)
+
+    dynamo.reset()
+    counters.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scenario(compiled)
+    return {
+        "graphs": len(graphs), "breaks": sum(counters["graph_break"].values()), "frames": counters["frames"]["total"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.__name__)
+def test_as_many_graphs_breaks_and_frames(
+    scenario: Callable[[Any], None], monkeypatch: Any, tmp_path: Any
+) -> None:
+    """As without us."""
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
+    plain = counted(scenario)
+    with recorded("torch") as seen:
+        assert "torch._dynamo" in sys.modules
+        ours = counted(scenario)
+        seen.session.disable()
+    assert ours == plain
+    runs = list(seen.runs)
+    assert [run.errors for run in runs] == [[]] * len(runs)
+    # Steps that nobody can see are found out by what they change, after a while.
+    training = scenario not in (an_evaluation, a_number)
+    assert len(runs) == training

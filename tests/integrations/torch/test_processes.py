@@ -1,0 +1,123 @@
+"""The promise: several processes of one job are one run, without a collective call of ours; and how a script's process ends is
+how its run does.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from helpers import environment, script, write_script
+
+from autolog.store.records import Store
+
+DISTRIBUTED = """
+import sys
+import torch, torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+torch.set_num_threads(1)
+if "on" in sys.argv:
+    import autolog
+    autolog.autolog(silent=True)
+    calls = []
+    for name in ("all_reduce", "all_gather", "broadcast", "barrier", "all_gather_object", "gather"):
+        setattr(dist, name, lambda *a, name=name, **k: calls.append(name))
+dist.init_process_group("gloo")
+torch.manual_seed(dist.get_rank())
+model = DistributedDataParallel(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+data = torch.utils.data.TensorDataset(torch.randn(32, 4), torch.zeros(32).long())
+sampler = torch.utils.data.DistributedSampler(data)
+loader = torch.utils.data.DataLoader(data, batch_size=4, sampler=sampler)
+means = []
+for epoch in range(2):
+    sampler.set_epoch(epoch)
+    losses = []
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    means.append(sum(losses) / len(losses))
+if "on" in sys.argv:
+    assert calls == [], calls
+if dist.get_rank() == 0:
+    print([means, model.module[0].weight.detach().flatten().tolist()])
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_of_a_job_are_one_run(tmp_path: Path) -> None:
+    """By torchrun: same weights, no collective of ours, the first process's metrics, the model without its wrapper."""
+    path = write_script(DISTRIBUTED, tmp_path)
+    said = []
+    for more in ([], ["on"]):
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(path),
+            *more,
+        ]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=280,
+            env=environment(tmp_path, OMP_NUM_THREADS="1", AUTOLOG_STRICT="1"),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        said.append(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert said[0] == said[1]
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert [point.value for point in run.history("train/loss")] == pytest.approx(said[1][0])
+    assert (run.params["world_size"], run.params["backend"], run.params["model"]) == (2, "gloo", "Sequential")
+    assert run.params["model.wrappers"] == ["DistributedDataParallel"]
+    assert (run.models[0]["path"], run.notes) == (
+        "model",
+        ["The metrics are those of the first of 2 processes."],
+    )
+
+
+ENDS = {"nothing": ("pass", "finished"), "an exception": ("raise KeyError('mine')", "failed")}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_script_that_ends_has_its_run_and_its_model(tmp_path: Path, end: str) -> None:
+    """At exit, with the last epoch and a class of the script's own; autolog is on before torch is imported."""
+    what, status = ENDS[end]
+    code = f"""
+        import autolog
+        autolog.autolog(silent=True)
+        import sys
+        assert "torch" not in sys.modules
+        import torch
+        torch.set_num_threads(1)
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Linear(2, 1)
+            def forward(self, x):
+                return self.layer(x)
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for epoch in range(2):
+            for (x,) in torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(8, 2)), batch_size=4):
+                optimizer.zero_grad()
+                model(x).pow(2).sum().backward()
+                optimizer.step()
+        {what}
+    """
+    done = script(code, tmp_path, timeout=200, AUTOLOG_STRICT="1")
+    assert done.returncode == (status == "failed"), done.stderr
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.estimator, run.metrics["train/loss"]["count"]) == (status, "__main__.Net", 2)
+    assert [model["path"] for model in run.models] == ["model"]

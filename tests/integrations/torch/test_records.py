@@ -1,0 +1,243 @@
+"""The promise: a run of a raw loop says all that can be told of it, under names that a reader understands. Whole records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import loops
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import autolog
+from autolog import RunRecord
+from autolog.testing import Recorded
+
+Visible = Callable[[RunRecord], dict[str, Any]]
+
+SGD = {
+    "optimizer": "SGD", "optimizer.lr": 0.1, "optimizer.momentum": 0, "optimizer.dampening": 0,
+    "optimizer.weight_decay": 0, "optimizer.nesterov": False, "optimizer.maximize": False,
+    "optimizer.differentiable": False,
+}  # fmt: skip
+NET = {
+    "model": "Net", "model.parameters": 83, "model.trainable_parameters": 83, "model.dtype": "float32",
+    "model.device": "cpu",
+}  # fmt: skip
+MODEL = ["model/data/model.pth", "model/data/pickle_module_info.txt"]
+
+
+def near(values: Any) -> Any:
+    return [(step, epoch, pytest.approx(value, abs=1e-4)) for step, epoch, value in values]
+
+
+def test_epochs_over_a_loader(seen: Recorded, visible: Visible) -> None:
+    """A whole record: what every such loop has."""
+    (means,) = loops.epochs_over_a_loader().values()
+    seen.session.disable()
+    shown = visible(seen.run)
+    each = shown["metrics"].pop("train/loss_step")
+    assert [(step, epoch) for step, epoch, _ in each] == [(step, step // 3) for step in range(9)]
+    assert shown == {
+        "status": "finished", "framework": "torch", "kind": "train", "estimator": "loops.Net",
+        "params": {
+            **SGD, **NET, "loss": "CrossEntropyLoss", "data.batch_size": 16, "data.dataset": "TensorDataset", "data.size": 48,
+            "data.sampler": "RandomSampler", "data.workers": 0, "data.drop_last": False, "data.pin_memory": False,
+        },
+        "metrics": {
+            "train/loss": near([(2, 0, means[0]), (5, 1, means[1]), (8, 2, means[2])]),
+            "lr": [(0, 0, 0.1), (2, 0, 0.1), (5, 1, 0.1), (8, 2, 0.1)],
+        },
+        "tags": {}, "error": None, "errors": [], "notes": [],
+        "datasets": [
+            {"context": "train", "kind": "torch.Tensor", "rows": 48, "columns": 4, "dtype": "torch.float32",
+             "target": {"kind": "torch.Tensor", "rows": 48, "dtype": "torch.int64"}},
+        ],
+        "artifacts": MODEL, "models": [("model", "pytorch")],
+    }  # fmt: skip
+    assert 0 < seen.run.metrics["data_wait"]["last"] <= 1
+    assert seen.run.metrics["samples_per_second"]["count"] == 3
+
+
+def test_training_and_validation(seen: Recorded, visible: Visible) -> None:
+    """The schedule, the validation's loss weighted by samples, and the accuracy that the script counts."""
+    numbers = loops.training_and_validation()
+    seen.session.disable()
+    shown = visible(seen.run)
+    steps = (2, 5, 8)
+    del shown["metrics"]["train/loss_step"]
+    assert shown["metrics"] == {
+        "train/loss": near(zip(steps, range(3), numbers["train"], strict=True)),
+        "val/loss": near(zip(steps, range(3), numbers["validation"], strict=True)),
+        "val/reads/correct": near(zip(steps, range(3), numbers["accuracy"], strict=True)),
+        "lr": near(
+            [(0, 0, 0.01), (2, 0, 0.01), (3, 1, 0.005), (5, 1, 0.005), (6, 2, 0.0025), (8, 2, 0.0025)]
+        ),
+    }
+    params = {name: value for name, value in shown["params"].items() if name.startswith("scheduler")}
+    assert params == {"scheduler": "StepLR", "scheduler.gamma": 0.5, "scheduler.step_size": 1}
+
+
+def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
+    """A GAN: each loss by its name, both optimizers, both models."""
+    numbers = loops.gan()
+    seen.session.disable()
+    shown = visible(seen.run)
+    assert {name for name in shown["metrics"] if name.startswith(("train", "reads"))} == {
+        *(f"train/loss.{name}{end}" for name in ("errD_real", "errD_fake", "errG") for end in ("", "_step")),
+        "reads/output",
+    }  # fmt: skip
+    each = [value for _, _, value in shown["metrics"]["train/loss.errG_step"]]
+    assert each == pytest.approx(numbers["errG"], abs=1e-5)
+    assert (shown["params"]["optimizer.lr"], shown["params"]["optimizer2.lr"]) == (0.002, 0.001)
+    assert (shown["params"]["model.parameters"], shown["params"]["model2.parameters"]) == (5, 12)
+    assert shown["models"] == [("model", "pytorch"), ("model2", "pytorch")]
+
+
+def test_accumulated_gradients_are_one_step(seen: Recorded) -> None:
+    """The division by four is undone: the loss is the loss."""
+    loops.accumulation_with_amp()
+    seen.session.disable()
+    params = seen.run.params
+    assert (params["backwards_per_step"], params["amp"], params["scheduler"]) == (4, "bfloat16", "OneCycleLR")
+    assert len(seen.run.history("train/loss_step")) == 12
+
+
+def test_a_sweep_is_twenty_runs_each_with_its_own_model(seen: Recorded) -> None:
+    """Params, losses and the very weights, though no model outlives its function."""
+    weights = []
+
+    def train(lr: float) -> None:
+        model = loops.Net()
+        loops._steps(model, torch.optim.SGD(model.parameters(), lr=lr), 3)
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+
+    for number in range(20):
+        train(0.01 * (number + 1))
+    seen.session.disable()
+    runs = seen.runs
+    assert [run.params["optimizer.lr"] for run in runs] == pytest.approx([0.01 * (n + 1) for n in range(20)])
+    for run, expected in zip(runs, weights, strict=True):
+        model = autolog.load_model(run.folder / "model", trust=True)
+        assert type(model) is loops.Net
+        assert all((tensor == expected[name]).all() for name, tensor in model.state_dict().items())
+
+
+def test_two_stages_are_one_run(seen: Recorded) -> None:
+    """The second optimizer shares the first one's model."""
+    loops.two_stages()
+    seen.session.disable()
+    assert (seen.run.params["optimizer"], seen.run.params["optimizer2"]) == ("SGD", "Adam")
+    assert seen.run.estimator == "loops.Net"
+    assert len(seen.run.history("lr")) == 3  # at the first step, at the second stage's, at the end
+
+
+def test_what_is_saved_by_hand_is_copied(seen: Recorded, tmp_path: Any) -> None:
+    """As it is when the run ends."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for name in ("first.pt", "last.pt", "last.pt"):
+        loops._steps(model, optimizer, 1)
+        torch.save(model.state_dict(), tmp_path / name)
+    seen.session.disable()
+    saved = seen.run.folder / "checkpoints" / "last.pt"
+    assert (torch.load(saved)["first.weight"] == model.first.weight).all()
+    assert (seen.run.folder / "checkpoints" / "first.pt").exists()
+
+
+def test_options_switch_off_what_they_say(seen: Recorded, tmp_path: Any) -> None:
+    """No model, no reads, no checkpoints, no data."""
+    autolog.enable("torch", log_models=False, log_datasets=False, capture_reads=False, log_checkpoints=False)
+    loops.training_and_validation()
+    torch.save({}, tmp_path / "a.pt")
+    seen.session.disable()
+    run = seen.run
+    assert (run.models, run.datasets, run.artifacts) == ([], [], [])
+    assert not [name for name in run.metrics if "reads" in name]
+
+
+def test_a_model_that_is_too_large_is_not_saved(seen: Recorded) -> None:
+    """The run says so."""
+    autolog.enable("torch", max_model_bytes=1000)
+    loops.ema()
+    seen.session.disable()
+    assert seen.run.models == []
+    assert "1,000" in seen.run.notes[0]
+
+
+# -- whose run it is
+
+
+def test_inside_a_block_a_loop_is_its_run(seen: Recorded) -> None:
+    """And ends with it, complete."""
+    with autolog.run("mine") as run:
+        loops.epochs_over_a_loader()
+        assert autolog.current_run() is run
+    assert (seen.run.name, seen.run.status, seen.run.models[0]["path"]) == ("mine", "finished", "model")
+    assert seen.run.metrics["train/loss"]["count"] == 3
+
+
+def test_inside_another_frameworks_training_it_only_adds_its_metrics(seen: Recorded) -> None:
+    """A call that takes contributions has the loop's metrics in its run; in a sealed one there is nothing to add."""
+    from autolog.instrument.calls import Call, current
+
+    for sealed in (False, True):
+        call = Call(seen.session, "sklearn", "Net.fit", len, None, (), {}, None)
+        token = current.set(call)
+        run = call.start_run(kind="fit", estimator="skorch.NeuralNet")
+        if sealed:
+            call.seal()
+        loops.epochs_over_a_loader()
+        current.reset(token)
+        call.end()
+        seen.session.close(call)
+        assert run.status == "finished"
+    first, second = seen.runs
+    assert first.metrics["train/loss"]["count"] == 3
+    assert (first.params, first.models) == ({}, [])
+    assert (second.metrics, second.params) == ({}, {})
+
+
+def test_metrics_after_the_last_step_are_still_the_runs(seen: Recorded) -> None:
+    """The final test comes after the training."""
+    model = loops.Net()
+    loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    x, y = loops.xy(16, 3)
+    model.eval()
+    with torch.no_grad():
+        value = nn.CrossEntropyLoss()(model(x), y)
+    seen.session.disable()
+    assert seen.run.metrics["val/loss"]["last"] == pytest.approx(float(value))
+
+
+def test_validation_and_test_data_have_their_own_names(seen: Recorded) -> None:
+    """The first data that is evaluated is `val`; other data is called by its name."""
+    model, criterion = loops.Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_loader, val_loader, test_loader = (
+        torch.utils.data.DataLoader(loops.data(rows, rows), batch_size=8) for rows in (32, 16, 24)
+    )
+
+    def evaluate(loader: Any) -> None:
+        model.eval()
+        with torch.no_grad():
+            for x, y in loader:
+                criterion(model(x), y)
+
+    for _ in range(2):
+        model.train()
+        for x, y in train_loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        evaluate(val_loader)
+    model.eval()
+    with torch.no_grad():
+        for x, y in test_loader:
+            criterion(model(x), y)
+    seen.session.disable()
+    assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
+        "train/loss": 2, "val/loss": 2, "test/loss": 1,
+    }  # fmt: skip
