@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autolog import Call, Run
-from autolog.instrument.identity import IdentityMap
-from autolog.tracking.values import plain_params
+from autolog import Call, IdentityMap, Run, plain
 from autolog_lightning import about, outcome
 from autolog_lightning.watch import Watch
 
@@ -33,9 +31,7 @@ class Calls:
         self, _noted: None, _result: None, trainer: Any, *_args: Any, **given: Any
     ) -> None:
         # As plain data: callbacks and loggers may hold the trainer, and it would never die.
-        self._arguments.set(
-            trainer, plain_params({f"trainer.{name}": value for name, value in given.items()})
-        )
+        self._arguments.set(trainer, {f"trainer.{name}": plain(value, name) for name, value in given.items()})
 
     def observe_fit(self, call: Call) -> Generator[None, Any, None]:
         call.seal()  # the loop beneath is Lightning's
@@ -69,9 +65,7 @@ class Calls:
             self._begin(call, call.start_run(kind=kind, estimator=about.path_of(module)), trainer, module)
         else:
             call.run = known.run  # so that what fails is said there; it goes on to be ended
-            self._watches.set(
-                trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run))
-            )
+            self._watches.set(trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run)))
         watch = self._watches.get(trainer)
         try:
             yield
