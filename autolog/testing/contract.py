@@ -497,8 +497,10 @@ def _looks(function: Any) -> dict[str, Any]:
 
 
 def _looks_fast(function: Any) -> dict[str, Any]:
-    """What a plain function can look like that stands in for another; for one of C code, less."""
-    unlike = {"__defaults__", "__kwdefaults__"}
+    """What a plain function can look like that stands in for another; for one of C code, less. Its code is its own: the file
+    that `getsourcefile` says, which does not look behind it as `getsource` does.
+    """
+    unlike = {"__defaults__", "__kwdefaults__", "file"}
     if not inspect.isfunction(inspect.unwrap(function)):
         unlike |= {"argspec", "isfunction", "ismethod", "isroutine", "__module__", "file", "repr"}
     return {what: said for what, said in _looks(function).items() if what not in unlike}

@@ -51,7 +51,7 @@ class LightningIntegration(Integration):
         calls = Calls(self.options)
         for package in PACKAGES:
             trainer = f"{package}:Trainer"
-            yield FastPatch(target=f"{trainer}.__init__", after=calls.remember_arguments)
+            yield Patch(target=f"{trainer}.__init__", observer=calls.observe_arguments)
             yield Patch(target=f"{trainer}.fit", observer=calls.observe_fit)
             for name in ("validate", "test"):
                 yield Patch(target=f"{trainer}.{name}", observer=calls.observe_evaluation)

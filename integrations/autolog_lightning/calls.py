@@ -27,9 +27,9 @@ class Calls:
         self._watches: IdentityMap[Watch] = IdentityMap()
         self._fitted: IdentityMap[_Fitted] = IdentityMap()
 
-    def remember_arguments(
-        self, _noted: None, _result: None, trainer: Any, *_args: Any, **given: Any
-    ) -> None:
+    def observe_arguments(self, call: Call) -> Generator[None, Any, None]:
+        trainer, given = call.instance, call.arguments
+        yield
         # As plain data: callbacks and loggers may hold the trainer, and it would never die.
         self._arguments.set(trainer, {f"trainer.{name}": plain(value, name) for name, value in given.items()})
 
