@@ -54,10 +54,8 @@ class _Lightning(Contract):
         operations = [
             one for one in pickletools.genops(pickled) if one[0].name != "FRAME" and "GET" not in one[0].name
         ]
-        said = sorted(repr(argument) for _, argument, _ in operations)
-        return re.sub(
-            r"X\\(x0.|r)\\x00\\x00\\x00\d{12,}", "address", repr(said).replace("\\\\", "\\")
-        ).encode()
+        address = re.compile(r"X\\(x0.|r)\\x00\\x00\\x00\d{12,}")
+        return "\n".join(sorted(address.sub("address", repr(said)) for _, said, _ in operations)).encode()
 
     def objects(self) -> list[Any]:
         return [self.train(self.data())]
