@@ -78,14 +78,14 @@ def is_outside() -> bool:
     return current.get() is None and not _any_started
 
 
-def admits(integration: str) -> bool:
+def admits(integration: str, own: bool = False) -> bool:
     """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
-    integration is suspended.
+    integration is suspended. With `own`, a call that the integration has sealed itself does not count.
     """
     frame = innermost()
     if frame is None:
         return True
-    if not frame.admits_nested:
+    if not (frame.admits_nested or (own and isinstance(frame, Call) and frame.integration == integration)):
         return False
     while frame is not None:
         if frame.hides(integration):
@@ -147,7 +147,8 @@ class Call(Frame):
 
     `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
     called with; `run` is the run of the call around it until `start_run` gives it one; `outermost` says that no other call
-    is around it; `error` is what the original raised; `observing` is the seconds spent in observers.
+    is around it; `error` is what the original raised, or what an observer knows to be behind it; `observing` is the seconds
+    spent in observers.
     """
 
     __slots__ = (
@@ -365,7 +366,7 @@ def intercept(
         call.observing += perf_counter() - returned
         return result
     except BaseException as error:
-        call.error = error
+        call.error = call.error or error
         raise
     finally:
         current.reset(token)

@@ -13,7 +13,7 @@ from inspect import signature
 from types import CodeType
 from typing import Any, NamedTuple
 
-from autolog.instrument.calls import Host, Switch, admits, innermost, is_outside
+from autolog.instrument.calls import Host, Switch, admits, call_around, innermost, is_outside
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
@@ -36,10 +36,10 @@ def fast(
 
     def failed(place: str, error: Exception) -> None:
         switch.on = False
-        host.failed(integration, f"{place} {name}", error, None, CULPRIT)
+        host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if reading() or not (switch.on and host.active and (is_outside() or admits(integration))):
+        if reading() or not (switch.on and host.active and (is_outside() or admits(integration, True))):
             return original(*args, **kwargs)
         try:
             noted = noting(*args, **kwargs)

@@ -46,7 +46,9 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             pickle_protocol=pickle.HIGHEST_PROTOCOL,
         )
     spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
-    modules = {cls.__module__.partition(".")[0] for cls in classes} - {"__main__", "__mp_main__"}
+    # Bases too: a class of the user's own script may be Lightning's, say.
+    bases = {base for cls in classes for base in cls.__mro__}
+    modules = {base.__module__.partition(".")[0] for base in bases} - {"__main__", "__mp_main__"}
     return Captured(
         entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
         python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},

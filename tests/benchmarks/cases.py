@@ -134,6 +134,54 @@ def _lightgbm_train(rounds: int, params: dict[str, Any]) -> float:
     return perf_counter() - began
 
 
+def lightning_fit(variant: str) -> list[float]:
+    """Milliseconds of 10 epochs × 32 batches with validation and a checkpoint, after a first fit."""
+    if variant.startswith("mlflow"):
+        import lightning.pytorch  # noqa: F401  MLflow 3.17 does not see one that is imported later
+        import mlflow.pytorch
+
+        mlflow.pytorch.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    import lightning.pytorch as L
+    import torch
+
+    torch.set_num_threads(1)
+    X = torch.randn(256, 20)
+    data = torch.utils.data.TensorDataset(X, X.sum(1, keepdim=True))
+
+    class Regression(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            loss = torch.nn.functional.mse_loss(self.net(batch[0]), batch[1])
+            self.log("train_loss", loss, on_step=True, on_epoch=True)
+            return loss
+
+        def validation_step(self, batch: Any, number: int) -> None:
+            self.log("val_loss", torch.nn.functional.mse_loss(self.net(batch[0]), batch[1]))
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters())
+
+    times: list[float] = []
+    for _ in range(2 if variant.startswith("mlflow") else 6):
+        loaders = [torch.utils.data.DataLoader(data, batch_size=8) for _ in range(2)]
+        trainer = L.Trainer(
+            max_epochs=10,
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        began = perf_counter()
+        trainer.fit(Regression(), *loaders)
+        times.append((perf_counter() - began) * 1e3)
+    return times[1:]
+
+
 def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:
     """Microseconds a call, of seven rounds."""
     rounds: list[float] = []

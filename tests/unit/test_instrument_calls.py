@@ -575,6 +575,25 @@ def test_a_run_is_closed_with_what_the_original_raised(host: Host) -> None:
     ]
 
 
+def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(host: Host) -> None:
+    """A framework may make a Ctrl-C into an exit, and tells nobody but its observer."""
+
+    def observer(call: Call) -> Any:
+        call.start_run()
+        try:
+            yield
+        finally:
+            call.error = KeyboardInterrupt()
+
+    def leave() -> None:
+        raise SystemExit(1)
+
+    patched(host, lambda: None, observer)()
+    with pytest.raises(SystemExit):
+        patched(host, leave, observer)()
+    assert [repr(error) for _, error in host.closed] == ["KeyboardInterrupt()"] * 2
+
+
 def test_a_run_may_go_on_over_several_calls(host: Host) -> None:
     """It ends again with each."""
     run: list[Any] = []

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hosts import Host
 
-from autolog.instrument.calls import Frame, current
+from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.patching import FastPatch, Hook, Installation, sweep_modules
 
@@ -194,6 +194,40 @@ def test_nothing_is_seen_where_nobody_looks(
     if token is not None:
         current.reset(token)
     assert install.seen == []
+
+
+@pytest.mark.parametrize(("integration", "seen"), [("frame", 1), ("another", 0)])
+def test_inside_a_sealed_call_only_who_sealed_it_sees(
+    frame: Any, install: Installed, integration: str, seen: int
+) -> None:
+    """A trainer's own hooks see what it does; those of the library beneath it do not."""
+    install(FastPatch(target="fastframe:step", before=lambda x: install.seen.append(x)))
+    call = Call(install.host, integration, "Trainer.fit", frame.step, None, (), {}, None)
+    call.seal()
+    token = current.set(call)
+    try:
+        assert frame.step(1) == 3
+        assert len(install.seen) == seen
+    finally:
+        current.reset(token)
+
+
+def test_what_fails_inside_a_call_is_told_with_the_call(frame: Any, install: Installed) -> None:
+    """So that its run can say so."""
+    told: list[Any] = []
+
+    def failed(integration: str, place: str, error: Exception, call: Any = None, culprit: str = "") -> None:
+        told.append(call)
+
+    install.host.failed = failed  # pyright: ignore[reportAttributeAccessIssue]
+    install(FastPatch(target="fastframe:step", before=lambda: None))  # it takes no argument
+    call = Call(install.host, "frame", "Trainer.fit", frame.step, None, (), {}, None)
+    token = current.set(call)
+    try:
+        assert frame.step(1) == 3
+    finally:
+        current.reset(token)
+    assert told == [call]
 
 
 def test_nothing_is_seen_where_a_compiler_reads(frame: Any, install: Installed) -> None:

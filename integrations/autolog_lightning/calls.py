@@ -1,0 +1,119 @@
+"""One call of `fit`, `validate` or `test`, as a run; and what is seen from inside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from autolog import Call, IdentityMap, Run, plain
+from autolog_lightning import about, outcome
+from autolog_lightning.watch import Watch
+
+if TYPE_CHECKING:
+    from autolog_lightning import LightningOptions
+
+
+class _Fitted(NamedTuple):
+    """Whose run a module is, and the last epoch it was trained for."""
+
+    run: Run
+    epoch: int
+
+
+class Calls:
+    def __init__(self, options: LightningOptions) -> None:
+        self.options = options
+        self._arguments: IdentityMap[dict[str, Any]] = IdentityMap()
+        self._watches: IdentityMap[Watch] = IdentityMap()
+        self._fitted: IdentityMap[_Fitted] = IdentityMap()
+
+    def observe_arguments(self, call: Call) -> Generator[None, Any, None]:
+        trainer, given = call.instance, call.arguments
+        yield
+        # As plain data: callbacks and loggers may hold the trainer, and it would never die.
+        self._arguments.set(trainer, {f"trainer.{name}": plain(value, name) for name, value in given.items()})
+
+    def observe_fit(self, call: Call) -> Generator[None, Any, None]:
+        call.seal()  # the loop beneath is Lightning's
+        trainer, module = call.instance, about.module_of(call.arguments.get("model"))
+        self._fitted.pop(module)
+        run: Run = call.start_run(kind="fit", estimator=about.path_of(module))
+        watch = self._begin(call, run, trainer, module)
+        try:
+            yield
+            if not watch.started:  # it was done before it began, or processes of its own have trained
+                watch.start(trainer, self.options.log_datasets)
+                watch.log_what_is_left(trainer)
+            if self.options.log_models and not trainer.fast_dev_run:
+                run.save_model(
+                    about.without_compiler(module), "pytorch", max_bytes=self.options.max_model_bytes
+                )
+            self._fitted.set(module, _Fitted(run, watch.epoch))
+        finally:
+            self._watches.pop(trainer)
+            call.error = about.cause(call.error, trainer)
+            outcome.log(run, trainer, watch, self.options)
+
+    def observe_evaluation(self, call: Call) -> Generator[None, Any, None]:
+        call.seal()
+        trainer = call.instance
+        given = call.arguments.get("model")
+        module = about.module_of(trainer.lightning_module if given is None else given)
+        known = self._fitted.get(module)
+        if known is None:
+            kind = call.name.rpartition(".")[2]
+            self._begin(call, call.start_run(kind=kind, estimator=about.path_of(module)), trainer, module)
+        else:
+            call.run = known.run  # so that what fails is said there; it goes on to be ended
+            self._watches.set(trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run)))
+        watch = self._watches.get(trainer)
+        try:
+            yield
+            if watch is not None:
+                watch.describe_evaluated(trainer, self.options.log_datasets)
+        finally:
+            self._watches.pop(trainer)
+            call.error = about.cause(call.error, trainer)
+
+    def _begin(self, call: Call, run: Run, trainer: Any, module: Any) -> Watch:
+        watch = Watch(run, muted=bool(trainer.fast_dev_run))
+        self._watches.set(trainer, watch)
+        hparams = about.hparams_of(module) | about.hparams_of(about.data_module_of(call.arguments))
+        arguments = self._arguments.get(trainer) or about.settings_of(trainer)
+        path = call.arguments.get("ckpt_path")
+        run.log_params({**arguments, **({} if path is None else {"fit.ckpt_path": path}), **hparams})
+        watch.hparams = frozenset(hparams)
+        if trainer.fast_dev_run:
+            run.set_tags({"fast_dev_run": "true"})
+        return watch
+
+    # -- from inside
+
+    def training_starts(self, loop: Any) -> None:
+        watch = self._watches.get(loop.trainer)
+        if watch is not None and not watch.trials:
+            watch.start(loop.trainer, self.options.log_datasets)
+
+    def metrics_are_there(self, connector: Any, metrics: Any, step: int | None = None) -> None:
+        trainer = connector.trainer
+        watch = self._watches.get(trainer)
+        if watch is None or watch.muted or watch.trials or trainer.sanity_checking:
+            return
+        if connector._first_loop_iter is not None:
+            watch.batch(trainer, metrics, step)
+        elif trainer._results.training:
+            watch.epoch_ends(trainer)
+        else:
+            watch.evaluation_ends(trainer)
+
+    def observe_tuner(self, call: Call) -> Generator[None, Any, None]:
+        call.seal()
+        yield
+
+    def trials_begin(self, _finder: Any, trainer: Any, *_args: Any) -> None:
+        if (watch := self._watches.get(trainer)) is not None:
+            watch.trials += 1
+
+    def trials_end(self, _noted: None, _result: Any, _finder: Any, trainer: Any, *_args: Any) -> None:
+        if (watch := self._watches.get(trainer)) is not None:
+            watch.trials -= 1

@@ -1,0 +1,102 @@
+"""What early stopping and checkpoints were asked for, and what came of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from autolog import Run
+
+if TYPE_CHECKING:
+    from autolog_lightning import LightningOptions
+    from autolog_lightning.watch import Watch
+
+SETTINGS = {
+    "EarlyStopping": ("monitor", "mode", "patience", "min_delta", "stopping_threshold", "divergence_threshold", "check_finite"),
+    "ModelCheckpoint": ("monitor", "mode", "save_top_k", "save_last", "save_weights_only", "dirpath", "filename"),
+}  # fmt: skip
+
+
+def _is(callback: object, kind: str) -> bool:
+    """By name: the two packages have a class each."""
+    return any(cls.__name__ == kind for cls in type(callback).__mro__)
+
+
+def _of(trainer: Any, kind: str) -> list[Any]:
+    return [one for one in trainer.callbacks if _is(one, kind)]
+
+
+def keepers(trainer: Any) -> Iterator[Any]:
+    """The callbacks that know which epoch was best, those of early stopping first."""
+    monitoring = (one for one in _of(trainer, "ModelCheckpoint") if one.monitor is not None)
+    return chain(_of(trainer, "EarlyStopping"), monitoring)
+
+
+def score_of(keeper: Any) -> Any:
+    """Its best score so far: another object once it gets better."""
+    return keeper.best_score if _is(keeper, "EarlyStopping") else keeper.best_model_score
+
+
+def settings(trainer: Any) -> dict[str, Any]:
+    """Params of what was asked for."""
+    params: dict[str, Any] = {}
+    for kind, names in SETTINGS.items():
+        for number, one in enumerate(_of(trainer, kind), 1):
+            prefix = kind if number == 1 else f"{kind}{number}"
+            params |= {
+                f"{prefix}.{name}": value for name in names if (value := getattr(one, name, None)) is not None
+            }
+            if f"{prefix}.min_delta" in params:  # Lightning has given it the sign of the mode
+                params[f"{prefix}.min_delta"] = abs(one.min_delta)
+    return params
+
+
+def log(run: Run, trainer: Any, watch: Watch, options: LightningOptions) -> None:
+    """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""
+    metrics: dict[str, Any] = {}
+    for one in keepers(trainer):
+        score, epoch = watch.best.get(id(one), (None, None))
+        if epoch is not None and "best_epoch" not in metrics:
+            metrics |= {"best_epoch": epoch, "best_score": score}
+        if _is(one, "EarlyStopping"):
+            if trainer.should_stop and one.stopped_epoch == watch.epoch:
+                metrics["stopped_epoch"] = one.stopped_epoch
+        elif epoch is not None:
+            metrics["best_model_score"] = score
+    run.log_metrics(metrics)
+    kept = _checkpoints(trainer)
+    if not kept:
+        return
+    run.log_json("checkpoints.json", kept)
+    best = [one["path"] for one in kept if one["best"]]
+    if best:
+        run.set_tags({"best_model_path": best[0]})
+    if options.log_checkpoints is not False:
+        wanted = best[:1] if options.log_checkpoints == "best" else [one["path"] for one in kept]
+        for path in wanted:
+            _copy(run, path, options.max_model_bytes)
+
+
+def _checkpoints(trainer: Any) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for one in _of(trainer, "ModelCheckpoint"):
+        scores = dict(one.best_k_models)
+        for path in dict.fromkeys(filter(None, (one.best_model_path, *scores, one.last_model_path))):
+            score = scores.get(path)
+            entry = {
+                "path": str(path),
+                "score": None if score is None or one.monitor is None else float(score),
+            }
+            found.setdefault(str(path), entry | {"best": path == one.best_model_path})
+    return list(found.values())
+
+
+def _copy(run: Run, path: str, most: int) -> None:
+    if not os.path.exists(path):  # elsewhere than on a disk
+        return
+    if os.path.isfile(path) and os.path.getsize(path) > most:
+        run.note(f"The checkpoint {path} was not copied: it is larger than the limit of {most:,} bytes")
+        return
+    run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")

@@ -1,0 +1,98 @@
+"""One call on a Trainer while it runs: turns what the Trainer has computed into metrics, and computes nothing."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from autolog import Run
+from autolog_lightning import about, outcome
+
+
+class Watch:
+    """`epoch` is the last one that was seen to its end; in an evaluation after a fit, the fit's. `trials` counts the tuner's
+    searches around; `hparams` are names that the user has given.
+    """
+
+    def __init__(self, run: Run, *, epoch: int = 0, muted: bool = False) -> None:
+        self.run = run
+        self.epoch = epoch
+        self.muted = muted
+        self.started = False
+        self.trials = 0
+        self.hparams: frozenset[str] = frozenset()
+        self.best: dict[int, tuple[Any, int | None]] = {}
+        self._rates: dict[str, float] = {}
+        self._began = 0.0
+
+    def start(self, trainer: Any, log_datasets: bool) -> None:
+        """Everything is set up: say what there is."""
+        params = about.setup_of(trainer) | outcome.settings(trainer)
+        self.run.log_params({name: value for name, value in params.items() if name not in self.hparams})
+        if log_datasets:
+            about.log_data(self.run, trainer.train_dataloader, "train")
+            about.log_data(self.run, trainer.val_dataloaders, "validation")
+        self.started = True
+        self.best = {id(one): (outcome.score_of(one), None) for one in outcome.keepers(trainer)}
+        self._rates = about.learning_rates(trainer)
+        self._began = perf_counter()
+
+    def batch(self, trainer: Any, metrics: dict[str, Any], step: int | None) -> None:
+        """What one batch gave. Under `<name>_step`, as Lightning calls what it reduces over the epoch, too: an epoch's values
+        are counted otherwise.
+        """
+        if step is None:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+        named = {name if name.endswith("_step") else f"{name}_step": value for name, value in metrics.items()}
+        self.run.log_metrics(named, step=step, epoch=self._now(trainer))
+
+    def epoch_ends(self, trainer: Any) -> None:
+        """An epoch's training, with the learning rates it began with: the schedulers have been there already."""
+        ended = perf_counter()
+        self.epoch = trainer.current_epoch
+        values = {**computed(trainer._results), **self._rates, "epoch_time": ended - self._began}
+        self.run.log_metrics(values, step=self.epoch, epoch=self.epoch)
+        for one in outcome.keepers(trainer):
+            if self.best.get(id(one), (None,))[0] is not (score := outcome.score_of(one)):
+                self.best[id(one)] = score, self.epoch
+        self._rates, self._began = about.learning_rates(trainer), ended
+
+    def evaluation_ends(self, trainer: Any) -> None:
+        """Within a fit at the epoch or, where there are several an epoch, at the step; after it, at its last epoch."""
+        epoch = self._now(trainer)
+        several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped if several else epoch
+        self.run.log_metrics(computed(trainer._results), step=step, epoch=epoch)
+
+    def _now(self, trainer: Any) -> int:
+        return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
+
+    def log_what_is_left(self, trainer: Any) -> None:
+        """Where processes of its own have trained, the Trainer has their last metrics, and not of which epoch they are."""
+        metrics = trainer.callback_metrics
+        if metrics and not self.muted:
+            self.run.log_metrics(metrics)
+            self.run.note(
+                "Other processes have trained: only their last metrics are known here, and no epochs."
+            )
+
+    def describe_evaluated(self, trainer: Any, log_datasets: bool) -> None:
+        """The data of `validate` or `test`."""
+        if log_datasets:
+            testing = trainer.state.fn == "test"
+            loaders = trainer.test_dataloaders if testing else trainer.val_dataloaders
+            about.log_data(self.run, loaders, "test" if testing else "validation")
+
+
+def computed(results: Any) -> dict[str, Any]:
+    """What `callback_metrics` has of this epoch or evaluation. Read where Lightning has just put it: to ask for it in the
+    public way could compute a metric anew, and in a distributed job would be a collective call.
+    """
+    values: dict[str, Any] = {}
+    for item in results.values():
+        if item.has_reset or not (item.meta.on_epoch or results.training):
+            continue
+        value = item._computed if item.meta.on_epoch else item._forward_cache
+        if value is not None:
+            values.update(dict.fromkeys(results._forked_name(item, on_step=False), value))
+    return values

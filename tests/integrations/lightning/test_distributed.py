@@ -1,0 +1,86 @@
+"""The promise: one job is one run, however many processes train."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autolog.store.layout import Layout
+from autolog.store.records import RunRecord, Store
+
+SCRIPT = """
+import sys
+
+import autolog
+
+autolog.autolog(silent=True)
+
+import torch
+from regression import Regression, loader, trainer
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    one = trainer(max_epochs=2, strategy=sys.argv[1], devices=2, enable_checkpointing=True, log_every_n_steps=1)
+    module = Regression()
+    one.fit(module, loader(), loader())
+    one.test(module, loader(), verbose=False)
+"""
+
+
+def job(folder: Path, strategy: str) -> list[RunRecord]:
+    """The runs of a job of two processes."""
+    (folder / "script.py").write_text(SCRIPT)
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AUTOLOG_", "PYTEST_"))
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "script.py", strategy], cwd=folder, start_new_session=True,
+        env={**inherited, "PYTHONPATH": path, "AUTOLOG_DIR": str(folder / ".autolog"), "AUTOLOG_STRICT": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        _, said = child.communicate(timeout=250)
+    finally:
+        try:
+            os.killpg(child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    assert child.returncode == 0, said[-3000:]
+    return list(Store(Layout(str(folder / ".autolog"))).runs(children=True))
+
+
+@pytest.mark.timeout(280)
+def test_two_processes_that_the_launcher_starts_are_one_run(tmp_path: Path) -> None:
+    """Rank 0 records, with all that it has; the other one nothing, and neither waits for it."""
+    [run] = job(tmp_path, "ddp")
+    assert (run.status, run.params["strategy"], run.params["world_size"]) == ("finished", "DDPStrategy", 2)
+    steps: dict[str, Any] = {name: [point.step for point in run.history(name)] for name in run.metrics}
+    assert steps == {
+        "train_loss": [0, 1], "train_loss_step": [0, 1, 2, 3], "val_loss": [0, 1], "lr-SGD": [0, 1], "epoch_time": [0, 1],
+        "test_loss": [1],
+    }  # fmt: skip
+    assert len(run.models) == 1
+    assert run.errors == []
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_processes_that_the_trainer_forks_give_their_last_metrics(tmp_path: Path) -> None:
+    """The one that called has the run: it sees no epoch, but what the Trainer brings back, and the weights; and says so."""
+    [run] = job(tmp_path, "ddp_fork")
+    assert (run.status, run.errors, len(run.models)) == ("finished", [], 1)
+    assert (run.metrics["val_loss"]["count"], run.metrics["test_loss"]["count"], run.params["lr"]) == (
+        1,
+        1,
+        0.1,
+    )
+    assert run.notes == [
+        "Other processes have trained: only their last metrics are known here, and no epochs."
+    ]

@@ -1,0 +1,143 @@
+"""The promise: Lightning does the same, bit for bit, and nothing of ours can be seen on what the user holds."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import hashlib
+import os
+import pickle
+import threading
+import weakref
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from regression import Regression, loader, trainer
+
+from autolog import suspended
+from autolog.testing import Recorded, recorded
+
+
+class _Dropping(Regression):
+    """Draws random numbers as it trains."""
+
+    def forward(self, x: Any) -> Any:
+        return torch.nn.functional.dropout(self.net(x), 0.2, self.training)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.AdamW(self.parameters(), lr=0.1)
+
+
+def trained() -> str:
+    """A digest of weights, optimizer, checkpoint and random streams after a fit."""
+    torch.manual_seed(3)
+    one = trainer(max_epochs=2, enable_checkpointing=True, callbacks=[ModelCheckpoint(monitor="val_loss")])
+    module = _Dropping()
+    one.fit(module, loader(shuffle=True), loader())
+    one.test(module, loader(), verbose=False)
+    states = [
+        module.state_dict(),
+        one.optimizers[0].state_dict(),
+        torch.get_rng_state(),
+        one.callback_metrics,
+    ]
+    score = one.checkpoint_callback.best_model_score
+    return hashlib.sha256(repr((states, score)).encode() + pickle.dumps(_arrays(states))).hexdigest()
+
+
+def _arrays(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.numpy().tobytes()
+    if isinstance(value, dict):
+        return [(str(key), _arrays(item)) for key, item in value.items()]
+    return [_arrays(item) for item in value] if isinstance(value, list) else value
+
+
+def test_weights_optimizer_and_random_streams_are_the_same_bits() -> None:
+    """With and without, and suspended."""
+    plain = trained()
+    with recorded("lightning") as seen:
+        assert trained() == plain
+        with suspended("lightning"):
+            assert trained() == plain
+    assert len(seen.runs) == 1
+
+
+class _Order(Callback):
+    """Notes every hook, the callbacks there are, and the threads."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("on_") or name in ("setup", "teardown"):
+            vars(self)["seen"].append(name)
+        return super().__getattribute__(name)
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        vars(self)["seen"].append([type(one).__name__ for one in trainer.callbacks])
+        vars(self)["seen"].append(sorted({**vars(trainer), **vars(module)}))
+
+
+def hooks() -> list[Any]:
+    order = _Order()
+    one = trainer(max_epochs=2, callbacks=[order])
+    one.fit(Regression(), loader(), loader())
+    one.test(one.lightning_module, loader(), verbose=False)
+    return [*vars(order)["seen"], one.callbacks == [order], sorted(vars(one))]
+
+
+def test_callbacks_hooks_and_attributes_are_those_of_the_user() -> None:
+    """No callback of ours is there, during a fit or after it, and every hook is called as often and in the same order."""
+    plain = hooks()
+    with recorded("lightning"):
+        assert hooks() == plain
+
+
+def test_no_thread_and_no_variable_comes_with_a_fit(seen: Recorded) -> None:
+    """Lightning's own tests fail where one does."""
+    trainer(max_epochs=1).fit(Regression(), loader())
+    threads, variables = set(threading.enumerate()), dict(os.environ)
+    trainer(max_epochs=1).fit(Regression(), loader())
+    assert set(threading.enumerate()) <= threads
+    assert dict(os.environ) == variables
+
+
+def test_a_trainer_can_be_pickled_and_copied_in_the_middle(seen: Recorded) -> None:
+    """As launchers do that start processes; and nothing in it is ours."""
+    blobs: list[bytes] = []
+
+    class Pickles(Callback):
+        def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+            kept, trainer.callbacks = trainer.callbacks, []
+            blobs.append(pickle.dumps((trainer, module)))
+            copy.deepcopy(module)
+            trainer.callbacks = kept
+
+    trainer(max_epochs=1, callbacks=[Pickles()]).fit(Regression(), loader())
+    [blob] = blobs
+    assert b"autolog" not in blob.replace(b"enable_autolog_hparams", b"")  # an argument of Lightning's
+    assert seen.run.errors == []
+
+
+def test_trainer_and_module_are_let_go(seen: Recorded) -> None:
+    """A record keeps none of the user's objects."""
+    one, module = trainer(max_epochs=1), Regression()
+    one.fit(module, loader())
+    one.test(module, loader(), verbose=False)
+    held = [weakref.ref(one), weakref.ref(module)]
+    del one, module
+    gc.collect()
+    assert [ref() for ref in held] == [None, None]
+
+
+def test_raw_torch_records_nothing_inside_a_fit() -> None:
+    """Once: Lightning owns the loop beneath it."""
+    from autolog.registry import installed
+
+    names = [name for name in ("lightning", "torch") if name in installed()]
+    with recorded(*names) as seen:
+        trainer(max_epochs=1).fit(Regression(), loader(), loader())
+    assert [run.framework for run in seen.all_runs] == ["lightning"]
+    assert sorted(seen.run.metrics) == ["epoch_time", "lr-SGD", "train_loss", "val_loss"]
