@@ -82,7 +82,7 @@ def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
     """The modules, and the classes that they define; of all packages if None."""
     seen: set[int] = set()
     for name, module in list(sys.modules.items()):
-        if not isinstance(cast(Any, module), ModuleType) or not _within(name, packages):
+        if not issubclass(type(cast(Any, module)), ModuleType) or not _within(name, packages):
             continue
         yield module
         waiting = [value for value in list(_namespace(module).values()) if issubclass(type(value), type)]

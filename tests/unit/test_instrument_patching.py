@@ -692,3 +692,22 @@ def test_where_nobody_would_look_the_method_itself_is_found(frame: Any, patch: P
     assert patch.seen == []
     model.fit()
     assert patch.seen == ["Base.fit"]
+
+
+def test_what_only_says_that_it_is_a_module_is_left_alone(
+    frame: Any, patch: Patches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removable: a cffi library stands in `sys.modules` and claims to be a module; it has no `__dict__` of one."""
+
+    class Lib:
+        __class__ = types.ModuleType  # type: ignore[assignment]
+
+    monkeypatch.setitem(sys.modules, "lib_of_cffi", Lib())
+    patch("frame:train")
+    user = types.ModuleType("user")
+    monkeypatch.setitem(sys.modules, "user", user)
+    user.train = frame.train  # type: ignore[attr-defined]
+    installation = patch.installed[-1]
+    installation.remove()
+    sweep_modules({installation.switch})
+    assert user.train is frame.train
