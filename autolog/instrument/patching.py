@@ -328,9 +328,8 @@ class ThreadInheritance:
 def sweep_modules(switches: set[Switch]) -> None:
     """After a removal: give every module the originals of what it imported while it was patched."""
     for module in list(sys.modules.values()):
-        if issubclass(
-            type(module), ModuleType
-        ):  # by its type: cffi's libraries only say that they are modules
+        kind: type[Any] = type(module)  # cffi's libraries only say that they are modules
+        if issubclass(kind, ModuleType):
             # Read past a lazy module's own way of giving attributes, which would load it.
             namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
             for name, held in list(namespace.items()):
