@@ -16,6 +16,7 @@ import sys
 import textwrap
 import warnings
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,20 @@ def outcome(estimator: Any, y: Any = Y) -> tuple[str, dict[str, str], str]:
     return fitted, predicted, streams
 
 
+def plainly(make: Callable[[], Any], y: Any = Y) -> tuple[str, dict[str, str], str]:
+    """The outcome without autolog. Trees of scikit-learn 1.3 hold bytes that nobody has set: where two plain fits differ in
+    what they hold, that is not compared.
+    """
+    one, again = outcome(make(), y), outcome(make(), y)
+    return one if one == again else ("", *one[1:])
+
+
+def assert_as(
+    plain: tuple[str, dict[str, str], str], found: tuple[str, dict[str, str], str], what: Any
+) -> None:
+    assert (found if plain[0] else ("", *found[1:])) == plain, what
+
+
 def small(cls: Any) -> Any:
     """An estimator of this class that is soon fitted. Raises TypeError for one that wants an argument."""
     estimator = cls()
@@ -88,11 +103,11 @@ def test_every_estimator_of_scikit_learns_is_fitted_to_the_same_bits() -> None:
     plain: dict[Any, Any] = {}
     for _, cls in all_estimators():
         with contextlib.suppress(Exception):  # wants an argument, or other data
-            plain[cls] = outcome(small(cls))
+            plain[cls] = plainly(lambda cls=cls: small(cls))
     assert len(plain) > 120
     with recorded("sklearn") as seen:
         for cls, expected in plain.items():
-            assert outcome(small(cls)) == expected, cls
+            assert_as(expected, outcome(small(cls)), cls)
     runs = seen.runs
     assert len(runs) > 90
     assert {(run.status, len(run.errors), len(run.models)) for run in runs} == {("finished", 0, 1)}
@@ -122,9 +137,10 @@ def test_composed_estimators_are_fitted_to_the_same_bits() -> None:
     def several(estimator: Any) -> Any:
         return np.c_[Y, 1 - Y] if isinstance(estimator, (ClassifierChain, MultiOutputClassifier)) else Y
 
-    plain = [outcome(clone(estimator), several(estimator)) for estimator in COMPOSED]
+    plain = [plainly(lambda one=one: clone(one), several(one)) for one in COMPOSED]
     with recorded("sklearn") as seen:
-        assert [outcome(clone(estimator), several(estimator)) for estimator in COMPOSED] == plain
+        for estimator, expected in zip(COMPOSED, plain, strict=True):
+            assert_as(expected, outcome(clone(estimator), several(estimator)), estimator)
     assert len(seen.all_runs) == len(COMPOSED)
 
 
