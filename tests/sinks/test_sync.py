@@ -35,11 +35,11 @@ def store(tmp_path: Path) -> Path:
     first.append([RunEnded("b", 2000, "finished"), RunEnded("a", 2000, "finished")])
     second = Journal(root)
     second.append([started("c", "gamma"), *points(0, 5, "c")])
-    for journal in (first, second):  # by a process that is no more
-        text = journal.path.read_bytes()
-        journal.path.write_bytes(
-            text.replace(b'"pid":', b'"pid":99999').replace(b'"started":"', b'"started":"old ')
-        )
+    for number, journal in enumerate((first, second)):
+        # Each by a process of its own that is no more; in this order by name, though both were begun in one millisecond.
+        text = journal.path.read_bytes().replace(b'"started":"', b'"started":"old ')
+        journal.path.write_bytes(text.replace(b'"pid":', f'"pid":{number + 8}9999'.encode()))
+        journal.path.rename(journal.path.with_name(f"{number}-{journal.path.name}"))
     return root
 
 
