@@ -99,7 +99,8 @@ def test_an_estimator_is_one_run_with_all_that_can_be_told(seen: Recorded, visib
         "estimator": "xgboost.sklearn.XGBClassifier",
         "params": {
             "n_estimators": 3, "max_depth": 2, "gamma": 0.5, "eval_metric": "error", "objective": "binary:logistic",
-            "enable_categorical": False, "missing": "NaN", "num_boost_round": 3, "fit.sample_weight": "given",
+            "enable_categorical": xgboost.XGBClassifier().enable_categorical, "missing": "NaN",
+            "num_boost_round": 3, "fit.sample_weight": "given",
             "fit.verbose": False,
         },
         "metrics": {f"{data}-error": metrics["error"] for data, metrics in model.evals_result().items()},
