@@ -410,14 +410,21 @@ class Session:
 
     def at_exit(self) -> None:
         if self.active and self._started:
-            deadline = time.monotonic() + self.config.exit_timeout
             if self.loops:
                 from autolog import lifecycle
 
                 lifecycle.close_loops_at_exit(self)
-            self.writer.close(self.config.exit_timeout)
-            if self._live is not None:
-                self._live.close(deadline - time.monotonic())
+            self.finish(self.config.exit_timeout)
+
+    def finish(self, timeout: float) -> bool:
+        """Write what there is, deliver it to the sinks in what is left of `exit_timeout`, and let go of both. Returns whether
+        everything was written in time; what was not delivered is said.
+        """
+        deadline = time.monotonic() + self.config.exit_timeout
+        written = self.writer.close(timeout)
+        if self._live is not None:
+            self._live.close(deadline - time.monotonic())
+        return written
 
     def _writer_failed(self, place: str, error: Exception) -> None:
         # Whatever thread meets it first, a disk that takes no more is one thing to be told.

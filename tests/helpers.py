@@ -52,9 +52,9 @@ def make_toy_importable() -> None:
 
 def environment(folder: str | Path, **more: str) -> dict[str, str]:
     """The environment of a script: the store in `folder`, nothing of autolog's or of a launcher's from outside."""
-    inherited = {
-        k: v for k, v in os.environ.items() if not k.startswith(("AUTOLOG_", "PYTEST_", "COVERAGE_"))
-    }
+    # By W&B's variable, a child would use its parent's process of W&B's.
+    foreign = ("AUTOLOG_", "PYTEST_", "COVERAGE_", "WANDB_SERVICE")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     path = os.pathsep.join(filter(None, sys.path))
     home = {"PYTHONPATH": path, "AUTOLOG_DIR": str(Path(folder) / ".autolog"), "PYTHONWARNINGS": "default"}
     return {**inherited, **home, **more}

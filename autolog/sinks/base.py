@@ -74,6 +74,11 @@ class Sink:
     console) has False: it gets what happens from its beginning on, and misses nothing that it should get later.
     """
 
+    delivers_at_close: bool = False
+    """The backend's client has a queue of its own, so that what was flushed may be lost with this process: the position is kept
+    only when `close` has returned. Until then, a repeat begins with the journal's first event.
+    """
+
     def __init__(self, url: str) -> None:
         """Look at the URL, in `autolog()`, and connect to nothing. Raises ValueError for a wrong one.
 

@@ -77,7 +77,7 @@ class Follower:
             return False
         self._deliver(events)
         self.position, self.concluded = end, False
-        self._keep()
+        self._reached()
         return True
 
     def conclude(self, events: Sequence[Event]) -> None:
@@ -88,7 +88,7 @@ class Follower:
             self._take()
             self._deliver(events)
             self.concluded = True
-            self._keep()
+            self._reached()
 
     def _deliver(self, events: Sequence[Event]) -> None:
         if not events:
@@ -120,6 +120,8 @@ class Follower:
         try:
             if self._opened:
                 self.sink.close()
+                if self.sink.delivers_at_close:
+                    self._keep()
         finally:
             if self._claim >= 0:
                 os.close(self._claim)
@@ -166,6 +168,10 @@ class Follower:
                 yield event
 
     # -- the kept position
+
+    def _reached(self) -> None:
+        if not self.sink.delivers_at_close:
+            self._keep()
 
     def _take(self) -> None:
         """See that no other process does the same at the same time. The system lets go of it when this process ends, however it

@@ -7,7 +7,9 @@ ours, and tell a repeat when a run is resumed.
 
 from __future__ import annotations
 
+import glob
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from autolog.tracking import events as e
 
 STEP = "autolog/step"
 EPOCH = "autolog/epoch"
+INIT_SECONDS = 30.0
 FINISH_SECONDS = 5.0
 """W&B's own hook at exit waits for uploads for so long, for each run that is open."""
 MAX_OPEN = 4
@@ -43,6 +46,8 @@ class _Run:
 
 class WandbSink(Sink):
     """W&B's client runs beside the training: a process of its own (wandb-core) and some threads. `wandb.run` is left alone."""
+
+    delivers_at_close = True
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -87,6 +92,8 @@ class WandbSink(Sink):
         except Exception as error:
             for name, run in self._known.items():
                 run.rows = rows.get(name, 0)
+            if isinstance(error, SinkError):
+                raise
             self._open = {}  # resumed at the next try
             raise SinkError(f"{type(error).__name__}: {error}"[:300]) from error
 
@@ -126,7 +133,7 @@ class WandbSink(Sink):
         elif isinstance(event, e.ArtifactLogged):
             local = self._artifacts / event.run / event.path
             if local.is_file():
-                self._run(name).save(str(local), base_path=str(self._artifacts / event.run), policy="now")
+                self._file(self._run(name), local, event.path)
         elif isinstance(event, e.ModelLogged):
             self._model(name, event)
         elif isinstance(event, e.RunRecorded):
@@ -142,11 +149,19 @@ class WandbSink(Sink):
         row = {**values, STEP: step, "_timestamp": time / 1000}
         if epoch is not None:
             row[EPOCH] = epoch
-        run.log(row, step=known.rows, commit=True)
+        if known.rows >= run.step:  # W&B says on the terminal of each row that it has it already
+            run.log(row, step=known.rows, commit=True)
         known.rows += 1
 
     def _configure(self, name: str, values: dict[str, Any]) -> None:
         self._run(name).config.update(values, allow_val_change=True)
+
+    def _file(self, run: Any, local: Path, path: str) -> None:
+        # Into W&B's own folder first: it says on the terminal that it links what lies elsewhere.
+        copy = Path(run.dir, path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(local, copy)
+        run.save(glob.escape(str(copy)), base_path=run.dir, policy="now")
 
     def _model(self, name: str, model: e.ModelLogged) -> None:
         folder = self._artifacts / model.run / model.path
@@ -154,9 +169,10 @@ class WandbSink(Sink):
             known = self._known[name]
             label = _NOT_IN_NAMES.sub("-", f"{known.name[:60]}-{known.id[-6:]}-{model.path}")[:MAX_NAME]
             artifact = self._wandb.Artifact(label, type="model", metadata={"flavor": model.flavor})
-            artifact.add_dir(
-                str(folder)
-            )  # W&B knows a model by its contents: the same again is no new version
+            # One by one: `add_dir` says on the terminal that it does so. W&B knows a model by its contents, so that the same
+            # again is no new version.
+            for file in sorted(part for part in folder.rglob("*") if part.is_file()):
+                artifact.add_file(str(file), name=file.relative_to(folder).as_posix())
             self._run(name).log_artifact(artifact)
 
     def _end(self, name: str, status: str, error: str | None) -> None:
@@ -176,13 +192,21 @@ class WandbSink(Sink):
             known = self._known[name]
             settings = self._wandb.Settings(
                 silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True, x_disable_meta=True,
-                init_timeout=30.0, **({} if self._mode == "offline" else _BOUNDED),
+                init_timeout=INIT_SECONDS, **({} if self._mode == "offline" else _BOUNDED),
             )  # fmt: skip
-            run = self._wandb.init(
-                entity=self._entity, project=self._project or known.experiment, id=known.id, name=known.name,
-                group=known.group, job_type=known.kind, config={**known.config, "tags": known.tags}, dir=self._folder,
-                resume="allow", reinit="create_new", mode=self._mode, settings=settings,
-            )  # fmt: skip
+            try:
+                run = self._wandb.init(
+                    entity=self._entity, project=self._project or known.experiment, id=known.id, name=known.name,
+                    group=known.group, job_type=known.kind, config={**known.config, "tags": known.tags}, dir=self._folder,
+                    resume="allow", reinit="create_new", mode=self._mode, settings=settings,
+                )  # fmt: skip
+            except Exception as error:
+                # Its process then says of the run that it is in use, for as long as it lives.
+                said = " ".join(str(error).split())
+                raise SinkError(
+                    f"W&B's client begins a run only once in a process, and could not: {said}"[:300],
+                    retryable=False,
+                ) from error
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP)
         self._open[name] = run  # the latest used at the end

@@ -60,7 +60,7 @@ class Recorded:
     def close(self) -> None:
         """Stop recording. Raises AssertionError if what was recorded could not be written in time."""
         self._closed = True
-        assert self._session.writer.close(FLUSH_SECONDS), "the runs could not be written in time"
+        assert self._session.finish(FLUSH_SECONDS), "the runs could not be written in time"
 
     def _read(self, children: bool) -> Runs:
         if not self._closed:

@@ -21,6 +21,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from truth import TIMEOUT
+from wandb_server import ENTITY, SERVER
 
 from autolog.session import Session
 from autolog.sinks.memory import MemorySink
@@ -268,7 +270,54 @@ class Tensorboard(Backend):
         return self.of(facts)
 
 
-BACKENDS: list[type[Backend]] = [Console, JsonLines, Ledger, Memory, Mlflow, Tensorboard]
+class Wandb(Backend):
+    """W&B's own client, online, and a server that takes W&B's part."""
+
+    scheme = "wandb"
+    idempotent = True
+    ordered = False
+    many = 1_000
+
+    def __init__(self, folder: Path, capture: Any) -> None:
+        super().__init__(folder, capture)
+        pytest.importorskip("wandb")
+        self.project = f"{folder.parent.name}-{folder.name}"
+
+    @property
+    def url(self) -> str:
+        return f"wandb://{ENTITY}/{self.project}?mode=online&dir={self.folder}"
+
+    def number(self, value: float) -> str:
+        return repr(value + 0.0)  # no negative zero
+
+    def _shown(self, part: Any) -> Any:
+        shown = super()._shown(part)
+        return dict(sorted(shown.items())) if isinstance(shown, dict) else shown
+
+    def facts(self, session: Session | None = None) -> list[Fact]:
+        facts: list[Fact] = []
+        for run in SERVER.finished(self.project, TIMEOUT):
+            name, config = run["name"], run["config"]
+            facts.append(("start", name))
+            for row in run["history"]:
+                values = {
+                    key: float(value) for key, value in row.items() if not key.startswith(("_", "autolog/"))
+                }
+                facts.append(("step", name, row["autolog/step"], values))
+            own = {key: value for key, value in config.items() if key not in ("autolog", "tags")}
+            facts += [("params", name, own)] if own else []
+            facts += [("tags", name, config["tags"])] if config.get("tags") else []
+            facts += [("end", name, config["autolog"]["status"])] if "status" in config["autolog"] else []
+            facts += [
+                ("artifact", name, file, len(content))
+                for file, content in run["files"].items()
+                if file not in ("requirements.txt", "wandb-summary.json", "config.yaml", "output.log")
+            ]
+        assert SERVER.unknown == []
+        return self.of(facts)
+
+
+BACKENDS: list[type[Backend]] = [Console, JsonLines, Ledger, Memory, Mlflow, Tensorboard, Wandb]
 
 
 def _without_children(fact: Fact) -> list[Fact]:

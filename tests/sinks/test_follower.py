@@ -175,7 +175,7 @@ def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.Monk
 
 def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
     """The run ends, the journal is written, and the other sink has everything, while one never answers."""
-    with recorded(sinks=["hanging:", f"ledger:{tmp_path / 'ledger'}"]) as seen:
+    with recorded(sinks=["hanging:", f"ledger:{tmp_path / 'ledger'}"], exit_timeout=0) as seen:
         with autolog.run("undisturbed") as run:
             for step in range(100):
                 run.log_metrics({"loss": step}, step=step)

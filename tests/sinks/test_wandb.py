@@ -1,12 +1,13 @@
-"""Weights & Biases in its offline mode, its files read back: what `wandb sync` would send is what was logged.
+"""Weights & Biases: offline its files read back, and online what its own client tells a server that takes W&B's part.
 
-There is no W&B server here. What is not tested: that its server takes it, and that a resumed run leaves out rows that it has.
+There is no W&B server here. What is not tested: that W&B's own takes it.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import signal
 import struct
 import time
 from collections.abc import Iterator
@@ -16,11 +17,16 @@ from typing import Any
 import pytest
 from helpers import script
 from truth import TIMEOUT, Journal
+from typer.testing import CliRunner
+from wandb_server import ENTITY, SERVER
 
 pytest.importorskip("wandb")
 
+from autolog.cli.app import app
+from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
 from autolog.sinks.wandb import STEP, WandbSink
+from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
@@ -186,6 +192,125 @@ def test_the_users_own_wandb_is_left_alone(tmp_path: Path):
     (run,) = read(tmp_path, 1).values()
     assert [row[STEP] for row in run["history"]] == list(range(50))
     assert (run["name"], run["exit"]) == ("short", 0)
+
+
+ONLINE = """
+    import os, signal, sys, autolog
+    autolog.autolog(sinks=[sys.argv[1]], silent=True, exit_timeout=60)
+    with autolog.run("größter [*] Lauf", tags={"team": "red"}) as run:
+        run.log_params({"C": 0.5, "layers": [1, 2], "none": None, "odd": float("nan")})
+        run.log_json("curves/roc [1].json", [1, 2])
+        run.record_child("0", kind="candidate", params={"C": 1}, metrics={"score": 0.5})
+        for step in (0, 1, 2, 5, 3):
+            run.log_metrics({"loss": 1 / (step + 1), "accuracy": step}, step=step, epoch=step / 2)
+        if sys.argv[2] == "killed":
+            autolog.flush(60, sinks=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def shown(project: str) -> dict[str, dict[str, Any]]:
+    """What W&B has of each run of a project, in the words of a record."""
+    runs = {}
+    for run in SERVER.finished(project, TIMEOUT):
+        about = run["config"]["autolog"]
+        history: dict[str, list[Any]] = {}
+        for row in sorted(run["history"], key=lambda row: row[STEP]):
+            for name in row.keys() - {STEP, "autolog/epoch"}:
+                if not name.startswith("_"):
+                    history.setdefault(name, []).append((row[STEP], row.get("autolog/epoch"), row[name]))
+        runs[run["name"]] = {
+            "id": about["id"], "parent": about.get("parent"), "status": about.get("status"), "exit": run["exit"],
+            "group": run["group"], "tags": run["config"].get("tags", {}), "history": history,
+            "params": {key: value for key, value in run["config"].items() if key not in ("autolog", "tags")},
+            "files": {name: len(content) for name, content in run["files"].items() if name.startswith("curves/")},
+        }  # fmt: skip
+    return runs
+
+
+def recorded_there(store: Path) -> dict[str, dict[str, Any]]:
+    """The same of the records."""
+    records = list(Store(Layout(store)).runs(children=True))
+    names = {record.id: record.name for record in records}
+    return {
+        record.name: {
+            "id": record.id, "parent": record.parent, "status": record.status, "exit": int(record.status != "finished"),
+            "group": names.get(record.parent or ""), "tags": record.tags,
+            "history": {name: [(p.step, p.epoch, p.value) for p in record.history(name)] for name in record.metrics},
+            "params": record.params,
+            "files": {artifact["path"]: artifact["bytes"] for artifact in record.to_dict()["artifacts"]},
+        }
+        for record in records
+    }  # fmt: skip
+
+
+def test_what_wandb_says_is_what_show_says(tmp_path: Path):
+    """Field by field, for a run and its child; nothing but W&B's own word about credentials is said on the terminal; a repeat
+    of all of it changes nothing.
+    """
+    project = tmp_path.name
+    url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
+    done = script(ONLINE, tmp_path, url, "trained", timeout=4 * TIMEOUT)
+    said = [line for line in done.stderr.splitlines() if "Loaded credentials" not in line]
+    assert (done.returncode, done.stdout, said) == (0, "", [])
+    expected = recorded_there(tmp_path / ".autolog")
+    assert len(expected) == 2
+    assert shown(project) == expected
+    for kept in (tmp_path / ".autolog").rglob("followers/*.json"):
+        kept.unlink()
+    synced = CliRunner().invoke(app, ["sync", "--to", url, "--store", str(tmp_path / ".autolog")])
+    assert (synced.exit_code, shown(project)) == (0, expected)
+    assert SERVER.unknown == []
+
+
+def test_a_server_that_was_down_gets_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """W&B's client begins a run only once in a process: one that could not be begun waits in the journal for the next, with
+    what came after it, and is there once.
+    """
+    monkeypatch.setattr("autolog.sinks.wandb.INIT_SECONDS", 1.0)
+    journal, project = Journal(tmp_path / ".autolog"), tmp_path.name
+    url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
+    one = Follower(WandbSink(url), journal.path, journal.store)
+    journal.append(
+        [e.RunStarted("01A", 1000, "first", "default"), e.MetricsLogged("01A", 0, 1001, {"loss": 1.0})]
+    )
+    assert one.advance()
+    journal.append(
+        [e.MetricsLogged("01A", 1, 1002, {"loss": 0.5}), e.RunStarted("01B", 1003, "second", "default")]
+    )
+    SERVER.down = True
+    try:
+        with pytest.raises(SinkError, match=r"only once in a process, and could not: .*503") as caught:
+            one.advance()
+    finally:
+        SERVER.down = False
+    assert not caught.value.retryable
+    journal.append([e.RunEnded("01A", 2000, "finished"), e.RunEnded("01B", 2000, "finished")])
+    one.close()
+    code = "from autolog.cli import main; main()"
+    synced = script(
+        code, tmp_path, "sync", "--to", url, "--store", str(tmp_path / ".autolog"), timeout=4 * TIMEOUT
+    )
+    assert synced.returncode == 0, synced.stderr
+    assert {name: (run["status"], run["history"]) for name, run in shown(project).items()} == {
+        "first": ("finished", {"loss": [(0, None, 1.0), (1, None, 0.5)]}), "second": ("finished", {}),
+    }  # fmt: skip
+
+
+def test_after_a_kill_sync_delivers_the_rest(tmp_path: Path):
+    """W&B's client has a queue of its own, which a SIGKILL may empty: what it had taken counts as delivered only when it has
+    ended well. Afterwards all is there once, and the run says that it was lost.
+    """
+    project = tmp_path.name
+    url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
+    done = script(ONLINE, tmp_path, url, "killed", timeout=4 * TIMEOUT)
+    assert done.returncode == -signal.SIGKILL
+    for _ in range(2):
+        synced = CliRunner().invoke(app, ["sync", "--to", url, "--store", str(tmp_path / ".autolog")])
+        assert synced.exit_code == 0, synced.output
+        expected = recorded_there(tmp_path / ".autolog")
+        assert sorted(run["status"] for run in expected.values()) == ["finished", "lost"]
+        assert shown(project) == expected
 
 
 @pytest.mark.parametrize(
