@@ -83,7 +83,9 @@ def setup_of(trainer: Any) -> dict[str, Any]:
         "data.batch_size": getattr(loader, "batch_size", None),
         "data.batches": trainer.num_training_batches,
     }
-    for number, optimizer in enumerate(trainer.optimizers, 1):
+    # Where there is none, Lightning puts one that has no parameters.
+    optimizers = [one for one in trainer.optimizers if one.param_groups]
+    for number, optimizer in enumerate(optimizers, 1):
         params |= _optimizer_params("optimizer" if number == 1 else f"optimizer{number}", optimizer)
     for number, config in enumerate(trainer.lr_scheduler_configs, 1):
         prefix = "scheduler" if number == 1 else f"scheduler{number}"

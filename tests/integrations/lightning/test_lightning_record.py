@@ -184,6 +184,19 @@ def test_manual_optimization_with_two_optimizers(seen: Recorded, points: Points)
     assert [step for step, _ in points(run, "loss_g")] == [0]
 
 
+class _Unoptimized(Regression):
+    def configure_optimizers(self) -> None:
+        return None
+
+
+def test_a_module_without_optimizers(seen: Recorded, points: Points) -> None:
+    """Complete: Lightning trains it all the same, with an optimizer of no parameters that nobody has asked for."""
+    trainer(max_epochs=2).fit(_Unoptimized(), loader(), loader())
+    run = seen.run
+    assert [name for name in run.params if name.startswith(("optimizer", "scheduler"))] == []
+    assert {name: len(points(run, name)) for name in run.metrics} == {"train_loss": 2, "val_loss": 2, "epoch_time": 2}
+
+
 def test_several_validations_an_epoch_are_counted_in_steps(seen: Recorded, points: Points) -> None:
     """Complete and in order: an epoch is too coarse for them; what was not evaluated anew is not repeated."""
     trainer(max_epochs=2, val_check_interval=2).fit(Regression(), loader(), loader())
