@@ -9,8 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
+import mlflow.pytorch
 import pytest
+from regression import X
 
+import autolog
 from autolog.store.layout import Layout
 from autolog.store.records import RunRecord, Store
 
@@ -24,10 +28,14 @@ autolog.autolog(silent=True)
 import torch
 from regression import Regression, loader, trainer
 
+class Mine(Regression):
+    pass
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     one = trainer(max_epochs=2, strategy=sys.argv[1], devices=2, enable_checkpointing=True, log_every_n_steps=1)
-    module = Regression()
+    module = Mine()
     one.fit(module, loader(), loader())
     one.test(module, loader(), verbose=False)
 """
@@ -66,8 +74,12 @@ def test_two_processes_that_the_launcher_starts_are_one_run(tmp_path: Path) -> N
         "train_loss": [0, 1], "train_loss_step": [0, 1, 2, 3], "val_loss": [0, 1], "lr-SGD": [0, 1], "epoch_time": [0, 1],
         "test_loss": [1],
     }  # fmt: skip
-    assert len(run.models) == 1
-    assert run.errors == []
+    assert (run.estimator, len(run.models), run.errors) == ("__main__.Mine", 1, [])
+    # Its class is nowhere but in that script.
+    expected = autolog.load_model(run, trust=True)(X).detach().numpy()
+    folder = str(run.folder / "model")
+    assert (mlflow.pytorch.load_model(folder)(X).detach().numpy() == expected).all()
+    assert (mlflow.pyfunc.load_model(folder).predict(X.numpy()) == expected).all()
 
 
 @pytest.mark.timeout(280)
