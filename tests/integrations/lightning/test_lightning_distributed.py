@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-import mlflow.pytorch
 import pytest
 from regression import X
 
@@ -64,10 +63,16 @@ def job(folder: Path, strategy: str) -> list[RunRecord]:
     return list(Store(Layout(str(folder / ".autolog"))).runs(children=True))
 
 
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
+    """The runs of a job whose second process the launcher starts."""
+    return job(tmp_path_factory.mktemp("job"), "ddp")
+
+
 @pytest.mark.timeout(280)
-def test_two_processes_that_the_launcher_starts_are_one_run(tmp_path: Path) -> None:
+def test_two_processes_that_the_launcher_starts_are_one_run(launched: list[RunRecord]) -> None:
     """Rank 0 records, with all that it has; the other one nothing, and neither waits for it."""
-    [run] = job(tmp_path, "ddp")
+    [run] = launched
     assert (run.status, run.params["strategy"], run.params["world_size"]) == ("finished", "DDPStrategy", 2)
     steps: dict[str, Any] = {name: [point.step for point in run.history(name)] for name in run.metrics}
     assert steps == {
@@ -75,7 +80,16 @@ def test_two_processes_that_the_launcher_starts_are_one_run(tmp_path: Path) -> N
         "test_loss": [1],
     }  # fmt: skip
     assert (run.estimator, len(run.models), run.errors) == ("__main__.Mine", 1, [])
-    # Its class is nowhere but in that script.
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
+def test_a_model_whose_class_is_in_the_script_is_loaded_elsewhere(launched: list[RunRecord]) -> None:
+    """Complete: with its class, natively and by MLflow."""
+    import mlflow.pyfunc
+    import mlflow.pytorch
+
+    [run] = launched
     expected = autolog.load_model(run, trust=True)(X).detach().numpy()
     folder = str(run.folder / "model")
     assert (mlflow.pytorch.load_model(folder)(X).detach().numpy() == expected).all()
