@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import signature
 from itertools import islice
+from math import isfinite
 from typing import Any
 
 from autolog import Run
@@ -81,9 +82,11 @@ def setup_of(trainer: Any) -> dict[str, Any]:
         "model.parameters": sum(one.numel() for one in weights),
         "model.trainable_parameters": sum(one.numel() for one in weights if one.requires_grad),
         "data.batch_size": getattr(loader, "batch_size", None),
-        "data.batches": trainer.num_training_batches,
+        "data.batches": batches if isfinite(batches := trainer.num_training_batches) else None,
     }
-    for number, optimizer in enumerate(trainer.optimizers, 1):
+    # Where there is none, Lightning puts one that has no parameters.
+    optimizers = [one for one in trainer.optimizers if one.param_groups]
+    for number, optimizer in enumerate(optimizers, 1):
         params |= _optimizer_params("optimizer" if number == 1 else f"optimizer{number}", optimizer)
     for number, config in enumerate(trainer.lr_scheduler_configs, 1):
         prefix = "scheduler" if number == 1 else f"scheduler{number}"
@@ -127,6 +130,11 @@ def learning_rates(trainer: Any) -> dict[str, float]:
         for place, group in enumerate(groups, 1):
             rates[f"{name}/pg{place}" if len(groups) > 1 else name] = group["lr"]
     return {name: float(rate) for name, rate in rates.items()}
+
+
+def last_metrics(trainer: Any) -> dict[str, Any]:
+    """What `callback_metrics` has, without computing anything."""
+    return dict(trainer._logger_connector._callback_metrics)
 
 
 # -- data

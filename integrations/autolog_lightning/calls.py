@@ -39,11 +39,15 @@ class Calls:
         self._fitted.pop(module)
         run: Run = call.start_run(kind="fit", estimator=about.path_of(module))
         watch = self._begin(call, run, trainer, module)
+        before = about.last_metrics(trainer)
         try:
             yield
             if not watch.started:  # it was done before it began, or processes of its own have trained
                 watch.start(trainer, self.options.log_datasets)
-                watch.log_what_is_left(trainer)
+                if watch.log_what_is_left(trainer, before):
+                    run.note(
+                        "Other processes have trained: only their last metrics are known here, and no epochs."
+                    )
             if self.options.log_models and not trainer.fast_dev_run:
                 run.save_model(
                     about.without_compiler(module), "pytorch", max_bytes=self.options.max_model_bytes
@@ -67,10 +71,13 @@ class Calls:
             call.run = known.run  # so that what fails is said there; it goes on to be ended
             self._watches.set(trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run)))
         watch = self._watches.get(trainer)
+        before = about.last_metrics(trainer)
         try:
             yield
             if watch is not None:
                 watch.describe_evaluated(trainer, self.options.log_datasets)
+                if not watch.evaluated:  # processes of its own have, or there was nothing to evaluate
+                    watch.log_what_is_left(trainer, before)
         finally:
             self._watches.pop(trainer)
             call.error = about.cause(call.error, trainer)
@@ -100,7 +107,8 @@ class Calls:
         if watch is None or watch.muted or watch.trials or trainer.sanity_checking:
             return
         if connector._first_loop_iter is not None:
-            watch.batch(trainer, metrics, step)
+            if metrics:  # not so after most batches of an evaluation
+                watch.batch(trainer, metrics, step)
         elif trainer._results.training:
             watch.epoch_ends(trainer)
         else:

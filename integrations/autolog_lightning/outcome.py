@@ -96,7 +96,8 @@ def _checkpoints(trainer: Any) -> list[dict[str, Any]]:
 def _copy(run: Run, path: str, most: int) -> None:
     if not os.path.exists(path):  # elsewhere than on a disk
         return
-    if os.path.isfile(path) and os.path.getsize(path) > most:
+    parts = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    if sum(map(os.path.getsize, parts or [path])) > most:
         run.note(f"The checkpoint {path} was not copied: it is larger than the limit of {most:,} bytes")
         return
     run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")

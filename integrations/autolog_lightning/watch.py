@@ -18,7 +18,7 @@ class Watch:
         self.run = run
         self.epoch = epoch
         self.muted = muted
-        self.started = False
+        self.started = self.evaluated = False
         self.trials = 0
         self.hparams: frozenset[str] = frozenset()
         self.best: dict[int, tuple[Any, int | None]] = {}
@@ -59,6 +59,7 @@ class Watch:
 
     def evaluation_ends(self, trainer: Any) -> None:
         """Within a fit at the epoch or, where there are several an epoch, at the step; after it, at its last epoch."""
+        self.evaluated = True
         epoch = self._now(trainer)
         several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped if several else epoch
@@ -67,14 +68,14 @@ class Watch:
     def _now(self, trainer: Any) -> int:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
 
-    def log_what_is_left(self, trainer: Any) -> None:
-        """Where processes of its own have trained, the Trainer has their last metrics, and not of which epoch they are."""
-        metrics = trainer.callback_metrics
+    def log_what_is_left(self, trainer: Any, before: dict[str, Any]) -> bool:
+        """Where processes of its own have worked, the Trainer has their last metrics, and not of which epoch they are. Says
+        whether there were any.
+        """
+        metrics = {name: v for name, v in about.last_metrics(trainer).items() if before.get(name) is not v}
         if metrics and not self.muted:
             self.run.log_metrics(metrics)
-            self.run.note(
-                "Other processes have trained: only their last metrics are known here, and no epochs."
-            )
+        return bool(metrics)
 
     def describe_evaluated(self, trainer: Any, log_datasets: bool) -> None:
         """The data of `validate` or `test`."""

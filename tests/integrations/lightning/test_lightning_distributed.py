@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from regression import X
 
+import autolog
 from autolog.store.layout import Layout
 from autolog.store.records import RunRecord, Store
 
@@ -24,10 +27,14 @@ autolog.autolog(silent=True)
 import torch
 from regression import Regression, loader, trainer
 
+class Mine(Regression):
+    pass
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     one = trainer(max_epochs=2, strategy=sys.argv[1], devices=2, enable_checkpointing=True, log_every_n_steps=1)
-    module = Regression()
+    module = Mine()
     one.fit(module, loader(), loader())
     one.test(module, loader(), verbose=False)
 """
@@ -56,18 +63,37 @@ def job(folder: Path, strategy: str) -> list[RunRecord]:
     return list(Store(Layout(str(folder / ".autolog"))).runs(children=True))
 
 
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
+    """The runs of a job whose second process the launcher starts."""
+    return job(tmp_path_factory.mktemp("job"), "ddp")
+
+
 @pytest.mark.timeout(280)
-def test_two_processes_that_the_launcher_starts_are_one_run(tmp_path: Path) -> None:
+def test_two_processes_that_the_launcher_starts_are_one_run(launched: list[RunRecord]) -> None:
     """Rank 0 records, with all that it has; the other one nothing, and neither waits for it."""
-    [run] = job(tmp_path, "ddp")
+    [run] = launched
     assert (run.status, run.params["strategy"], run.params["world_size"]) == ("finished", "DDPStrategy", 2)
     steps: dict[str, Any] = {name: [point.step for point in run.history(name)] for name in run.metrics}
     assert steps == {
         "train_loss": [0, 1], "train_loss_step": [0, 1, 2, 3], "val_loss": [0, 1], "lr-SGD": [0, 1], "epoch_time": [0, 1],
         "test_loss": [1],
     }  # fmt: skip
-    assert len(run.models) == 1
-    assert run.errors == []
+    assert (run.estimator, len(run.models), run.errors) == ("__main__.Mine", 1, [])
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
+def test_a_model_whose_class_is_in_the_script_is_loaded_elsewhere(launched: list[RunRecord]) -> None:
+    """Complete: with its class, natively and by MLflow."""
+    import mlflow.pyfunc
+    import mlflow.pytorch
+
+    [run] = launched
+    expected = autolog.load_model(run, trust=True)(X).detach().numpy()
+    folder = str(run.folder / "model")
+    assert (mlflow.pytorch.load_model(folder)(X).detach().numpy() == expected).all()
+    assert (mlflow.pyfunc.load_model(folder).predict(X.numpy()) == expected).all()
 
 
 @pytest.mark.timeout(280)

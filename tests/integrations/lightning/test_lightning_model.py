@@ -64,7 +64,7 @@ def test_a_compiled_module_is_saved_without_the_compiler(seen: Recorded) -> None
     compiled = torch.compile(module, backend="eager")
     trainer(max_epochs=1).fit(compiled, loader())
     assert module._compiler_ctx is not None
-    assert seen.run.estimator == "test_model._Local"
+    assert seen.run.estimator == "test_lightning_model._Local"
     with torch.no_grad():
         assert torch.equal(autolog.load_model(seen.run, trust=True)(X), module(X))
 

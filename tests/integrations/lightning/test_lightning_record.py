@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
+import lightning.pytorch as L
 import pytest
 import torch
 import torchmetrics
@@ -182,6 +183,94 @@ def test_manual_optimization_with_two_optimizers(seen: Recorded, points: Points)
         "lr-Adam": [(0, 0.01)], "lr-SGD/pg1": [(0, 0.1)], "lr-SGD/pg2": [(0, 0.5)],
     }  # fmt: skip
     assert [step for step, _ in points(run, "loss_g")] == [0]
+
+
+class _Loaders(L.LightningDataModule):
+    """Has hparams of its own."""
+
+    def __init__(self, folds: int) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def train_dataloader(self) -> Any:
+        return loader()
+
+    val_dataloader = train_dataloader
+
+
+class _Plateau(Regression):
+    """Has an hparam with a name that is also ours, one that is secret, and one that is no plain value."""
+
+    def __init__(self, precision: str, api_key: str, layers: list[int], activation: Any) -> None:
+        super().__init__()
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.1)
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss", "frequency": 2},
+        }
+
+
+def test_hparams_precision_and_schedule_are_params(seen: Recorded, points: Points) -> None:
+    """Complete: those of a data module too, in whichever place it was given; a user's own name is the user's."""
+    module = _Plateau(precision="mine", api_key="secret-123", layers=[3, 1], activation=torch.nn.ReLU())
+    one = trainer(max_epochs=2, precision="bf16-mixed", accumulate_grad_batches=2, log_every_n_steps=1)
+    one.fit(module, _Loaders(folds=5))
+    run = seen.run
+    expected = {
+        "folds": 5, "layers": [3, 1], "activation": "ReLU", "precision": "mine", "trainer.precision": "bf16-mixed",
+        "trainer.accumulate_grad_batches": 2, "optimizer": "Adam", "optimizer.betas": [0.9, 0.999],
+        "scheduler": "ReduceLROnPlateau", "scheduler.patience": 3, "scheduler.monitor": "val_loss",
+        "scheduler.frequency": 2, "scheduler.interval": "epoch", "data.batch_size": 8,
+    }  # fmt: skip
+    assert {name: run.params[name] for name in expected} == expected
+    assert run.params["api_key"].startswith("<redacted:")
+    # Lightning counts a step where the optimizer steps: after every second of the four batches.
+    assert [step for step, _ in points(run, "train_loss_step")] == [0, 1, 2, 3]
+
+
+class _Endless(torch.utils.data.IterableDataset):
+    """Counts what is taken from it."""
+
+    taken = 0
+
+    def __iter__(self) -> Any:
+        while True:
+            self.taken += 1
+            yield X[0], Y[0]
+
+
+def test_endless_data_is_not_looked_into(seen: Recorded) -> None:
+    """Complete, as far as can be told, and no row is taken but those that are trained on."""
+    data = _Endless()
+    trainer(max_steps=5, max_epochs=-1, log_every_n_steps=1).fit(
+        Regression(), torch.utils.data.DataLoader(data, batch_size=2)
+    )
+    run = seen.run
+    assert data.taken <= 12  # a batch is fetched ahead
+    assert (run.params["data.batch_size"], run.params["trainer.max_steps"]) == (2, 5)
+    assert "data.batches" not in run.params
+    assert [point.step for point in run.history("train_loss_step")] == [0, 1, 2, 3, 4]
+    assert (run.status, [dataset["context"] for dataset in run.datasets]) == ("finished", ["train"])
+
+
+class _Unoptimized(Regression):
+    def configure_optimizers(self) -> None:
+        return None
+
+
+def test_a_module_without_optimizers(seen: Recorded, points: Points) -> None:
+    """Complete: Lightning trains it all the same, with an optimizer of no parameters that nobody has asked for."""
+    trainer(max_epochs=2).fit(_Unoptimized(), loader(), loader())
+    run = seen.run
+    assert [name for name in run.params if name.startswith(("optimizer", "scheduler"))] == []
+    assert {name: len(points(run, name)) for name in run.metrics} == {
+        "train_loss": 2,
+        "val_loss": 2,
+        "epoch_time": 2,
+    }
 
 
 def test_several_validations_an_epoch_are_counted_in_steps(seen: Recorded, points: Points) -> None:

@@ -12,10 +12,12 @@ import weakref
 from typing import Any
 
 import torch
+import torchmetrics
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 from regression import Regression, loader, trainer
 
-from autolog import suspended
+from autolog import disable, suspended
 from autolog.testing import Recorded, recorded
 
 
@@ -132,12 +134,39 @@ def test_trainer_and_module_are_let_go(seen: Recorded) -> None:
     assert [ref() for ref in held] == [None, None]
 
 
-def test_raw_torch_records_nothing_inside_a_fit() -> None:
-    """Once: Lightning owns the loop beneath it."""
-    from autolog.registry import installed
+class _Measured(Regression):
+    """Computes a metric of torchmetrics by itself."""
 
-    names = [name for name in ("lightning", "torch") if name in installed()]
-    with recorded(*names) as seen:
-        trainer(max_epochs=1).fit(Regression(), loader(), loader())
+    def validation_step(self, batch: Any, number: int) -> None:
+        error = torchmetrics.MeanSquaredError()
+        error.update(self(batch[0]), batch[1])
+        self.log("val_error", error.compute())
+
+
+def test_raw_torch_records_nothing_inside_a_fit() -> None:
+    """Once: Lightning owns the loop beneath it, what a logger writes and what torchmetrics computes."""
+    with recorded("lightning", "torch") as seen:
+        trainer(max_epochs=1, logger=TensorBoardLogger(".")).fit(_Measured(), loader(), loader())
     assert [run.framework for run in seen.all_runs] == ["lightning"]
-    assert sorted(seen.run.metrics) == ["epoch_time", "lr-SGD", "train_loss", "val_loss"]
+    assert sorted(seen.run.metrics) == ["epoch_time", "lr-SGD", "train_loss", "val_error"]
+
+
+def test_a_loop_of_fabric_is_a_raw_one() -> None:
+    """Once: the user owns the loop, whose run is PyTorch's."""
+    from lightning.fabric import Fabric
+
+    with recorded("lightning", "torch") as seen:
+        fabric = Fabric(accelerator="cpu", devices=1)
+        model = torch.nn.Linear(3, 1)
+        model, optimizer = fabric.setup(model, torch.optim.SGD(model.parameters(), lr=0.1))
+        data = fabric.setup_dataloaders(loader())
+        for _ in range(2):
+            for x, y in data:
+                optimizer.zero_grad()
+                fabric.backward(torch.nn.functional.mse_loss(model(x), y))
+                optimizer.step()
+        del model, optimizer, data
+        disable("torch")  # which ends the run
+    run = seen.run
+    assert (run.framework, run.params["optimizer"], run.status) == ("torch", "SGD", "finished")
+    assert any("loss" in name for name in run.metrics)
