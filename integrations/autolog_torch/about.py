@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 from autolog import IdentityMap
@@ -73,8 +74,8 @@ class Modules:
     def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
         yield from self._parents.items()
 
-    def trained_by_hand(self) -> Any:
-        """The largest outermost module whose parameters have gradients."""
+    def trained_by_hand(self, param: Any = None) -> Any:
+        """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
         for child, held in self._known():
             parent = held()
@@ -82,7 +83,10 @@ class Modules:
                 root = self.outermost(parent)
                 roots[id(root)] = root
         found = [one for one in roots.values() if any(p.grad is not None for p in one.parameters())]
-        return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
+        if found or param is None:
+            return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
+        module = self._holder_of(param)
+        return None if module is None else self.outermost(module)
 
 
 def _holder_by_referrers(param: Any) -> Any:
@@ -100,6 +104,31 @@ def _holder_by_referrers(param: Any) -> Any:
                         if isinstance(module, module_type):
                             return module
     return None
+
+
+def parameter_behind(loss: Any) -> Any:
+    """One of the parameters that a loss depends on."""
+    waiting, seen = [loss.grad_fn], 0
+    kind = sys.modules["torch"].nn.Parameter
+    while waiting and seen < 10_000:
+        node = waiting.pop()
+        seen += 1
+        if node is not None:
+            variable = getattr(node, "variable", None)
+            if type(variable) is kind:
+                return variable
+            waiting += [before for before, _ in node.next_functions]
+    return None
+
+
+def inside_a_step() -> bool:
+    """Whether an optimizer's step is under way, with a closure that has brought us here."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "wrapper" and frame.f_globals.get("__name__") == "torch.optim.optimizer":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def params_of(optimizer: Any) -> Iterator[Any]:
@@ -210,6 +239,18 @@ def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
     if type(dataset).__name__ == "TensorDataset" and isinstance(tensors, tuple) and tensors:
         return tensors[0], tensors[1] if len(tensors) > 1 else None
     return None
+
+
+def weakly(one: Any) -> Callable[[], Any]:
+    """A weak reference, or for what cannot have one, something that never says that it has died."""
+    try:
+        return weakref.ref(one)
+    except TypeError:
+        return _never_gone
+
+
+def _never_gone() -> bool:
+    return True
 
 
 def rows_of(batch: Any, depth: int = 0) -> int:

@@ -8,6 +8,7 @@ since some prefetch a batch and users compute means afterwards, but when the nex
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -18,14 +19,15 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "over", "reads", "samples",
-        "size", "steps", "wait",
+        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "named", "over", "reads",
+        "samples", "source", "steps", "wait",
     )  # fmt: skip
 
-    def __init__(self, name: str = "", dataset: int = 0, size: int | None = None) -> None:
+    def __init__(self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None) -> None:
         self.name = name
         self.dataset = dataset
-        self.size = size
+        self.source = source
+        """Gives the data set while it lives."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
@@ -36,6 +38,8 @@ class Pass:
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
         self.reads: dict[str, Read] = {}
+        self.named: dict[str, Mean] = {}
+        """What the user has recorded himself: it is not recorded again where he reads it."""
 
     @property
     def is_loader(self) -> bool:
@@ -43,7 +47,7 @@ class Pass:
 
     @property
     def is_empty(self) -> bool:
-        return not self.criteria and not self.reads
+        return not self.criteria and not self.reads and not self.named
 
 
 class Read:

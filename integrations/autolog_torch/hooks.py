@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import FastPatch, Hook, OnImport
 from autolog_torch import about, dynamo
 from autolog_torch.epochs import Pass
+from autolog_torch.own_names import OwnNames
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
 from autolog_torch.sites import Sites
@@ -72,6 +73,7 @@ class Hooks:
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
         if self._integration.options.log_checkpoints:
             yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
+        yield from OwnNames(lambda: self.machine, self._sites).patches(self._fast)
 
     def _fast(self, target: str, **watching: Any) -> FastPatch:
         return FastPatch(target=target, unless=self._compiling, **watching)
@@ -142,7 +144,7 @@ class Hooks:
         machine = self.machine
         machine.loader = weakref.ref(loader)
         name = self._sites.loop(sys._getframe(2))
-        machine.flow.began(iterator, Pass(name, id(loader.dataset), loader.batch_size))
+        machine.flow.began(iterator, Pass(name, id(loader.dataset), about.weakly(loader.dataset)))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

@@ -6,6 +6,8 @@ lr, lr.<n>                       of each parameter group, at each epoch and wher
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
 val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
 reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
+<tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
+train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog import Run
 from autolog_torch.epochs import Pass
+from autolog_torch.own_names import says_phase
 from autolog_torch.values import Mean, Value
 
 if TYPE_CHECKING:
@@ -53,6 +56,10 @@ class Loss:
         self.divisor = divisor
 
 
+class Theirs(dict[str, Any]):
+    """Values under names that the user has given."""
+
+
 class Recording:
     """See the module. `owned` runs are this integration's; to others it only adds metrics."""
 
@@ -73,7 +80,8 @@ class Recording:
         self._lr: dict[str, float] = {}
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
-        self._prefixes: dict[int, str] = {}
+        self._prefixes: dict[int, tuple[str, Pass]] = {}
+        self._theirs: set[str] = set()
 
     # -- steps
 
@@ -186,7 +194,7 @@ class Recording:
             if seconds > 0:
                 values["samples_per_second"] = epoch.samples / seconds
                 values["data_wait"] = min(1.0, epoch.wait / seconds)
-        self._add_reads(values, epoch, "", list(epoch.losses.values()))
+        self._add_reads(values, epoch, "", [*epoch.losses.values(), *epoch.named.values()])
         self._log(values, max(0, self.steps - 1), self.epochs)
 
     def evaluated(self, done: Pass) -> None:
@@ -194,22 +202,30 @@ class Recording:
         values: dict[str, Mean | float] = {}
         for name, mean in done.criteria.items():
             values[f"{prefix}/loss" if len(done.criteria) == 1 else f"{prefix}/loss.{name}"] = mean
-        self._add_reads(values, done, f"{prefix}/", list(done.criteria.values()))
+        self._add_reads(values, done, f"{prefix}/", [*done.criteria.values(), *done.named.values()])
         if values:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
 
     def _prefix(self, done: Pass) -> str:
-        """The first data that was evaluated is `val`."""
-        known = self._prefixes.get(done.dataset)
-        if known is None:
-            others = list(self._prefixes.values())
-            known = "test" if "test" in done.name.lower() else "val"
+        """The first data that was evaluated is `val`. A data set that is made anew for each evaluation is the same data."""
+        prefix, before = self._prefixes.get(done.dataset, ("", done))
+        if prefix and (before.source is None or before.source() is not None):
+            return prefix
+        gone = [
+            n for n, (_, one) in self._prefixes.items() if one.source is not None and one.source() is None
+        ]
+        same = next((n for n in gone if self._prefixes[n][1].name == done.name), None)
+        if same is not None:
+            prefix, _ = self._prefixes.pop(same)
+        else:
+            others = [prefix for prefix, _ in self._prefixes.values()]
+            prefix = "test" if "test" in done.name.lower() else "val"
             if not others:
-                known = "val"
-            elif known in others:
-                known = f"val{len(others) + 1}"
-            self._prefixes[done.dataset] = known
-        return known
+                prefix = "val"
+            elif prefix in others:
+                prefix = f"val{len(others) + 1}"
+        self._prefixes[done.dataset] = prefix, done
+        return prefix
 
     def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
         for name, read in done.reads.items():
@@ -222,6 +238,22 @@ class Recording:
             values[f"{prefix}reads/{name}"] = mean
             if done.samples and done.evaluates and not done.criteria and not read.counts:
                 values[f"{prefix}reads/{name}_per_sample"] = mean.total / done.samples
+
+    # -- what the user has named
+
+    def named(self, values: dict[str, Mean | float], step: Any, place: Pass | None, evaluates: bool) -> None:
+        """Values of the user's at his step, if he gives one; with `place`, of what was done there."""
+        if place is not None:
+            phase = self._prefix(place) if evaluates else "train"
+            values = {name if says_phase(name) else f"{phase}/{name}": v for name, v in values.items()}
+        self._theirs.update(values)
+        self._waiting.append(
+            (Theirs(values), max(0, self.steps - 1) if step is None else step, max(0, self.epochs))
+        )
+        now = perf_counter()
+        if self.closed or now - self._sent > SECONDS:
+            self._sent = now
+            self.send()
 
     # -- out
 
@@ -239,6 +271,8 @@ class Recording:
                 return
             self._waiting.popleft()
             plain = {name: v.value if type(v) is Mean else v for name, v in values.items()}
+            if self._theirs and type(values) is not Theirs:
+                plain = {name: value for name, value in plain.items() if name not in self._theirs}
             self.run.log_metrics(plain, step=step, epoch=epoch)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -31,7 +32,7 @@ from autolog_torch import about
 from autolog_torch.epochs import Flow, Pass, Read
 from autolog_torch.final import FinalModel
 from autolog_torch.recording import Loss, Recording
-from autolog_torch.values import Mean, Reader, Value
+from autolog_torch.values import Late, Mean, Reader, Value
 
 if TYPE_CHECKING:
     from autolog_torch import TorchIntegration, TorchOptions
@@ -42,6 +43,8 @@ BY_HAND = 8
 SILENT = 16
 """Steps of others after which an optimizer leads no more."""
 PENDING = 4096
+HELD = 64
+"""Values that the user has named, until it is known which run they are of."""
 
 
 class Seen:
@@ -95,11 +98,15 @@ class Machine:
         self._lead: Member | None = None
         self._began_at = 0
         self._by_backward = False
+        self._behind: Any = None
+        """A parameter of what may be a loop that updates by hand, while that is found out."""
         self._idle = 0
         """Steps of others since the one that leads has stepped."""
         self._finals: list[FinalModel] = []
         self._root: Callable[[], Any] = _nothing
+        self._kind: type | None = None
         self._checkpoints: dict[str, None] = {}
+        self._held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=HELD)
 
     # -- what the hooks tell
 
@@ -124,6 +131,8 @@ class Machine:
         if scaled is not None and scaled[0]() is tensor:
             self._scaled = None
             return Loss(site, scaled[1], scaled[2])
+        if self._backwards == BY_HAND - 1 and self._recording is None:
+            self._behind = about.parameter_behind(tensor)
         value = self._reader.read(tensor)
         return None if value is None else Loss(site, value, self._divisor(tensor))
 
@@ -221,7 +230,8 @@ class Machine:
 
     def evaluation_begins(self, module: Any) -> None:
         """A module is put into evaluation mode."""
-        if module is self._root():
+        # Or another one like it, as one that is loaded for the final test.
+        if module is self._root() or type(module) is self._kind:
             self.flow.split()
 
     def checkpoint(self, path: str) -> None:
@@ -229,6 +239,49 @@ class Machine:
         if self._recording is not None and not self._recording.closed and len(self._checkpoints) < 1000:
             self._checkpoints.pop(path, None)
             self._checkpoints[path] = None
+
+    # -- what the user has named
+
+    def named(self, values: dict[str, Any], step: Any, place: Pass | None = None) -> None:
+        """Values that the user records himself, at his own step."""
+        known: dict[str, Any] = {}
+        for name, value in values.items():
+            if hasattr(value, "requires_grad"):
+                value = self._reader.read(value)
+            if value is None:
+                continue
+            known[name] = value
+            if type(value) is float or type(value) is Late:
+                if type(value) is Late:
+                    known[name] = Mean()
+                    known[name].add(value)
+                told = place or self.flow.current
+                if told is not None and (name in told.named or len(told.named) < HELD):
+                    told.named.setdefault(name, Mean()).add(value)
+        self._held.append((known, step, place))
+        if self._recording is not None and not self._pending and self._waiting is None:
+            self._release(self._recording)
+
+    def computed(self, values: dict[str, Any]) -> None:
+        """What a metric computed of this pass. Gradients may be off after training, too: what counts is the model's mode."""
+        root = self._root()
+        evaluates = self.evaluates if root is None else not root.training
+        self.named(values, None, self.flow.here(evaluates))
+
+    def hparams(self, values: dict[str, Any]) -> None:
+        """The user's own params."""
+        if self._recording is not None:
+            self._recording.run.log_params(values)
+        else:
+            self.facts.update(values)
+
+    def _release(self, recording: Recording) -> None:
+        while self._held:
+            values, step, place = self._held.popleft()
+            evaluates = place is not None and (
+                place.evaluates or (place is not self.flow.epoch and not place.losses)
+            )
+            recording.named(values, step, place, evaluates)
 
     # -- steps
 
@@ -242,6 +295,8 @@ class Machine:
         recording.step(epoch, member.optimizer())
         if losses:
             recording.take(losses, member.number, evaluates_again, epoch)
+        if self._held:
+            self._release(recording)
 
     def _stepped_other(self, optimizer: Any, evaluates_again: bool) -> None:
         """A step of an optimizer that does not lead, or that nothing is known of."""
@@ -306,8 +361,7 @@ class Machine:
             self._waiting = weakref.ref(optimizer), self._pending
             self._pending = []
             return None
-        self._integration.end_run(recording.run)
-        self._forget()
+        self._end_for_another(recording)
         return self._lead if self._begin(optimizer, before) else None
 
     def _join(self, optimizer: Any, alias: bool = False) -> Member:
@@ -323,10 +377,10 @@ class Machine:
 
     # -- runs
 
-    def _begin(self, optimizer: Any, before: list[Loss]) -> bool:
-        """Open a run at the first step of an optimizer (None: of a loop that updates by hand); whether there is one."""
-        modules = self._seen.modules
-        root = modules.trained_by_hand() if optimizer is None else modules.root_of(optimizer)
+    def _begin(self, optimizer: Any, before: list[Loss], root: Any = None) -> bool:
+        """Open a run at the first step of an optimizer (None: of a loop that updates `root` by hand); whether there is one."""
+        if optimizer is not None:
+            root = self._seen.modules.root_of(optimizer)
         root, wrappers = about.unwrapped(root)
         recording = Recording()
         path = None if root is None else about.path_of(root)
@@ -347,6 +401,7 @@ class Machine:
         self._by_backward = False
         self._began_at = self._seen.clock
         self._root = _nothing if root is None else weakref.ref(root)
+        self._kind = None if root is None else type(root)
         if before:
             epoch = self.flow.epoch = self.flow.epoch or Pass()
             recording.step(epoch, optimizer)
@@ -395,6 +450,7 @@ class Machine:
         epoch = self.flow.epoch
         if self._recording is recording:
             self._settle_waiting(recording)
+            self._release(recording)
             if epoch is not None:
                 recording.end_epoch(epoch)
             self._log_evaluations(recording, last=True)
@@ -410,11 +466,18 @@ class Machine:
         for done in self.flow.evaluations(last):
             recording.evaluated(done)
 
+    def _end_for_another(self, recording: Recording) -> None:
+        """Another training has begun: what is held is of that one."""
+        held, self._held = self._held, deque(maxlen=HELD)
+        self._integration.end_run(recording.run)
+        self._forget()
+        self._held = held
+
     def _forget(self) -> None:
         """The run has ended. What has begun since belongs to the next one."""
         self._recording = self._lead = self._waiting = None
         self._members, self._finals, self._checkpoints = [], [], {}
-        self._root = _nothing
+        self._root, self._kind = _nothing, None
         self._by_backward = False
         if self.flow.epoch is not None and (self.flow.epoch.steps or self.flow.epoch.losses):
             self.flow.epoch = None
@@ -422,14 +485,18 @@ class Machine:
     # -- steps that cannot be seen
 
     def _look_for_hidden_steps(self) -> None:
+        if about.inside_a_step():  # an optimizer that evaluates again and again
+            self._backwards = 0
+            return
         optimizers = [one for one, _ in self._seen.created.items()]
         if not optimizers:
-            root = self._seen.modules.trained_by_hand()
+            param, self._behind = self._behind, None
+            root = self._seen.modules.trained_by_hand(param)
             if root is not None and not root.training:  # gradients of inputs, say
                 self._pending.clear()
                 self._backwards = 0
                 return
-            self._take_backwards_for_steps(None)
+            self._take_backwards_for_steps(None, root)
             return
         before, self._versions = self._versions, []
         for optimizer in optimizers:
@@ -441,12 +508,11 @@ class Machine:
                     self._take_backwards_for_steps(optimizer)
                     return
 
-    def _take_backwards_for_steps(self, optimizer: Any) -> None:
+    def _take_backwards_for_steps(self, optimizer: Any, root: Any = None) -> None:
         losses, self._pending = self._pending, []
         if self._recording is not None:
-            self._integration.end_run(self._recording.run)
-            self._forget()
-        if not self._begin(optimizer, []) or self._recording is None or self._lead is None:
+            self._end_for_another(self._recording)
+        if not self._begin(optimizer, [], root) or self._recording is None or self._lead is None:
             return
         self._by_backward = True
         self._backwards = 0

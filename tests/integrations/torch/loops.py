@@ -205,7 +205,7 @@ def lbfgs() -> Numbers:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 1)).double()
     x = xy(16)[0].double()
     target, criterion = x.sum(1, keepdim=True), nn.MSELoss()
-    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.8, max_iter=4)
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.8, max_iter=12)
     numbers: Numbers = {"first": [], "test": []}
     for _ in range(6):
         first: list[float] = []
