@@ -66,6 +66,7 @@ class Hooks:
         yield self._fast("torch.nn.modules.loss:_Loss.__call__", after=self.after_criterion)
         if self._integration.options.capture_reads:
             yield self._fast("torch:Tensor.item", after=self.after_item)
+            yield self._fast("torch:Tensor.__float__", after=self.after_float)
         yield self._fast("torch.amp.autocast_mode:autocast.__enter__", before=self.before_autocast)
         yield self._fast("torch.optim.optimizer:Optimizer.__init__", before=self.before_optimizer)
         schedulers = "torch.optim.lr_scheduler"
@@ -137,6 +138,12 @@ class Hooks:
             site = self._sites.at(sys._getframe(2), "item")
             if not site.library:
                 self.machine.read(site.name, value)
+
+    def after_float(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
+        if type(tensor) is self._tensor:
+            site = self._sites.at(sys._getframe(2), "float")
+            if not site.library and not site.name.startswith("line_"):  # "%f" % value
+                self.machine.read(site.name, value if tensor.is_floating_point() else int(value))
 
     # -- data and phases
 

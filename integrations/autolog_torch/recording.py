@@ -5,7 +5,7 @@ train/loss_step, …               the same for each step, thinned: means of eve
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
 val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
-reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
+reads/<name>, val/reads/<name>   what the user read by `.item()` or `float()`: whole numbers for each sample, others as their mean
 <tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
 train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
 """
