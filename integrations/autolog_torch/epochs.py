@@ -91,16 +91,16 @@ class Flow:
             del self.others[:50]
         self.others.append(found)
 
-    def gave(self, iterator: Any, wait: float, samples: int, evaluates: bool) -> None:
-        """A batch of `samples`, after `wait` seconds; `evaluates`: gradients are off."""
+    def gave(self, iterator: Any, asked: float, now: float, samples: int, evaluates: bool) -> None:
+        """A batch of `samples`, which was asked for at a time and is there now; `evaluates`: gradients are off."""
         entry = self._live.get(id(iterator))
         if entry is None:
             return
         found = entry[1]
         found.batches += 1
         found.samples += samples
-        found.wait += wait
-        found.last = perf_counter()
+        found.wait += now - asked
+        found.last = now
         found.moved = True
         found.evaluates = evaluates
         self.current = found
@@ -116,10 +116,11 @@ class Flow:
     def trained(self) -> bool:
         """A backward: whether a new epoch begins with it, which is `epoch` then."""
         epoch = self.epoch
+        if epoch is not None and not self.others:
+            epoch.moved = False
+            return False
         chosen = None
         if epoch is None or not epoch.moved:
-            if epoch is not None and not self.others:
-                return False
             chosen = self._begun(epoch)
         else:
             epoch.moved = False

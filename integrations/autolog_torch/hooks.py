@@ -25,19 +25,26 @@ if TYPE_CHECKING:
     from autolog_torch import TorchIntegration
 
 
+class Threads(threading.local):
+    """Each thread's machine: made anew, as all of this, for each thread that looks."""
+
+    def __init__(self, integration: TorchIntegration, seen: Seen) -> None:
+        self.machine = Machine(integration, seen)
+
+
 class Hooks:
-    """One integration's."""
+    """One integration's. What is called at each step takes the machine from `_threads` itself: a call less."""
 
     def __init__(self, integration: TorchIntegration) -> None:
         import torch
 
         self._integration = integration
-        self._compiling = torch.compiler.is_compiling
+        self._compiling = torch.compiler.is_dynamo_compiling
         self._tensor = torch.Tensor
         self._grad_enabled = torch.is_grad_enabled
         self._seen = Seen()
         self._sites = Sites()
-        self._threads = threading.local()
+        self._threads = Threads(integration, self._seen)
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
@@ -82,17 +89,13 @@ class Hooks:
     @property
     def machine(self) -> Machine:
         """This thread's."""
-        try:
-            return self._threads.machine
-        except AttributeError:
-            machine = self._threads.machine = Machine(self._integration, self._seen)
-            return machine
+        return self._threads.machine
 
     # -- optimizers
 
     def after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
-        self.machine.stepped(optimizer, closure is not None)
+        self._threads.machine.stepped(optimizer, closure is not None)
 
     def before_optimizer(self, optimizer: Any, params: Any = None, *_: Any, **__: Any) -> None:
         self._seen.optimizer(optimizer, params)
@@ -107,37 +110,41 @@ class Hooks:
         site = self._sites.of_user(sys._getframe(2), "backward")
         if site is None:
             return []
-        machine = self.machine
+        noted = self._threads.machine.noted
         if isinstance(tensors, self._tensor):
-            loss = machine.noted(tensors, site)
+            loss = noted(tensors, site)
             return [] if loss is None else [loss]
-        found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+        found = [noted(one, site) for one in tensors if isinstance(one, self._tensor)]
         return [loss for loss in found if loss is not None]
 
     def after_backward(self, losses: list[Loss], *_: Any, **__: Any) -> None:
-        self.machine.backward(losses)
+        self._threads.machine.backward(losses)
 
     def after_scale(self, _: Any, scaled: Any, scaler: Any, outputs: Any) -> None:
         if isinstance(outputs, self._tensor) and scaled is not outputs:
             self.machine.scaled(scaled, outputs)
 
     def before_autocast(self, autocast: Any) -> None:
-        if autocast._enabled:
-            self.machine.facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
+        facts = self._threads.machine.facts
+        if autocast._enabled and "amp" not in facts:
+            facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
 
     def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
+        machine = self._threads.machine
+        if machine.backward_tells(criterion):
+            return
         given = args[0] if args else kwargs.get("input")
         shape = getattr(given, "shape", None)
         rows = int(shape[0]) if shape is not None and len(shape) else 1
         reduction = getattr(criterion, "reduction", "mean")
         if reduction != "none" and isinstance(result, self._tensor):
-            self.machine.criterion(type(criterion).__name__, result, reduction, rows)
+            machine.criterion(type(criterion).__name__, result, reduction, rows)
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             site = self._sites.at(sys._getframe(2), "item")
             if not site.library:
-                self.machine.read(site.name, value)
+                self._threads.machine.read(site.name, value)
 
     def after_float(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         if type(tensor) is self._tensor:
@@ -157,8 +164,9 @@ class Hooks:
         return perf_counter()
 
     def after_next(self, began: float, batch: Any, iterator: Any) -> None:
-        machine = self.machine
-        machine.flow.gave(iterator, perf_counter() - began, about.rows_of(batch), not self._grad_enabled())
+        now = perf_counter()
+        flow = self._threads.machine.flow
+        flow.gave(iterator, began, now, about.rows_of(batch), not self._grad_enabled())
 
     def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
         self.machine.flow.ended(iterator)

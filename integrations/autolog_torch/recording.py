@@ -13,7 +13,6 @@ train/<name>, val/<name>, …      what a metric of torchmetrics computed; just 
 from __future__ import annotations
 
 from collections import deque
-from operator import is_
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +44,8 @@ class Series:
         self.bucket = Mean()
 
 
-class Loss:
-    """One backward: its value, and what the loss was divided by, if that can be told."""
-
-    __slots__ = ("divisor", "site", "value")
-
-    def __init__(self, site: Site, value: Value, divisor: float) -> None:
-        self.site = site
-        self.value = value
-        self.divisor = divisor
+Loss = tuple["Site", Value, float]
+"""One backward: where, its value, and what the loss was divided by, if that can be told."""
 
 
 class Theirs(dict[str, Any]):
@@ -70,14 +62,14 @@ class Recording:
         self.closed = False
         self.steps = 0
         self.epochs = -1
-        self._series: dict[tuple[int, int], Series] = {}
+        self._series: dict[tuple[Site, int], Series] = {}
         self._stride = 1
         self._in_bucket = 0
         self._bucket_began = 0
         self._waiting: deque[tuple[dict[str, Mean | float], int, float | None]] = deque()
         self._rates: list[Any] = []
+        """Each parameter group's, as of the last step."""
         self._sent = 0.0
-        self._lr: dict[str, float] = {}
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
         self._prefixes: dict[int, tuple[str, Pass]] = {}
@@ -87,29 +79,29 @@ class Recording:
 
     def take(self, losses: list[Loss], optimizer: int, first_only: bool, epoch: Pass) -> None:
         """The losses since the last step, of any optimizer."""
-        counts: dict[int, int] = {}
-        for loss in losses:
-            key = id(loss.site)
-            count = counts[key] = counts.get(key, 0) + 1
-            if first_only and count > 1:
-                continue  # an optimizer that evaluates again and again within one step
-            series = self._series.get((key, optimizer))
+        if first_only:  # an optimizer that evaluates again and again within one step
+            firsts: dict[Site, Loss] = {}
+            for loss in losses:
+                firsts.setdefault(loss[0], loss)
+            losses = list(firsts.values())
+        for site, value, _ in losses:
+            series = self._series.get((site, optimizer))
             if series is None:
-                series = self._series[key, optimizer] = self._begin(loss, losses, optimizer, first_only)
-            series.bucket.add(loss.value, series.factor)
+                series = self._series[site, optimizer] = self._begin(site, losses, first_only)
+            series.bucket.add(value, series.factor)
             mean = epoch.losses.get(series)
             if mean is None:
                 mean = epoch.losses[series] = Mean()
-            mean.add(loss.value, series.factor)
+            mean.add(value, series.factor)
 
-    def _begin(self, loss: Loss, losses: list[Loss], optimizer: int, first_only: bool) -> Series:
-        series = Series(loss.site)
-        same = [one for one in losses if one.site is loss.site]
-        if not first_only and len(same) > 1:
+    def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
+        series = Series(site)
+        divisors = [divisor for other, _, divisor in losses if other is site]
+        if not first_only and len(divisors) > 1:
             if self.owned:
-                self.run.log_params({"backwards_per_step": len(same)})
-            if all(abs(one.divisor - len(same)) < 1e-3 for one in same):
-                series.factor = float(len(same))
+                self.run.log_params({"backwards_per_step": len(divisors)})
+            if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
+                series.factor = float(len(divisors))
         return series
 
     @property
@@ -126,19 +118,14 @@ class Recording:
         self.steps += 1
         epoch.steps += 1
         if optimizer is not None:
-            self._note_rates(optimizer)
+            self._rates = [group.get("lr") for group in optimizer.param_groups]
 
-    def _note_rates(self, optimizer: Any) -> None:
-        groups = optimizer.param_groups
-        rates = [group.get("lr") for group in groups]
-        before = self._rates
-        if len(rates) == len(before) and all(map(is_, rates, before)):
-            return
-        self._rates = rates
-        self._lr = {
+    def _lr(self) -> dict[str, float]:
+        """The learning rates; not those that are tensors, which may be on a device."""
+        return {
             f"lr.{number}" if number else "lr": rate
-            for number, rate in enumerate(rates)
-            if type(rate) in (float, int)
+            for number, rate in enumerate(self._rates)
+            if type(rate) is float or type(rate) is int
         }
 
     def _log_bucket(self, epoch: Pass | None) -> None:
@@ -148,9 +135,10 @@ class Recording:
             if series.bucket.count:
                 values[series.step_name or self._step_name(series)] = series.bucket
                 series.bucket = Mean()
-        if self._lr != self._lr_logged:
-            self._lr_logged, self._lr_step = self._lr, self._bucket_began
-            values.update(self._lr)
+        lr = self._lr()
+        if lr != self._lr_logged:
+            self._lr_logged, self._lr_step = lr, self._bucket_began
+            values.update(lr)
         if values:
             # Not one by one: to hand an event over costs more than all the rest, and wakes another thread.
             self._waiting.append((values, self._bucket_began, self.epochs if epoch is not None else None))
@@ -188,7 +176,7 @@ class Recording:
         if not values and not epoch.steps:
             return
         if self._lr_step != self.steps - 1:
-            values.update(self._lr)
+            values.update(self._lr())
         if epoch.is_loader and epoch.batches:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:

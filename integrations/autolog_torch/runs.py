@@ -118,6 +118,16 @@ class Machine:
         root = self._root()
         return root is not None and not root.training
 
+    def backward_tells(self, criterion: Any) -> bool:
+        """Whether a loss module is part of a training whose losses are seen in `backward`."""
+        if self.evaluates:
+            return False
+        if "loss" not in self.facts:
+            self.facts["loss"] = type(criterion).__name__
+        flow = self.flow
+        current = flow.current
+        return current is None or current is flow.epoch or not current.is_loader or current.over
+
     def scaled(self, scaled: Any, loss: Any) -> None:
         """A loss was multiplied by a GradScaler."""
         value = self._reader.read(loss)
@@ -130,11 +140,11 @@ class Machine:
         scaled = self._scaled
         if scaled is not None and scaled[0]() is tensor:
             self._scaled = None
-            return Loss(site, scaled[1], scaled[2])
+            return site, scaled[1], scaled[2]
         if self._backwards == BY_HAND - 1 and self._recording is None:
             self._behind = about.parameter_behind(tensor)
         value = self._reader.read(tensor)
-        return None if value is None else Loss(site, value, self._divisor(tensor))
+        return None if value is None else (site, value, self._divisor(tensor))
 
     def _divisor(self, loss: Any) -> float:
         """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
@@ -172,7 +182,7 @@ class Machine:
         elif recording is not None and flow.others:
             self._log_evaluations(recording)
         if self._by_backward and recording is not None and self._lead is not None:
-            self._step(recording, self._lead, False)
+            self._step(recording, self._lead, self._lead.optimizer(), False)
         elif self._backwards >= BY_HAND:
             self._look_for_hidden_steps()
 
@@ -186,10 +196,9 @@ class Machine:
             and lead is not None
             and lead.optimizer() is optimizer
         ):
-            if (
-                self._pending or not recording.has_losses
-            ):  # a subclass whose `step` calls its parent's steps once
-                self._step(recording, lead, evaluates_again)
+            # A subclass whose `step` calls its parent's steps once.
+            if self._pending or not recording.has_losses:
+                self._step(recording, lead, optimizer, evaluates_again)
             return
         began = perf_counter()
         self._stepped_other(optimizer, evaluates_again)
@@ -197,18 +206,11 @@ class Machine:
             self._recording.run.overhead += perf_counter() - began
 
     def criterion(self, name: str, value: Any, reduction: str, rows: int) -> None:
-        """A loss module's result; of an evaluation it is recorded, of training its backward is."""
-        evaluates = self.evaluates
-        flow = self.flow
-        if not evaluates:
-            self.facts.setdefault("loss", name)
-            current = flow.current
-            if current is None or current is flow.epoch or not current.is_loader or current.over:
-                return
+        """A loss module's result where `backward` does not tell it: in an evaluation."""
         number = self._reader.read(value)
         if number is None:
             return
-        place = flow.here(evaluates)
+        place = self.flow.here(self.evaluates)
         mean = place.criteria.get(name)
         if mean is None:
             mean = place.criteria[name] = Mean()
@@ -225,8 +227,9 @@ class Machine:
             if len(place.reads) >= 64:
                 return
             read = place.reads[name] = Read()
-        read.counts = read.counts and type(value) is int
-        read.mean.add(float(value))
+        if type(value) is not int:
+            read.counts = False
+        read.mean.add(value)
 
     def evaluation_begins(self, module: Any) -> None:
         """A module is put into evaluation mode."""
@@ -285,14 +288,14 @@ class Machine:
 
     # -- steps
 
-    def _step(self, recording: Recording, member: Member, evaluates_again: bool) -> None:
+    def _step(self, recording: Recording, member: Member, optimizer: Any, evaluates_again: bool) -> None:
         """A step of the optimizer that leads."""
         self._idle = 0
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
         if epoch is None:  # its backward could not be seen
             epoch = self.flow.epoch = Pass()
-        recording.step(epoch, member.optimizer())
+        recording.step(epoch, optimizer)
         if losses:
             recording.take(losses, member.number, evaluates_again, epoch)
         if self._held:
@@ -323,7 +326,7 @@ class Machine:
             self._lead = lead = member
             self._by_backward = False
         if member is lead:
-            self._step(recording, member, evaluates_again)
+            self._step(recording, member, optimizer, evaluates_again)
             return
         losses, self._pending = self._pending, []
         if losses and self.flow.epoch is not None:
@@ -518,7 +521,7 @@ class Machine:
         self._backwards = 0
         for loss in losses:
             self._pending = [loss]
-            self._step(self._recording, self._lead, False)
+            self._step(self._recording, self._lead, optimizer, False)
 
 
 def _nothing() -> None:

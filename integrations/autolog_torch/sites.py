@@ -36,14 +36,24 @@ class Sites:
     def __init__(self) -> None:
         self._by_instruction: dict[tuple[int, int], Site] = {}
         self._by_position: dict[tuple[int, Any], Site] = {}
-        self._libraries: dict[int, tuple[CodeType, bool]] = {}
+        self._libraries: dict[int, bool] = {}
+        self._codes: list[CodeType] = []
+        """Those in `_libraries`, kept so that their ids stay their own."""
         self._calls: dict[str, list[tuple[ast.Call, ast.stmt | None]]] = {}
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
-        while frame is not None and self._is_library(frame):
+        libraries = self._libraries
+        while frame is not None:
+            code = frame.f_code
+            number = id(code)
+            if libraries.get(number) is False or not self._is_library(frame):
+                instruction = frame.f_lasti
+                return self._by_instruction.get((number, instruction)) or self._new(
+                    frame, code, instruction, method
+                )
             frame = frame.f_back
-        return None if frame is None else self.at(frame, method)
+        return None
 
     def at(self, frame: FrameType, method: str) -> Site:
         """The call under way in `frame`; `method` is what is called in it, directly or further in."""
@@ -68,14 +78,16 @@ class Sites:
         known = self._libraries.get(id(code))
         if known is None:
             name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-            known = self._libraries[id(code)] = code, name in LIBRARIES
-        return known[1]
+            self._codes.append(code)
+            known = self._libraries[id(code)] = name in LIBRARIES
+        return known
 
     def _new(self, frame: FrameType, code: CodeType, instruction: int, method: str) -> Site:
         if len(self._by_instruction) > MANY:  # code that is made again and again
             self._by_instruction.clear()
             self._by_position.clear()
             self._libraries.clear()
+            self._codes.clear()
         # One call has several instructions, and which of them is under way depends on how far Python has specialised it.
         position: Any = frame.f_lineno, None
         if sys.version_info >= (3, 11):
