@@ -61,7 +61,10 @@ class Hooks:
             target="torch.nn.modules.module:register_module_module_registration_hook",
             hook=self._seen.modules.registered,
         )
-        yield self._fast("torch.autograd:backward", before=self.before_backward, after=self.after_backward)
+        yield self._fast(
+            "torch.autograd:backward", before=self.before_backward, after=self.after_backward,
+            raised=self.backward_raised,
+        )  # fmt: skip
         yield self._fast("torch.amp.grad_scaler:GradScaler.scale", before=None, after=self.after_scale)
         loader = "torch.utils.data.dataloader"
         yield self._fast(f"{loader}:DataLoader.__iter__", after=self.after_iter)
@@ -73,7 +76,6 @@ class Hooks:
         yield self._fast("torch.nn.modules.loss:_Loss.__call__", after=self.after_criterion)
         if self._integration.options.capture_reads:
             yield self._fast("torch:Tensor.item", after=self.after_item)
-            yield self._fast("torch:Tensor.__float__", after=self.after_float)
         yield self._fast("torch.amp.autocast_mode:autocast.__enter__", before=self.before_autocast)
         yield self._fast("torch.optim.optimizer:Optimizer.__init__", before=self.before_optimizer)
         schedulers = "torch.optim.lr_scheduler"
@@ -108,17 +110,23 @@ class Hooks:
 
     def before_backward(self, tensors: Any, *_: Any, **__: Any) -> list[Loss]:
         site = self._sites.of_user(sys._getframe(2), "backward")
+        machine = self._threads.machine
         if site is None:
-            return []
-        noted = self._threads.machine.noted
-        if isinstance(tensors, self._tensor):
-            loss = noted(tensors, site)
-            return [] if loss is None else [loss]
-        found = [noted(one, site) for one in tensors if isinstance(one, self._tensor)]
-        return [loss for loss in found if loss is not None]
+            losses = []
+        elif isinstance(tensors, self._tensor):
+            loss = machine.noted(tensors, site)
+            losses = [] if loss is None else [loss]
+        else:
+            found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+            losses = [loss for loss in found if loss is not None]
+        machine.backward(losses)
+        return losses
 
-    def after_backward(self, losses: list[Loss], *_: Any, **__: Any) -> None:
-        self._threads.machine.backward(losses)
+    def after_backward(self, _: list[Loss], *__: Any, **___: Any) -> None:
+        self._threads.machine.backward_done()
+
+    def backward_raised(self, losses: list[Loss], *_: Any, **__: Any) -> None:
+        self._threads.machine.backward_failed(losses)
 
     def after_scale(self, _: Any, scaled: Any, scaler: Any, outputs: Any) -> None:
         if isinstance(outputs, self._tensor) and scaled is not outputs:
@@ -146,12 +154,6 @@ class Hooks:
             if not site.library:
                 self._threads.machine.read(site.name, value)
 
-    def after_float(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
-        if type(tensor) is self._tensor:
-            site = self._sites.at(sys._getframe(2), "float")
-            if not site.library and not site.name.startswith("line_"):  # "%f" % value
-                self.machine.read(site.name, value if tensor.is_floating_point() else int(value))
-
     # -- data and phases
 
     def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
@@ -172,8 +174,7 @@ class Hooks:
         self.machine.flow.ended(iterator)
 
     def before_train(self, module: Any, mode: Any = True) -> None:
-        if mode is False:
-            self.machine.evaluation_begins(module)
+        self._threads.machine.mode_is_set(module, bool(mode))
 
     # -- files
 

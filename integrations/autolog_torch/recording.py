@@ -1,11 +1,12 @@
 """One run's metrics: what is logged at a step, at the end of an epoch, and after an evaluation, under which names.
 
 train/loss, train/loss.<name>    the epoch's mean; of several losses each by the user's name for it
+train/loss_since_eval, …         where evaluations are made within an epoch: the mean since the last one
 train/loss_step, …               the same for each step, thinned: means of ever more steps
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
 val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
-reads/<name>, val/reads/<name>   what the user read by `.item()` or `float()`: whole numbers for each sample, others as their mean
+reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
 <tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
 train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
 """
@@ -33,7 +34,7 @@ DENSE = 1024
 class Series:
     """The losses of one place in the user's code, before one optimizer's step."""
 
-    __slots__ = ("bucket", "factor", "name", "site", "step_name")
+    __slots__ = ("bucket", "factor", "name", "site", "step_name", "window")
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -42,6 +43,8 @@ class Series:
         self.factor = 1.0
         """What undoes a division by the number of accumulated backwards."""
         self.bucket = Mean()
+        self.window: Mean | None = None
+        """Since the last evaluation within an epoch, once there has been one."""
 
 
 Loss = tuple["Site", Value, float]
@@ -93,6 +96,8 @@ class Recording:
             if mean is None:
                 mean = epoch.losses[series] = Mean()
             mean.add(value, series.factor)
+            if series.window is not None:
+                series.window.add(value, series.factor)
 
     def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
         series = Series(site)
@@ -103,6 +108,16 @@ class Recording:
             if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
                 series.factor = float(len(divisors))
         return series
+
+    def succeeds(self, before: int, now: int) -> None:
+        """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""
+        for site, number in list(self._series):
+            if number == before and (site, now) not in self._series:
+                self._series[site, now] = self._series.pop((site, number))
+
+    def knows(self, site: Site, optimizer: int) -> bool:
+        """Whether a loss of this place has been recorded."""
+        return (site, optimizer) in self._series
 
     @property
     def has_losses(self) -> bool:
@@ -175,6 +190,8 @@ class Recording:
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
+        for series in epoch.losses:
+            self._end_window(series, values)
         if self._lr_step != self.steps - 1:
             values.update(self._lr())
         if epoch.is_loader and epoch.batches:
@@ -184,6 +201,20 @@ class Recording:
                 values["data_wait"] = min(1.0, epoch.wait / seconds)
         self._add_reads(values, epoch, "", [*epoch.losses.values(), *epoch.named.values()])
         self._log(values, max(0, self.steps - 1), self.epochs)
+
+    def evaluated_within(self, epoch: Pass) -> None:
+        """An evaluation has been made while an epoch goes on, as every thousand steps."""
+        values: dict[str, Mean | float] = {}
+        for series, mean in epoch.losses.items():
+            if series.window is None:
+                series.window = mean.copy()
+            self._end_window(series, values)
+        self._log(values, max(0, self.steps - 1), self.epochs)
+
+    def _end_window(self, series: Series, values: dict[str, Mean | float]) -> None:
+        if series.window is not None and series.window.count:
+            values[f"{self._name(series)}_since_eval"] = series.window
+            series.window = Mean()
 
     def evaluated(self, done: Pass) -> None:
         prefix = self._prefix(done)

@@ -105,6 +105,8 @@ class Machine:
         self._finals: list[FinalModel] = []
         self._root: Callable[[], Any] = _nothing
         self._kind: type | None = None
+        self._evaluating = False
+        """The last mode that any module was put into."""
         self._checkpoints: dict[str, None] = {}
         self._held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=HELD)
 
@@ -161,10 +163,9 @@ class Machine:
         return 1.0
 
     def backward(self, losses: list[Loss]) -> None:
-        """A backward has been done."""
+        """A backward begins; an optimizer may step within."""
         if len(self._pending) < PENDING:
             self._pending += losses
-        self._backwards += 1
         flow, recording = self.flow, self._recording
         if recording is not None and recording.closed:
             self._forget()
@@ -179,8 +180,16 @@ class Machine:
             for final in self._finals:
                 final.refresh()
             recording.run.overhead += perf_counter() - began
-        elif recording is not None and flow.others:
-            self._log_evaluations(recording)
+        elif recording is not None and flow.others and self._log_evaluations(recording) and epoch is not None:
+            recording.evaluated_within(epoch)
+
+    def backward_failed(self, losses: list[Loss]) -> None:
+        """It has raised."""
+        self._pending = [loss for loss in self._pending if all(loss is not one for one in losses)]
+
+    def backward_done(self) -> None:
+        self._backwards += 1
+        recording = self._recording
         if self._by_backward and recording is not None and self._lead is not None:
             self._step(recording, self._lead, self._lead.optimizer(), False)
         elif self._backwards >= BY_HAND:
@@ -221,7 +230,10 @@ class Machine:
 
     def read(self, name: str, value: float) -> None:
         """The user has read a number."""
-        place = self.flow.here(self.evaluates)
+        evaluates = self.evaluates
+        if evaluates and type(value) is int and not self._is_put_to_evaluation():
+            evaluates = False  # an action that was chosen, say
+        place = self.flow.here(evaluates)
         read = place.reads.get(name)
         if read is None:
             if len(place.reads) >= 64:
@@ -231,8 +243,18 @@ class Machine:
             read.counts = False
         read.mean.add(value)
 
-    def evaluation_begins(self, module: Any) -> None:
-        """A module is put into evaluation mode."""
+    def _is_put_to_evaluation(self) -> bool:
+        """Whether there is a pass over data, or the model's own mode says so: gradients that are off say little."""
+        current, root = self.flow.current, self._root()
+        if current is not None and current.is_loader:
+            return True
+        return not root.training if root is not None else self._evaluating
+
+    def mode_is_set(self, module: Any, trains: bool) -> None:
+        """A module is put into training or evaluation mode."""
+        self._evaluating = not trains
+        if trains:
+            return
         # Or another one like it, as one that is loaded for the final test.
         if module is self._root() or type(module) is self._kind:
             self.flow.split()
@@ -323,6 +345,8 @@ class Machine:
         self._idle += 1
         lead = self._lead
         if lead is None or lead.optimizer() is None or self._by_backward or self._idle > SILENT:
+            if lead is not None:
+                recording.succeeds(lead.number, member.number)
             self._lead = lead = member
             self._by_backward = False
         if member is lead:
@@ -411,6 +435,7 @@ class Machine:
             recording.take(before, 0, False, epoch)
         if recording.owned:
             self._describe(run, optimizer, root, wrappers)
+        self._log_evaluations(recording)  # of the model as it was before
         return True
 
     def _describe(self, run: Run, optimizer: Any, root: Any, wrappers: list[str]) -> None:
@@ -455,6 +480,7 @@ class Machine:
             self._settle_waiting(recording)
             self._release(recording)
             if epoch is not None:
+                self._take_what_is_left(recording, epoch)
                 recording.end_epoch(epoch)
             self._log_evaluations(recording, last=True)
         recording.send(wait=True)
@@ -465,16 +491,27 @@ class Machine:
                 if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
                     recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
 
-    def _log_evaluations(self, recording: Recording, last: bool = False) -> None:
-        for done in self.flow.evaluations(last):
+    def _take_what_is_left(self, recording: Recording, epoch: Pass) -> None:
+        """Losses that no step has followed: an accumulation that was not completed, or steps within the last backward."""
+        lead = self._lead
+        if lead is not None and self._pending:
+            known = [loss for loss in self._pending if recording.knows(loss[0], lead.number)]
+            recording.take(known, lead.number, False, epoch)
+
+    def _log_evaluations(self, recording: Recording, last: bool = False) -> bool:
+        """Whether there are any."""
+        found = self.flow.evaluations(last)
+        for done in found:
             recording.evaluated(done)
+        return bool(found)
 
     def _end_for_another(self, recording: Recording) -> None:
-        """Another training has begun: what is held is of that one."""
+        """Another training has begun: what is held and pending is of that one."""
         held, self._held = self._held, deque(maxlen=HELD)
+        pending, self._pending = self._pending, []
         self._integration.end_run(recording.run)
         self._forget()
-        self._held = held
+        self._held, self._pending = held, pending
 
     def _forget(self) -> None:
         """The run has ended. What has begun since belongs to the next one."""

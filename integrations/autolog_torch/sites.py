@@ -111,7 +111,7 @@ class Sites:
                     continue
             elif not call.lineno <= line <= (call.end_lineno or line) or _method(call) != method:
                 continue
-            name = _named(call, method) or _target(statement)
+            name = _named(call, method) or _target(statement) or _called(call)
             if name:
                 return name
         return f"line_{line}"
@@ -149,6 +149,12 @@ def _named(call: ast.Call, method: str) -> str:
     if call.args and method == "backward":
         return _simple(call.args[0])
     return _simple(call.func.value)
+
+
+def _called(call: ast.Call) -> str:
+    """Of `evaluate(x).item()`, `evaluate`."""
+    inner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return _method(inner) if isinstance(inner, ast.Call) else ""
 
 
 def _simple(node: ast.expr) -> str:

@@ -148,6 +148,13 @@ class Mean:
         self.weight += weight
         self.count += 1
 
+    def copy(self) -> Mean:
+        """One that goes its own way from here."""
+        copied = Mean()
+        copied.total, copied.weight, copied.count = self.total, self.weight, self.count
+        copied.late = None if self.late is None else list(self.late)
+        return copied
+
     def settled(self, wait: bool) -> bool:
         """Whether all values are known now."""
         if self.late is None:

@@ -148,7 +148,7 @@ def gan() -> Numbers:
             errG.backward()
             optimizerG.step()
             for name, value in (("errD_real", errD_real), ("errD_fake", errD_fake), ("errG", errG)):
-                numbers[name].append(float(value))
+                numbers[name].append(value.detach().tolist())
             numbers["D_x"].append(D_x)
     numbers["D_x"] = [sum(numbers["D_x"][:4]) / 4, sum(numbers["D_x"][4:]) / 4]
     return numbers
@@ -396,7 +396,7 @@ def two_loaders_at_once() -> Numbers:
 
 def evaluation_within_an_epoch() -> Numbers:
     """Every second step, on a part of the validation data, left by `break`."""
-    model, numbers = Net(), {"validation": [], "mean": []}
+    model, numbers = Net(), {"validation": [], "mean": [], "since": []}
     optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
     validation = DataLoader(data(32, 1), batch_size=8)
     for _ in range(2):
@@ -417,6 +417,7 @@ def evaluation_within_an_epoch() -> Numbers:
                         if place:
                             break
                 numbers["validation"].append(sum(values) / len(values))
+                numbers["since"].append(sum(losses[-2:]) / 2)
         numbers["mean"].append(sum(losses) / len(losses))
     return numbers
 
@@ -657,19 +658,17 @@ def ema() -> Numbers:
 
 
 def steps_with_evaluations() -> Numbers:
-    """As nanoGPT: no loader and no epochs; every fourth step, and before the first, both losses are estimated."""
-    model, numbers = Net(), {"train": [], "val": [], "losses": []}
+    """As nanoGPT: no loader and no epochs; every fourth step, and before the first, the loss is estimated."""
+    model, numbers, values = Net(), {"val": [], "losses": []}, [0.0] * 3
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     for step in range(13):
         if step % 4 == 0:
             model.eval()
             with torch.no_grad():
-                for split, seed in (("train", 1), ("val", 2)):
-                    values = torch.zeros(3)
-                    for k in range(3):
-                        x, y = xy(8, seed * 10 + k)
-                        values[k] = F.cross_entropy(model(x), y).item()
-                    numbers[split].append(float(values.mean()))
+                for k in range(3):
+                    x, y = xy(8, 20 + k)
+                    values[k] = F.cross_entropy(model(x), y).item()
+                numbers["val"].append(sum(values) / 3)
             model.train()
         x, y = xy(8, step)
         loss = F.cross_entropy(model(x), y)
@@ -820,9 +819,9 @@ def a_trainer_class() -> Numbers:
         @torch.no_grad()
         def evaluate(self) -> None:
             self.model.eval()
-            hits = 0.0
+            hits = 0
             for _, (x, y) in self.batches(DataLoader(data(20, 1), batch_size=8)):
-                hits += float((self.model(x).argmax(1) == y).sum())
+                hits += (self.model(x).argmax(1) == y).sum().item()
             self.accuracy.append(hits / 20)
 
     trainer = Trainer()
@@ -988,7 +987,7 @@ def optimizers_within_backward() -> Numbers:
 
 
 def accuracies_of_training() -> Numbers:
-    """Counted in the training loop itself, with `float` and `item`; progress by a bar around the loader."""
+    """Counted in the training loop itself; progress by a bar around the loader."""
     tqdm = __import__("tqdm").tqdm if find_spec("tqdm") else lambda loader, **_: loader
     model, numbers = Net(), {"accuracy": [], "loss": []}
     optimizer, criterion = torch.optim.Adam(model.parameters(), lr=0.01), nn.CrossEntropyLoss()
