@@ -158,7 +158,8 @@ class Hooks:
 
     def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
         machine = self.machine
-        machine.loader = weakref.ref(loader)
+        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
+        machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
         machine.flow.began(iterator, Pass(name, id(loader.dataset), about.weakly(loader.dataset)))
 

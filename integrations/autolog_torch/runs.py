@@ -85,7 +85,8 @@ class Machine:
         self.flow = Flow()
         self.facts: dict[str, Any] = {}
         """What the next run's params are to say beside what is looked up: loss, AMP, the loader."""
-        self.loader: weakref.ref[Any] | None = None
+        self.data: tuple[dict[str, Any], Callable[[], Any]] | None = None
+        """What a loader that was iterated is, and its data set."""
         self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
         self._pending: list[Loss] = []
         self._backwards = 0
@@ -448,10 +449,9 @@ class Machine:
                 params.update(about.scheduler_params(scheduler))
         else:
             params["optimizer"] = "by hand"
-        loader = self.loader() if self.loader is not None else None
-        if loader is not None:
-            params.update(about.loader_params(loader))
-            tensors = about.dataset_tensors(loader.dataset)
+        if self.data is not None:
+            params.update(self.data[0])
+            tensors = about.dataset_tensors(self.data[1]())
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
         processes = about.distribution()
@@ -459,7 +459,7 @@ class Machine:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
         params.update({**self.facts, **processes})
         run.log_params(params)
-        self.facts, self.loader = {}, None
+        self.facts, self.data = {}, None
         if root is not None:
             self._keep(run, "model", root, wrappers)
 
