@@ -20,7 +20,7 @@ class Pass:
 
     __slots__ = (
         "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "named", "over", "reads",
-        "samples", "source", "steps", "wait",
+        "samples", "source", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None) -> None:
@@ -34,6 +34,8 @@ class Pass:
         self.moved = False
         """Has given a batch since the last backward."""
         self.evaluates = False
+        self.tested = False
+        """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
         self.over = False
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
@@ -142,7 +144,7 @@ class Flow:
             return None  # of loaders that are iterated side by side, the first one counts
         given = [one for one in self.others if one.moved and not one.evaluates]
         if given:
-            return given[0]
+            return next((one for one in given if not one.tested), given[0])
         evaluated = any(one.evaluates for one in self.others)
         if epoch is not None and not evaluated:
             return None

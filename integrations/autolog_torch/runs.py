@@ -220,7 +220,7 @@ class Machine:
         number = self._reader.read(value)
         if number is None:
             return
-        place = self.flow.here(self.evaluates)
+        place = self._place(self.evaluates)
         mean = place.criteria.get(name)
         if mean is None:
             mean = place.criteria[name] = Mean()
@@ -234,7 +234,7 @@ class Machine:
         evaluates = self.evaluates
         if evaluates and type(value) is int and not self._is_put_to_evaluation():
             evaluates = False  # an action that was chosen, say
-        place = self.flow.here(evaluates)
+        place = self._place(evaluates)
         read = place.reads.get(name)
         if read is None:
             if len(place.reads) >= 64:
@@ -243,6 +243,14 @@ class Machine:
         if type(value) is not int:
             read.counts = False
         read.mean.add(value)
+
+    def _place(self, evaluates: bool) -> Pass:
+        """The pass that what is computed now belongs to."""
+        place = self.flow.here(evaluates)
+        if evaluates and not place.tested:
+            root = self._root()
+            place.tested = root is not None and not root.training
+        return place
 
     def _is_put_to_evaluation(self) -> bool:
         """Whether there is a pass over data, or the model's own mode says so: gradients that are off say little."""

@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 LIBRARIES = frozenset(
-    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed
+    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed skorch
     contextlib functools""".split()
 )
 MANY = 10_000

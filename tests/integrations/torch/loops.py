@@ -1036,3 +1036,32 @@ def folds_over_loaders() -> Numbers:
     for number in range(3):
         fold(number)
     return numbers
+
+
+def engines() -> Numbers:
+    """As ignite and skorch: batches are fetched with gradients on, and the mode is set for each; iterators are kept."""
+    model, criterion = Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    numbers: Numbers = {"train": [], "val": []}
+
+    def train(x: Any, y: Any) -> float:
+        model.train()
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def evaluate(x: Any, y: Any) -> float:
+        model.eval()
+        with torch.no_grad():
+            out = model(x)
+        return criterion(out, y).item()
+
+    train_loader, val_loader = DataLoader(data(), batch_size=16), DataLoader(data(20, 1), batch_size=10)
+    for _ in range(3):
+        batches = iter(train_loader)
+        numbers["train"].append(sum(train(*next(batches)) for _ in range(3)) / 3)
+        tested = iter(val_loader)
+        numbers["val"].append(sum(evaluate(*next(tested)) for _ in range(2)) / 2)
+    return numbers

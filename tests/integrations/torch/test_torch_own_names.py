@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from autolog import RunRecord
-from autolog.testing import Recorded
+from autolog.testing import Recorded, recorded
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -207,3 +207,49 @@ def test_packages_that_are_broken_or_not_used_do_no_harm(tmp_path: Path) -> None
         env=environment(tmp_path, AUTOLOG_STRICT="1"),
     )  # fmt: skip
     assert done.stdout.splitlines() == ["broken: tensorboardX", "broken: torchmetrics", "[]"], done.stderr
+
+
+def test_what_lightning_computes_and_writes_is_not_recorded_twice(tmp_path: Any) -> None:
+    """Inside its Trainer, metrics and writers are its own; the loop's names are not there."""
+    pytest.importorskip("lightning")
+    torchmetrics = pytest.importorskip("torchmetrics")
+    from lightning.pytorch import LightningModule, Trainer
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    class Module(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+            self.accuracy = torchmetrics.Accuracy(task="multiclass", num_classes=3)
+
+        def training_step(self, batch: Any, number: int) -> Any:
+            x, y = batch
+            loss = nn.functional.cross_entropy(self.layer(x), y)
+            self.accuracy.update(self.layer(x), y)
+            self.log("loss", loss, on_epoch=True, on_step=False)
+            self.logger.experiment.add_scalar("by_hand", loss.item(), number)
+            return loss
+
+        def on_train_epoch_end(self) -> None:
+            self.log("accuracy", self.accuracy.compute())
+            self.accuracy.reset()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    with recorded("torch", "lightning") as seen:
+        logger = TensorBoardLogger(str(tmp_path))
+        trainer = Trainer(
+            max_epochs=2, logger=logger, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False, log_every_n_steps=1, accelerator="cpu",
+        )  # fmt: skip
+        trainer.fit(Module(), DataLoader(loops.data(), batch_size=16))
+    run = seen.run
+    assert (run.framework, run.metrics["accuracy"]["count"], run.metrics["loss"]["count"]) == (
+        "lightning",
+        2,
+        2,
+    )
+    assert not [
+        name for name in run.metrics if name.startswith(("train/", "val/", "reads/")) or "hand" in name
+    ]
