@@ -259,14 +259,16 @@ def _never_gone() -> bool:
 
 def rows_of(batch: Any, depth: int = 0) -> int:
     """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
-    if isinstance(batch, (list, tuple)):
-        parts: Iterable[Any] = batch[:2]
-    elif isinstance(batch, dict):
-        parts = batch.values()
-    else:
-        shape = getattr(batch, "shape", None)
-        return 0 if shape is None else int(shape[0]) if len(shape) else 1
+    listed = isinstance(batch, (list, tuple))
+    shape = getattr(batch[0] if listed and batch else batch, "shape", None)
+    if shape is not None:
+        return shape[0] if len(shape) else 1
     if depth < 3:
+        parts: Iterable[Any] = ()
+        if listed:
+            parts = batch[:2]
+        elif isinstance(batch, dict):
+            parts = batch.values()
         for part in parts:
             rows = rows_of(part, depth + 1)
             if rows:

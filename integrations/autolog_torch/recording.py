@@ -25,8 +25,8 @@ from autolog_torch.values import Mean, Value
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
-SECONDS = 0.5
-"""How long points of steps may wait for each other."""
+SECONDS = 0.1
+"""How long points of steps may wait for each other. The journal's thread waits as long once more."""
 DENSE = 1024
 """Steps that have a point each. Each doubling of the steps after that has half as many points."""
 
@@ -34,7 +34,7 @@ DENSE = 1024
 class Series:
     """The losses of one place in the user's code, before one optimizer's step."""
 
-    __slots__ = ("bucket", "factor", "name", "site", "step_name", "window")
+    __slots__ = ("bucket", "factor", "name", "new", "site", "step_name", "window")
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -42,6 +42,8 @@ class Series:
         self.step_name: str | None = None
         self.factor = 1.0
         """What undoes a division by the number of accumulated backwards."""
+        self.new: list[Value] = []
+        """What is in no mean yet: at each step there is time for an append, and no more."""
         self.bucket = Mean()
         self.window: Mean | None = None
         """Since the last evaluation within an epoch, once there has been one."""
@@ -80,7 +82,7 @@ class Recording:
 
     # -- steps
 
-    def take(self, losses: list[Loss], optimizer: int, first_only: bool, epoch: Pass) -> None:
+    def take(self, losses: list[Loss], optimizer: int, first_only: bool) -> None:
         """The losses since the last step, of any optimizer."""
         if first_only:  # an optimizer that evaluates again and again within one step
             firsts: dict[Site, Loss] = {}
@@ -91,13 +93,7 @@ class Recording:
             series = self._series.get((site, optimizer))
             if series is None:
                 series = self._series[site, optimizer] = self._begin(site, losses, first_only)
-            series.bucket.add(value, series.factor)
-            mean = epoch.losses.get(series)
-            if mean is None:
-                mean = epoch.losses[series] = Mean()
-            mean.add(value, series.factor)
-            if series.window is not None:
-                series.window.add(value, series.factor)
+            series.new.append(value)
 
     def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
         series = Series(site)
@@ -108,6 +104,21 @@ class Recording:
             if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
                 series.factor = float(len(divisors))
         return series
+
+    def _gather(self, epoch: Pass) -> None:
+        """Bring what is new into the means that it belongs to."""
+        for series in self._series.values():
+            if series.new:
+                mean = Mean()
+                for value in series.new:
+                    mean.add(value, series.factor)
+                series.new.clear()
+                whole = epoch.losses.get(series)
+                if whole is None:
+                    whole = epoch.losses[series] = Mean()
+                for one in (series.bucket, whole, series.window):
+                    if one is not None:
+                        one.take_in(mean)
 
     def succeeds(self, before: int, now: int) -> None:
         """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""
@@ -143,8 +154,9 @@ class Recording:
             if type(rate) is float or type(rate) is int
         }
 
-    def _log_bucket(self, epoch: Pass | None) -> None:
+    def _log_bucket(self, epoch: Pass) -> None:
         """Logged when the next step comes: by then it is known how many losses a step has, and how they are called."""
+        self._gather(epoch)
         values: dict[str, Mean | float] = {}
         for series in self._series.values():
             if series.bucket.count:
@@ -156,7 +168,7 @@ class Recording:
             values.update(lr)
         if values:
             # Not one by one: to hand an event over costs more than all the rest, and wakes another thread.
-            self._waiting.append((values, self._bucket_began, self.epochs if epoch is not None else None))
+            self._waiting.append((values, self._bucket_began, self.epochs))
             now = perf_counter()
             if now - self._sent > SECONDS:
                 self._sent = now
@@ -187,6 +199,7 @@ class Recording:
     def end_epoch(self, epoch: Pass) -> None:
         if self._in_bucket:
             self._log_bucket(epoch)
+        self._gather(epoch)
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
@@ -204,10 +217,12 @@ class Recording:
 
     def evaluated_within(self, epoch: Pass) -> None:
         """An evaluation has been made while an epoch goes on, as every thousand steps."""
+        self._gather(epoch)
         values: dict[str, Mean | float] = {}
         for series, mean in epoch.losses.items():
             if series.window is None:
-                series.window = mean.copy()
+                series.window = Mean()
+                series.window.take_in(mean)
             self._end_window(series, values)
         self._log(values, max(0, self.steps - 1), self.epochs)
 

@@ -328,7 +328,7 @@ class Machine:
             epoch = self.flow.epoch = Pass()
         recording.step(epoch, optimizer)
         if losses:
-            recording.take(losses, member.number, evaluates_again, epoch)
+            recording.take(losses, member.number, evaluates_again)
         if self._held:
             self._release(recording)
 
@@ -363,7 +363,7 @@ class Machine:
             return
         losses, self._pending = self._pending, []
         if losses and self.flow.epoch is not None:
-            recording.take(losses, member.number, evaluates_again, self.flow.epoch)
+            recording.take(losses, member.number, evaluates_again)
 
     def _settle_waiting(self, recording: Recording) -> None:
         """An optimizer stepped once, and now one of the run's does: they are trained together."""
@@ -372,7 +372,7 @@ class Machine:
         (reference, losses), self._waiting = self._waiting, None
         optimizer = reference()
         if optimizer is not None and self.flow.epoch is not None:
-            recording.take(losses, self._join(optimizer).number, False, self.flow.epoch)
+            recording.take(losses, self._join(optimizer).number, False)
 
     # -- optimizers
 
@@ -441,7 +441,7 @@ class Machine:
         if before:
             epoch = self.flow.epoch = self.flow.epoch or Pass()
             recording.step(epoch, optimizer)
-            recording.take(before, 0, False, epoch)
+            recording.take(before, 0, False)
         if recording.owned:
             self._describe(run, optimizer, root, wrappers)
         self._log_evaluations(recording)  # of the model as it was before
@@ -488,7 +488,7 @@ class Machine:
             self._settle_waiting(recording)
             self._release(recording)
             if epoch is not None:
-                self._take_what_is_left(recording, epoch)
+                self._take_what_is_left(recording)
                 recording.end_epoch(epoch)
             self._log_evaluations(recording, last=True)
         recording.send(wait=True)
@@ -499,12 +499,12 @@ class Machine:
                 if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
                     recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
 
-    def _take_what_is_left(self, recording: Recording, epoch: Pass) -> None:
+    def _take_what_is_left(self, recording: Recording) -> None:
         """Losses that no step has followed: an accumulation that was not completed, or steps within the last backward."""
         lead = self._lead
         if lead is not None and self._pending:
             known = [loss for loss in self._pending if recording.knows(loss[0], lead.number)]
-            recording.take(known, lead.number, False, epoch)
+            recording.take(known, lead.number, False)
 
     def _log_evaluations(self, recording: Recording, last: bool = False) -> bool:
         """Whether there are any."""

@@ -43,16 +43,14 @@ class Sites:
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
-        libraries = self._libraries
+        known = self._libraries.get
         while frame is not None:
-            code = frame.f_code
-            number = id(code)
-            if libraries.get(number) is False or not self._is_library(frame):
-                instruction = frame.f_lasti
-                return self._by_instruction.get((number, instruction)) or self._new(
-                    frame, code, instruction, method
-                )
-            frame = frame.f_back
+            number = id(frame.f_code)
+            library = known(number)
+            if library or (library is None and self._is_library(frame)):
+                frame = frame.f_back
+            else:
+                return self._by_instruction.get((number, frame.f_lasti)) or self.at(frame, method)
         return None
 
     def at(self, frame: FrameType, method: str) -> Site:

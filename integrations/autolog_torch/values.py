@@ -148,12 +148,13 @@ class Mean:
         self.weight += weight
         self.count += 1
 
-    def copy(self) -> Mean:
-        """One that goes its own way from here."""
-        copied = Mean()
-        copied.total, copied.weight, copied.count = self.total, self.weight, self.count
-        copied.late = None if self.late is None else list(self.late)
-        return copied
+    def take_in(self, other: Mean) -> None:
+        """Add all the values of another mean."""
+        self.total += other.total
+        self.weight += other.weight
+        self.count += other.count
+        if other.late is not None:
+            self.late = [*(self.late or ()), *other.late]
 
     def settled(self, wait: bool) -> bool:
         """Whether all values are known now."""
