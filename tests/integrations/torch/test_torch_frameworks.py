@@ -1,4 +1,4 @@
-"""The promise: accelerate, ignite and skorch, which drive a raw loop for the user, need nothing of their own: one run."""
+"""The promise: accelerate, Fabric, ignite and skorch, which drive a raw loop for the user, need nothing of their own."""
 
 from __future__ import annotations
 
@@ -93,3 +93,38 @@ def test_skorch(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.estimator == "skorch.classifier.NeuralNetClassifier"
     assert values(run, "train/loss") == pytest.approx(net.history[:, "train_loss"])
     assert values(run, "val/loss") == pytest.approx(net.history[:, "valid_loss"])
+
+
+def test_fabric(seen: Recorded) -> None:
+    """Its wrapped model is the user's, with what it is wrapped in; precision as mixed."""
+    fabric_of = pytest.importorskip("lightning.fabric").Fabric
+    fabric = fabric_of(accelerator="cpu", devices=1, precision="bf16-mixed")
+    fabric.launch()
+    model = loops.Net()
+    model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.01))
+    loader, val = fabric.setup_dataloaders(
+        DataLoader(loops.data(), batch_size=16), DataLoader(loops.data(20, 1), batch_size=10)
+    )
+    criterion = nn.CrossEntropyLoss()
+    told: dict[str, list[float]] = {"train": [], "val": []}
+    for _ in range(2):
+        model.train()
+        losses = []
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            losses.append(loss.item())
+            fabric.backward(loss)
+            optimizer.step()
+        told["train"].append(sum(losses) / len(losses))
+        model.eval()
+        with torch.no_grad():
+            losses = [criterion(model(x), y).item() for x, y in val]
+        told["val"].append(sum(losses) / len(losses))
+    seen.session.disable()
+    run = seen.run
+    assert (run.estimator, run.params["model.wrappers"], run.params["amp"]) == (
+        "loops.Net", ["_FabricModule"], "bfloat16",
+    )  # fmt: skip
+    assert values(run, "train/loss") == pytest.approx(told["train"])
+    assert values(run, "val/loss") == pytest.approx(told["val"])
