@@ -203,7 +203,7 @@ class Leaving(NamedTuple):
 
 
 def watch_exit(session: Session) -> Installation:
-    """Python does not say that a program ends by SystemExit, nor with which status: `sys.exit` is asked, once there is a loop."""
+    """Python does not say that a program ends by SystemExit, nor with which status: so `sys.exit` is asked."""
     from autolog.instrument.patching import FastPatch, Installation
 
     def leaving(status: Any = None, /) -> None:
@@ -213,7 +213,9 @@ def watch_exit(session: Session) -> Installation:
                 frame = frame.f_back
             session.leaving = Leaving(status, frame)
 
-    installation = Installation(FastPatch(target="sys:exit", before=leaving), "autolog", session, session.hooks)
+    installation = Installation(
+        FastPatch(target="sys:exit", before=leaving), "autolog", session, session.hooks
+    )
     installation.install()
     return installation
 

@@ -42,7 +42,9 @@ def fast(
         if reading() or not (
             switch.on
             and host.active
-            and ((frame() is None and not any_started) or admits(integration, True))  # in no frame, as nearly always
+            and (
+                (frame() is None and not any_started) or admits(integration, True)
+            )  # in no frame, as nearly always
         ):
             return original(*args, **kwargs)
         noted = None

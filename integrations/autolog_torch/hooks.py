@@ -149,10 +149,13 @@ class Hooks:
             machine.criterion(type(criterion).__name__, result, reduction, rows)
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
+        machine = self._threads.machine
+        if (id(tensor), value) == machine.last_loss:
+            return  # read once more: it is recorded
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             site = self._sites.at(sys._getframe(2), "item")
             if not site.library:
-                self._threads.machine.read(site.name, value)
+                machine.read(site.name, value)
 
     # -- data and phases
 

@@ -88,6 +88,8 @@ class Machine:
         self.data: tuple[dict[str, Any], Callable[[], Any]] | None = None
         """What a loader that was iterated is, and its data set."""
         self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
+        self.last_loss: tuple[int, Value] | None = None
+        """Which tensor it was, as it cannot be held, and its value."""
         self._pending: list[Loss] = []
         self._backwards = 0
         """Since the last step of any optimizer."""
@@ -147,7 +149,10 @@ class Machine:
         if self._backwards == BY_HAND - 1 and self._recording is None:
             self._behind = about.parameter_behind(tensor)
         value = self._reader.read(tensor)
-        return None if value is None else (site, value, self._divisor(tensor))
+        if value is None:
+            return None
+        self.last_loss = id(tensor), value
+        return site, value, self._divisor(tensor)
 
     def _divisor(self, loss: Any) -> float:
         """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""

@@ -87,7 +87,7 @@ class Sites:
             self._libraries.clear()
             self._codes.clear()
         # One call has several instructions, and which of them is under way depends on how far Python has specialised it.
-        position: Any = frame.f_lineno, None
+        position: Any = frame.f_lineno, instruction
         if sys.version_info >= (3, 11):
             position = next(
                 (one for number, one in enumerate(code.co_positions()) if number == instruction // 2),

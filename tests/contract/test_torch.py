@@ -59,7 +59,9 @@ class TestTorch(Contract):
 
     def comparable(self, pickled: bytes) -> bytes:
         # torch names a storage by where it is, in a number of more or fewer digits.
-        said = [repr(value) for operation, value, _ in pickletools.genops(pickled) if operation.name != "FRAME"]
+        said = [
+            repr(value) for operation, value, _ in pickletools.genops(pickled) if operation.name != "FRAME"
+        ]
         return re.sub(r"X\\(x0.|r)\\x00\\x00\\x00\d{12,}", "address", "\n".join(said)).encode()
 
     def test_what_is_around_a_model_pickles_without_us(self) -> None:
@@ -75,7 +77,13 @@ class TestTorch(Contract):
             file = io.BytesIO()
             torch.save(model, file)
             loader = torch.utils.data.DataLoader(self.data()[0], batch_size=4)
-            things = [optimizer, schedule.state_dict(), torch.nn.CrossEntropyLoss(), loader, copy.deepcopy(loader)]
+            things = [
+                optimizer,
+                schedule.state_dict(),
+                torch.nn.CrossEntropyLoss(),
+                loader,
+                copy.deepcopy(loader),
+            ]
             return [*map(pickle.dumps, things), file.getvalue()]
 
         plain = pickled()
@@ -88,8 +96,8 @@ class TestTorch(Contract):
     # -- put differently
 
     def test_an_exception_passes_through_as_it_was(self) -> None:
-        """An exception that leaves a loop may be caught further out, and the loop go on: only the block around it, or the end of
-        the process, says that its run has failed.
+        """An exception that leaves a loop may be caught further out, and the loop go on: only the block around it, or the end
+        of the process, says that its run has failed.
         """
         plain = _raised_by(self.fail, self.data())
 

@@ -1,5 +1,5 @@
-"""The promise: nothing of ours that fails, and nothing that a user's own code does in between, changes a training or is mistaken
-for a part of it.
+"""The promise: nothing of ours that fails, and nothing that a user's own code does in between, changes a training or is
+mistaken for a part of it.
 """
 
 from __future__ import annotations

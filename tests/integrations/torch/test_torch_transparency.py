@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import autolog
-from autolog.testing import Recorded, recorded
+from autolog.testing import Recorded
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
