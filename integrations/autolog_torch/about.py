@@ -215,7 +215,7 @@ def loader_params(loader: Any) -> dict[str, Any]:
     said: dict[str, Any] = {
         "data.batch_size": getattr(chosen, "batch_size", None),
         "data.dataset": type(dataset).__name__,
-        "data.sampler": type(getattr(chosen or loader, "sampler", None)).__name__,
+        "data.sampler": type(getattr(loader if chosen is None else chosen, "sampler", None)).__name__,
         "data.workers": getattr(loader, "num_workers", None),
         "data.drop_last": getattr(loader, "drop_last", None),
         "data.pin_memory": getattr(loader, "pin_memory", None),
