@@ -97,8 +97,9 @@ def _never() -> bool:
 
 
 def guarded(
-    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch
-) -> Callable[..., None]:
+    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch,
+    unless: Callable[[], bool] | None = None,
+) -> Callable[..., None]:  # fmt: skip
     """A hook as it is given to the framework. See `patching.Hook`."""
 
     frame = current.get
@@ -111,4 +112,11 @@ def guarded(
                 switch.on = False
                 host.failed(integration, f"in {name}", error, None, CULPRIT)
 
-    return call
+    if unless is None:
+        return call
+
+    def call_unless(*args: Any, **kwargs: Any) -> None:
+        if not unless():
+            call(*args, **kwargs)
+
+    return call_unless

@@ -209,13 +209,12 @@ def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
 def loader_params(loader: Any) -> dict[str, Any]:
     dataset = getattr(loader, "dataset", None)
     # With a batch sampler of its own, as accelerate makes them, a loader's other settings say nothing.
-    chosen = (
-        loader if getattr(loader, "batch_size", None) is not None else getattr(loader, "batch_sampler", None)
-    )
+    batches = getattr(loader, "batch_sampler", None)
+    chosen = loader if getattr(loader, "batch_size", None) is not None or batches is None else batches
     said: dict[str, Any] = {
         "data.batch_size": getattr(chosen, "batch_size", None),
         "data.dataset": type(dataset).__name__,
-        "data.sampler": type(getattr(loader if chosen is None else chosen, "sampler", None)).__name__,
+        "data.sampler": type(getattr(chosen, "sampler", None)).__name__,
         "data.workers": getattr(loader, "num_workers", None),
         "data.drop_last": getattr(loader, "drop_last", None),
         "data.pin_memory": getattr(loader, "pin_memory", None),

@@ -60,6 +60,7 @@ class Hooks:
         yield Hook(
             target="torch.nn.modules.module:register_module_module_registration_hook",
             hook=self._seen.modules.registered,
+            unless=self._compiling,
         )
         yield self._fast(
             "torch.autograd:backward", before=self.before_backward, after=self.after_backward,
