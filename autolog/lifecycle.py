@@ -11,7 +11,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from opcode import opname
 from time import perf_counter
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog.instrument.calls import Call, Frame, admits, call_around, innermost
@@ -28,6 +30,7 @@ from autolog.tracking.run import Run, tags_of
 from autolog.tracking.values import MAX_KEY, plain, text_of
 
 if TYPE_CHECKING:
+    from autolog.instrument.patching import Installation
     from autolog.session import Session
 
 FLUSH_SECONDS = 2.0
@@ -153,6 +156,8 @@ def open_loop(
             return None
     else:
         run, owned = _claim_or_begin(session, scope, integration, kind, estimator, name, tags or {})
+    if session.exits is None:
+        session.exits = watch_exit(session)
     loop = Loop(run, integration, closing, frame, scope, owned, threading.get_ident(), _last_exception()[1])
     session.loops.append(loop)
     return run
@@ -175,10 +180,49 @@ def close_loops(session: Session, error: BaseException | None, which: Callable[[
 
 
 def close_loops_at_exit(session: Session) -> None:
-    """The process ends: with an exception that nobody caught, if Python has reported one since the loop began."""
+    """The process ends: with an exception that nobody caught, if Python has reported one since the loop began; by `sys.exit`
+    with what is no success; in a worker of multiprocessing, with the exception that it is handling.
+    """
     error, number = _last_exception()
     close_loops(session, error, lambda loop: loop.seen != number)
-    close_loops(session, None, lambda loop: True)
+    ending = sys.exc_info()[1] or (session.leaving.error if session.leaving is not None else None)
+    close_loops(session, None if _is_success(ending) else ending, lambda loop: True)
+
+
+class Leaving(NamedTuple):
+    """A call of `sys.exit` by the main thread, and the outermost frame around it."""
+
+    status: Any
+    frame: FrameType
+
+    @property
+    def error(self) -> SystemExit | None:
+        """The exception that has ended the program: none if it was caught, and the frame went on to its end."""
+        instruction = opname[self.frame.f_code.co_code[self.frame.f_lasti]]
+        return None if instruction.startswith("RETURN") else SystemExit(self.status)
+
+
+def watch_exit(session: Session) -> Installation:
+    """Python does not say that a program ends by SystemExit, nor with which status: so `sys.exit` is asked."""
+    from autolog.instrument.patching import FastPatch, Installation
+
+    def leaving(status: Any = None, /) -> None:
+        if threading.current_thread() is threading.main_thread():
+            frame = sys._getframe(1)
+            while frame.f_back is not None:
+                frame = frame.f_back
+            session.leaving = Leaving(status, frame)
+
+    installation = Installation(
+        FastPatch(target="sys:exit", before=leaving), "autolog", session, session.hooks
+    )
+    installation.install()
+    return installation
+
+
+def _is_success(error: BaseException | None) -> bool:
+    code = error.code if isinstance(error, SystemExit) else 1
+    return error is None or code is None or (isinstance(code, int) and code == 0)
 
 
 def _last_exception() -> tuple[BaseException | None, int]:

@@ -31,7 +31,7 @@ from autolog.tracking import ranks
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation, ThreadInheritance
-    from autolog.lifecycle import Loop
+    from autolog.lifecycle import Leaving, Loop
     from autolog.origins import Provenance
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
@@ -100,6 +100,9 @@ class Session:
         """What a forked child must not close: its connections are the parent's."""
         self.loops: list[Loop] = []
         """The trainings in progress that no call is around."""
+        self.exits: Installation | None = None
+        """The patch of `sys.exit`, once there has been one of them."""
+        self.leaving: Leaving | None = None
         self.lines = 0
         self._said: set[str] = set()
         self._starting = threading.Lock()
@@ -170,8 +173,15 @@ class Session:
         """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
         for name in self.integrations if names is None else names:
             self._disable(self.integrations[name])
-        if self._threads is not None and not any(a.state == "active" for a in self.integrations.values()):
-            self._threads.remove()
+        if not any(a.state == "active" for a in self.integrations.values()):
+            if self._threads is not None:
+                self._threads.remove()
+            if self.exits is not None:
+                from autolog.instrument.patching import sweep_modules
+
+                self.exits.remove()
+                sweep_modules({self.exits.switch})
+                self.exits = None
 
     def _disable(self, active: Active) -> None:
         for module, wake in active.watched:

@@ -58,7 +58,9 @@ current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
 # Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
 # starting a thread costs one dictionary entry and only when it happens inside a frame.
 _started_in: IdentityMap[Frame] = IdentityMap()
-_any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]  asked for every few microseconds, see `is_outside`
+any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]
+"""Not empty while a thread that was started inside a frame lives. One that is started outside, while none does, and whose
+`current` is empty, is in no frame: what is called every few microseconds asks no more than these two."""
 
 
 def innermost() -> Frame | None:
@@ -71,11 +73,6 @@ def innermost() -> Frame | None:
     while frame is not None and frame.ended:
         frame = frame.outer
     return frame
-
-
-def is_outside() -> bool:
-    """Whether this thread is in no frame, as nearly always: a quick `admits`."""
-    return current.get() is None and not _any_started
 
 
 def admits(integration: str, own: bool = False) -> bool:

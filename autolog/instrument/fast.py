@@ -13,7 +13,7 @@ from inspect import signature
 from types import CodeType
 from typing import Any, NamedTuple
 
-from autolog.instrument.calls import Host, Switch, admits, call_around, innermost, is_outside
+from autolog.instrument.calls import Host, Switch, admits, any_started, call_around, current, innermost
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
@@ -32,20 +32,27 @@ def fast(
 ) -> Any:  # fmt: skip
     """The stand-in for `original`. See `patching.FastPatch`."""
     reading = unless or _never
-    noting = before or _note_nothing
+    frame = current.get
 
     def failed(place: str, error: Exception) -> None:
         switch.on = False
         host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if reading() or not (switch.on and host.active and (is_outside() or admits(integration, True))):
+        if reading() or not (
+            switch.on
+            and host.active
+            and (
+                (frame() is None and not any_started) or admits(integration, True)
+            )  # in no frame, as nearly always
+        ):
             return original(*args, **kwargs)
-        try:
-            noted = noting(*args, **kwargs)
-        except Exception as error:
-            failed("before", error)
-            noted = None
+        noted = None
+        if before is not None:
+            try:
+                noted = before(*args, **kwargs)
+            except Exception as error:
+                failed("before", error)
         if raised is None:
             result = original(*args, **kwargs)
         else:
@@ -76,7 +83,7 @@ def fast(
 
 def codes() -> list[CodeType]:
     """The code of all stand-ins and guarded hooks and of what they ask, for compilers that are to be kept out of it."""
-    asked = [one.__code__ for one in (is_outside, admits, innermost, _never, _note_nothing)]
+    asked = [one.__code__ for one in (admits, innermost, _never)]
     return asked + [
         inner
         for outer in (fast, guarded)
@@ -89,21 +96,27 @@ def _never() -> bool:
     return False
 
 
-def _note_nothing(*_args: Any, **_kwargs: Any) -> None:
-    return None
-
-
 def guarded(
-    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch
-) -> Callable[..., None]:
+    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch,
+    unless: Callable[[], bool] | None = None,
+) -> Callable[..., None]:  # fmt: skip
     """A hook as it is given to the framework. See `patching.Hook`."""
 
+    frame = current.get
+
     def call(*args: Any, **kwargs: Any) -> None:
-        if switch.on and host.active and (is_outside() or admits(integration)):
+        if switch.on and host.active and ((frame() is None and not any_started) or admits(integration)):
             try:
                 hook(*args, **kwargs)
             except Exception as error:
                 switch.on = False
                 host.failed(integration, f"in {name}", error, None, CULPRIT)
 
-    return call
+    if unless is None:
+        return call
+
+    def call_unless(*args: Any, **kwargs: Any) -> None:
+        if not unless():
+            call(*args, **kwargs)
+
+    return call_unless

@@ -81,11 +81,13 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """A framework's own global hook: `target` is its function that registers one and returns a handle with `remove()`.
 
-    `hook` is called as the framework does; what it returns or raises does not reach it, and after a first failure it is off.
+    `hook` is called as the framework does, but where `unless()` is true; what it returns or raises does not reach it, and after
+    a first failure it is off.
     """
 
     target: str
     hook: Callable[..., Any]
+    unless: Callable[[], bool] | None = None
     optional: bool = False
 
 
@@ -124,7 +126,7 @@ class Installation:
             self._watch(module, partial(self._place_in_hierarchy, path=path))
         elif isinstance(patch, Hook):
             module, _, path = patch.target.partition(":")
-            self._watch(module, partial(self._register, path=path, hook=patch.hook))
+            self._watch(module, partial(self._register, path=path, hook=patch))
         elif isinstance(patch, OnImport):
             self._watch(patch.target, self._imported)
         else:
@@ -193,11 +195,11 @@ class Installation:
 
     # -- a framework's own hook
 
-    def _register(self, module: ModuleType, path: str, hook: Callable[..., Any]) -> None:
+    def _register(self, module: ModuleType, path: str, hook: Hook) -> None:
         register = _resolve(module, path)
         self.state = "missing" if register is None else "found"
         if register is not None and not self._handles:
-            own = guarded(hook, self._host, self._integration, path, self.switch)
+            own = guarded(hook.hook, self._host, self._integration, path, self.switch, hook.unless)
             self._handles.append(register(own))
 
     # -- one attribute, and the user's own names for it

@@ -58,6 +58,8 @@ class Writer:
         self._hurry = threading.Event()
         self._sleeping = False
         self._away = False
+        self._alone = False
+        """The threads could not come back: what is to be written, the caller writes."""
         self._stopped = False
         self.threads = Threads()
         """This one's, and those of others that are to leave for a fork with them: `wrote` wakes these."""
@@ -146,6 +148,8 @@ class Writer:
             return False
         if self._away:
             self._come_back()
+        if self._alone:
+            return self._flush_here()
         deadline = time.monotonic() + timeout
         if self._works:
             done = threading.Event()
@@ -163,7 +167,7 @@ class Writer:
         """Flush, then stop the threads. Returns whether everything was written in time."""
         deadline = time.monotonic() + timeout
         in_time = self.flush(timeout)
-        if self._first_event.is_set() and self._described is not None:
+        if self._first_event.is_set() and self._described is not None and not self._alone:
             # A short script must not end before its environment is known.
             in_time = self._described.wait(max(0.0, deadline - time.monotonic()))
             in_time = self.flush(max(0.0, deadline - time.monotonic())) and in_time
@@ -192,8 +196,17 @@ class Writer:
 
     def _come_back(self) -> None:
         self._away = False
-        self.threads.come_back()
+        try:
+            self.threads.come_back()
+        except RuntimeError:  # Python 3.12 starts no thread once the interpreter has begun to end
+            self._alone = True
         self._wake()
+
+    def _flush_here(self) -> bool:
+        while self._works:
+            self._do(self._works[0])
+        self._write_batch()
+        return not self._unwritten
 
     def _stop(self) -> None:
         self._stopped = True
@@ -328,16 +341,18 @@ class Writer:
             self._work_waits.wait()
             self._work_waits.clear()
             while self._works:
-                work = self._works[0]
-                try:
-                    for event in work():
-                        self.put(event)
-                except Exception as error:
-                    self._report("writing files", error)
-                # Left in the queue until it is done, so that `flush` sees that there is work.
-                if self._works:
-                    self._works.popleft()
+                self._do(self._works[0])
         return True
+
+    def _do(self, work: Deferred) -> None:
+        try:
+            for event in work():
+                self.put(event)
+        except Exception as error:
+            self._report("writing files", error)
+        # Left in the queue until it is done, so that `flush` sees that there is work.
+        if self._works:
+            self._works.popleft()
 
 
 class _Barrier:

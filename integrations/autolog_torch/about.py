@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 from autolog import IdentityMap
@@ -73,8 +74,8 @@ class Modules:
     def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
         yield from self._parents.items()
 
-    def trained_by_hand(self) -> Any:
-        """The largest outermost module whose parameters have gradients."""
+    def trained_by_hand(self, param: Any = None) -> Any:
+        """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
         for child, held in self._known():
             parent = held()
@@ -82,7 +83,10 @@ class Modules:
                 root = self.outermost(parent)
                 roots[id(root)] = root
         found = [one for one in roots.values() if any(p.grad is not None for p in one.parameters())]
-        return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
+        if found or param is None:
+            return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
+        module = self._holder_of(param)
+        return None if module is None else self.outermost(module)
 
 
 def _holder_by_referrers(param: Any) -> Any:
@@ -100,6 +104,31 @@ def _holder_by_referrers(param: Any) -> Any:
                         if isinstance(module, module_type):
                             return module
     return None
+
+
+def parameter_behind(loss: Any) -> Any:
+    """One of the parameters that a loss depends on."""
+    waiting, seen = [loss.grad_fn], 0
+    kind = sys.modules["torch"].nn.Parameter
+    while waiting and seen < 10_000:
+        node = waiting.pop()
+        seen += 1
+        if node is not None:
+            variable = getattr(node, "variable", None)
+            if type(variable) is kind:
+                return variable
+            waiting += [before for before, _ in node.next_functions]
+    return None
+
+
+def inside_a_step() -> bool:
+    """Whether an optimizer's step is under way, with a closure that has brought us here."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "wrapper" and frame.f_globals.get("__name__") == "torch.optim.optimizer":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def params_of(optimizer: Any) -> Iterator[Any]:
@@ -179,10 +208,13 @@ def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
 
 def loader_params(loader: Any) -> dict[str, Any]:
     dataset = getattr(loader, "dataset", None)
+    # With a batch sampler of its own, as accelerate makes them, a loader's other settings say nothing.
+    batches = getattr(loader, "batch_sampler", None)
+    chosen = loader if getattr(loader, "batch_size", None) is not None or batches is None else batches
     said: dict[str, Any] = {
-        "data.batch_size": getattr(loader, "batch_size", None),
+        "data.batch_size": getattr(chosen, "batch_size", None),
         "data.dataset": type(dataset).__name__,
-        "data.sampler": type(getattr(loader, "sampler", None)).__name__,
+        "data.sampler": type(getattr(chosen, "sampler", None)).__name__,
         "data.workers": getattr(loader, "num_workers", None),
         "data.drop_last": getattr(loader, "drop_last", None),
         "data.pin_memory": getattr(loader, "pin_memory", None),
@@ -212,14 +244,27 @@ def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
     return None
 
 
+def weakly(one: Any) -> Callable[[], Any]:
+    """A weak reference, or for what cannot have one, something that never says that it has died."""
+    try:
+        return weakref.ref(one)
+    except TypeError:
+        return _never_gone
+
+
+def _never_gone() -> bool:
+    return True
+
+
 def rows_of(batch: Any, depth: int = 0) -> int:
     """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
-    shape = getattr(batch, "shape", None)
+    listed = isinstance(batch, (list, tuple))
+    shape = getattr(batch[0] if listed and batch else batch, "shape", None)
     if shape is not None:
-        return int(shape[0]) if len(shape) else 1
+        return shape[0] if len(shape) else 1
     if depth < 3:
         parts: Iterable[Any] = ()
-        if isinstance(batch, (list, tuple)):
+        if listed:
             parts = batch[:2]
         elif isinstance(batch, dict):
             parts = batch.values()

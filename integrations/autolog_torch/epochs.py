@@ -8,6 +8,7 @@ since some prefetch a batch and users compute means afterwards, but when the nex
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -18,24 +19,29 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "over", "reads", "samples",
-        "size", "steps", "wait",
+        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "named", "over", "reads",
+        "samples", "source", "steps", "tested", "wait",
     )  # fmt: skip
 
-    def __init__(self, name: str = "", dataset: int = 0, size: int | None = None) -> None:
+    def __init__(self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None) -> None:
         self.name = name
         self.dataset = dataset
-        self.size = size
+        self.source = source
+        """Gives the data set while it lives."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
         self.moved = False
         """Has given a batch since the last backward."""
         self.evaluates = False
+        self.tested = False
+        """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
         self.over = False
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
         self.reads: dict[str, Read] = {}
+        self.named: dict[str, Mean] = {}
+        """What the user has recorded himself: it is not recorded again where he reads it."""
 
     @property
     def is_loader(self) -> bool:
@@ -43,7 +49,7 @@ class Pass:
 
     @property
     def is_empty(self) -> bool:
-        return not self.criteria and not self.reads
+        return not self.criteria and not self.reads and not self.named
 
 
 class Read:
@@ -87,16 +93,16 @@ class Flow:
             del self.others[:50]
         self.others.append(found)
 
-    def gave(self, iterator: Any, wait: float, samples: int, evaluates: bool) -> None:
-        """A batch of `samples`, after `wait` seconds; `evaluates`: gradients are off."""
+    def gave(self, iterator: Any, asked: float, now: float, samples: int, evaluates: bool) -> None:
+        """A batch of `samples`, which was asked for at a time and is there now; `evaluates`: gradients are off."""
         entry = self._live.get(id(iterator))
         if entry is None:
             return
         found = entry[1]
         found.batches += 1
         found.samples += samples
-        found.wait += wait
-        found.last = perf_counter()
+        found.wait += now - asked
+        found.last = now
         found.moved = True
         found.evaluates = evaluates
         self.current = found
@@ -112,10 +118,11 @@ class Flow:
     def trained(self) -> bool:
         """A backward: whether a new epoch begins with it, which is `epoch` then."""
         epoch = self.epoch
+        if epoch is not None and not self.others:
+            epoch.moved = False
+            return False
         chosen = None
         if epoch is None or not epoch.moved:
-            if epoch is not None and not self.others:
-                return False
             chosen = self._begun(epoch)
         else:
             epoch.moved = False
@@ -137,7 +144,7 @@ class Flow:
             return None  # of loaders that are iterated side by side, the first one counts
         given = [one for one in self.others if one.moved and not one.evaluates]
         if given:
-            return given[0]
+            return next((one for one in given if not one.tested), given[0])
         evaluated = any(one.evaluates for one in self.others)
         if epoch is not None and not evaluated:
             return None

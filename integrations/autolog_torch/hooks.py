@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import FastPatch, Hook, OnImport
 from autolog_torch import about, dynamo
 from autolog_torch.epochs import Pass
+from autolog_torch.own_names import OwnNames
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
 from autolog_torch.sites import Sites
@@ -24,19 +25,26 @@ if TYPE_CHECKING:
     from autolog_torch import TorchIntegration
 
 
+class Threads(threading.local):
+    """Each thread's machine: made anew, as all of this, for each thread that looks."""
+
+    def __init__(self, integration: TorchIntegration, seen: Seen) -> None:
+        self.machine = Machine(integration, seen)
+
+
 class Hooks:
-    """One integration's."""
+    """One integration's. What is called at each step takes the machine from `_threads` itself: a call less."""
 
     def __init__(self, integration: TorchIntegration) -> None:
         import torch
 
         self._integration = integration
-        self._compiling = torch.compiler.is_compiling
+        self._compiling = torch.compiler.is_dynamo_compiling
         self._tensor = torch.Tensor
         self._grad_enabled = torch.is_grad_enabled
         self._seen = Seen()
         self._sites = Sites()
-        self._threads = threading.local()
+        self._threads = Threads(integration, self._seen)
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
@@ -52,8 +60,12 @@ class Hooks:
         yield Hook(
             target="torch.nn.modules.module:register_module_module_registration_hook",
             hook=self._seen.modules.registered,
+            unless=self._compiling,
         )
-        yield self._fast("torch.autograd:backward", before=self.before_backward, after=self.after_backward)
+        yield self._fast(
+            "torch.autograd:backward", before=self.before_backward, after=self.after_backward,
+            raised=self.backward_raised,
+        )  # fmt: skip
         yield self._fast("torch.amp.grad_scaler:GradScaler.scale", before=None, after=self.after_scale)
         loader = "torch.utils.data.dataloader"
         yield self._fast(f"{loader}:DataLoader.__iter__", after=self.after_iter)
@@ -72,6 +84,7 @@ class Hooks:
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
         if self._integration.options.log_checkpoints:
             yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
+        yield from OwnNames(lambda: self.machine, self._sites).patches(self._fast)
 
     def _fast(self, target: str, **watching: Any) -> FastPatch:
         return FastPatch(target=target, unless=self._compiling, **watching)
@@ -79,17 +92,13 @@ class Hooks:
     @property
     def machine(self) -> Machine:
         """This thread's."""
-        try:
-            return self._threads.machine
-        except AttributeError:
-            machine = self._threads.machine = Machine(self._integration, self._seen)
-            return machine
+        return self._threads.machine
 
     # -- optimizers
 
     def after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
-        self.machine.stepped(optimizer, closure is not None)
+        self._threads.machine.stepped(optimizer, closure is not None)
 
     def before_optimizer(self, optimizer: Any, params: Any = None, *_: Any, **__: Any) -> None:
         self._seen.optimizer(optimizer, params)
@@ -102,61 +111,75 @@ class Hooks:
 
     def before_backward(self, tensors: Any, *_: Any, **__: Any) -> list[Loss]:
         site = self._sites.of_user(sys._getframe(2), "backward")
+        machine = self._threads.machine
         if site is None:
-            return []
-        machine = self.machine
-        if isinstance(tensors, self._tensor):
+            losses = []
+        elif isinstance(tensors, self._tensor):
             loss = machine.noted(tensors, site)
-            return [] if loss is None else [loss]
-        found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
-        return [loss for loss in found if loss is not None]
+            losses = [] if loss is None else [loss]
+        else:
+            found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+            losses = [loss for loss in found if loss is not None]
+        machine.backward(losses)
+        return losses
 
-    def after_backward(self, losses: list[Loss], *_: Any, **__: Any) -> None:
-        self.machine.backward(losses)
+    def after_backward(self, _: list[Loss], *__: Any, **___: Any) -> None:
+        self._threads.machine.backward_done()
+
+    def backward_raised(self, losses: list[Loss], *_: Any, **__: Any) -> None:
+        self._threads.machine.backward_failed(losses)
 
     def after_scale(self, _: Any, scaled: Any, scaler: Any, outputs: Any) -> None:
         if isinstance(outputs, self._tensor) and scaled is not outputs:
             self.machine.scaled(scaled, outputs)
 
     def before_autocast(self, autocast: Any) -> None:
-        if autocast._enabled:
-            self.machine.facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
+        facts = self._threads.machine.facts
+        if autocast._enabled and "amp" not in facts:
+            facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
 
     def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
+        machine = self._threads.machine
+        if machine.backward_tells(criterion):
+            return
         given = args[0] if args else kwargs.get("input")
         shape = getattr(given, "shape", None)
         rows = int(shape[0]) if shape is not None and len(shape) else 1
         reduction = getattr(criterion, "reduction", "mean")
         if reduction != "none" and isinstance(result, self._tensor):
-            self.machine.criterion(type(criterion).__name__, result, reduction, rows)
+            machine.criterion(type(criterion).__name__, result, reduction, rows)
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
+        machine = self._threads.machine
+        if (id(tensor), value) == machine.last_loss:
+            return  # read once more: it is recorded
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             site = self._sites.at(sys._getframe(2), "item")
             if not site.library:
-                self.machine.read(site.name, value)
+                machine.read(site.name, value)
 
     # -- data and phases
 
     def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
         machine = self.machine
-        machine.loader = weakref.ref(loader)
+        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
+        machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
-        machine.flow.began(iterator, Pass(name, id(loader.dataset), loader.batch_size))
+        machine.flow.began(iterator, Pass(name, id(loader.dataset), about.weakly(loader.dataset)))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()
 
     def after_next(self, began: float, batch: Any, iterator: Any) -> None:
-        machine = self.machine
-        machine.flow.gave(iterator, perf_counter() - began, about.rows_of(batch), not self._grad_enabled())
+        now = perf_counter()
+        flow = self._threads.machine.flow
+        flow.gave(iterator, began, now, about.rows_of(batch), not self._grad_enabled())
 
     def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
         self.machine.flow.ended(iterator)
 
     def before_train(self, module: Any, mode: Any = True) -> None:
-        if mode is False:
-            self.machine.evaluation_begins(module)
+        self._threads.machine.mode_is_set(module, bool(mode))
 
     # -- files
 

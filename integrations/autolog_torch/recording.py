@@ -1,29 +1,32 @@
 """One run's metrics: what is logged at a step, at the end of an epoch, and after an evaluation, under which names.
 
 train/loss, train/loss.<name>    the epoch's mean; of several losses each by the user's name for it
+train/loss_since_eval, …         where evaluations are made within an epoch: the mean since the last one
 train/loss_step, …               the same for each step, thinned: means of ever more steps
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
 val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
 reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
+<tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
+train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
 """
 
 from __future__ import annotations
 
 from collections import deque
-from operator import is_
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from autolog import Run
 from autolog_torch.epochs import Pass
+from autolog_torch.own_names import says_phase
 from autolog_torch.values import Mean, Value
 
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
-SECONDS = 0.5
-"""How long points of steps may wait for each other."""
+SECONDS = 0.1
+"""How long points of steps may wait for each other. The journal's thread waits as long once more."""
 DENSE = 1024
 """Steps that have a point each. Each doubling of the steps after that has half as many points."""
 
@@ -31,7 +34,7 @@ DENSE = 1024
 class Series:
     """The losses of one place in the user's code, before one optimizer's step."""
 
-    __slots__ = ("bucket", "factor", "name", "site", "step_name")
+    __slots__ = ("bucket", "factor", "name", "new", "site", "step_name", "window")
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -39,18 +42,19 @@ class Series:
         self.step_name: str | None = None
         self.factor = 1.0
         """What undoes a division by the number of accumulated backwards."""
+        self.new: list[Value] = []
+        """What is in no mean yet: at each step there is time for an append, and no more."""
         self.bucket = Mean()
+        self.window: Mean | None = None
+        """Since the last evaluation within an epoch, once there has been one."""
 
 
-class Loss:
-    """One backward: its value, and what the loss was divided by, if that can be told."""
+Loss = tuple["Site", Value, float]
+"""One backward: where, its value, and what the loss was divided by, if that can be told."""
 
-    __slots__ = ("divisor", "site", "value")
 
-    def __init__(self, site: Site, value: Value, divisor: float) -> None:
-        self.site = site
-        self.value = value
-        self.divisor = divisor
+class Theirs(dict[str, Any]):
+    """Values under names that the user has given."""
 
 
 class Recording:
@@ -63,46 +67,68 @@ class Recording:
         self.closed = False
         self.steps = 0
         self.epochs = -1
-        self._series: dict[tuple[int, int], Series] = {}
+        self._series: dict[tuple[Site, int], Series] = {}
         self._stride = 1
         self._in_bucket = 0
         self._bucket_began = 0
         self._waiting: deque[tuple[dict[str, Mean | float], int, float | None]] = deque()
         self._rates: list[Any] = []
+        """Each parameter group's, as of the last step."""
         self._sent = 0.0
-        self._lr: dict[str, float] = {}
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
-        self._prefixes: dict[int, str] = {}
+        self._prefixes: dict[int, tuple[str, Pass]] = {}
+        self._theirs: set[str] = set()
 
     # -- steps
 
-    def take(self, losses: list[Loss], optimizer: int, first_only: bool, epoch: Pass) -> None:
+    def take(self, losses: list[Loss], optimizer: int, first_only: bool) -> None:
         """The losses since the last step, of any optimizer."""
-        counts: dict[int, int] = {}
-        for loss in losses:
-            key = id(loss.site)
-            count = counts[key] = counts.get(key, 0) + 1
-            if first_only and count > 1:
-                continue  # an optimizer that evaluates again and again within one step
-            series = self._series.get((key, optimizer))
+        if first_only:  # an optimizer that evaluates again and again within one step
+            firsts: dict[Site, Loss] = {}
+            for loss in losses:
+                firsts.setdefault(loss[0], loss)
+            losses = list(firsts.values())
+        for site, value, _ in losses:
+            series = self._series.get((site, optimizer))
             if series is None:
-                series = self._series[key, optimizer] = self._begin(loss, losses, optimizer, first_only)
-            series.bucket.add(loss.value, series.factor)
-            mean = epoch.losses.get(series)
-            if mean is None:
-                mean = epoch.losses[series] = Mean()
-            mean.add(loss.value, series.factor)
+                series = self._series[site, optimizer] = self._begin(site, losses, first_only)
+            series.new.append(value)
 
-    def _begin(self, loss: Loss, losses: list[Loss], optimizer: int, first_only: bool) -> Series:
-        series = Series(loss.site)
-        same = [one for one in losses if one.site is loss.site]
-        if not first_only and len(same) > 1:
+    def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
+        series = Series(site)
+        divisors = [divisor for other, _, divisor in losses if other is site]
+        if not first_only and len(divisors) > 1:
             if self.owned:
-                self.run.log_params({"backwards_per_step": len(same)})
-            if all(abs(one.divisor - len(same)) < 1e-3 for one in same):
-                series.factor = float(len(same))
+                self.run.log_params({"backwards_per_step": len(divisors)})
+            if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
+                series.factor = float(len(divisors))
         return series
+
+    def _gather(self, epoch: Pass) -> None:
+        """Bring what is new into the means that it belongs to."""
+        for series in self._series.values():
+            if series.new:
+                mean = Mean()
+                for value in series.new:
+                    mean.add(value, series.factor)
+                series.new.clear()
+                whole = epoch.losses.get(series)
+                if whole is None:
+                    whole = epoch.losses[series] = Mean()
+                for one in (series.bucket, whole, series.window):
+                    if one is not None:
+                        one.take_in(mean)
+
+    def succeeds(self, before: int, now: int) -> None:
+        """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""
+        for site, number in list(self._series):
+            if number == before and (site, now) not in self._series:
+                self._series[site, now] = self._series.pop((site, number))
+
+    def knows(self, site: Site, optimizer: int) -> bool:
+        """Whether a loss of this place has been recorded."""
+        return (site, optimizer) in self._series
 
     @property
     def has_losses(self) -> bool:
@@ -118,34 +144,31 @@ class Recording:
         self.steps += 1
         epoch.steps += 1
         if optimizer is not None:
-            self._note_rates(optimizer)
+            self._rates = [group.get("lr") for group in optimizer.param_groups]
 
-    def _note_rates(self, optimizer: Any) -> None:
-        groups = optimizer.param_groups
-        rates = [group.get("lr") for group in groups]
-        before = self._rates
-        if len(rates) == len(before) and all(map(is_, rates, before)):
-            return
-        self._rates = rates
-        self._lr = {
+    def _lr(self) -> dict[str, float]:
+        """The learning rates; not those that are tensors, which may be on a device."""
+        return {
             f"lr.{number}" if number else "lr": rate
-            for number, rate in enumerate(rates)
-            if type(rate) in (float, int)
+            for number, rate in enumerate(self._rates)
+            if type(rate) is float or type(rate) is int
         }
 
-    def _log_bucket(self, epoch: Pass | None) -> None:
+    def _log_bucket(self, epoch: Pass) -> None:
         """Logged when the next step comes: by then it is known how many losses a step has, and how they are called."""
+        self._gather(epoch)
         values: dict[str, Mean | float] = {}
         for series in self._series.values():
             if series.bucket.count:
                 values[series.step_name or self._step_name(series)] = series.bucket
                 series.bucket = Mean()
-        if self._lr != self._lr_logged:
-            self._lr_logged, self._lr_step = self._lr, self._bucket_began
-            values.update(self._lr)
+        lr = self._lr()
+        if lr != self._lr_logged:
+            self._lr_logged, self._lr_step = lr, self._bucket_began
+            values.update(lr)
         if values:
             # Not one by one: to hand an event over costs more than all the rest, and wakes another thread.
-            self._waiting.append((values, self._bucket_began, self.epochs if epoch is not None else None))
+            self._waiting.append((values, self._bucket_began, self.epochs))
             now = perf_counter()
             if now - self._sent > SECONDS:
                 self._sent = now
@@ -176,40 +199,67 @@ class Recording:
     def end_epoch(self, epoch: Pass) -> None:
         if self._in_bucket:
             self._log_bucket(epoch)
+        self._gather(epoch)
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
+        for series in epoch.losses:
+            self._end_window(series, values)
         if self._lr_step != self.steps - 1:
-            values.update(self._lr)
+            values.update(self._lr())
         if epoch.is_loader and epoch.batches:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:
                 values["samples_per_second"] = epoch.samples / seconds
                 values["data_wait"] = min(1.0, epoch.wait / seconds)
-        self._add_reads(values, epoch, "", list(epoch.losses.values()))
+        self._add_reads(values, epoch, "", [*epoch.losses.values(), *epoch.named.values()])
         self._log(values, max(0, self.steps - 1), self.epochs)
+
+    def evaluated_within(self, epoch: Pass) -> None:
+        """An evaluation has been made while an epoch goes on, as every thousand steps."""
+        self._gather(epoch)
+        values: dict[str, Mean | float] = {}
+        for series, mean in epoch.losses.items():
+            if series.window is None:
+                series.window = Mean()
+                series.window.take_in(mean)
+            self._end_window(series, values)
+        self._log(values, max(0, self.steps - 1), self.epochs)
+
+    def _end_window(self, series: Series, values: dict[str, Mean | float]) -> None:
+        if series.window is not None and series.window.count:
+            values[f"{self._name(series)}_since_eval"] = series.window
+            series.window = Mean()
 
     def evaluated(self, done: Pass) -> None:
         prefix = self._prefix(done)
         values: dict[str, Mean | float] = {}
         for name, mean in done.criteria.items():
             values[f"{prefix}/loss" if len(done.criteria) == 1 else f"{prefix}/loss.{name}"] = mean
-        self._add_reads(values, done, f"{prefix}/", list(done.criteria.values()))
+        self._add_reads(values, done, f"{prefix}/", [*done.criteria.values(), *done.named.values()])
         if values:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
 
     def _prefix(self, done: Pass) -> str:
-        """The first data that was evaluated is `val`."""
-        known = self._prefixes.get(done.dataset)
-        if known is None:
-            others = list(self._prefixes.values())
-            known = "test" if "test" in done.name.lower() else "val"
+        """The first data that was evaluated is `val`. A data set that is made anew for each evaluation is the same data."""
+        prefix, before = self._prefixes.get(done.dataset, ("", done))
+        if prefix and (before.source is None or before.source() is not None):
+            return prefix
+        gone = [
+            n for n, (_, one) in self._prefixes.items() if one.source is not None and one.source() is None
+        ]
+        same = next((n for n in gone if self._prefixes[n][1].name == done.name), None)
+        if same is not None:
+            prefix, _ = self._prefixes.pop(same)
+        else:
+            others = [prefix for prefix, _ in self._prefixes.values()]
+            prefix = "test" if "test" in done.name.lower() else "val"
             if not others:
-                known = "val"
-            elif known in others:
-                known = f"val{len(others) + 1}"
-            self._prefixes[done.dataset] = known
-        return known
+                prefix = "val"
+            elif prefix in others:
+                prefix = f"val{len(others) + 1}"
+        self._prefixes[done.dataset] = prefix, done
+        return prefix
 
     def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
         for name, read in done.reads.items():
@@ -222,6 +272,22 @@ class Recording:
             values[f"{prefix}reads/{name}"] = mean
             if done.samples and done.evaluates and not done.criteria and not read.counts:
                 values[f"{prefix}reads/{name}_per_sample"] = mean.total / done.samples
+
+    # -- what the user has named
+
+    def named(self, values: dict[str, Mean | float], step: Any, place: Pass | None, evaluates: bool) -> None:
+        """Values of the user's at his step, if he gives one; with `place`, of what was done there."""
+        if place is not None:
+            phase = self._prefix(place) if evaluates else "train"
+            values = {name if says_phase(name) else f"{phase}/{name}": v for name, v in values.items()}
+        self._theirs.update(values)
+        self._waiting.append(
+            (Theirs(values), max(0, self.steps - 1) if step is None else step, max(0, self.epochs))
+        )
+        now = perf_counter()
+        if self.closed or now - self._sent > SECONDS:
+            self._sent = now
+            self.send()
 
     # -- out
 
@@ -239,6 +305,8 @@ class Recording:
                 return
             self._waiting.popleft()
             plain = {name: v.value if type(v) is Mean else v for name, v in values.items()}
+            if self._theirs and type(values) is not Theirs:
+                plain = {name: value for name, value in plain.items() if name not in self._theirs}
             self.run.log_metrics(plain, step=step, epoch=epoch)
 
 

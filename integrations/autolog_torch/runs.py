@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -31,7 +32,7 @@ from autolog_torch import about
 from autolog_torch.epochs import Flow, Pass, Read
 from autolog_torch.final import FinalModel
 from autolog_torch.recording import Loss, Recording
-from autolog_torch.values import Mean, Reader, Value
+from autolog_torch.values import Late, Mean, Reader, Value
 
 if TYPE_CHECKING:
     from autolog_torch import TorchIntegration, TorchOptions
@@ -42,6 +43,8 @@ BY_HAND = 8
 SILENT = 16
 """Steps of others after which an optimizer leads no more."""
 PENDING = 4096
+HELD = 64
+"""Values that the user has named, until it is known which run they are of."""
 
 
 class Seen:
@@ -82,8 +85,11 @@ class Machine:
         self.flow = Flow()
         self.facts: dict[str, Any] = {}
         """What the next run's params are to say beside what is looked up: loss, AMP, the loader."""
-        self.loader: weakref.ref[Any] | None = None
+        self.data: tuple[dict[str, Any], Callable[[], Any]] | None = None
+        """What a loader that was iterated is, and its data set."""
         self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
+        self.last_loss: tuple[int, Value] | None = None
+        """Which tensor it was, as it cannot be held, and its value."""
         self._pending: list[Loss] = []
         self._backwards = 0
         """Since the last step of any optimizer."""
@@ -95,11 +101,17 @@ class Machine:
         self._lead: Member | None = None
         self._began_at = 0
         self._by_backward = False
+        self._behind: Any = None
+        """A parameter of what may be a loop that updates by hand, while that is found out."""
         self._idle = 0
         """Steps of others since the one that leads has stepped."""
         self._finals: list[FinalModel] = []
         self._root: Callable[[], Any] = _nothing
+        self._kind: type | None = None
+        self._evaluating = False
+        """The last mode that any module was put into."""
         self._checkpoints: dict[str, None] = {}
+        self._held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=HELD)
 
     # -- what the hooks tell
 
@@ -110,6 +122,16 @@ class Machine:
             return True
         root = self._root()
         return root is not None and not root.training
+
+    def backward_tells(self, criterion: Any) -> bool:
+        """Whether a loss module is part of a training whose losses are seen in `backward`."""
+        if self.evaluates:
+            return False
+        if "loss" not in self.facts:
+            self.facts["loss"] = type(criterion).__name__
+        flow = self.flow
+        current = flow.current
+        return current is None or current is flow.epoch or not current.is_loader or current.over
 
     def scaled(self, scaled: Any, loss: Any) -> None:
         """A loss was multiplied by a GradScaler."""
@@ -123,9 +145,14 @@ class Machine:
         scaled = self._scaled
         if scaled is not None and scaled[0]() is tensor:
             self._scaled = None
-            return Loss(site, scaled[1], scaled[2])
+            return site, scaled[1], scaled[2]
+        if self._backwards == BY_HAND - 1 and self._recording is None:
+            self._behind = about.parameter_behind(tensor)
         value = self._reader.read(tensor)
-        return None if value is None else Loss(site, value, self._divisor(tensor))
+        if value is None:
+            return None
+        self.last_loss = id(tensor), value
+        return site, value, self._divisor(tensor)
 
     def _divisor(self, loss: Any) -> float:
         """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
@@ -142,10 +169,9 @@ class Machine:
         return 1.0
 
     def backward(self, losses: list[Loss]) -> None:
-        """A backward has been done."""
+        """A backward begins; an optimizer may step within."""
         if len(self._pending) < PENDING:
             self._pending += losses
-        self._backwards += 1
         flow, recording = self.flow, self._recording
         if recording is not None and recording.closed:
             self._forget()
@@ -160,10 +186,18 @@ class Machine:
             for final in self._finals:
                 final.refresh()
             recording.run.overhead += perf_counter() - began
-        elif recording is not None and flow.others:
-            self._log_evaluations(recording)
+        elif recording is not None and flow.others and self._log_evaluations(recording) and epoch is not None:
+            recording.evaluated_within(epoch)
+
+    def backward_failed(self, losses: list[Loss]) -> None:
+        """It has raised."""
+        self._pending = [loss for loss in self._pending if all(loss is not one for one in losses)]
+
+    def backward_done(self) -> None:
+        self._backwards += 1
+        recording = self._recording
         if self._by_backward and recording is not None and self._lead is not None:
-            self._step(recording, self._lead, False)
+            self._step(recording, self._lead, self._lead.optimizer(), False)
         elif self._backwards >= BY_HAND:
             self._look_for_hidden_steps()
 
@@ -177,10 +211,9 @@ class Machine:
             and lead is not None
             and lead.optimizer() is optimizer
         ):
-            if (
-                self._pending or not recording.has_losses
-            ):  # a subclass whose `step` calls its parent's steps once
-                self._step(recording, lead, evaluates_again)
+            # A subclass whose `step` calls its parent's steps once.
+            if self._pending or not recording.has_losses:
+                self._step(recording, lead, optimizer, evaluates_again)
             return
         began = perf_counter()
         self._stepped_other(optimizer, evaluates_again)
@@ -188,18 +221,11 @@ class Machine:
             self._recording.run.overhead += perf_counter() - began
 
     def criterion(self, name: str, value: Any, reduction: str, rows: int) -> None:
-        """A loss module's result; of an evaluation it is recorded, of training its backward is."""
-        evaluates = self.evaluates
-        flow = self.flow
-        if not evaluates:
-            self.facts.setdefault("loss", name)
-            current = flow.current
-            if current is None or current is flow.epoch or not current.is_loader or current.over:
-                return
+        """A loss module's result where `backward` does not tell it: in an evaluation."""
         number = self._reader.read(value)
         if number is None:
             return
-        place = flow.here(evaluates)
+        place = self._place(self.evaluates)
         mean = place.criteria.get(name)
         if mean is None:
             mean = place.criteria[name] = Mean()
@@ -210,18 +236,41 @@ class Machine:
 
     def read(self, name: str, value: float) -> None:
         """The user has read a number."""
-        place = self.flow.here(self.evaluates)
+        evaluates = self.evaluates
+        if evaluates and type(value) is int and not self._is_put_to_evaluation():
+            evaluates = False  # an action that was chosen, say
+        place = self._place(evaluates)
         read = place.reads.get(name)
         if read is None:
             if len(place.reads) >= 64:
                 return
             read = place.reads[name] = Read()
-        read.counts = read.counts and type(value) is int
-        read.mean.add(float(value))
+        if type(value) is not int:
+            read.counts = False
+        read.mean.add(value)
 
-    def evaluation_begins(self, module: Any) -> None:
-        """A module is put into evaluation mode."""
-        if module is self._root():
+    def _place(self, evaluates: bool) -> Pass:
+        """The pass that what is computed now belongs to."""
+        place = self.flow.here(evaluates)
+        if evaluates and not place.tested:
+            root = self._root()
+            place.tested = root is not None and not root.training
+        return place
+
+    def _is_put_to_evaluation(self) -> bool:
+        """Whether there is a pass over data, or the model's own mode says so: gradients that are off say little."""
+        current, root = self.flow.current, self._root()
+        if current is not None and current.is_loader:
+            return True
+        return not root.training if root is not None else self._evaluating
+
+    def mode_is_set(self, module: Any, trains: bool) -> None:
+        """A module is put into training or evaluation mode."""
+        self._evaluating = not trains
+        if trains:
+            return
+        # Or another one like it, as one that is loaded for the final test.
+        if module is self._root() or type(module) is self._kind:
             self.flow.split()
 
     def checkpoint(self, path: str) -> None:
@@ -230,18 +279,63 @@ class Machine:
             self._checkpoints.pop(path, None)
             self._checkpoints[path] = None
 
+    # -- what the user has named
+
+    def named(self, values: dict[str, Any], step: Any, place: Pass | None = None) -> None:
+        """Values that the user records himself, at his own step."""
+        known: dict[str, Any] = {}
+        for name, value in values.items():
+            if hasattr(value, "requires_grad"):
+                value = self._reader.read(value)
+            if value is None:
+                continue
+            known[name] = value
+            if type(value) is float or type(value) is Late:
+                if type(value) is Late:
+                    known[name] = Mean()
+                    known[name].add(value)
+                told = place or self.flow.current
+                if told is not None and (name in told.named or len(told.named) < HELD):
+                    told.named.setdefault(name, Mean()).add(value)
+        self._held.append((known, step, place))
+        if self._recording is not None and not self._pending and self._waiting is None:
+            self._release(self._recording)
+
+    def computed(self, values: dict[str, Any]) -> None:
+        """What a metric computed of this pass. Gradients may be off after training, too: what counts is the model's mode."""
+        root = self._root()
+        evaluates = self.evaluates if root is None else not root.training
+        self.named(values, None, self.flow.here(evaluates))
+
+    def hparams(self, values: dict[str, Any]) -> None:
+        """The user's own params."""
+        if self._recording is not None:
+            self._recording.run.log_params(values)
+        else:
+            self.facts.update(values)
+
+    def _release(self, recording: Recording) -> None:
+        while self._held:
+            values, step, place = self._held.popleft()
+            evaluates = place is not None and (
+                place.evaluates or (place is not self.flow.epoch and not place.losses)
+            )
+            recording.named(values, step, place, evaluates)
+
     # -- steps
 
-    def _step(self, recording: Recording, member: Member, evaluates_again: bool) -> None:
+    def _step(self, recording: Recording, member: Member, optimizer: Any, evaluates_again: bool) -> None:
         """A step of the optimizer that leads."""
         self._idle = 0
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
         if epoch is None:  # its backward could not be seen
             epoch = self.flow.epoch = Pass()
-        recording.step(epoch, member.optimizer())
+        recording.step(epoch, optimizer)
         if losses:
-            recording.take(losses, member.number, evaluates_again, epoch)
+            recording.take(losses, member.number, evaluates_again)
+        if self._held:
+            self._release(recording)
 
     def _stepped_other(self, optimizer: Any, evaluates_again: bool) -> None:
         """A step of an optimizer that does not lead, or that nothing is known of."""
@@ -265,14 +359,16 @@ class Machine:
         self._idle += 1
         lead = self._lead
         if lead is None or lead.optimizer() is None or self._by_backward or self._idle > SILENT:
+            if lead is not None:
+                recording.succeeds(lead.number, member.number)
             self._lead = lead = member
             self._by_backward = False
         if member is lead:
-            self._step(recording, member, evaluates_again)
+            self._step(recording, member, optimizer, evaluates_again)
             return
         losses, self._pending = self._pending, []
         if losses and self.flow.epoch is not None:
-            recording.take(losses, member.number, evaluates_again, self.flow.epoch)
+            recording.take(losses, member.number, evaluates_again)
 
     def _settle_waiting(self, recording: Recording) -> None:
         """An optimizer stepped once, and now one of the run's does: they are trained together."""
@@ -281,7 +377,7 @@ class Machine:
         (reference, losses), self._waiting = self._waiting, None
         optimizer = reference()
         if optimizer is not None and self.flow.epoch is not None:
-            recording.take(losses, self._join(optimizer).number, False, self.flow.epoch)
+            recording.take(losses, self._join(optimizer).number, False)
 
     # -- optimizers
 
@@ -306,8 +402,7 @@ class Machine:
             self._waiting = weakref.ref(optimizer), self._pending
             self._pending = []
             return None
-        self._integration.end_run(recording.run)
-        self._forget()
+        self._end_for_another(recording)
         return self._lead if self._begin(optimizer, before) else None
 
     def _join(self, optimizer: Any, alias: bool = False) -> Member:
@@ -323,10 +418,10 @@ class Machine:
 
     # -- runs
 
-    def _begin(self, optimizer: Any, before: list[Loss]) -> bool:
-        """Open a run at the first step of an optimizer (None: of a loop that updates by hand); whether there is one."""
-        modules = self._seen.modules
-        root = modules.trained_by_hand() if optimizer is None else modules.root_of(optimizer)
+    def _begin(self, optimizer: Any, before: list[Loss], root: Any = None) -> bool:
+        """Open a run at the first step of an optimizer (None: of a loop that updates `root` by hand); whether there is one."""
+        if optimizer is not None:
+            root = self._seen.modules.root_of(optimizer)
         root, wrappers = about.unwrapped(root)
         recording = Recording()
         path = None if root is None else about.path_of(root)
@@ -347,12 +442,14 @@ class Machine:
         self._by_backward = False
         self._began_at = self._seen.clock
         self._root = _nothing if root is None else weakref.ref(root)
+        self._kind = None if root is None else type(root)
         if before:
             epoch = self.flow.epoch = self.flow.epoch or Pass()
             recording.step(epoch, optimizer)
-            recording.take(before, 0, False, epoch)
+            recording.take(before, 0, False)
         if recording.owned:
             self._describe(run, optimizer, root, wrappers)
+        self._log_evaluations(recording)  # of the model as it was before
         return True
 
     def _describe(self, run: Run, optimizer: Any, root: Any, wrappers: list[str]) -> None:
@@ -365,10 +462,9 @@ class Machine:
                 params.update(about.scheduler_params(scheduler))
         else:
             params["optimizer"] = "by hand"
-        loader = self.loader() if self.loader is not None else None
-        if loader is not None:
-            params.update(about.loader_params(loader))
-            tensors = about.dataset_tensors(loader.dataset)
+        if self.data is not None:
+            params.update(self.data[0])
+            tensors = about.dataset_tensors(self.data[1]())
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
         processes = about.distribution()
@@ -376,7 +472,7 @@ class Machine:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
         params.update({**self.facts, **processes})
         run.log_params(params)
-        self.facts, self.loader = {}, None
+        self.facts, self.data = {}, None
         if root is not None:
             self._keep(run, "model", root, wrappers)
 
@@ -395,7 +491,9 @@ class Machine:
         epoch = self.flow.epoch
         if self._recording is recording:
             self._settle_waiting(recording)
+            self._release(recording)
             if epoch is not None:
+                self._take_what_is_left(recording)
                 recording.end_epoch(epoch)
             self._log_evaluations(recording, last=True)
         recording.send(wait=True)
@@ -406,15 +504,33 @@ class Machine:
                 if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
                     recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
 
-    def _log_evaluations(self, recording: Recording, last: bool = False) -> None:
-        for done in self.flow.evaluations(last):
+    def _take_what_is_left(self, recording: Recording) -> None:
+        """Losses that no step has followed: an accumulation that was not completed, or steps within the last backward."""
+        lead = self._lead
+        if lead is not None and self._pending:
+            known = [loss for loss in self._pending if recording.knows(loss[0], lead.number)]
+            recording.take(known, lead.number, False)
+
+    def _log_evaluations(self, recording: Recording, last: bool = False) -> bool:
+        """Whether there are any."""
+        found = self.flow.evaluations(last)
+        for done in found:
             recording.evaluated(done)
+        return bool(found)
+
+    def _end_for_another(self, recording: Recording) -> None:
+        """Another training has begun: what is held and pending is of that one."""
+        held, self._held = self._held, deque(maxlen=HELD)
+        pending, self._pending = self._pending, []
+        self._integration.end_run(recording.run)
+        self._forget()
+        self._held, self._pending = held, pending
 
     def _forget(self) -> None:
         """The run has ended. What has begun since belongs to the next one."""
         self._recording = self._lead = self._waiting = None
         self._members, self._finals, self._checkpoints = [], [], {}
-        self._root = _nothing
+        self._root, self._kind = _nothing, None
         self._by_backward = False
         if self.flow.epoch is not None and (self.flow.epoch.steps or self.flow.epoch.losses):
             self.flow.epoch = None
@@ -422,14 +538,18 @@ class Machine:
     # -- steps that cannot be seen
 
     def _look_for_hidden_steps(self) -> None:
+        if about.inside_a_step():  # an optimizer that evaluates again and again
+            self._backwards = 0
+            return
         optimizers = [one for one, _ in self._seen.created.items()]
         if not optimizers:
-            root = self._seen.modules.trained_by_hand()
+            param, self._behind = self._behind, None
+            root = self._seen.modules.trained_by_hand(param)
             if root is not None and not root.training:  # gradients of inputs, say
                 self._pending.clear()
                 self._backwards = 0
                 return
-            self._take_backwards_for_steps(None)
+            self._take_backwards_for_steps(None, root)
             return
         before, self._versions = self._versions, []
         for optimizer in optimizers:
@@ -441,18 +561,17 @@ class Machine:
                     self._take_backwards_for_steps(optimizer)
                     return
 
-    def _take_backwards_for_steps(self, optimizer: Any) -> None:
+    def _take_backwards_for_steps(self, optimizer: Any, root: Any = None) -> None:
         losses, self._pending = self._pending, []
         if self._recording is not None:
-            self._integration.end_run(self._recording.run)
-            self._forget()
-        if not self._begin(optimizer, []) or self._recording is None or self._lead is None:
+            self._end_for_another(self._recording)
+        if not self._begin(optimizer, [], root) or self._recording is None or self._lead is None:
             return
         self._by_backward = True
         self._backwards = 0
         for loss in losses:
             self._pending = [loss]
-            self._step(self._recording, self._lead, False)
+            self._step(self._recording, self._lead, optimizer, False)
 
 
 def _nothing() -> None:

@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 LIBRARIES = frozenset(
-    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed
+    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed skorch
     contextlib functools""".split()
 )
 MANY = 10_000
@@ -36,14 +36,22 @@ class Sites:
     def __init__(self) -> None:
         self._by_instruction: dict[tuple[int, int], Site] = {}
         self._by_position: dict[tuple[int, Any], Site] = {}
-        self._libraries: dict[int, tuple[CodeType, bool]] = {}
+        self._libraries: dict[int, bool] = {}
+        self._codes: list[CodeType] = []
+        """Those in `_libraries`, kept so that their ids stay their own."""
         self._calls: dict[str, list[tuple[ast.Call, ast.stmt | None]]] = {}
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
-        while frame is not None and self._is_library(frame):
-            frame = frame.f_back
-        return None if frame is None else self.at(frame, method)
+        known = self._libraries.get
+        while frame is not None:
+            number = id(frame.f_code)
+            library = known(number)
+            if library or (library is None and self._is_library(frame)):
+                frame = frame.f_back
+            else:
+                return self._by_instruction.get((number, frame.f_lasti)) or self.at(frame, method)
+        return None
 
     def at(self, frame: FrameType, method: str) -> Site:
         """The call under way in `frame`; `method` is what is called in it, directly or further in."""
@@ -68,16 +76,18 @@ class Sites:
         known = self._libraries.get(id(code))
         if known is None:
             name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-            known = self._libraries[id(code)] = code, name in LIBRARIES
-        return known[1]
+            self._codes.append(code)
+            known = self._libraries[id(code)] = name in LIBRARIES
+        return known
 
     def _new(self, frame: FrameType, code: CodeType, instruction: int, method: str) -> Site:
         if len(self._by_instruction) > MANY:  # code that is made again and again
             self._by_instruction.clear()
             self._by_position.clear()
             self._libraries.clear()
+            self._codes.clear()
         # One call has several instructions, and which of them is under way depends on how far Python has specialised it.
-        position: Any = frame.f_lineno, None
+        position: Any = frame.f_lineno, instruction
         if sys.version_info >= (3, 11):
             position = next(
                 (one for number, one in enumerate(code.co_positions()) if number == instruction // 2),
@@ -99,7 +109,7 @@ class Sites:
                     continue
             elif not call.lineno <= line <= (call.end_lineno or line) or _method(call) != method:
                 continue
-            name = _named(call, method) or _target(statement)
+            name = _named(call, method) or _target(statement) or _called(call)
             if name:
                 return name
         return f"line_{line}"
@@ -137,6 +147,12 @@ def _named(call: ast.Call, method: str) -> str:
     if call.args and method == "backward":
         return _simple(call.args[0])
     return _simple(call.func.value)
+
+
+def _called(call: ast.Call) -> str:
+    """Of `evaluate(x).item()`, `evaluate`."""
+    inner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return _method(inner) if isinstance(inner, ast.Call) else ""
 
 
 def _simple(node: ast.expr) -> str:

@@ -148,6 +148,14 @@ class Mean:
         self.weight += weight
         self.count += 1
 
+    def take_in(self, other: Mean) -> None:
+        """Add all the values of another mean."""
+        self.total += other.total
+        self.weight += other.weight
+        self.count += other.count
+        if other.late is not None:
+            self.late = [*(self.late or ()), *other.late]
+
     def settled(self, wait: bool) -> bool:
         """Whether all values are known now."""
         if self.late is None:

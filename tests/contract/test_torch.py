@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import pickletools
+import re
 from importlib.util import find_spec
 from typing import Any
 
@@ -55,12 +57,15 @@ class TestTorch(Contract):
     def fail(self, data: Any) -> None:
         self.train((data[0], data[1] + 5 * (data[0][:, 0] > 1)))
 
-    # -- put differently
+    def comparable(self, pickled: bytes) -> bytes:
+        # torch names a storage by where it is, in a number of more or fewer digits.
+        said = [
+            repr(value) for operation, value, _ in pickletools.genops(pickled) if operation.name != "FRAME"
+        ]
+        return re.sub(r"X\\(x0.|r)\\x00\\x00\\x00\d{12,}", "address", "\n".join(said)).encode()
 
-    def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: nothing of ours is in a model, its optimizer, schedule, criterion or loader, however pickled. No two
-        pickles of a tensor are the same bytes.
-        """
+    def test_what_is_around_a_model_pickles_without_us(self) -> None:
+        """Transparent: nothing of ours is in an optimizer, its schedule, a criterion, a loader, or a file of torch.save."""
         import torch
 
         def pickled() -> list[bytes]:
@@ -73,15 +78,13 @@ class TestTorch(Contract):
             torch.save(model, file)
             loader = torch.utils.data.DataLoader(self.data()[0], batch_size=4)
             things = [
-                model,
-                copy.deepcopy(model),
                 optimizer,
+                schedule.state_dict(),
                 torch.nn.CrossEntropyLoss(),
                 loader,
                 copy.deepcopy(loader),
             ]
-            blobs = [*map(pickle.dumps, things), pickle.dumps(schedule.state_dict())]
-            return [*blobs, file.getvalue()]
+            return [*map(pickle.dumps, things), file.getvalue()]
 
         plain = pickled()
         with recorded(self.integration):
@@ -90,8 +93,12 @@ class TestTorch(Contract):
         assert not [blob for blob in blobs if b"autolog" in blob]
         assert _loads_without_autolog(blobs[:-1])
 
+    # -- put differently
+
     def test_an_exception_passes_through_as_it_was(self) -> None:
-        """Transparent: the exception is the plain one; the block around the loop says that its run has failed."""
+        """An exception that leaves a loop may be caught further out, and the loop go on: only the block around it, or the end
+        of the process, says that its run has failed.
+        """
         plain = _raised_by(self.fail, self.data())
 
         def fail(data: Any) -> None:
@@ -104,23 +111,18 @@ class TestTorch(Contract):
         assert [run.status for run in seen.runs] == ["failed"]
         assert str(seen.runs[0].error).startswith(type(plain).__name__)
 
-    def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: each hook that fails is off, and one warning is said for all of them."""
-        runs, said, _ = self._sabotaged("first")
-        assert (len(runs), len(said)) == (0, 1)
-
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
-        """Harmless: as above; a hook is off once it has failed, so that later trainings are recorded in part."""
-        _, said, _ = self._sabotaged("before")
-        assert len(said) == 1
+        """A hook is off once it has failed, so that there may be no run of this training or of the next to say so."""
+        _, said, failed = self._sabotaged("before")
+        assert len(said) == len(failed) == 1
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
-        """Harmless: as above."""
-        _, said, _ = self._sabotaged("after")
-        assert len(said) == 1
+        """As above."""
+        _, said, failed = self._sabotaged("after")
+        assert len(said) == len(failed) == 1
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
-        """Harmless: whatever is logged, and from wherever, a failure is our own; the run knows."""
+        """As above: the first training's run says so, and of the second there may be none."""
         from autolog.tracking.run import Run
 
         kept = {name: held for name, held in vars(Run).items() if name.startswith(("log_", "save_"))}
@@ -138,12 +140,3 @@ class TestTorch(Contract):
         assert [run.status for run in runs] == ["finished"] * len(runs)
         assert any(run.errors for run in runs)
         assert len(said) == len(set(said)) > 0
-
-    def test_arguments_are_left_as_they_were(self) -> None:
-        """Transparent: what was passed in is not changed. A tensor's pickle is not always the same bytes: its values are."""
-        data = self.data()
-        before = [tensor.clone() for tensor in data]
-        with recorded(self.integration):
-            self.train(data)
-        assert all((one == other).all() for one, other in zip(data, before, strict=True))
-        assert pickle.dumps(data[0])

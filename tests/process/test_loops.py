@@ -35,6 +35,16 @@ LOOP = """
 ENDS = {
     "nothing": ("pass", 0, "finished", None),
     "an exception": ("raise KeyError('mine')", 1, "failed", "KeyError: 'mine'"),
+    "an exit that says so": ("sys.exit('no data')", 1, "interrupted", "SystemExit: no data"),
+    "an exit in spite of what stands around it": (
+        "try: sys.exit(3)\n    finally: [0 for _ in '12']", 3, "interrupted", "SystemExit: 3",
+    ),
+    "an exit with success": ("sys.exit(0)", 0, "finished", None),
+    "an exit without a word": ("sys.exit()", 0, "finished", None),
+    "an exit that was caught": ("try: sys.exit(1)\n    except SystemExit: pass", 0, "finished", None),
+    "an exit of a thread only": (
+        "import threading; t = threading.Thread(target=sys.exit, args=(1,)); t.start(); t.join()", 0, "finished", None,
+    ),
     "Ctrl-C": ("os.kill(os.getpid(), signal.SIGINT)", -2, "interrupted", "KeyboardInterrupt"),
     "an exception that was caught": ("try: 1 / 0\n    except ZeroDivisionError: pass", 0, "finished", None),
 }  # fmt: skip

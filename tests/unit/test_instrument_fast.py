@@ -267,6 +267,16 @@ def test_a_hook_is_called_and_taken_out(frame: Any, install: Installed) -> None:
     assert (patch.state, frame._hooks) == ("removed", [])
 
 
+def test_a_hook_is_not_called_where_it_must_not(frame: Any, install: Installed) -> None:
+    """As while a compiler reads."""
+    reading = [True]
+    install(Hook(target="fastframe:register_hook", hook=install.seen.append, unless=lambda: reading[0]))
+    frame.step(1)
+    reading[0] = False
+    frame.step(2)
+    assert install.seen == [2]
+
+
 def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
     """After one report."""
 

@@ -4,6 +4,7 @@ ends it ends it once, and it belongs to the call or block that it stands in.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from types import ModuleType
@@ -105,6 +106,18 @@ def test_a_block_that_raises_fails_the_loops_inside(seen: Recorded) -> None:
         start()
         raise ValueError("bad")
     assert [one.status for one in seen.all_runs] == ["failed", "failed"]
+
+
+def test_an_exit_is_watched_from_the_first_loop_until_all_is_off(seen: Recorded) -> None:
+    """Removable: `sys.exit` is Python's own before and after."""
+    own = sys.exit
+    assert not hasattr(own, "__wrapped__")
+    start()
+    assert sys.exit.__wrapped__ is own  # pyright: ignore[reportFunctionMemberAccess]
+    with pytest.raises(SystemExit, match="why"):
+        sys.exit("why")
+    seen.session.disable()
+    assert sys.exit is own
 
 
 def test_a_loop_before_a_block_goes_on_after_it(seen: Recorded) -> None:

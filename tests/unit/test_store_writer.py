@@ -504,3 +504,30 @@ def test_its_threads_are_daemons_with_names(store: Store) -> None:
     threads = set(threading.enumerate()) - before
     assert {thread.name for thread in threads} == {"autolog-journal", "autolog-files", "autolog-environment"}
     assert all(thread.daemon for thread in threads)
+
+
+def test_what_is_left_is_written_though_the_threads_cannot_come_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are sent away for a fork, and Python 3.12 starts no thread once the interpreter has begun to end."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    store.writer.start()
+    store.writer.put(started())
+    assert store.writer.flush(10)
+    others = threading.active_count()
+    monkeypatch.setattr(store.writer.threads, "could_leave", lambda: True)
+    store.writer.before_fork()
+    store.writer.after_fork()
+    wait_for(lambda: threading.active_count() == others - 2)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    store.writer.put(point(1))
+    store.writer.defer(lambda: [point(2)])
+    store.writer.put(ended())
+    assert store.writer.close(10)
+    assert [type(event).__name__ for event in store.read()] == [
+        "RunStarted", "MetricsLogged", "RunEnded", "MetricsLogged",
+    ]  # fmt: skip
+    assert store.reports == []

@@ -22,6 +22,11 @@ LOOPS = {
     "evaluation_within_an_epoch": (1, 2, 12), "workers_that_stay": (1, 2, 6), "lookahead": (1, 1, 6),
     "a_step_that_calls_its_parents": (1, 1, 6), "checkpointed": (1, 1, 5), "wgan_gp": (1, 1, 9), "sam": (1, 1, 5),
     "endless_data": (1, 1, 12), "compiled_model": (1, 2, 4), "sweep": (20, 1, 3), "sweep_that_keeps_all": (4, 1, 4),
+    "steps_with_evaluations": (1, 4, 13), "vae": (1, 2, 6), "distillation": (1, 2, 6), "dqn": (1, 1, 13),
+    "early_stopping": (1, 8, 24), "a_trainer_class": (1, 2, 6), "scaled_and_accumulated": (1, 1, 3),
+    "two_generators": (1, 1, 6), "averaged_weights": (1, 3, 9), "ppo": (1, 1, 12), "truncated_backpropagation": (1, 3, 9),
+    "optimizers_within_backward": (1, 1, 6), "accuracies_of_training": (1, 2, 6), "folds_over_loaders": (3, 2, 4),
+    "engines": (1, 3, 9),
     "folds": (3, 1, 4), "ema": (1, 1, 6), "adversarial_gradients": (0, 0, 0), "nothing_but_inference": (0, 0, 0),
 }  # fmt: skip
 

@@ -78,13 +78,67 @@ def test_two_processes_of_a_job_are_one_run(tmp_path: Path) -> None:
         said.append(ast.literal_eval(done.stdout.splitlines()[-1]))
     assert said[0] == said[1]
     (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.kind, run.estimator) == (
+        "finished", "train", "torch.nn.modules.container.Sequential",
+    )  # fmt: skip
+    assert run.params == {
+        "world_size": 2, "backend": "gloo", "model": "Sequential", "model.wrappers": ["DistributedDataParallel"],
+        "model.parameters": 30, "model.trainable_parameters": 30, "model.dtype": "float32", "model.device": "cpu",
+        "data.dataset": "TensorDataset", "data.size": 32, "data.batch_size": 4, "data.sampler": "DistributedSampler",
+        "data.workers": 0, "data.drop_last": False, "data.pin_memory": False,
+        "optimizer": "SGD", "optimizer.lr": 0.1, "optimizer.momentum": 0, "optimizer.dampening": 0,
+        "optimizer.weight_decay": 0, "optimizer.nesterov": False, "optimizer.maximize": False,
+        "optimizer.differentiable": False,
+    }  # fmt: skip
+    points = {name: [(point.step, point.epoch) for point in run.history(name)] for name in run.metrics}
+    ends = [(3, 0), (7, 1)]
+    assert points == {
+        "train/loss": ends, "train/loss_step": [(step, step // 4) for step in range(8)], "lr": [(0, 0), *ends],
+        "samples_per_second": ends, "data_wait": ends,
+    }  # fmt: skip
     assert [point.value for point in run.history("train/loss")] == pytest.approx(said[1][0])
-    assert (run.params["world_size"], run.params["backend"], run.params["model"]) == (2, "gloo", "Sequential")
-    assert run.params["model.wrappers"] == ["DistributedDataParallel"]
+    assert [one["context"] for one in run.datasets] == ["train"]
     assert (run.models[0]["path"], run.notes) == (
         "model",
         ["The metrics are those of the first of 2 processes."],
     )
+
+
+SHARDED = """
+import sys
+import autolog
+autolog.autolog(silent=True)
+import torch, torch.distributed as dist
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=0, world_size=1)
+model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+if sys.argv[2] == "FSDP1":
+    model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
+else:
+    fully_shard(model, mesh=torch.distributed.init_device_mesh("cpu", (1,)))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.cross_entropy(model(torch.ones(8, 4)), torch.zeros(8).long())
+    loss.backward()
+    optimizer.step()
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("kind", ["FSDP1", "FSDP2"])
+def test_of_a_sharded_model_nothing_is_saved(tmp_path: Path, kind: str) -> None:
+    """What one process holds is no model. The run says so, and has all the rest."""
+    path = write_script(SHARDED, tmp_path)
+    done = subprocess.run(
+        [sys.executable, str(path), str(tmp_path / "store"), kind], cwd=tmp_path, capture_output=True, text=True,
+        timeout=280, env=environment(tmp_path, OMP_NUM_THREADS="1", AUTOLOG_STRICT="1"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.models, run.metrics["train/loss_step"]["count"]) == ("finished", [], 3)
+    assert [note for note in run.notes if "sharded" in note], run.notes
 
 
 ENDS = {"nothing": ("pass", "finished"), "an exception": ("raise KeyError('mine')", "failed")}

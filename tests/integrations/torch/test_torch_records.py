@@ -241,3 +241,56 @@ def test_validation_and_test_data_have_their_own_names(seen: Recorded) -> None:
     assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
         "train/loss": 2, "val/loss": 2, "test/loss": 1,
     }  # fmt: skip
+
+
+def test_a_final_test_by_a_model_that_was_loaded_is_an_evaluation_of_its_own(
+    seen: Recorded, tmp_path: Any
+) -> None:
+    """As pytorch/examples/word_language_model does it, without a loader: its loss is not mixed with the last validation's."""
+    model, criterion, told = loops.Net(), nn.CrossEntropyLoss(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def evaluate(seed: int) -> None:
+        model.eval()
+        x, y = loops.xy(16, seed)
+        with torch.no_grad():
+            told.append(criterion(model(x), y).item())
+
+    loops._steps(model, optimizer)
+    evaluate(1)
+    torch.save(model, tmp_path / "model.pt")
+    model = torch.load(tmp_path / "model.pt", weights_only=False)
+    evaluate(2)
+    seen.session.disable()
+    assert [point.value for point in seen.run.history("val/loss")] == pytest.approx(told)
+
+
+def test_a_layer_that_is_updated_by_hand_is_the_model(seen: Recorded) -> None:
+    """There is neither an optimizer nor a module around it that would tell of it."""
+    loops.regression_example()
+    seen.session.disable()
+    run = seen.run
+    assert (run.estimator, run.params["optimizer"], run.params["model.parameters"]) == (
+        "torch.nn.modules.linear.Linear", "by hand", 5,
+    )  # fmt: skip
+    assert [model["path"] for model in run.models] == ["model"]
+
+
+def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Recorded) -> None:
+    """Its name does not count on with each evaluation."""
+    model, criterion = loops.Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model.train()
+        for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, y in torch.utils.data.DataLoader(loops.data(20, 1), batch_size=10):
+                criterion(model(x), y)
+    seen.session.disable()
+    assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
+        "train/loss": 3, "val/loss": 3,
+    }  # fmt: skip

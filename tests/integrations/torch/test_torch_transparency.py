@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import math
+import os
 import pickle
 import sys
 import textwrap
@@ -17,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import autolog
-from autolog.testing import Recorded, recorded
+from autolog.testing import Recorded
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -119,13 +121,18 @@ def test_a_model_that_refers_to_itself_is_not_kept_either(seen: Recorded) -> Non
     assert (seen.run.models, len(seen.run.notes)) == ([], 1)
 
 
+STEPS = int(os.environ.get("AUTOLOG_TEST_STEPS", "20000"))
+
+
 def test_memory_does_not_grow_with_steps(seen: Recorded) -> None:
-    """As many tensors and objects of ours after 6,000 steps with a schedule by step as after 3,000."""
+    """With a schedule by step: after the first 10,000 steps no tensor more, and no megabyte. AUTOLOG_TEST_STEPS=100000 takes
+    its time.
+    """
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
 
-    def steps(count: int) -> tuple[int, int]:
+    def steps(count: int) -> tuple[int, int, int]:
         for _ in range(count):
             optimizer.zero_grad()
             loss = (parameter * 2).sum()
@@ -135,13 +142,22 @@ def test_memory_does_not_grow_with_steps(seen: Recorded) -> None:
         autolog.flush()
         gc.collect()
         objects = gc.get_objects()
-        ours = sum(str(type(one).__module__).startswith("autolog_torch") for one in objects)
-        return sum(type(one) is torch.Tensor for one in objects), ours
+        ours = sum(str(type(one).__module__).startswith("autolog") for one in objects)
+        return sum(type(one) is torch.Tensor for one in objects), ours, resident()
 
-    steps(600)
-    before = steps(2400)
-    assert steps(3000) == before
-    assert len(seen.run.history("train/loss_step")) < 2500
+    steps(100)
+    tensors, ours, bytes_before = steps(9_900)
+    tensors_after, ours_after, bytes_after = steps(STEPS - 10_000)
+    assert tensors_after == tensors
+    assert ours_after < ours + 300  # some points of steps wait for the next ones
+    assert bytes_after - bytes_before < 2_000_000
+    assert len(seen.run.history("train/loss_step")) < 1024 + 512 * math.log2(STEPS / 1024) + 2
+
+
+def resident() -> int:
+    """Bytes of memory of this process, where the system says so."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 def test_parameters_are_not_weakly_held(seen: Recorded) -> None:
@@ -273,29 +289,6 @@ def test_patched_functions_pickle_and_the_loop_goes_on_when_switched_off(seen: R
     seen.session.disable()
     loops._steps(model, optimizer, 2)
     assert seen.run.metrics["train/loss_step"]["count"] == 2
-
-
-def test_a_fault_anywhere_costs_the_record_and_not_the_training(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Each part of ours in turn fails: the numbers are the plain ones."""
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
-    from autolog_torch import about, epochs, final, recording, runs, sites, values
-
-    def fail(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("ours")
-
-    torch.manual_seed(0)
-    plain = loops.training_and_validation()
-    for owner, name in (
-        (sites.Sites, "_new"), (values.Reader, "read"), (values.Mean, "add"), (epochs.Flow, "gave"), (epochs.Flow, "trained"),
-        (runs.Machine, "_begin"), (runs.Machine, "_step"), (recording.Recording, "take"), (recording.Recording, "end_epoch"),
-        (about, "optimizer_params"), (about, "rows_of"), (final, "_plain_part"), (final.FinalModel, "save"),
-    ):  # fmt: skip
-        with monkeypatch.context() as patch, recorded("torch", strict=False):
-            patch.setattr(owner, name, fail)
-            torch.manual_seed(0)
-            assert loops.training_and_validation() == plain, name
 
 
 def test_what_is_trained_in_a_forked_child_or_by_another_rank_is_not_recorded(tmp_path: Path) -> None:

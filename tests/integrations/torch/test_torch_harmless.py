@@ -1,0 +1,242 @@
+"""The promise: nothing of ours that fails, and nothing that a user's own code does in between, changes a training or is
+mistaken for a part of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+import loops
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+import autolog
+from autolog.testing import Recorded, recorded
+from autolog_torch import about, epochs, final, hooks, recording, runs, sites, values
+
+PARTS = (about, epochs, final, hooks, recording, runs, sites, values)
+
+
+def functions(module: ModuleType) -> Iterator[tuple[Any, str]]:
+    """All functions and methods of a part of the integration: where each is held, and its name."""
+    for name, held in vars(module).items():
+        if isinstance(held, FunctionType) and held.__module__ == module.__name__:
+            yield module, name
+        elif isinstance(held, type) and held.__module__ == module.__name__:
+            yield from ((held, method) for method, one in vars(held).items() if type(one) is FunctionType)
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("ours")
+
+
+def small() -> list[float]:
+    """Two epochs of two steps with an evaluation, and a model that dies: all that the parts are there for."""
+    torch.manual_seed(0)
+    model, numbers = nn.Linear(4, 3), []
+    optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss()
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    train, validation = DataLoader(loops.data(16), batch_size=8), DataLoader(loops.data(8, 1), batch_size=8)
+    for _ in range(2):
+        model.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            loss = criterion(model(x), y)
+            loss.backward()
+            optimizer.step()
+            numbers.append(loss.item())
+        schedule.step()
+        model.eval()
+        with torch.no_grad():
+            numbers += [criterion(model(x), y).item() for x, y in validation]
+    return numbers
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda module: module.__name__)
+def test_a_fault_anywhere_costs_the_record_and_not_the_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture, part: ModuleType
+) -> None:
+    """Each function of ours in turn fails whenever it is called: the numbers are the plain ones. All hooks that fail for it are
+    told once; so is what fails at the end of the run, or at the model's death.
+    """
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
+    plain = small()
+    told: dict[str, list[str]] = {}
+    for owner, name in functions(part):
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, broken)
+            with recorded("torch", strict=False):
+                assert small() == plain, (owner, name)
+        told[f"{owner.__name__}.{name}"] = [record.getMessage() for record in caplog.records]
+    assert {place: said for place, said in told.items() if len(said) > 2 or len(set(said)) < len(said)} == {}
+    assert any(told.values())
+
+
+def test_a_users_exception_and_ctrl_c_pass_through(seen: Recorded) -> None:
+    """From a backward, an optimizer's closure, a data set and a loss; the training can go on after each."""
+
+    class Failing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            raise KeyboardInterrupt
+
+    class Rows(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: int) -> Any:
+            if index == 5:
+                raise KeyError("row 5")
+            return torch.ones(4)
+
+    class Picky(nn.modules.loss._Loss):
+        def forward(self, x: Any) -> Any:
+            raise ValueError("picky")
+
+    def closure() -> Any:
+        raise KeyboardInterrupt
+
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    attempts: list[tuple[Any, Callable[[], Any]]] = [
+        (KeyboardInterrupt, lambda: Failing.apply(model(torch.ones(2, 4))).backward()),
+        (KeyError, lambda: [model(x) for x in DataLoader(Rows(), batch_size=4)]),
+        (ValueError, lambda: Picky()(torch.ones(1))),
+        (KeyboardInterrupt, lambda: optimizer.step(closure)),
+        (RuntimeError, lambda: torch.ones(2).item()),
+    ]
+    for error, attempt in attempts:
+        loops._steps(model, optimizer, 1)
+        with pytest.raises(error) as raised:
+            attempt()
+        assert raised.value.__context__ is None
+    seen.session.disable()
+    assert (seen.run.status, seen.run.metrics["train/loss_step"]["count"]) == ("finished", len(attempts))
+
+
+def test_a_training_in_another_thread_is_recorded_and_what_this_one_does_is_not_its(seen: Recorded) -> None:
+    """Numbers read and losses computed here, meanwhile, are nobody's."""
+    trained: list[float] = []
+    step, go_on = threading.Event(), threading.Event()
+
+    def train() -> None:
+        model = loops.Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        trained.extend(loops._steps(model, optimizer, 3))
+        step.set()
+        go_on.wait(60)
+        trained.extend(loops._steps(model, optimizer, 3))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert step.wait(60)
+    other = torch.tensor(123.0).item()
+    with torch.no_grad():
+        nn.MSELoss()(torch.ones(3), torch.zeros(3))
+    go_on.set()
+    thread.join()
+    seen.session.disable()
+    assert [point.value for point in seen.run.history("train/loss_step")] == pytest.approx(trained)
+    found = {point.value for name in seen.run.metrics for point in seen.run.history(name)}
+    assert not {other, 1.0} & found
+
+
+class Counting(torch.utils.data.Dataset[Any]):
+    """Reads numbers and takes steps of its own while it makes a row: in a worker, that is nobody's training."""
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> Any:
+        assert torch.tensor(77.0).item() == 77.0
+        inner = nn.Linear(1, 1)
+        loops_optimizer = torch.optim.SGD(inner.parameters(), lr=0.1)
+        inner(torch.ones(1)).sum().backward()
+        loops_optimizer.step()
+        return torch.full((4,), float(index))
+
+
+def test_what_a_loaders_workers_do_is_not_recorded(seen: Recorded) -> None:
+    """One run, of the training that uses the data."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x in DataLoader(Counting(), batch_size=8, num_workers=2):
+        optimizer.zero_grad()
+        model(x).pow(2).mean().backward()
+        optimizer.step()
+    seen.session.disable()
+    run = seen.run
+    assert (run.estimator, run.metrics["train/loss_step"]["count"]) == ("loops.Net", 2)
+    assert not [name for name in run.metrics if "reads" in name]
+
+
+class Tagged(torch.Tensor):
+    """A subclass, as libraries for quantised or sharded parameters have them."""
+
+
+def test_parameters_of_a_tensor_subclass_can_be_moved(seen: Recorded) -> None:
+    """torch swaps them, and refuses if somebody holds them weakly."""
+    model = nn.Linear(4, 3)
+    model.weight = nn.Parameter(torch.randn(3, 4).as_subclass(Tagged))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        model(torch.ones(2, 4)).as_subclass(torch.Tensor).sum().backward()
+        optimizer.step()
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        model.to(torch.float64)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+    assert (type(model.weight), model.weight.dtype) == (Tagged, torch.float64)
+
+
+def test_what_counts_calls_of_torch_counts_the_same(seen: Recorded) -> None:
+    """`__torch_function__` of a subclass and of a mode, and export: what they see is what they see without us."""
+
+    class Logged(torch.Tensor):
+        calls: list[str] = []
+
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            cls.calls.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs)
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            Logged.calls.append(f"mode {func.__name__}")
+            return func(*args, **(kwargs or {}))
+
+    def calls() -> list[str]:
+        Logged.calls = []
+        model = nn.Linear(4, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(2):
+            loss = nn.MSELoss()(model(torch.ones(2, 4).as_subclass(Logged)), torch.zeros(2, 1))
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        with Mode():
+            loss = F.mse_loss(model(torch.ones(2, 4)), torch.zeros(2, 1))
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        return Logged.calls
+
+    with autolog.suspended():
+        plain = calls()
+    assert calls() == plain
+    assert "mode item" in plain
+    module, x = loops.Net().eval(), torch.ones(2, 4)
+    exported = torch.export.export(module, (x,))
+    assert (exported.module()(x) == module(x)).all()
