@@ -54,6 +54,7 @@ class Flavor(Protocol):
 _OWN = {
     **{name: f"autolog.models.{name}" for name in ("lightgbm", "sklearn", "xgboost")},
     "pytorch": "autolog.models.torch",
+    **dict.fromkeys(("keras", "tensorflow"), "autolog.models.keras"),
 }
 
 

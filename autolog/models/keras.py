@@ -1,0 +1,106 @@
+"""Models of Keras, in its own `.keras` format: of Keras 3 on any backend, and of `tf.keras` and `tf_keras` before it.
+
+Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it; before Keras 3 also
+`data/save_format.txt`. The format holds no code but that of Python's lambdas; classes and functions of the user's are looked
+for where they were when it was saved.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autolog.models.errors import ModelNotLoaded, ModelNotSaved
+from autolog.models.flavors import Captured
+from autolog.models.payload import chunks
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool
+
+FOLDER = "data"
+NAME = "model.keras"
+_PACKAGES = {"keras": "keras", "tensorflow.keras": "tensorflow", "tf_keras": "tf_keras"}
+"""By the name that `keras_module.txt` may hold: the module that is needed."""
+_MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. There is one format."""
+    if model_format not in (None, "keras"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not keras")
+    if not getattr(model, "built", False):
+        raise ModelNotSaved("it has no weights yet: it was not built")
+    name = _package_of(model)
+    keras: Any = import_module(name)
+    file = spool.open(f"{FOLDER}/{NAME}")
+    # Not in memory: the older Kerases write to a path only. By Keras's function, whatever a user's `save` does.
+    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+        path = Path(folder, NAME)
+        keras.models.save_model(model, path if name == "keras" else str(path))
+        with zipfile.ZipFile(path) as archive:
+            modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
+        with path.open("rb") as saved:
+            for chunk in chunks(saved):
+                file.write(chunk)
+    modules -= {"builtins", "__main__", "__mp_main__"}
+    version = str(keras.__version__)
+    if name == "keras" and not version.startswith("2."):
+        backend = keras.backend.backend()
+        spool.open(f"{FOLDER}/keras_module.txt").write(b"keras")
+        entry = {
+            "data": FOLDER, "keras_version": version, "keras_backend": backend, "save_exported_model": False,
+        }  # fmt: skip
+        python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
+        return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
+    spool.open(f"{FOLDER}/keras_module.txt").write(b"tf_keras" if name == "tf_keras" else b"tensorflow.keras")
+    spool.open(f"{FOLDER}/save_format.txt").write(b"tf")
+    entry = {
+        "data": FOLDER,
+        "model_type": "keras",
+        "keras_version": version,
+        "save_format": "tf",
+        "code": None,
+    }
+    python_function = {"loader_module": "mlflow.tensorflow", "data": FOLDER}
+    return Captured(entry, python_function, frozenset(modules | {name, "tensorflow"}))
+
+
+def _package_of(model: Any) -> str:
+    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
+    return "tf_keras" if "tf_keras" in packages else "keras"
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The model, compiled as it was. Of a folder that is not trusted without lambdas: Keras refuses such a model."""
+    folder = str(entry.get("data") or FOLDER)
+    with source.open(f"{folder}/keras_module.txt") as file:
+        name = file.read().decode().strip()
+    if name not in _PACKAGES:
+        raise ModelNotLoaded(f"{name} is no Keras that can be loaded")
+    keras: Any = import_module(_PACKAGES[name])
+    if name == "tensorflow.keras":
+        keras = keras.keras
+    with source.open(f"{folder}/{NAME}") as file, tempfile.TemporaryDirectory(prefix="autolog-") as place:
+        path = Path(place, NAME)
+        with path.open("wb") as copy:
+            for chunk in chunks(file):
+                copy.write(chunk)
+        with zipfile.ZipFile(path) as archive:
+            if b'"__lambda__"' in archive.read("config.json"):
+                source.require_trust("a model with a lambda of Python's")
+        return keras.models.load_model(str(path), safe_mode=not source.trusted)
+
+
+def predictor(model: Any) -> Callable[[Any], Any]:
+    """The model's `predict`, without its progress bar."""
+
+    def predict(data: Any) -> Any:
+        return model.predict(data, verbose=0)
+
+    return predict

@@ -1,0 +1,239 @@
+"""What can be told of models, optimizers and arguments without asking them to do anything."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from autolog import Options, Run, quiet
+from autolog_keras import data
+
+_DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
+BATCH_SIZE = 32
+"""Keras's, of arrays, where none is given."""
+
+
+def path_of(one: object) -> str:
+    """`package.module.Class`."""
+    return f"{type(one).__module__}.{type(one).__qualname__}"
+
+
+def model_of(callback: Any) -> Any:
+    """The model that a callback, or a list of them, was given. The property of Keras 3 makes JAX move all variables."""
+    held = vars(callback)
+    return held.get("_model", held.get("model"))
+
+
+def is_keras_3(model: object) -> bool:
+    """Of models: by the module that their base class stands in."""
+    return any(cls.__module__.startswith("keras.src.models.") for cls in type(model).__mro__)
+
+
+def flavor_of(model: object) -> str:
+    return "keras" if is_keras_3(model) else "tensorflow"
+
+
+# -- params
+
+
+def fit_params(fit: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """All that `fit` takes but the data; of callbacks which, of weights that there are some."""
+    known = signature(fit).parameters.values()
+    defaults = {one.name: one.default for one in known if one.default is not one.empty}
+    params = {
+        name: value
+        for name, value in {**defaults, **arguments}.items()
+        if name not in _DATA and value is not None
+    }
+    if params.get("batch_size") is None and is_array(arguments.get("x")):
+        params["batch_size"] = BATCH_SIZE
+    if arguments.get("sample_weight") is not None:
+        params["sample_weight"] = "given"
+    return params
+
+
+def is_array(x: Any) -> bool:
+    """Whether Keras cuts it into batches itself: an array, a frame, or several."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, (list, tuple)):
+        return bool(x)
+    return hasattr(x, "shape")
+
+
+def compiled_params(model: Any) -> dict[str, Any]:
+    """What `compile` was given, and on what it runs."""
+    optimizer = getattr(model, "optimizer", None)
+    config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
+    params: dict[str, Any] = {
+        "loss": named(config.get("loss", getattr(model, "loss", None))),
+        "loss_weights": config.get("loss_weights"),
+        "metrics": named(config.get("metrics")),
+        "weighted_metrics": named(config.get("weighted_metrics")),
+        **{
+            name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
+        },
+        "backend": backend(model),
+        "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
+        **distribution(model),
+        **optimizer_params(optimizer),
+    }
+    if not isinstance(params["steps_per_execution"], int):  # a variable before Keras 3
+        params["steps_per_execution"] = config.get("steps_per_execution")
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def backend(model: Any) -> str:
+    return sys.modules["keras"].backend.backend() if is_keras_3(model) else "tensorflow"
+
+
+def distribution(model: Any) -> dict[str, Any]:
+    """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
+    strategy = vars(model).get("_distribute_strategy")
+    if strategy is not None and type(strategy).__name__ not in (
+        "_DefaultDistributionStrategy",
+        "DefaultStrategy",
+    ):
+        return {"distribution_strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
+    spread = getattr(sys.modules.get("keras"), "distribution", None)
+    current = spread.distribution() if is_keras_3(model) and hasattr(spread, "distribution") else None
+    if current is None:
+        return {}
+    return {
+        "distribution_strategy": type(current).__name__,
+        "replicas": math.prod(current.device_mesh.shape),
+    }
+
+
+def named(value: Any) -> Any:
+    """Losses and metrics by what the user calls them: their texts, functions' names, the names of objects."""
+    if isinstance(value, dict):
+        return {name: named(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [named(one) for one in value]
+    if value is None or isinstance(value, str):
+        return value
+    return getattr(value, "__name__", None) or getattr(value, "name", None) or type(value).__name__
+
+
+def optimizer_params(optimizer: Any) -> dict[str, Any]:
+    """Class and config. A schedule as `optimizer_learning_rate`, its class, and `optimizer_learning_rate.<setting>`."""
+    if optimizer is None:
+        return {}
+    inner = getattr(optimizer, "inner_optimizer", None)
+    params: dict[str, Any] = {"optimizer": type(optimizer if inner is None else inner).__name__}
+    if inner is not None:
+        params["optimizer_wrapper"] = type(optimizer).__name__
+        optimizer = inner
+    try:
+        with quiet():
+            config: dict[str, Any] = dict(optimizer.get_config())
+    except Exception:  # a schedule of the user's that cannot say what it is
+        schedule = getattr(optimizer, "_learning_rate", None)
+        return {**params, "optimizer_learning_rate": type(schedule).__name__}
+    for name, value in config.items():
+        if isinstance(value, dict) and "class_name" in value:
+            params[f"optimizer_{name}"] = value["class_name"]
+            settings = value.get("config") or {}
+            params |= {
+                f"optimizer_{name}.{key}": one
+                for key, one in settings.items()
+                if one is not None and key != "name"
+            }
+        elif value is not None and name not in ("name", "is_legacy_optimizer"):
+            params[f"optimizer_{name}"] = shortest(value) if name == "learning_rate" else value
+    return params
+
+
+def shortest(value: Any) -> Any:
+    """0.001 of a variable of 32 bits that holds it as 0.0010000000474974513."""
+    if type(value) is not float:
+        return value
+    single = sys.modules["numpy"].float32(value)
+    return float(str(single)) if float(single) == value else value
+
+
+def training_params(callbacks: Any) -> dict[str, Any]:
+    """What Keras has made of the arguments, and which callbacks the user has given."""
+    steps = (callbacks.params or {}).get("steps")
+    params: dict[str, Any] = {} if steps is None else {"steps_per_epoch": steps}
+    given = [
+        type(one).__name__
+        for one in callbacks.callbacks
+        if type(one).__name__ not in ("History", "ProgbarLogger")
+    ]
+    return {**params, "callbacks": given} if given else params
+
+
+def size_params(model: Any) -> dict[str, Any]:
+    """How many layers and parameters."""
+    return {
+        "model.layers": len(model.layers),
+        "model.parameters": _count(model.weights),
+        "model.trainable_parameters": _count(model.trainable_weights),
+    }
+
+
+def _count(weights: Any) -> int:
+    return sum(math.prod(one.shape) for one in weights)
+
+
+# -- metrics
+
+
+def learning_rates(optimizer: Any) -> dict[str, float]:
+    """`learning_rate`, or of several optimizers `learning_rate_<its name>` each."""
+    if optimizer is None:
+        return {}
+    with quiet():
+        return _learning_rates(optimizer)
+
+
+def _learning_rates(optimizer: Any) -> dict[str, float]:
+    several = getattr(optimizer, "optimizers", None)
+    if isinstance(several, (list, tuple)):
+        return {f"learning_rate_{one.name}": number(one.learning_rate) for one in several}
+    rate = getattr(optimizer, "learning_rate", None)
+    return {} if rate is None else {"learning_rate": number(rate)}
+
+
+def number(value: Any) -> float:
+    if hasattr(value, "numpy") and not hasattr(
+        value, "detach"
+    ):  # a variable; a tensor of torch may be on a device
+        value = value.numpy()
+    return shortest(float(value))
+
+
+def flat(logs: Any) -> dict[str, Any]:
+    """Logs, those of nested metrics too."""
+    found: dict[str, Any] = {}
+    for name, value in (logs or {}).items():
+        found |= flat(value) if isinstance(value, dict) else {name: value}
+    return found
+
+
+# -- files
+
+
+def save(run: Run, model: Any, options: Options, path: str, example: Any) -> None:
+    """Save the model, with a signature of what it was trained on."""
+    signed = options.log_signatures
+    run.save_model(
+        model, flavor_of(model), path=path, data=example if signed else None, output=data.output_of(model),
+        log_signatures=signed, max_bytes=options.max_model_bytes,
+    )  # fmt: skip
+
+
+def log_summary(run: Run, model: Any) -> None:
+    """The table of layers, as Keras prints it. That of Keras itself, whatever the user has made of the method."""
+    if not getattr(model, "built", False):
+        return
+    base = next(cls for cls in type(model).__mro__ if cls.__name__ == "Model" and "summary" in vars(cls))
+    lines: list[str] = []
+    with quiet():
+        base.summary(model, line_length=100, print_fn=lambda text, **_: lines.append(text))
+    run.log_text("model_summary.txt", "\n".join(lines) + "\n")

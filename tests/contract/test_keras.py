@@ -1,0 +1,73 @@
+"""The promises, kept for Keras, on the backend that KERAS_BACKEND names."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from autolog.testing import Contract
+
+pytestmark = pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+
+
+class TestKeras(Contract):
+    integration = "keras"
+    packages = ("keras",)
+
+    def data(self) -> Any:
+        import numpy as np
+
+        X = np.random.RandomState(0).normal(size=(32, 3)).astype("float32")
+        return X, X.sum(axis=1, keepdims=True)
+
+    def train(self, data: Any) -> Any:
+        """Keras takes the seeds of initial weights and dropout from Python's global stream: only the backend's is set here."""
+        model = self.model()
+        model.fit(*data, batch_size=16, epochs=2, verbose=0, validation_split=0.25)
+        return model
+
+    def model(self) -> Any:
+        import keras
+
+        keras.backend.clear_session()  # names are numbered
+        _seed_backend(keras.backend.backend())
+        layers = keras.layers
+        model = keras.Sequential(
+            [keras.Input((3,)), layers.Dense(4, "relu"), layers.Dropout(0.2), layers.Dense(1)], name="small"
+        )
+        model.compile("adam", "mse", metrics=["mae"])
+        return model
+
+    def outcome(self, model: Any, data: Any) -> Any:
+        return model.get_weights(), model.predict(data[0], verbose=0), model.history.history
+
+    def fail(self, data: Any) -> None:
+        import keras
+
+        class Fails(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                raise KeyError("mine")
+
+        self.model().fit(*data, verbose=0, callbacks=[Fails()])
+
+    def comparable(self, pickled: bytes) -> bytes:
+        """A model's pickle is an archive, with times in it."""
+        archive = zipfile.ZipFile(io.BytesIO(pickled[pickled.index(b"PK\x03\x04") :]))
+        parts = [name.encode() + archive.read(name) for name in sorted(archive.namelist())]
+        return re.sub(rb'"date_saved": "[^"]*"', b"", b"\n".join(parts))
+
+
+def _seed_backend(backend: str) -> None:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.random.set_seed(0)
+    elif backend == "torch":
+        import torch
+
+        torch.manual_seed(0)
