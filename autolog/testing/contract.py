@@ -27,7 +27,6 @@ import logging
 import os
 import pickle
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -39,14 +38,16 @@ from typing import Any, ClassVar
 import msgspec
 
 from autolog.instrument.calls import Call, Observer
+from autolog.instrument.fast import CULPRIT
 from autolog.instrument.integration import Integration
 from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
+from autolog.testing import fresh
 from autolog.testing.recording import recorded
 from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
 from autolog.tracking.run import Run
 
-SECONDS = 120.0
+SECONDS = 120
 """The most that one fresh process may take."""
 
 # Words of `_drive`: `import` the framework, switch `on` and `off`, `train`, note the process's `state`.
@@ -70,6 +71,10 @@ class Contract:
     """Its name."""
     packages: ClassVar[tuple[str, ...]]
     """The framework's top-level packages; the first is the one that users import."""
+    beneath: ClassVar[tuple[str, ...]] = ()
+    """What the framework stands on and takes seconds to import. The fresh processes have it from the start: it is imported once
+    for all of them.
+    """
     changing: ClassVar[tuple[str, ...]] = ()
     """What the framework itself changes when a hook is registered, as `package.module:Class.attribute`: a counter, say."""
 
@@ -142,7 +147,7 @@ class Contract:
             blobs = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
             assert [self.comparable(blob) for blob in blobs] == [self.comparable(blob) for blob in plain]
             copy.copy(model)
-        assert _loads_without_autolog(blobs)
+        assert _loads_without_autolog(blobs, self.beneath)
 
     def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
         """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
@@ -166,7 +171,7 @@ class Contract:
                 dumps: Callable[[Any], bytes] = import_module("cloudpickle").dumps
                 blobs += [dumps(thing) for thing in things]
         assert len(blobs) > 1
-        assert _loads_without_autolog(blobs)
+        assert _loads_without_autolog(blobs, self.beneath)
 
     def test_what_is_patched_looks_as_it_did(self) -> None:
         """Transparent: signature, argument specification, source, name, documentation; no class gains what it inherits."""
@@ -350,7 +355,7 @@ class Contract:
         return {(owner, name) for owner, _, name in (path.rpartition(".") for path in paths) if owner}
 
     def _sabotaged(self, place: str) -> tuple[list[Any], list[str], set[str]]:
-        """Two trainings under observers that fail at `place`; the runs, what autolog said, and which observers failed."""
+        """Two trainings under observers that fail at `place`: runs, what autolog said, and which failed (all hooks are one)."""
         self.train(self.data())
         expected = self._result()
         trained: list[tuple[Any, Any, str]] = []
@@ -370,17 +375,14 @@ class Contract:
         with tempfile.TemporaryDirectory() as folder:
             environment = {
                 **{k: v for k, v in os.environ.items() if not k.startswith("AUTOLOG_")},
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
                 "AUTOLOG_DIR": os.path.join(folder, ".autolog"),
                 "AUTOLOG_STRICT": "1",
             }
-            done = subprocess.run(
-                [sys.executable, "-c", "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls),
-                 cls.__qualname__, steps],
-                env=environment, cwd=folder, capture_output=True, text=True, timeout=SECONDS,
+            said = fresh.run(
+                "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
+                environment=environment, folder=folder, seconds=SECONDS, beneath=cls.beneath,
             )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1].replace(folder, "FOLDER"))
+        return json.loads(said.splitlines()[-1].replace(folder, "FOLDER"))
 
 
 # -- sabotage
@@ -399,10 +401,10 @@ def _broken(name: str, place: str, failed: set[str]) -> type[Integration]:
                 elif place == "nowhere" or isinstance(patch, OnImport):
                     yield patch
                 elif isinstance(patch, Hook):
-                    yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place))
+                    yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place, failed))
                 else:
                     part = "after" if place == "after" and patch.after else "before"
-                    changed: dict[str, Any] = {part: _fails_after(getattr(patch, part), place)}
+                    changed: dict[str, Any] = {part: _fails_after(getattr(patch, part), place, failed)}
                     yield msgspec.structs.replace(patch, **changed)
 
     return Broken
@@ -436,12 +438,13 @@ def _failing(observer: Observer, place: str, failed: set[str]) -> Observer:
     return observe
 
 
-def _fails_after(function: Callable[..., Any] | None, place: str) -> Callable[..., Any]:
+def _fails_after(function: Callable[..., Any] | None, place: str, failed: set[str]) -> Callable[..., Any]:
     """A hook that does all it does, unless it is to fail at once, and then fails."""
 
     def fail(*args: Any, **kwargs: Any) -> None:
         if place != "first" and function is not None:
             function(*args, **kwargs)
+        failed.add(CULPRIT)
         raise Sabotage(place)
 
     return fail
@@ -544,17 +547,16 @@ def _told(error: BaseException | None) -> Any:
     )
 
 
-def _loads_without_autolog(blobs: list[bytes]) -> bool:
+def _loads_without_autolog(blobs: list[bytes], beneath: tuple[str, ...] = ()) -> bool:
     """Whether a process in which autolog cannot be imported unpickles these."""
     script = (
         "import pickle, sys; sys.modules.update(dict.fromkeys(('autolog', 'wrapt')))\n"
         "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], input=pickle.dumps(blobs), stderr=subprocess.PIPE, timeout=SECONDS,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    fresh.run(
+        script, environment=dict(os.environ), folder=os.getcwd(), given=pickle.dumps(blobs), seconds=SECONDS,
+        beneath=beneath,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
     return True
 
 

@@ -18,6 +18,7 @@ from autolog.testing import Contract
 
 class _Lightning(Contract):
     integration = "lightning"
+    beneath = ("torch._dynamo", "torchmetrics")
     module = ""
 
     def data(self) -> Any:
