@@ -8,9 +8,11 @@ for where they were when it was saved.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +44,8 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     # Not in memory: the older Kerases write to a path only. By Keras's function, whatever a user's `save` does.
     with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
         path = Path(folder, NAME)
-        keras.models.save_model(model, path if name == "keras" else str(path))
+        with _importing_nothing(name):
+            keras.models.save_model(model, path if name == "keras" else str(path))
         with zipfile.ZipFile(path) as archive:
             modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
         with path.open("rb") as saved:
@@ -69,6 +72,27 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     }
     python_function = {"loader_module": "mlflow.tensorflow", "data": FOLDER}
     return Captured(entry, python_function, frozenset(modules | {name, "tensorflow"}))
+
+
+@contextmanager
+def _importing_nothing(package: str) -> Generator[None, None, None]:
+    """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
+    takes seconds. Inside, what has not been imported counts as not installed.
+    """
+    lazy = vars(sys.modules.get(f"{package}.src.utils.module_utils", object))
+    unused = [
+        one
+        for one in lazy.values()
+        if type(one).__name__ == "LazyModule" and vars(one).get("_available", "") is None
+        and one.name in ("tensorflow", "jax") and one.name not in sys.modules
+    ]  # fmt: skip
+    for one in unused:
+        one._available = False
+    try:
+        yield
+    finally:
+        for one in unused:
+            one._available = None
 
 
 def _package_of(model: Any) -> str:

@@ -120,7 +120,9 @@ def named(value: Any) -> Any:
 
 
 def optimizer_params(optimizer: Any) -> dict[str, Any]:
-    """Class and config. A schedule as `optimizer_learning_rate`, its class, and `optimizer_learning_rate.<setting>`."""
+    """Class and settings. A schedule as `optimizer_learning_rate`, its class, and `optimizer_learning_rate.<setting>`. Read
+    from the attributes: to ask for its config would have Keras import TensorFlow, to see whether a part of it is TensorFlow's.
+    """
     if optimizer is None:
         return {}
     inner = getattr(optimizer, "inner_optimizer", None)
@@ -128,24 +130,25 @@ def optimizer_params(optimizer: Any) -> dict[str, Any]:
     if inner is not None:
         params["optimizer_wrapper"] = type(optimizer).__name__
         optimizer = inner
-    try:
-        with quiet():
-            config: dict[str, Any] = dict(optimizer.get_config())
-    except Exception:  # a schedule of the user's that cannot say what it is
-        schedule = getattr(optimizer, "_learning_rate", None)
-        return {**params, "optimizer_learning_rate": type(schedule).__name__}
-    for name, value in config.items():
-        if isinstance(value, dict) and "class_name" in value:
-            params[f"optimizer_{name}"] = value["class_name"]
-            settings = value.get("config") or {}
-            params |= {
-                f"optimizer_{name}.{key}": one
-                for key, one in settings.items()
-                if one is not None and key != "name"
-            }
-        elif value is not None and name not in ("name", "is_legacy_optimizer"):
-            params[f"optimizer_{name}"] = shortest(value) if name == "learning_rate" else value
-    return params
+    schedule = vars(optimizer).get("_learning_rate")
+    if type(schedule).__module__.partition(".")[0] != "builtins" and hasattr(schedule, "get_config"):
+        params["optimizer_learning_rate"] = type(schedule).__name__
+        params |= {f"optimizer_learning_rate.{name}": one for name, one in _settings(vars(schedule)).items()}
+    else:
+        rates = learning_rates(optimizer)
+        params |= {f"optimizer_{name}": rate for name, rate in rates.items()}
+    names = {name for cls in type(optimizer).__mro__[:-1] for name in signature(cls.__init__).parameters}
+    known = {name: getattr(optimizer, name, None) for name in sorted(names - {"learning_rate"})}
+    return params | {f"optimizer_{name}": value for name, value in _settings(known).items()}
+
+
+def _settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Those that are plain values, but the name."""
+    return {
+        name: value
+        for name, value in values.items()
+        if type(value) in (bool, int, float, str) and not name.startswith("_") and name != "name"
+    }
 
 
 def shortest(value: Any) -> Any:
