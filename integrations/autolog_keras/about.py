@@ -131,7 +131,7 @@ def optimizer_params(optimizer: Any) -> dict[str, Any]:
         params["optimizer_wrapper"] = type(optimizer).__name__
         optimizer = inner
     schedule = vars(optimizer).get("_learning_rate")
-    if type(schedule).__module__.partition(".")[0] != "builtins" and hasattr(schedule, "get_config"):
+    if hasattr(schedule, "get_config"):
         params["optimizer_learning_rate"] = type(schedule).__name__
         params |= {f"optimizer_learning_rate.{name}": one for name, one in _settings(vars(schedule)).items()}
     else:
@@ -200,6 +200,8 @@ def _learning_rates(optimizer: Any) -> dict[str, float]:
     if isinstance(several, (list, tuple)):
         return {f"learning_rate_{one.name}": number(one.learning_rate) for one in several}
     rate = getattr(optimizer, "learning_rate", None)
+    if hasattr(rate, "get_config") and callable(rate):  # some optimizers before Keras 3 give their schedule
+        rate = rate(optimizer.iterations)
     return {} if rate is None else {"learning_rate": number(rate)}
 
 

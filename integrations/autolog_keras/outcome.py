@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -45,18 +46,19 @@ def log(run: Run, watch: Watch, finished: bool) -> None:
     """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
     metrics: dict[str, Any] = {}
     for one in _of(watch.callbacks, "EarlyStopping"):
-        best = getattr(one, "best_epoch", None)
-        if best is None or getattr(one, "best", None) is None or "best_epoch" in metrics:
+        best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
+        # Before Keras 3, the score that nothing has reached was an infinite one.
+        if best is None or score is None or not math.isfinite(score) or "best_epoch" in metrics:
             continue
         stopped = one.stopped_epoch
-        metrics |= {"best_epoch": best, "best_score": one.best}
+        metrics |= {"best_epoch": best, "best_score": score}
         if stopped:
             metrics["stopped_epoch"] = stopped
         # Before Keras 3, weights were restored only where it stopped early.
         if finished and one.best_weights is not None and (stopped or _is(one, "MonitorCallback")):
             metrics["restored_epoch"] = best
     for one in _of(watch.callbacks, "ModelCheckpoint"):
-        if one.save_best_only and one.best is not None:
+        if one.save_best_only and one.best is not None and math.isfinite(one.best):
             metrics.setdefault("best_model_score", one.best)
     run.log_metrics(metrics, step=watch.epoch)
     kept = [
