@@ -1,14 +1,15 @@
-"""Records Keras: `Model.fit` of Keras 3 on any backend, of `tf.keras` before it and of `tf_keras`, and `evaluate` after a fit.
+"""Records Keras: `Model.fit` of Keras 3 on any backend, `evaluate` after it, and loops of `train_on_batch`.
 
 What a run holds, by Keras's own words:
 
-    kind        fit
+    kind        fit; train_on_batch for a loop of it
     params      fit's arguments but the data, those left out by their defaults; optimizer, optimizer_<setting>; loss, metrics;
                 run_eagerly, jit_compile, steps_per_execution; backend, dtype_policy; distribution_strategy, replicas;
                 EarlyStopping.<setting>, ModelCheckpoint.<setting>, ReduceLROnPlateau.<setting>;
                 model.layers, model.parameters, model.trainable_parameters
     metrics     what History holds of each epoch, learning_rate as the epoch ended, epoch_time in seconds   a step an epoch
                 <name>_step                                             every log_every_n_steps batches, if asked for
+                of a loop: what each batch returned, a step a batch; <model>_<name> of a model that joined it
                 best_epoch, best_score, stopped_epoch, restored_epoch, best_model_score
                 evaluate_<name>, evaluate_<name>_<the data's variable>  what `evaluate` says after the fit
     artifacts   model; model_summary.txt; checkpoints.json: the files that ModelCheckpoint has written

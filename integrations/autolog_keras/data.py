@@ -10,6 +10,8 @@ from autolog import Run
 
 def log(run: Run, x: Any, y: Any, context: str) -> None:
     """Describe arrays by their shapes and a sample, a data set of TensorFlow's by its specification."""
+    if x is None:  # a `fit` of the user's that calls it otherwise
+        return
     known: dict[str, Any] = {}
     if _is_several(x):
         arrays = _by_name(x)
