@@ -1,8 +1,7 @@
-"""Models of Keras, in its own `.keras` format: of Keras 3 on any backend, and of `tf.keras` and `tf_keras` before it.
+"""Models of Keras 3, on any backend, in its own `.keras` format.
 
-Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it; before Keras 3 also
-`data/save_format.txt`. The format holds no code but that of Python's lambdas; classes and functions of the user's are looked
-for where they were when it was saved.
+Folder: `data/model.keras`, and `data/keras_module.txt` with the name of the package that reads it. The format holds no code but
+that of Python's lambdas; classes and functions of the user's are looked for where they were when it was saved.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.errors import ModelNotLoaded, ModelNotSaved
+from autolog.models.errors import ModelNotSaved
 from autolog.models.flavors import Captured
 from autolog.models.payload import chunks
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 FOLDER = "data"
 NAME = "model.keras"
-_PACKAGES = {"keras": "keras", "tensorflow.keras": "tensorflow", "tf_keras": "tf_keras"}
-"""By the name that `keras_module.txt` may hold: the module that is needed."""
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
@@ -38,48 +35,37 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         raise ModelNotSaved(f"model_format {model_format!r} is not keras")
     if not getattr(model, "built", False):
         raise ModelNotSaved("it has no weights yet: it was not built")
-    name = _package_of(model)
-    keras: Any = import_module(name)
+    keras: Any = import_module("keras")
     file = spool.open(f"{FOLDER}/{NAME}")
-    # Not in memory: the older Kerases write to a path only. By Keras's function, whatever a user's `save` does.
+    # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
     with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
         path = Path(folder, NAME)
-        with _importing_nothing(name):
-            keras.models.save_model(model, path if name == "keras" else str(path))
+        with _importing_nothing():
+            keras.models.save_model(model, path)
         with zipfile.ZipFile(path) as archive:
             modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
         with path.open("rb") as saved:
             for chunk in chunks(saved):
                 file.write(chunk)
     modules -= {"builtins", "__main__", "__mp_main__"}
-    version = str(keras.__version__)
-    if name == "keras" and not version.startswith("2."):
-        backend = keras.backend.backend()
-        spool.open(f"{FOLDER}/keras_module.txt").write(b"keras")
-        entry = {
-            "data": FOLDER, "keras_version": version, "keras_backend": backend, "save_exported_model": False,
-        }  # fmt: skip
-        python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
-        return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
-    spool.open(f"{FOLDER}/keras_module.txt").write(b"tf_keras" if name == "tf_keras" else b"tensorflow.keras")
-    spool.open(f"{FOLDER}/save_format.txt").write(b"tf")
+    backend = keras.backend.backend()
+    spool.open(f"{FOLDER}/keras_module.txt").write(b"keras")
     entry = {
         "data": FOLDER,
-        "model_type": "keras",
-        "keras_version": version,
-        "save_format": "tf",
-        "code": None,
+        "keras_version": str(keras.__version__),
+        "keras_backend": backend,
+        "save_exported_model": False,
     }
-    python_function = {"loader_module": "mlflow.tensorflow", "data": FOLDER}
-    return Captured(entry, python_function, frozenset(modules | {name, "tensorflow"}))
+    python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
+    return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
 
 
 @contextmanager
-def _importing_nothing(package: str) -> Generator[None, None, None]:
+def _importing_nothing() -> Generator[None, None, None]:
     """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
     takes seconds. Inside, what has not been imported counts as not installed.
     """
-    lazy = vars(sys.modules.get(f"{package}.src.utils.module_utils", object))
+    lazy = vars(sys.modules.get("keras.src.utils.module_utils", object))
     unused = [
         one
         for one in lazy.values()
@@ -95,21 +81,10 @@ def _importing_nothing(package: str) -> Generator[None, None, None]:
             one._available = None
 
 
-def _package_of(model: Any) -> str:
-    packages = {cls.__module__.partition(".")[0] for cls in type(model).__mro__}
-    return "tf_keras" if "tf_keras" in packages else "keras"
-
-
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
     """The model, compiled as it was. Of a folder that is not trusted without lambdas: Keras refuses such a model."""
     folder = str(entry.get("data") or FOLDER)
-    with source.open(f"{folder}/keras_module.txt") as file:
-        name = file.read().decode().strip()
-    if name not in _PACKAGES:
-        raise ModelNotLoaded(f"{name} is no Keras that can be loaded")
-    keras: Any = import_module(_PACKAGES[name])
-    if name == "tensorflow.keras":
-        keras = keras.keras
+    keras: Any = import_module("keras")
     with source.open(f"{folder}/{NAME}") as file, tempfile.TemporaryDirectory(prefix="autolog-") as place:
         path = Path(place, NAME)
         with path.open("wb") as copy:

@@ -27,8 +27,6 @@ from collections.abc import Iterable
 
 from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
 
-PACKAGES = ("keras", "tf_keras")
-BEFORE_3 = ("keras.src.engine.training", "keras.engine.training", "tf_keras.src.engine.training")
 TRAINERS = (
     "keras.src.backend.tensorflow.trainer:TensorFlowTrainer",
     "keras.src.backend.torch.trainer:TorchTrainer",
@@ -48,8 +46,8 @@ class KerasIntegration(Integration):
     """See the module."""
 
     name = "keras"
-    supports = "keras>=2.12"
-    claims = ("keras.src.models", "keras.src.engine", "keras.engine", "tf_keras")
+    supports = "keras>=3.0"
+    claims = ("keras.src.models",)
     Options = KerasOptions
 
     def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
@@ -58,31 +56,27 @@ class KerasIntegration(Integration):
 
         loops = Loops(self)
         calls = Calls(self.options)
-        for package in PACKAGES:
-            model = f"{package}:Model"
-            yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
-            yield SubclassPatch(base=model, methods=("evaluate",), observer=calls.observe_evaluate)
-            yield SubclassPatch(base=model, methods=("predict",), observer=observe_prediction)
-            callbacks = f"{package}:callbacks"
-            told = f"{callbacks}.CallbackList"
-            yield FastPatch(target=f"{told}.on_train_begin", before=calls.training_begins)
-            yield FastPatch(target=f"{told}.on_epoch_begin", before=calls.epoch_begins)
-            yield FastPatch(
-                target=f"{told}.on_epoch_end", before=calls.epoch_is_over, after=calls.epoch_is_told
-            )
-            yield FastPatch(target=f"{told}.on_test_end", before=calls.evaluation_ends)
-            # What it has been told is what callbacks have made of it.
-            yield FastPatch(target=f"{callbacks}.History.on_epoch_end", after=calls.history_is_told)
-            checkpoint = f"{callbacks}.ModelCheckpoint._get_file_path"
-            yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
-            if self.options.log_every_n_steps > 0:
-                yield FastPatch(target=f"{told}.on_train_batch_end", after=calls.batch_is_over)
+        model = "keras:Model"
+        yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
+        yield SubclassPatch(base=model, methods=("evaluate",), observer=calls.observe_evaluate)
+        yield SubclassPatch(base=model, methods=("predict",), observer=observe_prediction)
+        callbacks = "keras:callbacks"
+        told = f"{callbacks}.CallbackList"
+        yield FastPatch(target=f"{told}.on_train_begin", before=calls.training_begins)
+        yield FastPatch(target=f"{told}.on_epoch_begin", before=calls.epoch_begins)
+        yield FastPatch(target=f"{told}.on_epoch_end", before=calls.epoch_is_over, after=calls.epoch_is_told)
+        yield FastPatch(target=f"{told}.on_test_end", before=calls.evaluation_ends)
+        # What it has been told is what callbacks have made of it.
+        yield FastPatch(target=f"{callbacks}.History.on_epoch_end", after=calls.history_is_told)
+        checkpoint = f"{callbacks}.ModelCheckpoint._get_file_path"
+        yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
+        if self.options.log_every_n_steps > 0:
+            yield FastPatch(target=f"{told}.on_train_batch_end", after=calls.batch_is_over)
         # Where they are defined: Keras compares what a class inherits with what its base has, and pickles it by that name.
         trainer = "keras.src.trainers.trainer:Trainer"
-        for made in (trainer, *(f"{place}:Model" for place in BEFORE_3)):
-            yield FastPatch(target=f"{made}.__init__", before=loops.model_is_made, optional=True)
+        yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made)
         yield FastPatch(
             target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
         )
-        for defined in (*TRAINERS, *(f"{place}:Model" for place in BEFORE_3)):
+        for defined in TRAINERS:
             yield FastPatch(target=f"{defined}.train_on_batch", after=loops.batch_is_trained, optional=True)

@@ -22,18 +22,8 @@ def path_of(one: object) -> str:
 
 
 def model_of(callback: Any) -> Any:
-    """The model that a callback, or a list of them, was given. The property of Keras 3 makes JAX move all variables."""
-    held = vars(callback)
-    return held.get("_model", held.get("model"))
-
-
-def is_keras_3(model: object) -> bool:
-    """Of models: by the module that their base class stands in."""
-    return any(cls.__module__.startswith("keras.src.models.") for cls in type(model).__mro__)
-
-
-def flavor_of(model: object) -> str:
-    return "keras" if is_keras_3(model) else "tensorflow"
+    """The model that a callback, or a list of them, was given. The public property makes JAX move all variables."""
+    return vars(callback).get("_model")
 
 
 # -- params
@@ -76,30 +66,21 @@ def compiled_params(model: Any) -> dict[str, Any]:
         **{
             name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
         },
-        "backend": backend(model),
+        "backend": sys.modules["keras"].backend.backend(),
         "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
         **distribution(model),
         **optimizer_params(optimizer),
     }
-    if not isinstance(params["steps_per_execution"], int):  # a variable before Keras 3
-        params["steps_per_execution"] = config.get("steps_per_execution")
     return {name: value for name, value in params.items() if value is not None}
-
-
-def backend(model: Any) -> str:
-    return sys.modules["keras"].backend.backend() if is_keras_3(model) else "tensorflow"
 
 
 def distribution(model: Any) -> dict[str, Any]:
     """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
     strategy = vars(model).get("_distribute_strategy")
-    if strategy is not None and type(strategy).__name__ not in (
-        "_DefaultDistributionStrategy",
-        "DefaultStrategy",
-    ):
+    if strategy is not None:
         return {"distribution_strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
     spread = getattr(sys.modules.get("keras"), "distribution", None)
-    current = spread.distribution() if is_keras_3(model) and hasattr(spread, "distribution") else None
+    current = spread.distribution() if hasattr(spread, "distribution") else None
     if current is None:
         return {}
     return {
@@ -200,8 +181,6 @@ def _learning_rates(optimizer: Any) -> dict[str, float]:
     if isinstance(several, (list, tuple)):
         return {f"learning_rate_{one.name}": number(one.learning_rate) for one in several}
     rate = getattr(optimizer, "learning_rate", None)
-    if hasattr(rate, "get_config") and callable(rate):  # some optimizers before Keras 3 give their schedule
-        rate = rate(optimizer.iterations)
     return {} if rate is None else {"learning_rate": number(rate)}
 
 
@@ -228,7 +207,7 @@ def save(run: Run, model: Any, options: Options, path: str, example: Any) -> Non
     """Save the model, with a signature of what it was trained on."""
     signed = options.log_signatures
     run.save_model(
-        model, flavor_of(model), path=path, data=example if signed else None, output=data.output_of(model),
+        model, "keras", path=path, data=example if signed else None, output=data.output_of(model),
         log_signatures=signed, max_bytes=options.max_model_bytes,
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
@@ -21,7 +20,7 @@ SETTINGS = {
 
 
 def _is(callback: object, kind: str) -> bool:
-    """By name: Keras 3 and the Kerases before it have a class each."""
+    """By name, of a subclass too."""
     return any(cls.__name__ == kind for cls in type(callback).__mro__)
 
 
@@ -47,18 +46,16 @@ def log(run: Run, watch: Watch, finished: bool) -> None:
     metrics: dict[str, Any] = {}
     for one in _of(watch.callbacks, "EarlyStopping"):
         best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
-        # Before Keras 3, the score that nothing has reached was an infinite one.
-        if best is None or score is None or not math.isfinite(score) or "best_epoch" in metrics:
+        if best is None or score is None or "best_epoch" in metrics:
             continue
         stopped = one.stopped_epoch
         metrics |= {"best_epoch": best, "best_score": score}
         if stopped:
             metrics["stopped_epoch"] = stopped
-        # Before Keras 3, weights were restored only where it stopped early.
-        if finished and one.best_weights is not None and (stopped or _is(one, "MonitorCallback")):
+        if finished and one.best_weights is not None:
             metrics["restored_epoch"] = best
     for one in _of(watch.callbacks, "ModelCheckpoint"):
-        if one.save_best_only and one.best is not None and math.isfinite(one.best):
+        if one.save_best_only and one.best is not None:
             metrics.setdefault("best_model_score", one.best)
     run.log_metrics(metrics, step=watch.epoch)
     kept = [

@@ -59,7 +59,7 @@ class Watch:
         """Callbacks have been told: what History was told, or if there is none what the list of callbacks was."""
         self.epoch = epoch
         told = self.logs if isinstance(self.logs, dict) else about.flat(logs)
-        values = {name: value for name, value in told.items() if name not in ("lr", *self._rates)}
+        values = {name: value for name, value in told.items() if name not in self._rates}
         self.run.log_metrics({**values, **self._rates, "epoch_time": self._took}, step=epoch, epoch=epoch)
 
     def log_size(self, model: Any) -> None:
