@@ -65,13 +65,13 @@ def _importing_nothing() -> Generator[None, None, None]:
     """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
     takes seconds. Inside, what has not been imported counts as not installed.
     """
-    lazy = vars(sys.modules.get("keras.src.utils.module_utils", object))
-    unused = [
-        one
-        for one in lazy.values()
-        if type(one).__name__ == "LazyModule" and vars(one).get("_available", "") is None
-        and one.name in ("tensorflow", "jax") and one.name not in sys.modules
-    ]  # fmt: skip
+    asked: Any = sys.modules.get("keras.src.utils.module_utils")
+    unused: list[Any] = []
+    for name in ("tensorflow", "jax"):
+        one: Any = getattr(asked, name, None)
+        held: dict[str, Any] = {} if one is None else vars(one)
+        if name not in sys.modules and held.get("_available", "") is None:
+            unused.append(one)
     for one in unused:
         one._available = False
     try:

@@ -15,7 +15,10 @@ import pytest
 
 from autolog.testing import Contract
 
-pytestmark = pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed")
+pytestmark = [
+    pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed"),
+    pytest.mark.timeout(900),  # TensorFlow takes seconds to import, and some tests have six processes
+]
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
