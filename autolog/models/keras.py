@@ -69,8 +69,13 @@ def _importing_nothing() -> Generator[None, None, None]:
     unused: list[Any] = []
     for name in ("tensorflow", "jax"):
         one: Any = getattr(asked, name, None)
-        held: dict[str, Any] = {} if one is None else vars(one)
-        if name not in sys.modules and held.get("_available", "") is None:
+        # Not by the attribute: one that is not there would make it import.
+        if (
+            one is not None
+            and name not in sys.modules
+            and "_available" in vars(one)
+            and one._available is None
+        ):
             unused.append(one)
     for one in unused:
         one._available = False
