@@ -52,7 +52,7 @@ class Flavor(Protocol):
 
 
 _OWN = {
-    **{name: f"autolog.models.{name}" for name in ("lightgbm", "sklearn", "xgboost")},
+    **{name: f"autolog.models.{name}" for name in ("keras", "lightgbm", "sklearn", "xgboost")},
     "pytorch": "autolog.models.torch",
 }
 

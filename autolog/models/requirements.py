@@ -13,7 +13,11 @@ from typing import Any
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 # Distributions that cannot be guessed from the module's name, where looking through all installed ones can be spared.
-_DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "xgboost": ("xgboost", "xgboost-cpu")}
+_DISTRIBUTIONS = {
+    "sklearn": ("scikit-learn",),
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+}
 
 
 def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -75,6 +75,8 @@ class Contract:
     """What the framework stands on and takes seconds to import. The fresh processes have it from the start: it is imported once
     for all of them.
     """
+    without: ClassVar[tuple[str, ...]] = ("autolog", "wrapt")
+    """What pickles must load without. A framework may need wrapt itself."""
     changing: ClassVar[tuple[str, ...]] = ()
     """What the framework itself changes when a hook is registered, as `package.module:Class.attribute`: a counter, say."""
 
@@ -147,7 +149,7 @@ class Contract:
             blobs = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
             assert [self.comparable(blob) for blob in blobs] == [self.comparable(blob) for blob in plain]
             copy.copy(model)
-        assert _loads_without_autolog(blobs, self.beneath)
+        assert _loads_without_autolog(blobs, self.beneath, self.without)
 
     def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
         """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
@@ -171,7 +173,7 @@ class Contract:
                 dumps: Callable[[Any], bytes] = import_module("cloudpickle").dumps
                 blobs += [dumps(thing) for thing in things]
         assert len(blobs) > 1
-        assert _loads_without_autolog(blobs, self.beneath)
+        assert _loads_without_autolog(blobs, self.beneath, self.without)
 
     def test_what_is_patched_looks_as_it_did(self) -> None:
         """Transparent: signature, argument specification, source, name, documentation; no class gains what it inherits."""
@@ -547,10 +549,12 @@ def _told(error: BaseException | None) -> Any:
     )
 
 
-def _loads_without_autolog(blobs: list[bytes], beneath: tuple[str, ...] = ()) -> bool:
+def _loads_without_autolog(
+    blobs: list[bytes], beneath: tuple[str, ...] = (), without: tuple[str, ...] = Contract.without
+) -> bool:
     """Whether a process in which autolog cannot be imported unpickles these."""
     script = (
-        "import pickle, sys; sys.modules.update(dict.fromkeys(('autolog', 'wrapt')))\n"
+        f"import pickle, sys; sys.modules.update(dict.fromkeys({without!r}))\n"
         "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)"
     )
     fresh.run(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
@@ -195,14 +195,21 @@ class Run:
 
     def log_json(self, name: str, value: Any) -> None:
         """Write plain data as a JSON artifact: a curve, a confusion matrix, importances."""
+        import msgspec
+
+        self._write(name, lambda: msgspec.json.encode(value))
+
+    def log_text(self, name: str, text: str) -> None:
+        """Write a text artifact, in UTF-8: the summary of a model."""
+        self._write(name, lambda: text.encode("utf-8", "backslashreplace"))
+
+    def _write(self, name: str, content: Callable[[], bytes]) -> None:
         name = artifact_name(name)
         target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
 
-        import msgspec
-
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            data = msgspec.json.encode(value)
+            data = content()
             with open(target, "wb") as file:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]

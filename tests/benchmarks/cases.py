@@ -192,6 +192,31 @@ def lightning_fit(variant: str) -> dict[str, list[float]]:
     return {name: values[2:] for name, values in times.items()}
 
 
+def keras_fit(variant: str) -> list[float]:
+    """Milliseconds of 10 epochs × 16 batches with validation, after a first fit; a model is made for each."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if variant.startswith("mlflow"):
+        import mlflow.tensorflow
+
+        mlflow.tensorflow.autolog(silent=True, log_models=variant == "mlflow")
+    else:
+        switch(variant)
+    import keras
+    import numpy as np
+
+    X = np.random.RandomState(0).normal(size=(256, 20)).astype("float32")
+    y = X.sum(axis=1, keepdims=True)
+    times: list[float] = []
+    for _ in range(2 if variant.startswith("mlflow") else 4):
+        layers = [keras.Input((20,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile("adam", "mse")
+        began = perf_counter()
+        model.fit(X, y, batch_size=16, epochs=10, verbose=0, validation_data=(X, y))
+        times.append((perf_counter() - began) * 1e3)
+    return times[1:]
+
+
 def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:
     """Microseconds a call, of seven rounds."""
     rounds: list[float] = []

@@ -112,6 +112,13 @@ def lightning_fit() -> list[Row]:
     return [row("Lightning, 10 epochs × 32 batches, model saved", "ms of CPU", times, "3 % above plain")]
 
 
+def keras_fit() -> list[Row]:
+    if not find_spec("keras"):
+        return []
+    times = in_turn(3, "keras_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"))
+    return [row("Keras, 10 epochs × 16 batches, model saved", "ms", times, "")]
+
+
 def calls() -> list[Row]:
     return [row("nested or suspended call", "µs", child("calls"), "1 above plain")]
 
@@ -183,6 +190,7 @@ ALL = {
         xgboost,
         lightgbm,
         lightning_fit,
+        keras_fit,
         calls,
         metric,
         points,

@@ -366,6 +366,14 @@ def test_plain_data_is_written_as_json(run: Run, kept: Kept) -> None:
     assert msgspec.json.decode(Path(file).read_bytes()) == {"fpr": [0, 0.5, 1]}
 
 
+def test_text_is_written_as_it_is(run: Run, kept: Kept) -> None:
+    """In UTF-8; what cannot be encoded is escaped."""
+    run.log_text("summary.txt", "21 parameters · \udc80\n")
+    file = os.path.join(kept.artifacts_of(run.id), "summary.txt")
+    assert kept.events == [e.ArtifactLogged(run.id, "summary.txt", os.path.getsize(file))]
+    assert Path(file).read_text("utf-8") == "21 parameters · \\udc80\n"
+
+
 def test_a_model_is_given_to_the_outlet(run: Run, kept: Kept) -> None:
     """With what the user said of it."""
     run.log_model("model", flavor="toy", path="final/best", data=[1])

@@ -1,0 +1,223 @@
+"""What can be told of models, optimizers and arguments without asking them to do anything."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from autolog import Options, Run, quiet
+from autolog_keras import data
+
+_DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
+BATCH_SIZE = 32
+"""Keras's, of arrays, where none is given."""
+
+
+def path_of(one: object) -> str:
+    """`package.module.Class`."""
+    return f"{type(one).__module__}.{type(one).__qualname__}"
+
+
+def model_of(callback: Any) -> Any:
+    """The model that a callback, or a list of them, was given. The public property makes JAX move all variables."""
+    return vars(callback).get("_model")
+
+
+# -- params
+
+
+def fit_params(fit: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """All that `fit` takes but the data; of callbacks which, of weights that there are some."""
+    known = signature(fit).parameters.values()
+    defaults = {one.name: one.default for one in known if one.default is not one.empty}
+    params = {
+        name: value
+        for name, value in {**defaults, **arguments}.items()
+        if name not in _DATA and value is not None
+    }
+    if params.get("batch_size") is None and is_array(arguments.get("x")):
+        params["batch_size"] = BATCH_SIZE
+    if arguments.get("sample_weight") is not None:
+        params["sample_weight"] = "given"
+    return params
+
+
+def is_array(x: Any) -> bool:
+    """Whether Keras cuts it into batches itself: an array, a frame, or several."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    if isinstance(x, (list, tuple)):
+        return bool(x)
+    return hasattr(x, "shape")
+
+
+def compiled_params(model: Any) -> dict[str, Any]:
+    """What `compile` was given, and on what it runs."""
+    optimizer = getattr(model, "optimizer", None)
+    config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
+    params: dict[str, Any] = {
+        "loss": named(config.get("loss", getattr(model, "loss", None))),
+        "loss_weights": config.get("loss_weights"),
+        "metrics": named(config.get("metrics")),
+        "weighted_metrics": named(config.get("weighted_metrics")),
+        **{
+            name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
+        },
+        "backend": sys.modules["keras"].backend.backend(),
+        "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
+        **distribution(model),
+        **optimizer_params(optimizer),
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def distribution(model: Any) -> dict[str, Any]:
+    """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
+    strategy = vars(model).get("_distribute_strategy")
+    if strategy is not None:
+        return {"distribution_strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
+    spread = getattr(sys.modules.get("keras"), "distribution", None)
+    current = spread.distribution() if hasattr(spread, "distribution") else None
+    if current is None:
+        return {}
+    return {
+        "distribution_strategy": type(current).__name__,
+        "replicas": math.prod(current.device_mesh.shape),
+    }
+
+
+def named(value: Any) -> Any:
+    """Losses and metrics by what the user calls them: their texts, functions' names, the names of objects."""
+    if isinstance(value, dict):
+        return {name: named(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [named(one) for one in value]
+    if value is None or isinstance(value, str):
+        return value
+    return getattr(value, "__name__", None) or getattr(value, "name", None) or type(value).__name__
+
+
+def optimizer_params(optimizer: Any) -> dict[str, Any]:
+    """Class and settings. A schedule as `optimizer_learning_rate`, its class, and `optimizer_learning_rate.<setting>`. Read
+    from the attributes: to ask for its config would have Keras import TensorFlow, to see whether a part of it is TensorFlow's.
+    """
+    if optimizer is None:
+        return {}
+    inner = getattr(optimizer, "inner_optimizer", None)
+    params: dict[str, Any] = {"optimizer": type(optimizer if inner is None else inner).__name__}
+    if inner is not None:
+        params["optimizer_wrapper"] = type(optimizer).__name__
+        optimizer = inner
+    schedule = vars(optimizer).get("_learning_rate")
+    if hasattr(schedule, "get_config"):
+        params["optimizer_learning_rate"] = type(schedule).__name__
+        params |= {f"optimizer_learning_rate.{name}": one for name, one in _settings(vars(schedule)).items()}
+    else:
+        rates = learning_rates(optimizer)
+        params |= {f"optimizer_{name}": rate for name, rate in rates.items()}
+    names = {name for cls in type(optimizer).__mro__[:-1] for name in signature(cls.__init__).parameters}
+    known = {name: getattr(optimizer, name, None) for name in sorted(names - {"learning_rate"})}
+    return params | {f"optimizer_{name}": value for name, value in _settings(known).items()}
+
+
+def _settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Those that are plain values, but the name."""
+    return {
+        name: value
+        for name, value in values.items()
+        if type(value) in (bool, int, float, str) and not name.startswith("_") and name != "name"
+    }
+
+
+def shortest(value: Any) -> Any:
+    """0.001 of a variable of 32 bits that holds it as 0.0010000000474974513."""
+    if type(value) is not float:
+        return value
+    single = sys.modules["numpy"].float32(value)
+    return float(str(single)) if float(single) == value else value
+
+
+def training_params(callbacks: Any) -> dict[str, Any]:
+    """What Keras has made of the arguments, and which callbacks the user has given."""
+    steps = (callbacks.params or {}).get("steps")
+    params: dict[str, Any] = {} if steps is None else {"steps_per_epoch": steps}
+    given = [
+        type(one).__name__
+        for one in callbacks.callbacks
+        if type(one).__name__ not in ("History", "ProgbarLogger")
+    ]
+    return {**params, "callbacks": given} if given else params
+
+
+def size_params(model: Any) -> dict[str, Any]:
+    """How many layers and parameters."""
+    return {
+        "model.layers": len(model.layers),
+        "model.parameters": _count(model.weights),
+        "model.trainable_parameters": _count(model.trainable_weights),
+    }
+
+
+def _count(weights: Any) -> int:
+    return sum(math.prod(one.shape) for one in weights)
+
+
+# -- metrics
+
+
+def learning_rates(optimizer: Any) -> dict[str, float]:
+    """`learning_rate`, or of several optimizers `learning_rate_<its name>` each."""
+    if optimizer is None:
+        return {}
+    with quiet():
+        return _learning_rates(optimizer)
+
+
+def _learning_rates(optimizer: Any) -> dict[str, float]:
+    several = getattr(optimizer, "optimizers", None)
+    if isinstance(several, (list, tuple)):
+        return {f"learning_rate_{one.name}": number(one.learning_rate) for one in several}
+    rate = getattr(optimizer, "learning_rate", None)
+    return {} if rate is None else {"learning_rate": number(rate)}
+
+
+def number(value: Any) -> float:
+    if hasattr(value, "numpy") and not hasattr(
+        value, "detach"
+    ):  # a variable; a tensor of torch may be on a device
+        value = value.numpy()
+    return shortest(float(value))
+
+
+def flat(logs: Any) -> dict[str, Any]:
+    """Logs, those of nested metrics too."""
+    found: dict[str, Any] = {}
+    for name, value in (logs or {}).items():
+        found |= flat(value) if isinstance(value, dict) else {name: value}
+    return found
+
+
+# -- files
+
+
+def save(run: Run, model: Any, options: Options, path: str, example: Any) -> None:
+    """Save the model, with a signature of what it was trained on."""
+    signed = options.log_signatures
+    run.save_model(
+        model, "keras", path=path, data=example if signed else None, output=data.output_of(model),
+        log_signatures=signed, max_bytes=options.max_model_bytes,
+    )  # fmt: skip
+
+
+def log_summary(run: Run, model: Any) -> None:
+    """The table of layers, as Keras prints it. That of Keras itself, whatever the user has made of the method."""
+    if not getattr(model, "built", False):
+        return
+    base = next(cls for cls in type(model).__mro__ if cls.__name__ == "Model" and "summary" in vars(cls))
+    lines: list[str] = []
+    with quiet():
+        base.summary(model, line_length=100, print_fn=lambda text, **_: lines.append(text))
+    run.log_text("model_summary.txt", "\n".join(lines) + "\n")

@@ -1,0 +1,69 @@
+"""One fit while it runs: turns what Keras tells its callbacks into metrics, and computes nothing."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from autolog import Run
+from autolog_keras import about, outcome
+
+
+class Watch:
+    """`whole`: the run is this fit's own, and not that of a training around it. `every` so many batches are logged, 0: none.
+    `checkpoints` are the files that were named for one, and in which epoch.
+    """
+
+    def __init__(self, run: Run, *, whole: bool, every: int) -> None:
+        self.run = run
+        self.whole = whole
+        self.every = every
+        self.epoch = 0
+        self.logs: Any = None
+        self.callbacks: list[Any] = []
+        self.checkpoints: dict[str, int] = {}
+        self._rates: dict[str, float] = {}
+        self._batches = self._batch = 0
+        self._began = perf_counter()
+        self._took = 0.0
+        self._sized = False
+
+    def begin(self, callbacks: Any) -> None:
+        """Data and callbacks are known."""
+        self.callbacks = list(callbacks.callbacks)
+        if self.whole:
+            self.run.log_params({**about.training_params(callbacks), **outcome.settings(self.callbacks)})
+
+    def epoch_begins(self) -> None:
+        self._began = perf_counter()
+        self._batch = 0
+        self.logs = None
+
+    def batch(self, batch: int, logs: Any) -> None:
+        """A batch is over, or several that were one execution; `batch` counts within the epoch."""
+        before = self._batches
+        self._batches += batch + 1 - self._batch
+        self._batch = batch + 1
+        if before // self.every != self._batches // self.every and isinstance(logs, dict):
+            self.run.log_metrics(
+                {f"{name}_step": value for name, value in logs.items()}, step=self._batches - 1
+            )
+
+    def epoch_is_over(self, model: Any) -> None:
+        """The learning rates that the epoch has ended with: callbacks may change them now."""
+        self._took = perf_counter() - self._began
+        self._rates = about.learning_rates(getattr(model, "optimizer", None))
+        self.log_size(model)
+
+    def epoch_ends(self, epoch: int, logs: Any) -> None:
+        """Callbacks have been told: what History was told, or if there is none what the list of callbacks was."""
+        self.epoch = epoch
+        told = self.logs if isinstance(self.logs, dict) else about.flat(logs)
+        values = {name: value for name, value in told.items() if name not in self._rates}
+        self.run.log_metrics({**values, **self._rates, "epoch_time": self._took}, step=epoch, epoch=epoch)
+
+    def log_size(self, model: Any) -> None:
+        """How large the model is, once it is built: many are by their first batch."""
+        if self.whole and not self._sized and getattr(model, "built", False):
+            self._sized = True
+            self.run.log_params(about.size_params(model))

@@ -1,0 +1,96 @@
+"""The promises, kept for Keras, on the backend that KERAS_BACKEND names."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import zipfile
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+from autolog.testing import Contract
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed"),
+    pytest.mark.timeout(900),  # TensorFlow takes seconds to import, and some tests have six processes
+]
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+class TestKeras(Contract):
+    integration = "keras"
+    packages = ("keras",)
+    # TensorFlow imports Keras, so that it cannot be there before; and it needs wrapt.
+    beneath = (BACKEND,) if BACKEND != "tensorflow" else ()
+    without = ("autolog",)
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _train_once(self) -> None:
+        """What Keras and its backend import with the first training draws from the random streams."""
+        self.train(self.data())
+
+    def data(self) -> Any:
+        """Imports Keras, which draws from the random streams as it is imported."""
+        import numpy as np
+
+        streams = random.getstate(), np.random.get_state()
+        import_module("keras")
+        random.setstate(streams[0])
+        np.random.set_state(streams[1])
+        X = np.random.RandomState(0).normal(size=(32, 3)).astype("float32")
+        return X, X.sum(axis=1, keepdims=True)
+
+    def train(self, data: Any) -> Any:
+        """Keras takes the seeds of initial weights and dropout from Python's global stream: only the backend's is set here."""
+        model = self.model()
+        model.fit(*data, batch_size=16, epochs=2, verbose=0, validation_split=0.25)
+        return model
+
+    def model(self) -> Any:
+        import keras
+
+        _seed_backend(keras.backend.backend())
+        layers = keras.layers
+        # Named: else their names are numbered.
+        parts = [
+            keras.Input((3,), name="in"), layers.Dense(4, "relu", name="hidden"), layers.Dropout(0.2, name="drop"),
+            layers.Dense(1, name="out"),
+        ]  # fmt: skip
+        model = keras.Sequential(parts, name="small")
+        model.compile(keras.optimizers.Adam(name="adam"), "mse", metrics=["mae"])
+        return model
+
+    def outcome(self, model: Any, data: Any) -> Any:
+        return model.get_weights(), model.predict(data[0], verbose=0), model.history.history
+
+    def fail(self, data: Any) -> None:
+        import keras
+
+        class Fails(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                raise KeyError("mine")
+
+        self.model().fit(*data, verbose=0, callbacks=[Fails()])
+
+    def comparable(self, pickled: bytes) -> bytes:
+        """A model's pickle is an archive, with times and ids in it."""
+        archive = zipfile.ZipFile(io.BytesIO(pickled[pickled.index(b"PK\x03\x04") :]))
+        parts = [name.encode() + archive.read(name) for name in sorted(archive.namelist())]
+        return re.sub(rb'"(date_saved|shared_object_id)": ("[^"]*"|\d+)', b"", b"\n".join(parts))
+
+
+def _seed_backend(backend: str) -> None:
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.random.set_seed(0)
+    elif backend == "torch":
+        import torch
+
+        torch.manual_seed(0)

@@ -1,0 +1,75 @@
+"""What the Keras tests share: a store for each test, small models, and what a record shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autolog import RunRecord
+from autolog.testing import Recorded, recorded
+
+collect_ignore_glob = [] if find_spec("keras") else ["*.py"]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small data is not worth threads, and on a busy machine they wait for each other."""
+    if find_spec("tensorflow"):
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        [cpu, *_] = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names and weights begin anew."""
+    import keras
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def seen() -> Iterator[Recorded]:
+    """Records Keras into a store of its own; an error of autolog's own fails the test."""
+    with recorded("keras") as seen:
+        yield seen
+
+
+@pytest.fixture
+def points() -> Callable[..., list[tuple[int, float]]]:
+    """A metric's points: step and value."""
+
+    def points(record: RunRecord, name: str) -> list[tuple[int, float]]:
+        return [(point.step, round(point.value, 6)) for point in record.history(name)]
+
+    return points
+
+
+@pytest.fixture
+def visible() -> Callable[[RunRecord], dict[str, Any]]:
+    """All that a record shows, but what differs from one execution to the next: each metric's steps, of files the paths."""
+
+    def visible(record: RunRecord) -> dict[str, Any]:
+        shown = record.to_dict()
+        for name in ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version"):
+            del shown[name]
+        shown["metrics"] = {name: [p.step for p in record.history(name)] for name in shown["metrics"]}
+        shown["artifacts"] = [artifact["path"] for artifact in shown["artifacts"]]
+        shown["models"] = [(model["path"], model["flavor"]) for model in shown["models"]]
+        for dataset in shown["datasets"]:
+            dataset.pop("digest", None)
+        return shown
+
+    return visible

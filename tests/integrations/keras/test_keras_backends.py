@@ -1,0 +1,90 @@
+"""The promise: on PyTorch and JAX as on TensorFlow, which is not imported there; one run each, of Keras only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from helpers import script
+
+SCRIPT = """
+import json, random, sys
+import numpy as np
+import keras
+import autolog
+from autolog.registry import installed
+from autolog.testing import recorded
+
+X = np.random.RandomState(0).normal(size=(48, 3)).astype("float32")
+Y = X.sum(axis=1, keepdims=True)
+
+
+def trained():
+    # Not by Keras's function, which looks whether there is TensorFlow.
+    random.seed(1)
+    np.random.seed(1)
+    if keras.backend.backend() == "torch":
+        sys.modules["torch"].manual_seed(1)
+    layers = [keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dropout(0.2), keras.layers.Dense(1)]
+    one = keras.Sequential(layers)
+    rate = keras.optimizers.schedules.InverseTimeDecay(0.5, decay_steps=2, decay_rate=1.0)
+    one.compile(keras.optimizers.SGD(rate), "mse", metrics=["mae"])
+    stopping = keras.callbacks.EarlyStopping(monitor="loss", patience=1, restore_best_weights=True)
+    history = one.fit(X, Y, 16, 2, 0, [stopping], 0.25).history
+    told = [one.evaluate(X, Y, verbose=0)]
+    for _ in range(20):  # enough for a loop beneath to be taken for one of the user's
+        told.append(one.train_on_batch(X[:8], Y[:8]))
+    return repr((history, told, [weight.tobytes() for weight in one.get_weights()], keras.random.uniform((2,), seed=1)))
+
+
+plain = trained()
+with recorded(*[name for name in ("keras", "torch") if name in installed()]) as seen:
+    same = trained() == plain
+runs = [
+    {
+        "framework": run.framework, "kind": run.kind, "status": run.status, "errors": run.errors, "notes": run.notes,
+        "backend": run.params["backend"], "steps": {name: len(run.history(name)) for name in run.metrics},
+        "models": [one["flavor"] for one in run.models],
+    }
+    for run in seen.all_runs
+]
+imported = "tensorflow" in sys.modules
+loaded = type(autolog.load_model(seen.runs[0])).__name__
+print(json.dumps({"same": same, "runs": runs, "tensorflow": imported, "loaded": loaded}))
+"""
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_fit_and_a_loop_are_recorded_on_other_backends(tmp_path: Path, backend: str) -> None:
+    """Transparent and complete: the same bits; nothing beside Keras's own runs."""
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = script(
+        SCRIPT, tmp_path, timeout=250, KERAS_BACKEND=backend, AUTOLOG_CONFIG_DIR=str(tmp_path / "config")
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    fit, loop = said.pop("runs")
+    assert said == {"same": True, "tensorflow": False, "loaded": "Sequential"}
+    of_both = {
+        "framework": "keras",
+        "status": "finished",
+        "errors": [],
+        "notes": [],
+        "backend": backend,
+        "models": ["keras"],
+    }
+    epochs = fit.pop("steps")
+    assert fit == {"kind": "fit", **of_both}
+    assert [
+        epochs.pop(name) for name in ("loss", "mae", "val_loss", "val_mae", "learning_rate", "epoch_time")
+    ] == [2] * 6
+    assert {"best_epoch", "best_score", "restored_epoch", "evaluate_loss_X"} <= set(epochs)
+    assert loop == {"kind": "train_on_batch", "steps": {"learning_rate": 1, "loss": 20, "mae": 20}, **of_both}

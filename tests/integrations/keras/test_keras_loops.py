@@ -1,0 +1,81 @@
+"""The promise: a loop of `train_on_batch` is one run, complete, and ends when the next training begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from small import X, Y, model
+
+import autolog
+from autolog import RunRecord
+from autolog.testing import Recorded, recorded
+
+Points = Callable[[RunRecord, str], list[tuple[int, float]]]
+
+
+def looped(one: Any, batches: int = 3, **how: Any) -> list[Any]:
+    return [one.train_on_batch(X[i * 8 : i * 8 + 8], Y[i * 8 : i * 8 + 8], **how) for i in range(batches)]
+
+
+def test_a_loop_is_one_run_with_a_value_a_batch(points: Points) -> None:
+    """Complete: whichever way the results come back; what is evaluated meanwhile belongs to it; the model is its last."""
+    with recorded("keras") as seen:
+        with autolog.run("loop"):
+            one = model(metrics=["mae"])
+            told = looped(one)
+            told += [list(values.values()) for values in looped(one, return_dict=True)]
+            one.evaluate(X, Y, verbose=0)
+        expected = one.predict(X, verbose=0)
+        run = seen.run
+        assert (autolog.load_model(run).predict(X, verbose=0) == expected).all()
+    assert (run.name, run.kind, run.status, run.errors) == ("loop", "train_on_batch", "finished", [])
+    assert points(run, "loss") == [(step, round(float(loss), 6)) for step, (loss, _) in enumerate(told)]
+    assert sorted(run.metrics) == ["evaluate_loss_X", "evaluate_mae_X", "learning_rate", "loss", "mae"]
+    assert points(run, "learning_rate") == [(0, 0.01)]
+    names = ("optimizer", "loss", "batch_size", "model.parameters")
+    assert [run.params[name] for name in names] == ["SGD", "mse", 8, 21]
+
+
+def test_models_that_were_there_join_and_a_later_one_is_another_run(points: Points) -> None:
+    """Complete: of a GAN's two models each value by the model's name; a sweep is a run each."""
+    with recorded("keras") as seen:
+        judge, gan = model(), model()
+        for _ in range(2):
+            looped(judge, 1)
+            looped(gan, 1)
+        looped(model(), 1)
+    both, later = seen.runs
+    assert sorted(both.metrics) == ["learning_rate", "loss", "small_learning_rate", "small_loss"]
+    assert [step for step, _ in points(both, "small_loss")] == [0, 1]
+    assert sorted(one["path"] for one in both.models) == ["model", "small_model"]
+    assert [step for step, _ in points(later, "loss")] == [0]
+    assert [run.status for run in seen.runs] == ["finished", "finished"]
+
+
+def test_nothing_is_recorded_of_a_loop_inside_a_fit(seen: Recorded) -> None:
+    """Once: a callback that trains on batches of its own is a part of the fit."""
+    other = model()
+
+    class Trains(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            other.train_on_batch(X, Y)
+
+    model().fit(X, Y, verbose=0, callbacks=[Trains()])
+    assert [run.kind for run in seen.all_runs] == ["fit"]
+
+
+def test_a_loop_trains_the_same_bits() -> None:
+    """Transparent: results and weights are those without autolog."""
+
+    def results() -> Any:
+        keras.utils.set_random_seed(5)
+        one = model(metrics=["mae"])
+        told = looped(one)
+        return [list(map(float, values)) for values in told], [w.tobytes() for w in one.get_weights()]
+
+    plain = results()
+    with recorded("keras") as seen:
+        assert results() == plain
+    assert len(seen.runs) == 1

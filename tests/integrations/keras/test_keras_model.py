@@ -1,0 +1,131 @@
+"""The promise: the model that was trained is in the run, and loads with autolog and with mlflow to predict the same."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from small import X, Y, model
+
+import autolog
+from autolog import RunRecord, UntrustedModel
+from autolog.testing import Recorded, recorded
+
+
+def folder(record: RunRecord) -> Path:
+    """The model folder of a run."""
+    return Path(record.folder, "model")
+
+
+def test_a_model_loads_back_and_predicts_the_same(seen: Recorded) -> None:
+    """As Keras's own object, compiled, and as a predictor of any framework's."""
+    one = model()
+    one.fit(X, Y, verbose=0)
+    expected = one.predict(X, verbose=0)
+    loaded = autolog.load_model(folder(seen.run))
+    assert (loaded.predict(X, verbose=0) == expected).all()
+    assert loaded.optimizer is not None
+    assert (autolog.load_model(folder(seen.run), as_predictor=True).predict(X) == expected).all()
+
+
+@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
+def test_mlflow_loads_it(seen: Recorded) -> None:
+    """Natively and as pyfunc, with its signature."""
+    import mlflow
+
+    one = model()
+    one.fit(X, Y, verbose=0)
+    expected = one.predict(X, verbose=0)
+    place = str(folder(seen.run))
+    assert (mlflow.keras.load_model(place).predict(X, verbose=0) == expected).all()
+    served = mlflow.pyfunc.load_model(place)
+    assert (np.asarray(served.predict(X)) == expected).all()
+    assert served.metadata.signature.to_dict()["inputs"] == json.dumps(
+        [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}]
+    )
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(keras.layers.Layer):
+    """A layer of the user's."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2
+
+
+class NoConfig(keras.layers.Layer):
+    """One that cannot say what it was made with."""
+
+    def __init__(self, factor: Any) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor.value
+
+
+class _Factor:
+    value = 2.0
+
+
+def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -> None:
+    """Clear: registered ones load; one without a configuration is not saved, with the reason."""
+    for layer in (Doubled(), NoConfig(_Factor())):
+        one = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+        one.compile("sgd", "mse", run_eagerly=True)
+        one.fit(X, Y, verbose=0)
+    saved, refused = seen.runs
+    assert autolog.load_model(folder(saved)).layers[0].name.startswith("doubled")
+    assert not refused.models
+    [note] = refused.notes
+    assert note.startswith("The model was not saved: NotImplementedError")
+    assert (refused.status, refused.errors) == ("finished", [])
+
+
+def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, tmp_path: Path) -> None:
+    """Safe: it is code; this user's own model loads, another's only with trust."""
+    one = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(1)])
+    one.compile("sgd", "mse", run_eagerly=True)
+    one.fit(X, Y, verbose=0)
+    place = folder(seen.run)
+    assert (autolog.load_model(place).predict(X, verbose=0) == one.predict(X, verbose=0)).all()
+    foreign = json.loads((place / "MLmodel").read_text())
+    foreign["metadata"]["autolog"]["signature"] = None
+    (place / "MLmodel").write_text(json.dumps(foreign))
+    with pytest.raises(UntrustedModel, match="lambda"):
+        autolog.load_model(place)
+    assert autolog.load_model(place, trust=True).layers
+
+
+def test_weights_are_those_that_early_stopping_restored(seen: Recorded) -> None:
+    """What is saved is what the user holds after the fit."""
+    one = model(optimizer=keras.optimizers.SGD(5.0))
+    stopping = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
+    one.fit(X, Y, epochs=5, verbose=0, callbacks=[stopping])
+    loaded = autolog.load_model(folder(seen.run))
+    for left, right in zip(loaded.get_weights(), one.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert seen.run.metrics["restored_epoch"]["last"] == seen.run.metrics["best_epoch"]["last"]
+
+
+def test_a_model_may_be_left_out_or_too_large() -> None:
+    """As the options say."""
+    for options, notes in (({"log_models": False}, 0), ({"max_model_bytes": 100}, 1)):
+        with recorded("keras", **options) as seen:
+            model().fit(X, Y, verbose=0)
+        assert not seen.run.models
+        assert len(seen.run.notes) == notes
+
+
+def test_the_file_is_keras_own(seen: Recorded) -> None:
+    """Native: any Keras reads it without autolog."""
+    model().fit(X, Y, verbose=0)
+    path = folder(seen.run) / "data" / "model.keras"
+    assert zipfile.is_zipfile(path)
+    assert keras.saving.load_model(path).name == "small"

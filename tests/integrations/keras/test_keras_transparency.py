@@ -1,0 +1,108 @@
+"""The promise: Keras does the same, bit for bit, and nothing of ours can be seen on what the user holds."""
+
+from __future__ import annotations
+
+import gc
+import random
+import sys
+import weakref
+from typing import Any
+
+import keras
+import numpy as np
+from small import X, Y, model
+
+from autolog import suspended
+from autolog.testing import Recorded, recorded
+
+
+def trained() -> tuple[list[bytes], Any, Any]:
+    """Weights, history and where the streams stand, of a training whose seeds are drawn from them."""
+    keras.utils.set_random_seed(7)
+    one = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
+    )
+    one.compile("adam", "mse", run_eagerly=True)
+    stopping = keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True)
+    first = one.fit(X, Y, epochs=2, verbose=0, callbacks=[stopping]).history
+    # A second model: Keras takes its seeds from Python's stream, which must not have moved.
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+    other.compile("sgd", "mse", run_eagerly=True)
+    other.fit(X, Y, verbose=0)
+    weights = [w.tobytes() for w in (*one.get_weights(), *other.get_weights(), *_variables(one.optimizer))]
+    return weights, first, (random.getstate(), repr(np.random.get_state()))
+
+
+def _variables(optimizer: Any) -> list[Any]:
+    return [np.asarray(keras.ops.convert_to_numpy(one)) for one in optimizer.variables]
+
+
+def test_weights_and_random_streams_are_the_same_bits() -> None:
+    """With and without, and suspended."""
+    plain = trained()
+    with recorded("keras") as seen:
+        assert trained() == plain
+        with suspended("keras"):
+            assert trained() == plain
+    assert len(seen.runs) == 2
+
+
+class _Sees(keras.callbacks.Callback):
+    """Notes every hook, and what stands on the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            vars(self)["seen"].append(name)
+        return super().__getattribute__(name)
+
+
+def hooks() -> list[Any]:
+    sees, one = _Sees(), model()
+    given = [sees]
+    history = one.fit(X, Y, epochs=2, verbose=0, callbacks=given, validation_split=0.25)
+    one.evaluate(X, Y, verbose=0, callbacks=given)
+    assert given == [sees]
+    return [*sees.seen, sorted(vars(one)), sorted(vars(history)), history.params, sorted(vars(sees))]
+
+
+def test_hooks_and_attributes_are_those_of_the_user() -> None:
+    """No callback of ours is there, and every hook is called as often and in the same order."""
+    plain = hooks()
+    with recorded("keras"):
+        assert hooks() == plain
+
+
+def test_a_model_is_let_go(seen: Recorded) -> None:
+    """A record keeps none of the user's objects."""
+    one = model()
+    one.fit(X, Y, verbose=0)
+    one.evaluate(X, Y, verbose=0)
+    held = weakref.ref(one)
+    del one
+    keras.backend.clear_session()
+    gc.collect()
+    assert held() is None
+
+
+def test_tensorboard_is_not_asked_for(seen: Recorded) -> None:
+    """Harmless: no callback that needs it is put in."""
+    kept = {
+        name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "tensorboard"
+    }
+    try:
+        model().fit(X, Y, verbose=0)
+        assert not [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]
+    finally:
+        sys.modules.update(kept)
+    assert seen.run.status == "finished"
+
+
+def test_nothing_is_printed(seen: Recorded, capfd: Any) -> None:
+    """The table of layers goes into the run."""
+    model().fit(X, Y, verbose=0)
+    said = capfd.readouterr()
+    assert said.out == ""
