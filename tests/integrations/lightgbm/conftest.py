@@ -13,14 +13,14 @@ collect_ignore_glob = [] if find_spec("lightgbm") else ["test_*.py"]
 
 
 @pytest.fixture
-def seen() -> Iterator[Recorded]:
+def seen(own_key: None) -> Iterator[Recorded]:
     """Records LightGBM into a store of its own; an error of autolog's own fails the test."""
     with recorded("lightgbm") as seen:
         yield seen
 
 
 @pytest.fixture
-def seen_both() -> Iterator[Recorded]:
+def seen_both(own_key: None) -> Iterator[Recorded]:
     """The same with scikit-learn's integration beside."""
     with recorded("lightgbm", "sklearn") as seen:
         yield seen

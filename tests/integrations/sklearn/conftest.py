@@ -25,7 +25,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def seen() -> Iterator[Recorded]:
+def seen(own_key: None) -> Iterator[Recorded]:
     """Records scikit-learn into a store of its own; an error of autolog's own fails the test."""
     with recorded("sklearn") as seen:
         yield seen
