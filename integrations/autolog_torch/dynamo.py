@@ -1,14 +1,17 @@
 """Keeps torch.compile out of our code: dynamo compiles whatever Python runs beneath a graph break, and would compile the hooks.
 
 The stand-ins are skipped themselves, so that what they call is compiled as ever; the observers are skipped with all that they
-call. Where torch has no such call, the observers are compiled: slower, and right.
+call. Before torch 2.7, which has no such call, each function of ours is skipped by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from types import CodeType, ModuleType
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
+
+OURS = frozenset(("autolog", "autolog_torch", "autolog_lightning"))
 
 
 def keep_out(
@@ -25,12 +28,31 @@ def keep_out(
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
     except ImportError:  # before torch 2.7
-        for observer in observers:
-            skip(_code(observer))
+        for code in _all_of_ours():
+            skip(code)
         return
     never = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
     for observer in observers:
         set_code_exec_strategy(_code(observer), never)
+
+
+def _all_of_ours() -> Iterator[CodeType]:
+    """The code of all functions and methods of the modules of ours that are loaded."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in OURS:
+            for held in list(vars(module).values()):
+                members = list(vars(held).values()) if isinstance(held, type) else [held]
+                for member in members:
+                    function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                    if isinstance(function, FunctionType):
+                        yield from _with_inner(function.__code__)
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _with_inner(inner)
 
 
 def _code(function: Any) -> CodeType:

@@ -12,6 +12,7 @@ from typing import Any
 import loops
 import pytest
 import torch
+from packaging.version import Version
 from torch import nn
 
 from autolog.testing import recorded
@@ -266,12 +267,17 @@ def test_as_many_graphs_breaks_and_frames(
 ) -> None:
     """As without us. Frames without a graph, of what our stand-ins call, may be fewer."""
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
-    plain = counted(scenario)
+    try:
+        plain = counted(scenario)
+    except torch._dynamo.exc.Unsupported as error:
+        pytest.skip(f"this torch cannot compile it: {error}")
     with recorded("torch") as seen:
         assert "torch._dynamo" in sys.modules
         ours = counted(scenario)
         seen.session.disable()
-    assert ours.pop("frames") <= plain.pop("frames")
+    frames = ours.pop("frames"), plain.pop("frames")
+    # Before torch 2.7, those of ours that are left alone are counted, too.
+    assert frames[0] <= frames[1] or Version(torch.__version__) < Version("2.7")
     assert ours == plain
     runs = list(seen.runs)
     assert [run.errors for run in runs] == [[]] * len(runs)
