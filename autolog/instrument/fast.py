@@ -39,12 +39,9 @@ def fast(
         host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
     def stand_in(*args: Any, **kwargs: Any) -> Any:
+        # In no frame, as nearly always, is asked first: `admits` is a call more.
         if reading() or not (
-            switch.on
-            and host.active
-            and (
-                (frame() is None and not any_started) or admits(integration, True)
-            )  # in no frame, as nearly always
+            switch.on and host.active and ((frame() is None and not any_started) or admits(integration, True))
         ):
             return original(*args, **kwargs)
         noted = None
