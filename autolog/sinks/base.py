@@ -24,7 +24,7 @@ A third party's sink is a subclass of `Sink` in any distribution, found by an en
 
 The events are those of `autolog.tracking.events`, in the order of the journal. There will be new ones: leave out what you do
 not know. Metrics may be NaN or infinite. An ended run may get more metrics, tags and files, and may end again. Children name
-their parent; a `RunRecorded` is a whole child run in one event. Files are below `origin.artifacts / event.run`.
+their parent; a `RunRecorded` is a whole child run in one event. A run's files are at `origin.file(event.run, event.path)`.
 
 Every event comes at least once, and may come again: after an error, and after the process was killed between a delivery and
 the note of it. Write so that a repeat changes nothing, where the backend allows it.
@@ -57,9 +57,18 @@ class Origin(NamedTuple):
     journal: str
     """The journal's name: unique, so that it can be part of a key that makes repeats recognisable."""
     artifacts: Path
-    """A run's files are at `artifacts / run id / path`."""
+    """The folder of all runs' files: ask `file` for one."""
     earlier: Callable[[], Iterator[Event]]
     """Reads again what was delivered before this process resumed: the starts of runs whose metrics still come, say."""
+
+    def file(self, run: str, path: str) -> Path | None:
+        """A run's file or folder, which may be there no more; None for a path that leads out of the run's folder, as a journal
+        of somebody else's may have it.
+        """
+        folder = self.artifacts.resolve() / run
+        found = (folder / path).resolve()
+        within = folder.parent == self.artifacts.resolve() and run not in ("", ".", "..")
+        return found if within and found != folder and found.is_relative_to(folder) else None
 
 
 class Sink:

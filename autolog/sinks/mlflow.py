@@ -314,21 +314,21 @@ class MlflowSink(Sink):
 
     # -- files
 
-    def _local(self, there: _Run, path: str) -> Path:
+    def _local(self, there: _Run, path: str) -> Path | None:
         assert self._origin is not None
         (run,) = [ours for ours, known in self._runs.items() if known is there]
-        return self._origin.artifacts / run / path
+        return self._origin.file(run, path)
 
-    def _upload(self, what: str, root: str, local: Path, path: str) -> list[str]:
+    def _upload(self, what: str, root: str, local: Path | None, path: str) -> list[str]:
         """Returns what was refused. A file that is there no more was removed by its owner."""
-        if not local.is_file():
+        if local is None or not local.is_file():
             return []
         return self._server.refusal(what, self._server.upload, root, local, path)
 
     def _send_model(self, there: _Run, model: e.ModelLogged) -> list[str]:
         """As a logged model, which MLflow 3 has; for others among the run's files, with the tag by which they find it."""
         server, folder = self._server, self._local(there, model.path)
-        if not folder.is_dir():
+        if folder is None or not folder.is_dir():
             return []
         logged = None
         if _NOT_IN_MODEL_NAMES.search(model.path) is None:
@@ -339,7 +339,8 @@ class MlflowSink(Sink):
         refused: list[str] = []
         for file in sorted(part for part in folder.rglob("*") if part.is_file()):
             name = file.relative_to(folder).as_posix()
-            refused += self._upload(f"file {model.path}/{name}", root, file, f"{prefix}{name}")
+            local = self._local(there, f"{model.path}/{name}")
+            refused += self._upload(f"file {model.path}/{name}", root, local, f"{prefix}{name}")
         if refused:
             return refused
         if logged is not None:

@@ -68,7 +68,7 @@ class WandbSink(Sink):
         self._wandb: Any = wandb
         self._known: dict[str, _Run] = {}
         self._open: dict[str, Any] = {}
-        self._artifacts = Path()
+        self._origin: Origin | None = None
 
     def identity(self) -> str:
         place = "/".join(filter(None, (self._entity, self._project)))
@@ -76,7 +76,7 @@ class WandbSink(Sink):
         return f"wandb://{place}{here}"
 
     def open(self, origin: Origin) -> None:
-        self._artifacts = origin.artifacts
+        self._origin = origin
         self._known = {}
         for event in origin.earlier():
             self._learn(event)
@@ -131,8 +131,8 @@ class WandbSink(Sink):
             if event.text not in (run.notes or ""):
                 run.notes = f"{run.notes or ''}\n{event.text}".strip()
         elif isinstance(event, e.ArtifactLogged):
-            local = self._artifacts / event.run / event.path
-            if local.is_file():
+            local = self._local(event.run, event.path)
+            if local is not None and local.is_file():
                 self._file(self._run(name), local, event.path)
         elif isinstance(event, e.ModelLogged):
             self._model(name, event)
@@ -156,6 +156,10 @@ class WandbSink(Sink):
     def _configure(self, name: str, values: dict[str, Any]) -> None:
         self._run(name).config.update(values, allow_val_change=True)
 
+    def _local(self, run: str, path: str) -> Path | None:
+        assert self._origin is not None
+        return self._origin.file(run, path)
+
     def _file(self, run: Any, local: Path, path: str) -> None:
         # Into W&B's own folder first: it says on the terminal that it links what lies elsewhere.
         copy = Path(run.dir, path)
@@ -164,15 +168,17 @@ class WandbSink(Sink):
         run.save(glob.escape(str(copy)), base_path=run.dir, policy="now")
 
     def _model(self, name: str, model: e.ModelLogged) -> None:
-        folder = self._artifacts / model.run / model.path
-        if folder.is_dir():
+        folder = self._local(model.run, model.path)
+        if folder is not None and folder.is_dir():
             known = self._known[name]
             label = _NOT_IN_NAMES.sub("-", f"{known.name[:60]}-{known.id[-6:]}-{model.path}")[:MAX_NAME]
             artifact = self._wandb.Artifact(label, type="model", metadata={"flavor": model.flavor})
             # One by one: `add_dir` says on the terminal that it does so. W&B knows a model by its contents, so that the same
             # again is no new version.
-            for file in sorted(part for part in folder.rglob("*") if part.is_file()):
-                artifact.add_file(str(file), name=file.relative_to(folder).as_posix())
+            for part in sorted(folder.rglob("*")):
+                file = self._local(model.run, f"{model.path}/{part.relative_to(folder).as_posix()}")
+                if file is not None and file.is_file():
+                    artifact.add_file(str(file), name=part.relative_to(folder).as_posix())
             self._run(name).log_artifact(artifact)
 
     def _end(self, name: str, status: str, error: str | None) -> None:

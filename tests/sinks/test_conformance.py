@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backends import BACKENDS, Backend, Fact, facts_of
+from backends import BACKENDS, Backend, Fact, Mlflow, Wandb, facts_of
 from truth import TIMEOUT, Journal, points, started
+from wandb_server import SERVER
 
 import autolog
 from autolog import registry
@@ -21,7 +22,7 @@ from autolog.session import Session
 from autolog.sinks import Sink
 from autolog.sinks.follower import Follower
 from autolog.testing import recorded
-from autolog.tracking.events import RunEnded
+from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded
 
 AWKWARD = {"halting", "hanging", "refusing", "rude"}
 
@@ -170,6 +171,39 @@ def test_files_arrive(backend: Backend, tmp_path: Path):
     assert facts == backend.of(
         [("artifact", "filed", "texts/notes.txt", 7), ("artifact", "filed", "curve.json", 5)]
     )
+
+
+@pytest.mark.parametrize("backend", [Mlflow, Wandb], indirect=True, ids=lambda kind: kind.scheme)
+@pytest.mark.parametrize("path", ["../../../secret.txt", "{folder}/secret.txt", "link.txt"])
+def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend: Backend, path: str):
+    """A crafted path leads out of the run's folder: nothing there is read, sent or written."""
+    folder = backend.folder
+    (folder / "secret.txt").write_text("hunter2")
+    journal = Journal(folder / ".autolog")
+    own = journal.store.artifacts_of("r")
+    own.mkdir(parents=True)
+    (own / "fine.txt").write_text("one")
+    (own / "model").mkdir()
+    (own / "model" / "MLmodel").write_text('{"flavors": {}, "utc_time_created": "", "model_uuid": ""}')
+    for link in ("link.txt", "model/link.txt"):
+        (own / link).symlink_to(folder / "secret.txt")
+    files = [ArtifactLogged("r", name, 3) for name in (path.format(folder=folder), "fine.txt")]
+    models = [ModelLogged("r", name, "sklearn", 7, {"secret.txt": 7}) for name in ("../../..", "model")]
+    journal.append([started(), *files, *models, RunEnded("r", 2000, "finished")])
+    follower = Follower(make(backend), journal.path, journal.store)
+    while follower.advance():
+        pass
+    follower.close()
+    sent = [fact for fact in backend.facts() if fact[0] == "artifact" and "MLmodel" not in fact[2]]
+    assert sent == [("artifact", "run", "fine.txt", 3)]
+    assert [
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not file.is_symlink() and b"hunter2" in file.read_bytes()
+    ] == [folder / "secret.txt"]
+    assert b"hunter2" not in [
+        content for one in SERVER.artifacts.values() for content in one["files"].values()
+    ]
 
 
 def test_a_sink_that_lasts_is_resumed_where_it_was_left(backend: Backend):
