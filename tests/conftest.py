@@ -45,6 +45,12 @@ def series() -> Callable[[RunRecord, str], list[tuple[int, float]]]:
 
 
 @pytest.fixture
+def points(series: Callable[[RunRecord, str], Any]) -> Callable[[RunRecord, str], list[tuple[int, float]]]:
+    """The same, to six places."""
+    return lambda record, name: [(step, round(value, 6)) for step, value in series(record, name)]
+
+
+@pytest.fixture
 def artifact() -> Callable[[RunRecord, str], Any]:
     """A JSON artifact of a record."""
     return lambda record, name: json.loads((record.folder / f"{name}.json").read_text())

@@ -1,4 +1,4 @@
-"""What the Keras tests share: a store for each test, small models, and what a record shows."""
+"""What the Keras tests share: a store for each test, small models."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder(own_key: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names and weights begin anew."""
     import keras
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(3)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
 
 
 @pytest.fixture
@@ -48,28 +47,11 @@ def seen() -> Iterator[Recorded]:
 
 
 @pytest.fixture
-def points() -> Callable[..., list[tuple[int, float]]]:
-    """A metric's points: step and value."""
+def visible(visible: Callable[[RunRecord], dict[str, Any]]) -> Callable[[RunRecord], dict[str, Any]]:
+    """All that a record shows, with each metric's steps."""
 
-    def points(record: RunRecord, name: str) -> list[tuple[int, float]]:
-        return [(point.step, round(point.value, 6)) for point in record.history(name)]
+    def with_steps(record: RunRecord) -> dict[str, Any]:
+        steps = {name: [point.step for point in record.history(name)] for name in record.metrics}
+        return {**visible(record), "metrics": steps}
 
-    return points
-
-
-@pytest.fixture
-def visible() -> Callable[[RunRecord], dict[str, Any]]:
-    """All that a record shows, but what differs from one execution to the next: each metric's steps, of files the paths."""
-
-    def visible(record: RunRecord) -> dict[str, Any]:
-        shown = record.to_dict()
-        for name in ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version"):
-            del shown[name]
-        shown["metrics"] = {name: [p.step for p in record.history(name)] for name in shown["metrics"]}
-        shown["artifacts"] = [artifact["path"] for artifact in shown["artifacts"]]
-        shown["models"] = [(model["path"], model["flavor"]) for model in shown["models"]]
-        for dataset in shown["datasets"]:
-            dataset.pop("digest", None)
-        return shown
-
-    return visible
+    return with_steps

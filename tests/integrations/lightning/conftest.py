@@ -24,13 +24,12 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_a_folder(own_key: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainers write checkpoints into the working directory; weights begin with the same random numbers."""
     import torch
 
     torch.manual_seed(0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
 
 
 @pytest.fixture
@@ -41,26 +40,11 @@ def seen() -> Iterator[Recorded]:
 
 
 @pytest.fixture
-def points() -> Callable[..., list[tuple[int, float]]]:
-    """A metric's points: step and value."""
+def visible(visible: Callable[[RunRecord], dict[str, Any]]) -> Callable[[RunRecord], dict[str, Any]]:
+    """All that a record shows, with each metric's steps."""
 
-    def points(record: RunRecord, name: str) -> list[tuple[int, float]]:
-        return [(point.step, round(point.value, 6)) for point in record.history(name)]
+    def with_steps(record: RunRecord) -> dict[str, Any]:
+        steps = {name: [point.step for point in record.history(name)] for name in record.metrics}
+        return {**visible(record), "metrics": steps}
 
-    return points
-
-
-@pytest.fixture
-def visible() -> Callable[[RunRecord], dict[str, Any]]:
-    """All that a record shows, but what differs from one execution to the next: each metric's steps, of files the paths."""
-
-    def visible(record: RunRecord) -> dict[str, Any]:
-        shown = record.to_dict()
-        for name in ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version"):
-            del shown[name]
-        shown["metrics"] = {name: [p.step for p in record.history(name)] for name in shown["metrics"]}
-        shown["artifacts"] = [artifact["path"] for artifact in shown["artifacts"]]
-        shown["models"] = [(model["path"], model["flavor"]) for model in shown["models"]]
-        return shown
-
-    return visible
+    return with_steps
