@@ -164,7 +164,11 @@ class Runs(Sequence[RunRecord]):
         return iter(self._records)
 
     def __repr__(self) -> str:
-        return f"<Runs: {len(self)}>" if len(self) > 5 else f"<Runs: {', '.join(_shown(run.name) for run in self)}>"
+        return (
+            f"<Runs: {len(self)}>"
+            if len(self) > 5
+            else f"<Runs: {', '.join(_shown(run.name) for run in self)}>"
+        )
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a run: its attributes, `params.<name>`, `metrics.<name>` (the last value), `tags.<name>`."""
