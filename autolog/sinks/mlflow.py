@@ -446,13 +446,16 @@ class _Server:
 
     def runs(self, experiment: str, tag: str, value: str) -> Iterator[Any]:
         """The experiment's runs that have a tag, deleted ones too."""
+        mark = '"' if "'" in value else "'"
+        if mark in value:  # MLflow's filters cannot say it
+            return
         page = None
         view = self.entities.ViewType.ALL
         while True:
             found = self.call(
                 self.store.search_runs,
                 [experiment],
-                f"tags.`{tag}` = '{value}'",
+                f"tags.`{tag}` = {mark}{value}{mark}",
                 view,
                 RUNS_PER_PAGE,
                 None,
