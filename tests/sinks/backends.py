@@ -185,9 +185,9 @@ class Mlflow(Backend):
     def _shown(self, part: Any) -> Any:
         shown = super()._shown(part)
         if isinstance(shown, dict):
-            from autolog.sinks.mlflow import _key
+            from autolog.sinks.mlflow.words import key_of
 
-            return {_key(key): str(value) for key, value in shown.items()}
+            return {key_of(key): str(value) for key, value in shown.items()}
         return shown
 
     def facts(self, session: Session | None = None) -> list[Fact]:

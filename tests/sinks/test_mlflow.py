@@ -28,7 +28,8 @@ from mlflow import MlflowClient
 from autolog.cli.app import app
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.sinks.mlflow import MlflowSink, _key
+from autolog.sinks.mlflow import MlflowSink
+from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
@@ -200,7 +201,7 @@ def _expected(run: Any) -> dict[str, Any]:
             for key, value in said["params"].items()
         },
         "metrics": {
-            _key(name): sorted({(p.step, round(p.time * 1000), _number(p.value)) for p in points})
+            key_of(name): sorted({(p.step, round(p.time * 1000), _number(p.value)) for p in points})
             for name, points in run.histories().items()
         },
         "tags": said["tags"],
@@ -413,7 +414,7 @@ def test_nothing_is_too_much(server: str, experiment: str, journal: Journal):
     assert run["tags"]["tags.autolog.run"] == "mine"
     assert len(run["metrics"]) == len(names) + 2
     for number, name in enumerate(names):
-        assert run["metrics"][_key(name)] == [
+        assert run["metrics"][key_of(name)] == [
             (step, 1000 + step, repr(float(number))) for step in range(300)
         ], name
     assert run["metrics"]["far"] == [(2**53, 5000, "1.0")]
