@@ -145,7 +145,7 @@ def _has(module: str) -> bool:
 
 # -- trouble
 
-Trouble = Callable[[int, bytes], "str | tuple[int, bytes] | None"]
+Trouble = Callable[[int, bytes], "str | tuple[int, bytes] | float | None"]
 
 
 class Proxy:
@@ -153,7 +153,8 @@ class Proxy:
     becomes of it:
 
     None: it goes through · `"hang"`: it is taken, and never answered · `"drop"`: the connection is closed without an answer
-    · `"deaf"`: it goes through, but its answer is dropped · `(status, body)`: it gets this for an answer.
+    · `"deaf"`: it goes through, but its answer is dropped · `(status, body)`: it gets this for an answer · a number: it goes
+    through, and is answered so many seconds later.
     """
 
     def __init__(self, target: str, trouble: Trouble = lambda number, head: None) -> None:
@@ -204,6 +205,8 @@ class Proxy:
                 with socket.create_connection(self.target) as server:
                     server.sendall(b"\r\n".join([*lines[:-2], b"Connection: close", b"", b""]) + body)
                     answer = b"".join(iter(lambda: server.recv(65536), b""))
+                if isinstance(fate, float):
+                    time.sleep(fate)
                 if fate != "deaf":
                     client.sendall(answer)
             client.close()

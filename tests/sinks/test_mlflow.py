@@ -561,6 +561,38 @@ def test_servers_in_trouble_cost_the_training_nothing(
     assert "hunter22" not in said + text
 
 
+@pytest.mark.parametrize("name", ["slow", "dying", "filling up"])
+def test_what_a_server_took_before_it_failed_is_not_there_twice(
+    server3: str, experiment: str, tmp_path: Path, sync: Sync, name: str
+):
+    """One that takes two seconds to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
+    should, with a line on what is left, and `autolog sync` delivers that, exactly once.
+    """
+    taken = 5  # the experiment, the run, some of its values
+    trouble: dict[str, Any] = {
+        "slow": lambda number, head: 2.0,
+        "dying": lambda number, head: None if number <= taken else "drop",
+        "filling up": lambda number, head: None if number <= taken else TROUBLES["full"],
+    }
+    code = LOGGING.replace("exit_timeout=1", "exit_timeout=3").replace(
+        "        run.log_json", "            if step == 250: autolog.flush(60)\n        run.log_json"
+    )
+    with Proxy(server3, trouble[name]) as proxy:
+        url = f"mlflow+{proxy.url}"
+        done = script(code, tmp_path, experiment, url, timeout=ENOUGH)
+        assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+        assert re.search(
+            rf"Not everything has reached its sink: [\d,]+ events for {re.escape(url)}\.", done.stderr
+        )
+        assert proxy.requests >= 1
+        assert name == "slow" or len(there(server3, experiment)) == 1
+        proxy.trouble = lambda number, head: None
+        for _ in range(2):
+            code, said = sync(tmp_path / ".autolog", url)
+            assert code == 0, said
+            assert there(server3, experiment) == ours(tmp_path / ".autolog")
+
+
 @pytest.mark.parametrize("fate", ["drop", "deaf"])
 def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: Path, fate: str):
     """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position."""

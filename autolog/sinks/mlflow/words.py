@@ -8,6 +8,7 @@ import hashlib
 import json
 import posixpath
 import re
+from functools import lru_cache
 from typing import Any
 
 from autolog.tracking import events as e
@@ -32,6 +33,7 @@ _TYPES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=10_000)
 def key_of(key: str) -> str:
     """`key` in the characters that MLflow allows; one that had to be changed ends in a mark of its own, so that two do not
     become one.
