@@ -404,7 +404,7 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
         cpu: dict[str, list[float]] = {"plain": [], "autolog": []}
         wall: dict[str, list[float]] = {"plain": [], "autolog": []}
         with autolog.run("troubled") as run:
-            for chunk in range(1200):
+            for chunk in range(600):
                 name = ("plain", "autolog", "autolog", "plain")[chunk % 4]
                 if name == "plain":  # what its thread does waits before it asks the server
                     may_ask.clear()
