@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from helpers import environment, script, write_script
-from servers import Proxy, mlflow2, mlflow3
+from servers import Proxy, mlflow2, mlflow3, mlflow3_on_postgres, mlflow3_python
 from truth import TIMEOUT, Journal, started
 from typer.testing import CliRunner
 
@@ -44,16 +45,20 @@ def server3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def server3_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mlflow3_on_postgres(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def server2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if "MLFLOW2_PYTHON" not in os.environ:
-        pytest.skip("MLFLOW2_PYTHON does not name a Python with MLflow 2")
     with mlflow2(tmp_path_factory.mktemp("mlflow")) as url:
         yield url
 
 
-@pytest.fixture(params=["mlflow 3", "mlflow 2"])
+@pytest.fixture(params=["server3", "server3_on_postgres", "server2"])
 def server(request: pytest.FixtureRequest) -> str:
-    return request.getfixturevalue(f"server{request.param[-1]}")
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -285,8 +290,8 @@ def test_what_mlflow_says_is_what_show_says(server: str, trained: tuple[Path, st
     versions = client.search_model_versions(f"name = '{name}'")
     runs = {version.run_id for version in versions}
     assert len(versions) == len(runs) == 2
-    outputs = client.get_run(next(iter(runs))).outputs
-    python = sys.executable if outputs and outputs.model_outputs else os.environ["MLFLOW2_PYTHON"]
+    version = urllib.request.urlopen(f"{server}/version", timeout=TIMEOUT).read()
+    python = os.environ["MLFLOW2_PYTHON"] if version.startswith(b"2.") else mlflow3_python()
     loading = f"""
 import mlflow, sys
 mlflow.set_tracking_uri("{server}")
