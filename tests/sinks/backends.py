@@ -197,9 +197,10 @@ class Mlflow(Backend):
         return shown
 
     def facts(self, session: Session | None = None) -> list[Fact]:
-        from mlflow import MlflowClient
+        import mlflow
 
-        client = MlflowClient(self.uri)
+        mlflow.set_tracking_uri(self.uri)  # where an older client looks for files
+        client = mlflow.MlflowClient(self.uri)
         experiments = [one.experiment_id for one in client.search_experiments()]
         facts: list[Fact] = []
         for run in client.search_runs(experiments, max_results=1000):

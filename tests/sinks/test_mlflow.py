@@ -146,11 +146,13 @@ def _files(client: MlflowClient, run: Any) -> dict[str, int]:
         model = client.get_logged_model(output.model_id)
         assert str(model.status) == "READY"
         roots[f"{model.name}/"] = model.artifact_location
+    import mlflow
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    mlflow.set_tracking_uri(client.tracking_uri)  # where an older client looks for files
     found: dict[str, int] = {}
     for prefix, root in roots.items():
-        repository = get_artifact_repository(root, tracking_uri=client.tracking_uri)
+        repository = get_artifact_repository(root)
         folders: list[str | None] = [None]
         while folders:
             for one in repository.list_artifacts(folders.pop()):
