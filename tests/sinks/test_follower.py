@@ -235,9 +235,9 @@ def test_exit_is_bounded_and_says_what_is_left(tmp_path: Path):
     assert (done.returncode, done.stdout) == (0, "trained\n")
     count = len(events_of(journal))
     assert count >= 53
-    assert (
-        done.stderr
-        == f"Not everything has reached its sink: {count} events for hanging://there. It is kept in {journal}.\n"
+    assert done.stderr == (
+        f"Not everything has reached its sink: {count} events for hanging://there. It is kept in {journal}, and delivered"
+        " by: autolog sync --to hanging://there\n"
     )
 
 
