@@ -238,7 +238,7 @@ def test_a_wrong_sink_in_the_environment_is_left_out_with_a_word(tmp_path: Path)
     unknown, rude = done.stderr.splitlines()
     assert unknown.startswith("There is no sink 'jsnol'. Did you mean 'jsonl'?")
     assert unknown.endswith("It is left out.")
-    assert rude == "The sink rude://host cannot be used: no such place as rude://***@host It is left out."
+    assert rude == "The sink rude://host cannot be used: no such place as rude://***@host. It is left out."
 
 
 def test_an_explicit_run_alone_is_fed_to_the_sinks_of_the_environment(tmp_path: Path):
