@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import re
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
@@ -197,10 +199,9 @@ class Mlflow(Backend):
         return shown
 
     def facts(self, session: Session | None = None) -> list[Fact]:
-        import mlflow
+        from mlflow import MlflowClient
 
-        mlflow.set_tracking_uri(self.uri)  # where an older client looks for files
-        client = mlflow.MlflowClient(self.uri)
+        client = MlflowClient(self.uri)
         experiments = [one.experiment_id for one in client.search_experiments()]
         facts: list[Fact] = []
         for run in client.search_runs(experiments, max_results=1000):
@@ -218,7 +219,9 @@ class Mlflow(Backend):
                 facts.append(("tags", name, own))
             if run.info.status != "RUNNING":
                 facts.append(("end", name, tags["autolog.status"]))
-            facts += [("artifact", name, path, size) for path, size in _files(client, run.info.run_id)]
+            # Where an older client looks for files.
+            with mock.patch.dict(os.environ, MLFLOW_TRACKING_URI=self.uri):
+                facts += [("artifact", name, path, size) for path, size in _files(client, run.info.run_id)]
         return self.of(facts)
 
 

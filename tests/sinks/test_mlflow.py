@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from helpers import environment, script, write_script
@@ -146,20 +147,20 @@ def _files(client: MlflowClient, run: Any) -> dict[str, int]:
         model = client.get_logged_model(output.model_id)
         assert str(model.status) == "READY"
         roots[f"{model.name}/"] = model.artifact_location
-    import mlflow
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    mlflow.set_tracking_uri(client.tracking_uri)  # where an older client looks for files
     found: dict[str, int] = {}
-    for prefix, root in roots.items():
-        repository = get_artifact_repository(root)
-        folders: list[str | None] = [None]
-        while folders:
-            for one in repository.list_artifacts(folders.pop()):
-                if one.is_dir:
-                    folders.append(one.path)
-                else:
-                    found[f"{prefix}{one.path}"] = one.file_size
+    # Where an older client looks for files.
+    with mock.patch.dict(os.environ, MLFLOW_TRACKING_URI=client.tracking_uri):
+        for prefix, root in roots.items():
+            repository = get_artifact_repository(root)
+            folders: list[str | None] = [None]
+            while folders:
+                for one in repository.list_artifacts(folders.pop()):
+                    if one.is_dir:
+                        folders.append(one.path)
+                    else:
+                        found[f"{prefix}{one.path}"] = one.file_size
     return found
 
 
