@@ -373,7 +373,8 @@ class Session:
             except (ValueError, ImportError) as error:
                 if complaints is None:
                     raise
-                complaints.append(f"{error} It is left out.")
+                said = str(error)
+                complaints.append(f"{said}{'' if said.endswith('.') else '.'} It is left out.")
         return list(made.values())
 
     def _feed(self, sinks: list[Sink]) -> None:

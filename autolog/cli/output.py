@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from autolog.cli.text import clean
+from autolog.cli.text import clean, clean_json
 
 
 class Refusal(Exception):
@@ -104,12 +104,12 @@ def write(text: str) -> None:
 
 
 def write_json(value: Any) -> None:
-    """JSON in UTF-8, indented."""
+    """JSON in UTF-8, indented. What would act on a terminal is escaped, as JSON may have it."""
     import msgspec
 
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     sys.stdout.flush()
-    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.write(clean_json(text).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 

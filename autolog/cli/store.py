@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autolog.cli.output import Refusal
+from autolog.cli.text import clean
 
 if TYPE_CHECKING:
     from autolog.store.records import Store
@@ -33,10 +34,12 @@ def open_store(path: str | None) -> Store:
 
 
 def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names and ids of runs that begin so, newest first."""
+    """Names and ids of runs that begin so, newest first. Those that would act on the terminal are not offered: a shell writes
+    them as they are.
+    """
     try:
         store = open_store(ctx.params.get("store"))
-        return store.names(incomplete, limit=50)
+        return [name for name in store.names(incomplete, limit=50) if clean(name) == name]
     except Exception:  # at a half-written command line there is nobody to tell
         return []
 

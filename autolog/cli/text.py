@@ -16,6 +16,11 @@ def clean(text: str) -> str:
     return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def clean_json(text: str) -> str:
+    """The same JSON without these characters: they can only stand in its strings, line breaks aside."""
+    return _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+
+
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

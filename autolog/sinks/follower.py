@@ -18,7 +18,7 @@ import msgspec
 
 from autolog.sinks.base import Origin, Sink, SinkError
 from autolog.store.journal import decode, read_from
-from autolog.store.layout import Layout
+from autolog.store.layout import Layout, is_run_id
 from autolog.tracking.events import AnyEvent, Event
 
 BATCH_BYTES = 256 * 1024
@@ -143,14 +143,15 @@ class Follower:
             self._file = FileIO(self.journal, "r")
             self.position = 0
             lines = self._lines(self._file)
-        events = [event for line in lines.split(b"\n")[:-1] if (event := decode(line)) is not None]
-        if self._only is not None or self._without:
-            events = [event for event in events if self._is_wanted(event)]
+        decoded = map(decode, lines.split(b"\n")[:-1])
+        events = [event for event in decoded if event is not None and self._is_wanted(event)]
         return events, self.position + len(lines)
 
     def _is_wanted(self, event: Event) -> bool:
         run: str | None = getattr(event, "run", None)
-        return run is None or ((self._only is None or run in self._only) and run not in self._without)
+        return run is None or (
+            is_run_id(run) and (self._only is None or run in self._only) and run not in self._without
+        )
 
     def _lines(self, file: FileIO) -> bytes:
         size = BATCH_BYTES

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -254,10 +255,13 @@ class Live:
             feed.finish()
         for feed in feeds:
             feed.join(deadline)
-        left = [f"{what} for {feed.name}" for feed in feeds if (what := feed.left())]
+        left = {feed: what for feed in feeds if (what := feed.left())}
         if left:
             logging.getLogger("autolog").warning(
-                "Not everything has reached its sink: %s. It is kept in %s.", ", ".join(left), self._written()
+                "Not everything has reached its sink: %s. It is kept in %s, and delivered by: autolog sync%s",
+                ", ".join(f"{what} for {feed.name}" for feed, what in left.items()),
+                self._written(),
+                "".join(f" --to {shlex.quote(feed.address.safe)}" for feed in left),
             )
 
 

@@ -30,7 +30,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class _Run:
-    """What is known of a run. `rows` is the number of its next row."""
+    """What is known of a run. `rows` is the number of its next row, `there` of the first that W&B has not."""
 
     def __init__(self, start: e.RunStarted | e.RunRecorded, parent: _Run | None) -> None:
         self.id = start.run.lower()
@@ -41,6 +41,7 @@ class _Run:
         self.tags = dict(start.tags)
         self.config: dict[str, Any] = {"autolog": _about(start)}
         self.rows = 0
+        self.there = 0
         self.exit = 0
 
 
@@ -149,8 +150,9 @@ class WandbSink(Sink):
         row = {**values, STEP: step, "_timestamp": time / 1000}
         if epoch is not None:
             row[EPOCH] = epoch
-        if known.rows >= run.step:  # W&B says on the terminal of each row that it has it already
+        if known.rows >= known.there:  # W&B says on the terminal of each row that it has it already
             run.log(row, step=known.rows, commit=True)
+            known.there = known.rows + 1
         known.rows += 1
 
     def _configure(self, name: str, values: dict[str, Any]) -> None:
@@ -213,6 +215,7 @@ class WandbSink(Sink):
                     f"W&B's client begins a run only once in a process, and could not: {said}"[:300],
                     retryable=False,
                 ) from error
+            known.there = run.step  # W&B's process is asked: not for each row
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP)
         self._open[name] = run  # the latest used at the end

@@ -21,14 +21,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from autolog.store.journal import process_start, read_from
-from autolog.store.layout import Layout
+from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 
 SCHEMA_VERSION = 2
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
-_RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 _SCHEMA = """
 CREATE TABLE journals (
@@ -309,8 +308,7 @@ class _Update:
         except FileNotFoundError:
             pass
         for run_id, run in runs.items():
-            # An id is also the name of a folder that `rm` deletes, and journals may come from elsewhere.
-            if run_id not in self.removed and _RUN_ID.fullmatch(run_id):
+            if run_id not in self.removed and is_run_id(run_id):
                 self._write(run_id, run, journal)
         execute(
             "UPDATE journals SET position = ?, last = max(coalesce(last, 0), ?) WHERE id = ?",

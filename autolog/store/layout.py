@@ -63,6 +63,13 @@ class Layout:
         return self.artifacts / run
 
 
+def is_run_id(text: str) -> bool:
+    """Whether it may be a run's id. An id is also the name of a folder that is read, sent and deleted, and of things that sinks
+    make; journals may come from elsewhere.
+    """
+    return text.isascii() and len(text) <= 64 and text.replace("-", "0").replace("_", "0").isalnum()
+
+
 def find(start: str | os.PathLike[str] | None = None) -> Layout:
     """The store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or a new
     one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken.

@@ -72,7 +72,7 @@ class RunRecord:
         self.notes, self.errors = [], []
 
     def __repr__(self) -> str:
-        return f"<RunRecord {self.name} {self.id} {self.status}>"
+        return f"<RunRecord {_shown(self.name)} {_shown(self.id)} {self.status}>"
 
     @property
     def started(self) -> datetime | None:
@@ -164,7 +164,11 @@ class Runs(Sequence[RunRecord]):
         return iter(self._records)
 
     def __repr__(self) -> str:
-        return f"<Runs: {len(self)}>" if len(self) > 5 else f"<Runs: {', '.join(run.name for run in self)}>"
+        return (
+            f"<Runs: {len(self)}>"
+            if len(self) > 5
+            else f"<Runs: {', '.join(_shown(run.name) for run in self)}>"
+        )
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a run: its attributes, `params.<name>`, `metrics.<name>` (the last value), `tags.<name>`."""
@@ -452,6 +456,11 @@ def _time(milliseconds: int | None) -> datetime | None:
         return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
     except OverflowError:  # no time at all, from a damaged journal
         return None
+
+
+def _shown(text: str) -> str:
+    """A name in a `repr`, which a terminal gets: what would act on it is escaped."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _iso(milliseconds: int | None) -> str | None:

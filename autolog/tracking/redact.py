@@ -75,6 +75,7 @@ _SHAPE = re.compile(
         | [rs]k_live_\w{16,}                                           # Stripe
       )
     | (?<=://)[^\s/@:"'<>]*:[^\s/?\#"'<>]+(?=@)                        # user:password in a URL
+    | (?<=://)[^\s/@:?\#"'<>]{20,200}(?=@)                            # a user's name so long is a token
     | (?<=[?&]sig=)[^\s&\#"'<>]{3,} | (?<=Signature=)[^\s&\#"'<>]{16,} # signed URLs
     | (?<=earer[ ])(?=[A-Za-z._~+/=-]{0,200}\d)[\w.~+/=-]{16,}         # Authorization: Bearer …
     """,

@@ -27,7 +27,7 @@ def journal(steps: int) -> tuple[Path, Any]:
 
 
 def client(backend: str, variant: str, steps: int) -> float:
-    """Seconds that the backend's own client takes."""
+    """Seconds that the backend's own client takes, from a run's start to its end."""
     return {"mlflow": _mlflow, "tensorboard": _tensorboard, "wandb": _wandb}[backend](variant, steps)
 
 
@@ -35,9 +35,10 @@ def _mlflow(variant: str, steps: int) -> float:
     import mlflow
     from mlflow.entities import Metric
 
+    tracking = mlflow.MlflowClient()
+    tracking.search_experiments()  # makes its tables
+    began = perf_counter()
     with mlflow.start_run() as run:
-        tracking = mlflow.MlflowClient()
-        began = perf_counter()
         if variant == "client":
             for step in range(steps):
                 mlflow.log_metrics(VALUES, step=step)
@@ -47,7 +48,7 @@ def _mlflow(variant: str, steps: int) -> float:
             ]
             for start in range(0, len(points), 1000):
                 tracking.log_batch(run.info.run_id, metrics=points[start : start + 1000])
-        return perf_counter() - began
+    return perf_counter() - began
 
 
 def _tensorboard(variant: str, steps: int) -> float:
@@ -55,8 +56,8 @@ def _tensorboard(variant: str, steps: int) -> float:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-    writer = EventFileWriter("./logs")
     began = perf_counter()
+    writer = EventFileWriter("./logs")
     for step in range(steps):
         for key, value in VALUES.items():
             summary = Summary(value=[Summary.Value(tag=key, simple_value=value)])
@@ -68,8 +69,8 @@ def _tensorboard(variant: str, steps: int) -> float:
 def _wandb(variant: str, steps: int) -> float:
     import wandb
 
-    run = wandb.init(mode="offline", project="bench", settings=wandb.Settings(silent=True, console="off"))
     began = perf_counter()
+    run = wandb.init(mode="offline", project="bench", settings=wandb.Settings(silent=True, console="off"))
     for step in range(steps):
         run.log(VALUES, step=step)
     run.finish()

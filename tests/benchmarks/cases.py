@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -367,6 +368,68 @@ def sink(variant: str, backend: str, steps: str) -> list[float]:
         pass
     follower.close()
     return [count * 4 / (perf_counter() - began)]
+
+
+def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
+    """A training of short steps, with four metrics each: a hundredth of a second with the store alone, and one with an MLflow
+    server in trouble beside it, in turn. Microseconds a step, of its thread's CPU and of time; seconds that exit waits, of at
+    most 1.
+    """
+    import numpy as np
+    import requests
+    from benchmarked_sinks import VALUES
+
+    import autolog
+    from autolog import session
+
+    may_ask, ask = threading.Event(), requests.Session.request
+
+    def asked(*arguments: Any, **named: Any) -> Any:
+        may_ask.wait()
+        return ask(*arguments, **named)
+
+    requests.Session.request = asked  # type: ignore[method-assign]
+    command = [sys.executable, str(Path(__file__).parent / "bad_servers.py"), kind]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        if kind == "absent":
+            server.kill()
+            server.wait()
+        autolog.autolog(sinks=[f"mlflow+http://127.0.0.1:{port}"], silent=True, exit_timeout=1)
+        here = session.get()
+        assert here is not None
+        feeds, weights = here._live._feeds, np.random.RandomState(0).normal(size=(128, 128)) / 11
+        cpu: dict[str, list[float]] = {"plain": [], "autolog": []}
+        wall: dict[str, list[float]] = {"plain": [], "autolog": []}
+        with autolog.run("troubled") as run:
+            for chunk in range(600):
+                name = ("plain", "autolog", "autolog", "plain")[chunk % 4]
+                if name == "plain":  # what its thread does waits before it asks the server
+                    may_ask.clear()
+                    here._live._feeds = ()
+                else:
+                    here._live._feeds = feeds
+                    may_ask.set()
+                began, at = time.thread_time(), perf_counter()
+                state = weights
+                for step in range(chunk * 30, chunk * 30 + 30):
+                    state = np.tanh(state @ weights)
+                    run.log_metrics(VALUES, step=step)
+                cpu[name].append((time.thread_time() - began) / 30 * 1e6)
+                wall[name].append((perf_counter() - at) / 30 * 1e6)
+        here._live._feeds = feeds
+        may_ask.set()
+        began = perf_counter()
+        here.at_exit()
+        leaving = perf_counter() - began
+        server.kill()
+    return {
+        "cpu": {name: values[20:] for name, values in cpu.items()},
+        "wall": {name: values[20:] for name, values in wall.items()},
+        "exit": {"autolog": [leaving]},
+    }
 
 
 def index() -> dict[str, list[float]]:

@@ -168,6 +168,19 @@ def sinks() -> list[Row]:
     return rows
 
 
+def bad_sinks() -> list[Row]:
+    """The training beside MLflow servers in trouble, and beside one that is well."""
+    if not find_spec("mlflow"):
+        return []
+    rows: list[Row] = []
+    for kind in ("absent", "401", "closing", "hanging", "slow", "500", "429", "413", "full", "well"):
+        measured = child("bad_sink", kind)
+        rows.append(row(f"a step beside a server: {kind}", "µs of CPU", measured["cpu"], "1 % above plain"))
+        rows.append(row(f"a step beside a server: {kind}", "µs", measured["wall"], "1 % above plain"))
+        rows.append(row(f"exit beside a server: {kind}", "s", measured["exit"], "1"))
+    return rows
+
+
 def index() -> list[Row]:
     measured = child("index")
     return [
@@ -196,6 +209,7 @@ ALL = {
         points,
         torch_steps,
         sinks,
+        bad_sinks,
         index,
     )
 }

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import re
 import shutil
 import sqlite3
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
+from servers import mlflow3
 from truth import TIMEOUT
 from wandb_server import ENTITY, SERVER
 
@@ -161,7 +165,7 @@ class Console(Backend):
 
 
 class Mlflow(Backend):
-    """A database of MLflow's; servers have tests of their own."""
+    """A database of MLflow's; servers have tests of their own. Where only MLflow's client is installed, a server, emptied."""
 
     scheme = "mlflow"
     idempotent = True
@@ -171,11 +175,15 @@ class Mlflow(Backend):
     def __init__(self, folder: Path, capture: Any) -> None:
         super().__init__(folder, capture)
         pytest.importorskip("mlflow")
-        shutil.copy(_empty_mlflow(), folder / "runs.db")
+        if find_spec("sqlalchemy") is not None:
+            shutil.copy(_empty_mlflow(), folder / "runs.db")
+            self.uri = f"sqlite:///{folder / 'runs.db'}"
+        else:
+            self.uri = _emptied_mlflow_server()
 
     @property
     def url(self) -> str:
-        return f"mlflow+sqlite:///{self.folder / 'runs.db'}"
+        return f"mlflow+{self.uri}"
 
     def number(self, value: float) -> str:
         limit = sys.float_info.max  # a database holds no infinities
@@ -185,15 +193,15 @@ class Mlflow(Backend):
     def _shown(self, part: Any) -> Any:
         shown = super()._shown(part)
         if isinstance(shown, dict):
-            from autolog.sinks.mlflow import _key
+            from autolog.sinks.mlflow.words import key_of
 
-            return {_key(key): str(value) for key, value in shown.items()}
+            return {key_of(key): str(value) for key, value in shown.items()}
         return shown
 
     def facts(self, session: Session | None = None) -> list[Fact]:
         from mlflow import MlflowClient
 
-        client = MlflowClient(self.url.removeprefix("mlflow+"))
+        client = MlflowClient(self.uri)
         experiments = [one.experiment_id for one in client.search_experiments()]
         facts: list[Fact] = []
         for run in client.search_runs(experiments, max_results=1000):
@@ -211,12 +219,9 @@ class Mlflow(Backend):
                 facts.append(("tags", name, own))
             if run.info.status != "RUNNING":
                 facts.append(("end", name, tags["autolog.status"]))
-            root = Path(run.info.artifact_uri.removeprefix("file://"))
-            facts += [
-                ("artifact", name, file.relative_to(root).as_posix(), file.stat().st_size)
-                for file in root.rglob("*")
-                if file.is_file()
-            ]
+            # Where an older client looks for files.
+            with mock.patch.dict(os.environ, MLFLOW_TRACKING_URI=self.uri):
+                facts += [("artifact", name, path, size) for path, size in _files(client, run.info.run_id)]
         return self.of(facts)
 
 
@@ -336,6 +341,31 @@ def _empty_mlflow() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     MlflowClient(f"sqlite:///{folder}/empty.db").search_experiments()
     return folder / "empty.db"
+
+
+@functools.cache
+def _mlflow_server() -> str:
+    server = mlflow3(Path(tempfile.mkdtemp(prefix="autolog-mlflow-")))
+    atexit.register(server.__exit__, None, None, None)
+    return server.__enter__()
+
+
+def _emptied_mlflow_server() -> str:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(_mlflow_server())
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    for run in client.search_runs(experiments, max_results=1000):
+        client.delete_run(run.info.run_id)
+    return _mlflow_server()
+
+
+def _files(client: Any, run: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
+    for file in client.list_artifacts(run, folder):
+        if file.is_dir:
+            yield from _files(client, run, file.path)
+        else:
+            yield file.path, file.file_size
 
 
 def ledger_events(path: Path) -> list[e.Event]:

@@ -1,6 +1,8 @@
-"""Real servers on loopback, started once for all tests that ask: MLflow (3 with PostgreSQL behind it where that is installed,
-else SQLite; 2 where `MLFLOW2_PYTHON` names the Python of an environment that has it), and a proxy that breaks what goes
-through it.
+"""Real servers on loopback, started once for all tests that ask: MLflow 3 on SQLite and on PostgreSQL, MLflow 2, and a proxy
+that breaks what goes through it.
+
+The Python of an environment with the server is named by `MLFLOW3_PYTHON` (without it, the tests' own) and `MLFLOW2_PYTHON`.
+What is not there is skipped with a reason.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 STARTED_WITHIN = 240.0
 
@@ -120,19 +124,36 @@ def postgres(programs: Path) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def mlflow3_python() -> str:
+    """The Python that has the server of MLflow 3."""
+    python = os.environ.get("MLFLOW3_PYTHON", sys.executable)
+    if python == sys.executable and not _has("mlflow.server"):
+        pytest.skip("not the whole of MLflow is installed, and MLFLOW3_PYTHON does not name a Python with it")
+    return python
+
+
 @contextlib.contextmanager
 def mlflow3(folder: Path) -> Iterator[str]:
-    """The MLflow that is installed with the tests."""
+    with mlflow_server(mlflow3_python(), folder / "mlflow3", "sqlite:///runs.db") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def mlflow3_on_postgres(folder: Path) -> Iterator[str]:
     programs = postgres_programs()
-    with contextlib.ExitStack() as stack:
-        store = "sqlite:///runs.db"
-        if programs is not None and _has("psycopg2"):
-            store = stack.enter_context(postgres(programs))
-        yield stack.enter_context(mlflow_server(sys.executable, folder / "mlflow3", store))
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed, or there is no user `postgres` to run it as")
+    python = mlflow3_python()
+    if subprocess.run([python, "-c", "import psycopg2"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} has no psycopg2")
+    with postgres(programs) as store, mlflow_server(python, folder / "mlflow3-postgres", store) as url:
+        yield url
 
 
 @contextlib.contextmanager
 def mlflow2(folder: Path) -> Iterator[str]:
+    if "MLFLOW2_PYTHON" not in os.environ:
+        pytest.skip("MLFLOW2_PYTHON does not name a Python with MLflow 2")
     with mlflow_server(os.environ["MLFLOW2_PYTHON"], folder / "mlflow2", "sqlite:///runs.db") as url:
         yield url
 
@@ -140,12 +161,12 @@ def mlflow2(folder: Path) -> Iterator[str]:
 def _has(module: str) -> bool:
     from importlib.util import find_spec
 
-    return find_spec(module) is not None
+    return find_spec(module) is not None and find_spec("sqlalchemy") is not None
 
 
 # -- trouble
 
-Trouble = Callable[[int, bytes], "str | tuple[int, bytes] | None"]
+Trouble = Callable[[int, bytes], "str | tuple[int, bytes] | float | None"]
 
 
 class Proxy:
@@ -153,7 +174,8 @@ class Proxy:
     becomes of it:
 
     None: it goes through · `"hang"`: it is taken, and never answered · `"drop"`: the connection is closed without an answer
-    · `"deaf"`: it goes through, but its answer is dropped · `(status, body)`: it gets this for an answer.
+    · `"deaf"`: it goes through, but its answer is dropped · `(status, body)`: it gets this for an answer · a number: it goes
+    through, and is answered so many seconds later.
     """
 
     def __init__(self, target: str, trouble: Trouble = lambda number, head: None) -> None:
@@ -204,6 +226,8 @@ class Proxy:
                 with socket.create_connection(self.target) as server:
                     server.sendall(b"\r\n".join([*lines[:-2], b"Connection: close", b"", b""]) + body)
                     answer = b"".join(iter(lambda: server.recv(65536), b""))
+                if isinstance(fate, float):
+                    time.sleep(fate)
                 if fate != "deaf":
                     client.sendall(answer)
             client.close()

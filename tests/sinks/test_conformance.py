@@ -22,7 +22,7 @@ from autolog.session import Session
 from autolog.sinks import Sink
 from autolog.sinks.follower import Follower
 from autolog.testing import recorded
-from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded
+from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded, RunStarted
 
 AWKWARD = {"halting", "hanging", "refusing", "rude"}
 
@@ -204,6 +204,27 @@ def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend:
     assert b"hunter2" not in [
         content for one in SERVER.artifacts.values() for content in one["files"].values()
     ]
+
+
+def test_a_journal_of_somebody_elses_makes_nothing_outside(backend: Backend, tmp_path: Path):
+    """A run's id that is a path, or a parent's that is half a query, holds up nothing and leads nowhere."""
+    journal = Journal(backend.folder / ".autolog")
+    fine = [started(), RunEnded("r", 2000, "finished")]
+    child = [RunStarted("c", 1000, "child", "default", "'\" or '1'='1"), RunEnded("c", 2000, "finished")]
+    crafted = [
+        event
+        for run in ("../../up", f"{tmp_path}/up", "..", "", "up\x00")
+        for event in (started(run, "up"), *points(0, 2, run), RunEnded(run, 2000, "finished"))
+    ]
+    journal.append([*crafted, *fine, *child])
+    with recorded(sinks=[backend.url]) as seen:
+        (sink,) = seen.session.sinks
+        follower = Follower(sink, journal.path, journal.store, start=0)
+        while follower.advance():
+            pass
+        follower.close()
+        assert backend.facts(seen.session) == backend.of(facts_of([*fine, *child]))
+    assert [path for path in tmp_path.parent.rglob("*") if "up" in path.name] == []
 
 
 def test_a_sink_that_lasts_is_resumed_where_it_was_left(backend: Backend):

@@ -235,9 +235,9 @@ def test_exit_is_bounded_and_says_what_is_left(tmp_path: Path):
     assert (done.returncode, done.stdout) == (0, "trained\n")
     count = len(events_of(journal))
     assert count >= 53
-    assert (
-        done.stderr
-        == f"Not everything has reached its sink: {count} events for hanging://there. It is kept in {journal}.\n"
+    assert done.stderr == (
+        f"Not everything has reached its sink: {count} events for hanging://there. It is kept in {journal}, and delivered"
+        " by: autolog sync --to hanging://there\n"
     )
 
 
@@ -336,13 +336,8 @@ def test_after_a_kill_at_any_moment_a_file_has_every_line(tmp_path: Path, number
     lines = [line for line in (tmp_path / "out.jsonl").read_bytes().split(b"\n") if line]
     whole = [line for line in lines if follower.decode(line) is not None]
     assert len(lines) - len(whole) <= 1  # a line torn by the kill
-    seen: list[Event] = []
-    for line in whole:
-        event = follower.decode(line)
-        if event not in seen[-5000:]:
-            seen.append(event)
     assert resumed_at > 0
-    assert seen == events_of(file)
+    assert [follower.decode(line) for line in dict.fromkeys(whole)] == events_of(file)
 
 
 def test_the_position_is_kept_without_credentials_and_after_the_flush(journal: Journal):

@@ -10,14 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from helpers import environment, script, write_script
-from servers import Proxy, mlflow2, mlflow3
+from servers import Proxy, mlflow2, mlflow3, mlflow3_on_postgres, mlflow3_python
 from truth import TIMEOUT, Journal, started
 from typer.testing import CliRunner
 
@@ -28,7 +30,8 @@ from mlflow import MlflowClient
 from autolog.cli.app import app
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.sinks.mlflow import MlflowSink, _key
+from autolog.sinks.mlflow import MlflowSink
+from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
@@ -43,16 +46,20 @@ def server3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def server3_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mlflow3_on_postgres(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def server2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if "MLFLOW2_PYTHON" not in os.environ:
-        pytest.skip("MLFLOW2_PYTHON does not name a Python with MLflow 2")
     with mlflow2(tmp_path_factory.mktemp("mlflow")) as url:
         yield url
 
 
-@pytest.fixture(params=["mlflow 3", "mlflow 2"])
+@pytest.fixture(params=["server3", "server3_on_postgres", "server2"])
 def server(request: pytest.FixtureRequest) -> str:
-    return request.getfixturevalue(f"server{request.param[-1]}")
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -143,15 +150,17 @@ def _files(client: MlflowClient, run: Any) -> dict[str, int]:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     found: dict[str, int] = {}
-    for prefix, root in roots.items():
-        repository = get_artifact_repository(root, tracking_uri=client.tracking_uri)
-        folders: list[str | None] = [None]
-        while folders:
-            for one in repository.list_artifacts(folders.pop()):
-                if one.is_dir:
-                    folders.append(one.path)
-                else:
-                    found[f"{prefix}{one.path}"] = one.file_size
+    # Where an older client looks for files.
+    with mock.patch.dict(os.environ, MLFLOW_TRACKING_URI=client.tracking_uri):
+        for prefix, root in roots.items():
+            repository = get_artifact_repository(root)
+            folders: list[str | None] = [None]
+            while folders:
+                for one in repository.list_artifacts(folders.pop()):
+                    if one.is_dir:
+                        folders.append(one.path)
+                    else:
+                        found[f"{prefix}{one.path}"] = one.file_size
     return found
 
 
@@ -200,7 +209,7 @@ def _expected(run: Any) -> dict[str, Any]:
             for key, value in said["params"].items()
         },
         "metrics": {
-            _key(name): sorted({(p.step, round(p.time * 1000), _number(p.value)) for p in points})
+            key_of(name): sorted({(p.step, round(p.time * 1000), _number(p.value)) for p in points})
             for name, points in run.histories().items()
         },
         "tags": said["tags"],
@@ -284,8 +293,8 @@ def test_what_mlflow_says_is_what_show_says(server: str, trained: tuple[Path, st
     versions = client.search_model_versions(f"name = '{name}'")
     runs = {version.run_id for version in versions}
     assert len(versions) == len(runs) == 2
-    outputs = client.get_run(next(iter(runs))).outputs
-    python = sys.executable if outputs and outputs.model_outputs else os.environ["MLFLOW2_PYTHON"]
+    version = urllib.request.urlopen(f"{server}/version", timeout=TIMEOUT).read()
+    python = os.environ["MLFLOW2_PYTHON"] if version.startswith(b"2.") else mlflow3_python()
     loading = f"""
 import mlflow, sys
 mlflow.set_tracking_uri("{server}")
@@ -413,7 +422,7 @@ def test_nothing_is_too_much(server: str, experiment: str, journal: Journal):
     assert run["tags"]["tags.autolog.run"] == "mine"
     assert len(run["metrics"]) == len(names) + 2
     for number, name in enumerate(names):
-        assert run["metrics"][_key(name)] == [
+        assert run["metrics"][key_of(name)] == [
             (step, 1000 + step, repr(float(number))) for step in range(300)
         ], name
     assert run["metrics"]["far"] == [(2**53, 5000, "1.0")]
@@ -558,6 +567,38 @@ def test_servers_in_trouble_cost_the_training_nothing(
     for path in [path for path in store.rglob("*") if path.is_file()]:
         assert b"hunter22" not in path.read_bytes(), path
     assert "hunter22" not in said + text
+
+
+@pytest.mark.parametrize("name", ["slow", "dying", "filling up"])
+def test_what_a_server_took_before_it_failed_is_not_there_twice(
+    server3: str, experiment: str, tmp_path: Path, sync: Sync, name: str
+):
+    """One that takes two seconds to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
+    should, with a line on what is left, and `autolog sync` delivers that, exactly once.
+    """
+    taken = 5  # the experiment, the run, some of its values
+    trouble: dict[str, Any] = {
+        "slow": lambda number, head: 2.0,
+        "dying": lambda number, head: None if number <= taken else "drop",
+        "filling up": lambda number, head: None if number <= taken else TROUBLES["full"],
+    }
+    code = LOGGING.replace("exit_timeout=1", "exit_timeout=3").replace(
+        "        run.log_json", "            if step == 250: autolog.flush(60)\n        run.log_json"
+    )
+    with Proxy(server3, trouble[name]) as proxy:
+        url = f"mlflow+{proxy.url}"
+        done = script(code, tmp_path, experiment, url, timeout=ENOUGH)
+        assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
+        assert re.search(
+            rf"Not everything has reached its sink: [\d,]+ events for {re.escape(url)}\.", done.stderr
+        )
+        assert proxy.requests >= 1
+        assert name == "slow" or len(there(server3, experiment)) == 1
+        proxy.trouble = lambda number, head: None
+        for _ in range(2):
+            code, said = sync(tmp_path / ".autolog", url)
+            assert code == 0, said
+            assert there(server3, experiment) == ours(tmp_path / ".autolog")
 
 
 @pytest.mark.parametrize("fate", ["drop", "deaf"])

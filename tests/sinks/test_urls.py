@@ -117,6 +117,56 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(
+    ("module", "url", "configured"),
+    [
+        ("mlflow", "mlflow+http://ann:hunter22@127.0.0.1:1", ""),
+        ("mlflow", "mlflow", "http://ann:hunter22@127.0.0.1:1"),
+        ("psycopg2", "mlflow+postgresql://ann:hunter22@127.0.0.1:1/runs", ""),
+        ("psycopg2", "mlflow", "postgresql://ann:hunter22@127.0.0.1:1/runs"),
+        ("mlflow", "mlflow+mssql+nothing://ann:hunter22@127.0.0.1:1/runs", ""),
+        ("wandb", "wandb://hunter22hunter22hunter22hunter22hunter22@entity/project", ""),
+        ("wandb", "wandb://project?mode=offline&api_key=hunter22", ""),
+        ("tensorboard", "tensorboard://ann:hunter22@host/tb", ""),
+        ("autolog", "jsonl://ann:hunter22@host/events.jsonl", ""),
+        ("autolog", "console://ann:hunter22@host", ""),
+    ],
+)
+def test_no_sink_tells_its_credentials(tmp_path: Path, module: str, url: str, configured: str):
+    """Whether they are in the URL or where the backend's own client is configured, whether the URL is refused or the place
+    cannot be reached: they are in no file, on no terminal, in no status, not even in what `autolog sync` says of it.
+    """
+    pytest.importorskip(module)
+    code = """
+        import logging, sys, autolog
+        logging.basicConfig(level=logging.INFO)
+        try:
+            autolog.autolog(sinks=[sys.argv[1]], silent=True, exit_timeout=1)
+        except (ValueError, ImportError) as error:
+            print("refused", error, error.__cause__, error.__context__)
+            autolog.autolog(sinks=[])
+        with autolog.run("r") as run:
+            run.log_metrics({"loss": 1.0})
+        autolog.flush(2, sinks=True)
+        print(autolog.status(), autolog.status().to_dict())
+        sys.argv[:] = ["autolog", "sync", "--to", sys.argv[1]]
+        from autolog.cli import main, sync
+        sync.PATIENCE_SECONDS = 0
+        main()
+    """
+    more = {"MLFLOW_TRACKING_URI": configured} if configured else {}
+    done = script(code, tmp_path, url, timeout=4 * TIMEOUT, MLFLOW_DISABLE_TELEMETRY="true", **more)
+    kept = {
+        path.relative_to(tmp_path).as_posix(): path.read_bytes() + str(path).encode()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert any(name.startswith(".autolog/journal/") for name in kept)
+    for name, text in {**kept, "stdout": done.stdout.encode(), "stderr": done.stderr.encode()}.items():
+        assert b"hunter22" not in text, (name, text[-3000:])
+    assert "Traceback" not in done.stderr
+
+
 # -- choosing sinks
 
 
@@ -188,7 +238,7 @@ def test_a_wrong_sink_in_the_environment_is_left_out_with_a_word(tmp_path: Path)
     unknown, rude = done.stderr.splitlines()
     assert unknown.startswith("There is no sink 'jsnol'. Did you mean 'jsonl'?")
     assert unknown.endswith("It is left out.")
-    assert rude == "The sink rude://host cannot be used: no such place as rude://***@host It is left out."
+    assert rude == "The sink rude://host cannot be used: no such place as rude://***@host. It is left out."
 
 
 def test_an_explicit_run_alone_is_fed_to_the_sinks_of_the_environment(tmp_path: Path):

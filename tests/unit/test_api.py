@@ -689,12 +689,15 @@ def test_one_line_says_what_was_recorded(
     autolog.autolog()
     with autolog.run("brave-otter"):
         toy.Slope().fit(X, Y)
+    with autolog.run("two words") as run:
+        toy.Slope().fit(X, Y)
     for _ in range(20):
         toy.Mean().fit(X, Y)
     out, err = capfd.readouterr()
     lines = err.splitlines()
     assert out == ""
     assert lines[0] == "autolog: brave-otter · Slope · 2 params · 1 metric · autolog show brave-otter"
+    assert lines[1] == f"autolog: two words · Slope · 2 params · 1 metric · autolog show {run.id}"
     assert len(lines) == 11
     assert lines[10] == "autolog: further runs are recorded without a line each · autolog ls"
 

@@ -175,15 +175,15 @@ def test_autolog_names_no_framework_and_no_backend() -> None:
 
 
 def _own(module: str) -> set[str]:
-    """What a flavor's or a sink's module is made for: what it is named after, and what goes with it."""
-    last = module.rpartition(".")[2]
+    """What a flavor's or a sink's module or package is made for: what it is named after, and what goes with it."""
+    name = module.split(".")[2]
     return {
-        last,
+        name,
         *{
             "sklearn": {"skops", "joblib"},
             "lightning": {"pytorch_lightning", "torch"},
             "mlflow": {"requests"},  # what its client speaks by, for its errors
-        }.get(last, set()),
+        }.get(name, set()),
     }
 
 

@@ -428,10 +428,11 @@ def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
         id_of(1), NOON, f"otter{evil}", evil, kind=evil, framework=evil, estimator=evil, tags={evil: evil}
     )
     rest = [ParamsLogged(id_of(1), {evil: evil, "l": [evil]}), MetricsLogged(id_of(1), 0, NOON, {evil: 1.0}),
-            NoteLogged(id_of(1), evil), ArtifactLogged(id_of(1), evil, 1), DatasetLogged(id_of(1), evil, {"kind": evil}),
-            EnvironmentLogged({"script": evil, "host": evil})]  # fmt: skip
+            NoteLogged(id_of(1), evil), ArtifactLogged(id_of(1), f"../{evil}", 1), ModelLogged(id_of(1), evil, evil, 1, {}),
+            DatasetLogged(id_of(1), evil, {"kind": evil}), EnvironmentLogged({"script": evil, "host": evil})]  # fmt: skip
     keep(tmp_path, run, *rest)
     keep(tmp_path, RunStarted(id_of(2), NOON, "other", "default"))
+    acts = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]"
     for arguments in (
         ["ls"],
         ["show", id_of(1)],
@@ -440,9 +441,26 @@ def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
     ):
         printed = cli(*arguments, "--store", str(tmp_path)).out
         assert "evil" in printed
-        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", printed)
-    said = cli("show", evil, "--store", str(tmp_path)).err
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", said)
+        assert not re.search(acts, printed)
+    assert not re.search(acts, cli("show", evil, "--store", str(tmp_path)).err)
+    shown = cli("show", id_of(1), "--json", "--store", str(tmp_path)).out
+    assert not re.search(acts, shown)
+    assert json.loads(shown)["artifacts"] == [{"path": f"../{evil}", "bytes": 1}]
+    runs = Store(Layout(tmp_path)).runs()
+    assert not re.search(acts, f"{runs!r} {runs[0]!r} {runs[1]!r}")
+    words = {"_AUTOLOG_COMPLETE": "complete_bash", "COMP_WORDS": "autolog show ", "COMP_CWORD": "2"}
+    assert process("-m", "autolog", cwd=tmp_path, AUTOLOG_DIR=str(tmp_path), **words).out == "other\n"
+
+
+@pytest.mark.parametrize("crafted", ["../../kept", "..", "", "/", "nul\x00"])
+def test_a_run_whose_id_would_lead_out_of_the_store_is_none(tmp_path: Path, crafted: str) -> None:
+    """A journal of somebody else's may say any id: the removal of such a run would remove what is not the store's."""
+    theirs = [RunStarted(crafted, NOON, "theirs", "default"), RunEnded(crafted, NOON, "finished")]
+    keep(tmp_path / "kept" / ".autolog", *a_run(1, "mine"), *theirs)
+    done = cli("rm", "theirs", "mine", "--yes", "--store", str(tmp_path / "kept"))
+    assert (done.code, done.out) == (1, "")
+    assert cli("rm", "mine", "--yes", "--store", str(tmp_path / "kept")).code == 0
+    assert (tmp_path / "kept" / ".autolog" / "journal").exists()
 
 
 # -- compare

@@ -1,0 +1,149 @@
+"""A run's files and models in MLflow's storage: put there, shown on their pages, registered.
+
+Knows MLflow's artifact repositories and its two kinds of models, those of version 3 and those of 2; nothing of events.
+"""
+
+# MLflow's client says little of its types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from autolog.sinks.mlflow.rest import Refused, classified, code_of, text_of
+from autolog.sinks.mlflow.server import Server
+
+UPLOAD_SECONDS = 120.0
+_NOT_IN_MODEL_NAMES = re.compile("[/:.%\"']")
+
+
+class Storage:
+    """Where one server's runs have their files. Models are registered as `register`, unless that is empty."""
+
+    def __init__(self, server: Server, register: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
+
+        self._server = server
+        self._register = register
+        self._repository: Callable[..., Any] = get_artifact_repository
+        self._resolve: Callable[[str, str], str] = MlflowArtifactsRepository.resolve_uri
+        self._has_models = hasattr(server.entities, "LoggedModelOutput")
+
+    def send_file(self, root: str, local: Path | None, path: str, what: str) -> list[str]:
+        """Put a file at `path` below `root`. Returns what was refused in a line, or nothing. One that is there no more was
+        removed by its owner.
+        """
+        if local is None or not local.is_file():
+            return []
+        return self._server.refusal(f"file {what}", self._upload, root, local, path)
+
+    def send_model(
+        self, run: str, experiment: str, root: str, path: str, local: Callable[[str], Path | None]
+    ) -> list[str]:
+        """As a logged model, which MLflow 3 has; for others among the run's files below `root`, with the tag by which they find
+        it. Of each path `local` says where it is. Returns what was refused in lines.
+        """
+        folder = local(path)
+        if folder is None or not folder.is_dir():
+            return []
+        logged = None
+        if _NOT_IN_MODEL_NAMES.search(path) is None:
+            logged = self._logged_model(experiment, run, path)
+        target, prefix = (logged.artifact_location, "") if logged is not None else (root, f"{path}/")
+        refused: list[str] = []
+        for file in sorted(part for part in folder.rglob("*") if part.is_file()):
+            name = file.relative_to(folder).as_posix()
+            refused += self.send_file(target, local(f"{path}/{name}"), f"{prefix}{name}", f"{path}/{name}")
+        if refused:
+            return refused
+        if logged is not None:
+            self._finish_model(run, logged)
+        else:
+            self._note_model(run, path, folder)
+        if self._register:
+            source = f"models:/{logged.model_id}" if logged is not None else f"{root}/{path}"
+            refused += self._server.refusal(
+                "registration", self._register_model, source, run, logged and logged.model_id
+            )
+        return refused
+
+    def _upload(self, root: str, local: Path, path: str) -> None:
+        """Through the server where it serves them, else straight into its storage."""
+        if root.startswith("mlflow-artifacts:"):
+            root = self._resolve(root, self._server.uri)
+        if not root.startswith(("http:", "https:")):
+            self._repository(root).log_artifact(str(local), posixpath.dirname(path) or None)
+            return
+        with open(local, "rb") as file:
+            # An empty one as bytes: requests would send it in chunks, which not every server takes.
+            content: Any = file if os.fstat(file.fileno()).st_size else b""
+            answer = self._server.request(
+                root, f"/{quote(path)}", "PUT", UPLOAD_SECONDS, data=content,
+                headers={"Content-Type": "application/octet-stream"},
+            )  # fmt: skip
+        if answer.status_code >= 300:
+            raise classified(answer.status_code, code_of(answer), text_of(answer))
+
+    def _logged_model(self, experiment: str, run: str, name: str) -> Any:
+        """The run's model of this name, made if there is none; None if this MLflow has no such thing."""
+        if not self._has_models:
+            return None
+        server = self._server
+        try:
+            found = server.call(
+                server.store.search_logged_models,
+                [experiment],
+                f"source_run_id = '{run}' AND name = '{name}'",
+            )
+            if found:
+                return found[0]
+            return server.call(server.store.create_logged_model, experiment, name, run)
+        except Refused as error:
+            if error.status not in (404, 405):
+                raise
+            self._has_models = False
+            return None
+
+    def _finish_model(self, run: str, model: Any) -> None:
+        """Make it usable, and the run's."""
+        server = self._server
+        ready = server.entities.LoggedModelStatus.READY
+        if model.status != ready:
+            server.call(server.store.finalize_logged_model, model.model_id, ready)
+        outputs = server.call(server.store.get_run, run).outputs
+        if model.model_id not in [one.model_id for one in (outputs.model_outputs if outputs else ())]:
+            server.call(server.store.log_outputs, run, [server.entities.LoggedModelOutput(model.model_id, 0)])
+
+    def _note_model(self, run: str, path: str, folder: Path) -> None:
+        """The tag by which MLflow 2 shows that a run's files are a model."""
+        server = self._server
+        key = "mlflow.log-model.history"
+        described: dict[str, Any] = json.loads((folder / "MLmodel").read_text())
+        entry = {
+            "run_id": run, "artifact_path": path, "flavors": described["flavors"],
+            "utc_time_created": described["utc_time_created"], "model_uuid": described["model_uuid"],
+        }  # fmt: skip
+        held = json.loads(server.call(server.store.get_run, run).data.tags.get(key, "[]"))
+        others = [one for one in held if one["artifact_path"] != path]
+        server.call(server.store.set_tag, run, server.entities.RunTag(key, json.dumps([*others, entry])))
+
+    def _register_model(self, source: str, run: str, model: str | None) -> None:
+        """A version of the registered model, unless there is one of this source."""
+        server, name = self._server, self._register
+        try:
+            server.call(server.registry.create_registered_model, name)
+        except Refused as error:
+            if error.code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        versions = server.call(server.registry.search_model_versions, f"name = '{name}'")
+        if source not in [one.source for one in versions]:
+            more = {"model_id": model} if model is not None else {}
+            server.call(server.registry.create_model_version, name, source, run, **more)

@@ -1,0 +1,319 @@
+"""The sink itself: takes events together run by run, and sends what they say in an order that a repeat does not change.
+
+A run carries our id in the tag `autolog.run`, MLflow's metrics are a set of (name, time, step, value), and all else is set, not
+added. What things are called in MLflow is in `words`, how MLflow is asked in `server`, what becomes of files in `files`.
+"""
+
+# MLflow's client says little of its types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from autolog.sinks.address import Address
+from autolog.sinks.base import Origin, Sink, SinkError
+from autolog.sinks.mlflow import words
+from autolog.sinks.mlflow.files import Storage
+from autolog.sinks.mlflow.rest import Refused
+from autolog.sinks.mlflow.server import Server, by_kind
+from autolog.tracking import events as e
+
+_IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)
+
+
+class _Run:
+    """A run in MLflow. `params` are those it has: they cannot be changed there."""
+
+    def __init__(self, ours: str, run: Any, *, new: bool) -> None:
+        self.ours = ours
+        self.id: str = run.info.run_id
+        self.experiment: str = run.info.experiment_id
+        self.artifacts: str = run.info.artifact_uri
+        self.params: dict[str, str] = dict(run.data.params)
+        self.gone: bool = run.info.lifecycle_stage == "deleted"
+        self.has_parent = new or "mlflow.parentRunId" in run.data.tags
+
+
+class _News:
+    """What one batch says of one run."""
+
+    def __init__(self) -> None:
+        self.metrics: list[Any] = []
+        self.params: dict[str, str] = {}
+        self.tags: dict[str, str] = {}
+        self.datasets: list[Any] = []
+        self.files: dict[str, None] = {}
+        self.models: dict[str, None] = {}
+        self.end: tuple[str, int] | None = None
+
+
+class MlflowSink(Sink):
+    """Runs that were deleted in MLflow stay deleted: what still comes for them is left out."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        uri, register = _split(url)
+        self._server = Server(uri)
+        self._storage = Storage(self._server, register)
+        self._origin: Origin | None = None
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, _Run] = {}
+        self._starts: dict[str, e.RunStarted | e.RunRecorded] = {}
+        self._code: dict[str, str] = {}
+        self._news: dict[str, _News] = {}
+
+    def identity(self) -> str:
+        return Address(f"mlflow+{self._server.uri}").safe
+
+    def open(self, origin: Origin) -> None:
+        self._origin = origin
+        for event in origin.earlier():
+            if isinstance(event, (e.RunStarted, e.RunRecorded)):
+                self._starts[event.run] = _without_values(event)
+            elif isinstance(event, e.EnvironmentLogged):
+                self._code = words.code_tags(event.values)
+
+    def write(self, events: Sequence[e.Event]) -> None:
+        self._news = {}
+        for event in events:
+            self._take(event)
+
+    def flush(self) -> None:
+        try:
+            for run, news in self._news.items():
+                self._send(run, news)
+        except Refused as error:
+            self._forget()
+            raise SinkError(str(error), retryable=False) from error
+        except BaseException:
+            self._forget()
+            raise
+        self._news = {}
+
+    def close(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Of what was sent last it is not known whether it arrived: MLflow is asked again what it has."""
+        self._experiments, self._runs, self._news = {}, {}, {}
+
+    # -- from events
+
+    def _take(self, event: e.Event) -> None:
+        if isinstance(event, e.MetricsLogged):  # the most frequent by far
+            self._metrics(event.run, event.v, event.t, event.step)
+        elif isinstance(event, e.EnvironmentLogged):
+            self._code = words.code_tags(event.values)
+            for run in {*self._runs, *self._news}:
+                self._of(run).tags.update(self._code)
+        elif isinstance(event, e.RunStarted):
+            self._starts[event.run] = _without_values(event)
+            self._of(event.run).tags.update(words.tags({**words.about(event), **words.own(event.tags)}))
+        elif isinstance(event, e.RunRecorded):
+            self._starts[event.run] = _without_values(event)
+            news = self._of(event.run)
+            news.params.update(words.params(event.params))
+            news.tags.update(
+                words.tags({**words.about(event), "autolog.status": event.status, **words.own(event.tags)})
+            )
+            news.end = event.status, event.ended
+            self._metrics(event.run, event.metrics, event.ended, 0)
+        elif isinstance(event, e.RunDescribed):
+            self._of(event.run).tags.update(words.tags(words.about(event)))
+        elif isinstance(event, e.ParamsLogged):
+            self._of(event.run).params.update(words.params(event.values))
+        elif isinstance(event, e.TagsSet):
+            self._of(event.run).tags.update(words.tags(words.own(event.values)))
+        elif isinstance(event, e.NoteLogged):
+            kind = "error" if event.error else "note"
+            self._of(event.run).tags.update(
+                words.tags({f"autolog.{kind}.{words.digest(event.text)}": event.text})
+            )
+        elif isinstance(event, e.DatasetLogged):
+            self._of(event.run).datasets.append(self._dataset(event))
+        elif isinstance(event, e.ArtifactLogged):
+            self._of(event.run).files[event.path] = None
+        elif isinstance(event, e.ModelLogged):
+            self._of(event.run).models[event.path] = None
+        elif isinstance(event, e.RunEnded):
+            news = self._of(event.run)
+            news.end = event.status, event.t
+            said = {"autolog.status": event.status, "autolog.overhead": str(event.overhead)}
+            if event.error is not None:
+                said["autolog.error"] = event.error
+            if event.dropped:
+                said["autolog.dropped"] = str(event.dropped)
+            news.tags.update(words.tags(said))
+
+    def _of(self, run: str) -> _News:
+        news = self._news.get(run)
+        if news is None:
+            news = self._news[run] = _News()
+        return news
+
+    def _metrics(self, run: str, values: dict[str, float], time: int, step: int) -> None:
+        make, metrics = self._server.entities.Metric, self._of(run).metrics
+        time, step = max(0, min(time, words.FAR)), max(-words.FAR, min(step, words.FAR))
+        for key, value in values.items():
+            metrics.append(make(words.key_of(key), float(value), time, step))
+
+    def _dataset(self, event: e.DatasetLogged) -> Any:
+        """As MLflow has them. The context is its name too, as MLflow keeps one of a name and digest a run; its profile is all
+        that we know of it.
+        """
+        entities, values = self._server.entities, event.values
+        text = json.dumps(values, sort_keys=True)
+        profile = {"num_rows": values.get("rows"), **values}
+        dataset = entities.Dataset(
+            name=event.context, digest=str(values.get("digest") or words.digest(text))[:36], source_type="code",
+            source=json.dumps({"tags": {"kind": values.get("kind")}}), schema=words.schema(values), profile=json.dumps(profile),
+        )  # fmt: skip
+        return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", event.context)])
+
+    # -- to MLflow
+
+    def _send(self, run: str, news: _News) -> None:
+        there = self._run(run)
+        if there.gone:
+            return
+        try:
+            self._send_to(there, news)
+        except Refused as error:
+            if error.status not in (400, 404) or not self._server.is_gone(there.id):
+                raise
+            there.gone = True
+
+    def _send_to(self, there: _Run, news: _News) -> None:
+        server = self._server
+        refused: list[str] = []
+        for key, value in news.params.items():
+            held = there.params.setdefault(key, value)
+            if held != value:  # MLflow's params are for ever, ours are not
+                news.tags.update(words.tags({f"autolog.param.{key}": value}))
+        params = {key: value for key, value in news.params.items() if there.params[key] == value}
+        for batch in server.batches(news.metrics, params, news.tags):
+            self._send_batch(there, batch, refused)
+        if news.datasets:
+            refused += server.refusal("data", server.store.log_inputs, there.id, news.datasets)
+        assert self._origin is not None
+        local = partial(self._origin.file, there.ours)
+        for path in news.files:
+            refused += self._storage.send_file(there.artifacts, local(path), path, path)
+        for path in news.models:
+            refused += self._storage.send_model(there.id, there.experiment, there.artifacts, path, local)
+        if refused:
+            tags = words.tags({f"autolog.refused.{words.digest(text)}": text for text in refused})
+            for batch in server.batches([], {}, tags):
+                server.call(server.store.log_batch, there.id, **batch)
+        if news.end is not None:
+            status, time = news.end
+            number = server.entities.RunStatus.from_string(words.STATUSES.get(status, "FAILED"))
+            server.call(server.store.update_run_info, there.id, number, time, None)
+
+    def _send_batch(self, there: _Run, batch: dict[str, list[Any]], refused: list[str]) -> None:
+        """What is refused is halved, until only what is wrong itself is left out."""
+        server = self._server
+        try:
+            server.call(server.store.log_batch, there.id, **batch)
+        except Refused as error:
+            if error.status == 404 or server.is_gone(there.id):
+                raise
+            items = [(kind, item) for kind, some in batch.items() for item in some]
+            if len(items) == 1:
+                ((kind, item),) = items
+                # MLflow 2 does not know a NaN again that it has, but its database does.
+                if _IS_THERE.search(str(error)) is None:
+                    refused.append(f"{kind[:-1]} {item.key}: {error}")
+                return
+            for half in (items[: len(items) // 2], items[len(items) // 2 :]):
+                self._send_batch(there, by_kind(half), refused)
+
+    def _run(self, run: str) -> _Run:
+        """The run in MLflow; made there if it is not."""
+        there = self._runs.get(run)
+        if there is None:
+            start = self._starts.get(run)
+            experiment = self._experiment(start.experiment if start is not None else "default")
+            there = self._runs.get(run)  # found with those of its experiment
+            if there is None:
+                there = self._runs[run] = self._create(run, start, experiment)
+            elif not there.has_parent and start is not None and start.parent is not None:
+                self._of(run).tags.update(self._parent_tags(start, experiment))
+        return there
+
+    def _create(self, run: str, start: e.RunStarted | e.RunRecorded | None, experiment: str) -> _Run:
+        assert self._origin is not None
+        tags = {words.RUN_TAG: run, words.JOURNAL_TAG: self._origin.journal, **self._code}
+        if start is not None:
+            tags.update(self._parent_tags(start, experiment))
+        server = self._server
+        tag = server.entities.RunTag
+        name, time = (
+            (words.cut(start.name, words.MAX_NAME), max(0, start.t)) if start is not None else (run, e.now())
+        )
+        return _Run(
+            run,
+            server.call(
+                server.store.create_run, experiment, self._code.get("mlflow.user", ""), time,
+                [tag(key, value) for key, value in {**tags, "mlflow.runName": name}.items()], name,
+            ),
+            new=True,
+        )  # fmt: skip
+
+    def _parent_tags(self, start: e.RunStarted | e.RunRecorded, experiment: str) -> dict[str, str]:
+        if start.parent is None:
+            return {}
+        there = self._runs.get(start.parent)
+        found = there.id if there is not None else self._server.find(experiment, words.RUN_TAG, start.parent)
+        return {"autolog.parent": start.parent, **({"mlflow.parentRunId": found} if found else {})}
+
+    def _experiment(self, name: str) -> str:
+        """The experiment's id; made if there is none. Those of its runs are found that are of this journal."""
+        name = (name or "default")[: words.MAX_EXPERIMENT]
+        known = self._experiments.get(name)
+        if known is None:
+            assert self._origin is not None
+            known = self._experiments[name] = self._server.experiment(name)
+            for found in self._server.runs(known, words.JOURNAL_TAG, self._origin.journal):
+                ours = found.data.tags.get(words.RUN_TAG, "")
+                self._runs.setdefault(ours, _Run(ours, found, new=False))
+        return known
+
+
+def _split(url: str) -> tuple[str, str]:
+    """MLflow's own URI of a sink's URL, empty for the configured one, and what to register models as."""
+    scheme, _, rest = url.partition(":")
+    base, question, query = rest.partition("?")
+    pairs = parse_qsl(query, keep_blank_values=True)
+    register = next((value for key, value in pairs if key == "register"), "")
+    others = [pair for pair in pairs if pair[0] != "register"]
+    if question and register:
+        base = f"{base}?{urlencode(others)}" if others else base
+    elif question:
+        base = rest
+    _, plus, inner = scheme.partition("+")
+    if not plus:
+        if base:
+            raise ValueError(
+                "mlflow: is where MLflow itself is configured to; else mlflow+http://…, mlflow+sqlite:///…"
+            )
+        return "", register
+    uri = f"{inner}:{base}"
+    if inner.lower() == "sqlite":
+        path = base.removeprefix("///")
+        uri = f"sqlite:///{os.path.abspath(path)}"  # the same from any folder
+    return uri.rstrip("/") if inner.lower() in ("http", "https") else uri, register
+
+
+def _without_values(event: e.RunStarted | e.RunRecorded) -> e.RunStarted | e.RunRecorded:
+    """What is needed of a start later on."""
+    if isinstance(event, e.RunStarted):
+        return event
+    return e.RunStarted(event.run, event.t, event.name, event.experiment, event.parent)

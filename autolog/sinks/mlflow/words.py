@@ -1,0 +1,108 @@
+"""What a run of ours is in MLflow's words, within MLflow's limits: names, values, tags, data. Plain functions of plain values:
+they know nothing of its client, of servers, or of what was sent before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from functools import lru_cache
+from typing import Any
+
+from autolog.tracking import events as e
+
+MAX_KEY = 250
+MAX_PARAM = 6_000
+MAX_TAG = 5_000
+MAX_EXPERIMENT = 500
+MAX_NAME = 250
+MAX_SCHEMA = 65_535
+FAR = 2**63 - 1
+"""The largest step and time."""
+
+RUN_TAG = "autolog.run"
+JOURNAL_TAG = "autolog.journal"
+STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
+
+_NOT_IN_KEYS = re.compile(r"[^/\w.\- ]")
+_TYPES = {
+    "bool": "boolean", "int8": "integer", "int16": "integer", "int32": "integer", "int64": "long", "float32": "float",
+    "float64": "double", "object": "string", "str": "string", "string": "string",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=10_000)
+def key_of(key: str) -> str:
+    """`key` in the characters that MLflow allows; one that had to be changed ends in a mark of its own, so that two do not
+    become one.
+    """
+    clean = _NOT_IN_KEYS.sub("_", key)
+    if posixpath.normpath(clean) != clean or clean.startswith(("/", "..")) or clean in ("", "."):
+        clean = re.sub(r"[/.]+", "_", clean) or "_"
+    if len(clean) > MAX_KEY:
+        clean = clean[: MAX_KEY - 9]
+    return key if clean == key else f"{clean[: MAX_KEY - 9]}-{digest(key)}"
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def params(values: dict[str, Any]) -> dict[str, str]:
+    return {key_of(key): cut(_text(value), MAX_PARAM) for key, value in values.items()}
+
+
+def tags(values: dict[str, str]) -> dict[str, str]:
+    return {key_of(key): cut(value, MAX_TAG) for key, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else str(value)
+
+
+def cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def own(tags: dict[str, str]) -> dict[str, str]:
+    """The user's tags; those that would be taken for ours are put apart."""
+    return {f"tags.{key}" if key.startswith("autolog.") else key: value for key, value in tags.items()}
+
+
+def about(event: e.RunStarted | e.RunRecorded | e.RunDescribed) -> dict[str, str]:
+    said = {
+        "kind": event.kind,
+        "framework": event.framework,
+        "framework_version": event.version,
+        "estimator": event.estimator,
+    }
+    return {f"autolog.{key}": value for key, value in said.items() if value is not None}
+
+
+def code_tags(environment: dict[str, Any]) -> dict[str, str]:
+    """Where the code is, as MLflow names it."""
+    git: dict[str, Any] = environment.get("git") or {}
+    said = {
+        "mlflow.user": environment.get("user"),
+        "mlflow.source.name": environment.get("script"),
+        "mlflow.source.type": "LOCAL" if environment.get("script") else None,
+        "mlflow.source.git.commit": git.get("commit"),
+        "mlflow.source.git.branch": git.get("branch"),
+    }
+    return tags({key: str(value) for key, value in said.items() if value})
+
+
+def schema(values: dict[str, Any]) -> str:
+    """The columns as MLflow describes them, where their types have a name there; else nothing."""
+    columns: dict[str, str] = values.get("schema") or {}
+    found = [
+        {"type": _TYPES[kind.lower()], "name": name, "required": True}
+        for name, kind in columns.items()
+        if kind.lower() in _TYPES
+    ]
+    text = json.dumps({"mlflow_colspec": found})
+    return text if found and len(found) == len(columns) and len(text) <= MAX_SCHEMA else ""
