@@ -15,7 +15,8 @@ from compat.cells import Cell, MatrixError, matrix
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 Patterns = Annotated[
-    list[str] | None, typer.Argument(help="Names of cells, or patterns as `sklearn-*`; all, if none is given.")
+    list[str] | None,
+    typer.Argument(help="Names of cells, or patterns as `sklearn-*`; all, if none is given."),
 ]
 
 
@@ -52,7 +53,9 @@ def list_cells(cells: Patterns = None) -> None:
 @app.command()
 def run(
     cells: Patterns = None,
-    stale: Annotated[bool, typer.Option(help="Only those whose result is of other code than today's.")] = False,
+    stale: Annotated[
+        bool, typer.Option(help="Only those whose result is of other code than today's.")
+    ] = False,
     keep: Annotated[bool, typer.Option(help="Leave the environments, to look into them.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes that share a cell's tests.")] = 2,
 ) -> None:
@@ -70,7 +73,9 @@ def run(
         result = run_cell(cell, keep=keep, jobs=jobs, say=console.print)
         results.write(result)
         numbers = f"{result['passed']} passed, {result['failed']} failed, {result['skipped']} skipped"
-        console.print(f"    {result['status']} in {result['seconds']} s: {numbers}. {result['reason']}", markup=False)
+        console.print(
+            f"    {result['status']} in {result['seconds']} s: {numbers}. {result['reason']}", markup=False
+        )
         if result["status"] == "fail" and not cell.pre:
             bad.append(cell.name)
     if bad:

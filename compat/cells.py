@@ -75,11 +75,15 @@ class Framework:
     tests: tuple[str, ...] = field(default=())
 
     def rules_for(self, version: str) -> list[dict[str, Any]]:
-        return [rule for rule in self.rules if Version(version) in SpecifierSet(rule["for"], prereleases=True)]
+        return [
+            rule for rule in self.rules if Version(version) in SpecifierSet(rule["for"], prereleases=True)
+        ]
 
     def pythons(self, version: str, known: tuple[str, ...]) -> tuple[str, ...]:
         """Those that this version can be installed on."""
-        allowed = SpecifierSet(",".join(rule["python"] for rule in self.rules_for(version) if "python" in rule))
+        allowed = SpecifierSet(
+            ",".join(rule["python"] for rule in self.rules_for(version) if "python" in rule)
+        )
         return tuple(python for python in known if Version(python) in allowed)
 
     def requirements(self, version: str, *, bare: bool, pre: bool) -> list[str]:
@@ -194,7 +198,7 @@ def _cell(
         python=python,
         requires=tuple(dict.fromkeys(one for one in requires if one not in alone)),
         without_dependencies=alone,
-        tests=tuple([*(more.get("tests") or tests), "contract/test_patch_points.py"]),
+        tests=(*(more.get("tests") or tests), "contract/test_patch_points.py"),
         bare=bare,
         pre=pre,
     )

@@ -24,7 +24,9 @@ RAN = {0: "pass", 1: "fail"}
 """pytest's exit statuses that are an outcome; any other is no run of the tests."""
 
 
-def run(cell: Cell, *, keep: bool = False, jobs: int = 2, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run(
+    cell: Cell, *, keep: bool = False, jobs: int = 2, say: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Make the cell's environment, run its tests, remove it, and give its line for results.jsonl.
 
     Args:
@@ -107,7 +109,9 @@ def _outcome(path: Path) -> dict[str, Any]:
     for case in suite.iter("testcase"):
         for one in case.iter("property"):
             if one.get("name") == "points":
-                points[(case.get("name") or "").partition("[")[2].rstrip("]")] = json.loads(one.get("value") or "{}")
+                points[(case.get("name") or "").partition("[")[2].rstrip("]")] = json.loads(
+                    one.get("value") or "{}"
+                )
         if case.find("failure") is not None or case.find("error") is not None:
             failures.append(f"{(case.get('classname') or '').rpartition('.')[2]}::{case.get('name')}")
     found = {

@@ -23,7 +23,9 @@ def render(matrix: Matrix, held: dict[str, dict[str, Any]]) -> str:
             cells = {
                 cell.python: cell for cell in matrix.cells if cell.name.startswith(f"{one.name}-{version}-py")
             }
-            signs = [_sign(held.get(cells[python].name)) if python in cells else "" for python in matrix.pythons]
+            signs = [
+                _sign(held.get(cells[python].name)) if python in cells else "" for python in matrix.pythons
+            ]
             if any(sign not in ("", "·") for sign in signs):
                 lines.append(f"| {one.name} | {version} | {' | '.join(signs)} |")
     for cell in matrix.cells:
@@ -33,7 +35,8 @@ def render(matrix: Matrix, held: dict[str, dict[str, Any]]) -> str:
     reasons = {r["cell"]: r["reason"] for r in held.values() if r["status"] in ("fail", "known")}
     text = "\n".join(lines)
     if special:
-        text += f"\n\nOf several frameworks, with older companions, without what is optional, before release: {', '.join(special)}."
+        what = "Of several frameworks, with older companions, without what is optional, before release"
+        text += f"\n\n{what}: {', '.join(special)}."
     for cell, reason in sorted(reasons.items()):
         text += f"\n\n`{cell}` ✗: {reason}"
     return text
@@ -49,7 +52,7 @@ def block(text: str) -> str:
     Raises:
         ValueError: if there are no marks.
     """
-    before, begin, rest = text.partition(BEGIN)
+    _before, begin, rest = text.partition(BEGIN)
     inner, end, _ = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"the README has no {BEGIN} … {END}")

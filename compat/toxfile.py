@@ -26,7 +26,9 @@ def tox_extend_envs() -> Iterable[str]:
 @impl
 def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
     for cell in cells.load():
-        state.conf.memory_seed_loaders[cell.name].append(MemoryLoader(**_settings(cell, state.conf.pos_args(None) or ())))
+        state.conf.memory_seed_loaders[cell.name].append(
+            MemoryLoader(**_settings(cell, state.conf.pos_args(None) or ()))
+        )
 
 
 def _settings(cell: cells.Cell, more: Sequence[str]) -> dict[str, Any]:

@@ -63,7 +63,8 @@ print(json.dumps({**look(), "absent": absent}))
 def _cells() -> ModuleType:
     """The matrix's own reader: by its file, as the checkout's packages are not to stand before the installed ones."""
     spec = importlib.util.spec_from_file_location("compat_cells", ROOT / "compat" / "cells.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

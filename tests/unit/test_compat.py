@@ -110,7 +110,12 @@ def test_a_result_is_stale_once_the_code_that_it_tested_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its integration, its tests and the core count; another integration does not."""
-    for name in ("autolog/a.py", "integrations/autolog_toy/b.py", "integrations/autolog_other/c.py", "pyproject.toml"):
+    for name in (
+        "autolog/a.py",
+        "integrations/autolog_toy/b.py",
+        "integrations/autolog_other/c.py",
+        "pyproject.toml",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
     for name in ("conftest.py", "helpers.py", "contract/conftest.py", "contract/test_toy.py"):
@@ -214,7 +219,30 @@ def test_the_matrix_begins_where_each_integration_says_that_it_begins(declared: 
 def test_what_is_said_of_tested_versions_is_what_was_run(declared: cells.Matrix) -> None:
     """The README's table and each integration's `tested` are made of results.jsonl: `python -m compat table`."""
     held = results.read()
-    assert set(held) <= {cell.name for cell in declared.cells}, "results of cells that are gone: remove their lines"
+    assert set(held) <= {cell.name for cell in declared.cells}, (
+        "results of cells that are gone: remove their lines"
+    )
     assert table.block(table.README.read_text()) == table.render(declared, held)
     for name in declared.frameworks:
         assert table.stated(name) == table.wanted(name, held), name
+
+
+def test_tox_reads_the_cells_as_they_stand(declared: cells.Matrix, tmp_path: Path) -> None:
+    """No file is generated for it: what `python -m compat list` shows is what `tox -c compat` knows."""
+    import subprocess
+
+    for module in ("tox", "tox_uv"):
+        pytest.importorskip(module, reason="in the extra `compat`")
+    command = [sys.executable, "-m", "tox", "-c", str(ROOT / "compat"), "--workdir", str(tmp_path)]
+    listed = subprocess.run(
+        [*command, "list", "--no-desc"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert [cell.name for cell in declared.cells] == [
+        name for name in listed.stdout.split() if name in {cell.name for cell in declared.cells}
+    ]
+    shown = subprocess.run(
+        [*command, "config", "-e", "boosters", "-k", "deps", "commands", "base_python"],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    boosters = next(cell for cell in declared.cells if cell.name == "boosters")
+    assert all(one in shown for one in (*boosters.requires, *boosters.tests, boosters.python))
