@@ -71,13 +71,17 @@ def _cells() -> ModuleType:
     return module
 
 
-def _look(name: str, folder: Path) -> dict[str, Any]:
-    modules = [
+def _modules(name: str) -> list[str]:
+    """Those whose import wakes an integration."""
+    return [
         entry.name
         for entry in entry_points(group="autolog.integrations")
         if entry.value.startswith(f"autolog_{name}:")
     ]
-    done = script(LOOK, folder, name, ",".join(modules), timeout=300, AUTOLOG_STRICT="1")
+
+
+def _look(name: str, folder: Path) -> dict[str, Any]:
+    done = script(LOOK, folder, name, ",".join(_modules(name)), timeout=300, AUTOLOG_STRICT="1")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -85,9 +89,9 @@ def _look(name: str, folder: Path) -> dict[str, Any]:
 def _seen(name: str, folder: Path) -> tuple[dict[str, Any], set[str], set[str]]:
     """What an integration says, the places that are missing, and those of modules that belong to nobody who is here."""
     seen = _look(name, folder)
-    frameworks = {entry.name for entry in entry_points(group="autolog.integrations")}
+    own = _modules(name)
     not_installed = {
-        target for target, module in seen["absent"].items() if module.partition(".")[0] not in frameworks
+        target for target, module in seen["absent"].items() if module.partition(".")[0] not in own
     }
     missing = {point["target"] for point in seen["patches"] if point["state"] != "found"}
     return seen, missing - not_installed, not_installed
