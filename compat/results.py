@@ -1,0 +1,73 @@
+"""What came of each cell, one line each in results.jsonl: the latest. Knows nothing of how a cell is run.
+
+Each line: cell, frameworks, python, status (pass, fail, known, skip), passed, failed, skipped, seconds, reason, points (of each
+framework how many places were found, and which are missing), resolved (what was installed), fingerprint, date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from compat.cells import HERE, ROOT, Cell
+
+RESULTS = HERE / "results.jsonl"
+GOOD = ("pass", "known")
+
+
+def read(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """The latest line of each cell, by its name."""
+    if not path.exists():
+        return {}
+    lines = (json.loads(line) for line in path.read_text().splitlines() if line.strip())
+    return {line["cell"]: line for line in lines}
+
+
+def write(result: dict[str, Any], path: Path = RESULTS) -> None:
+    """Put a line in the place of the cell's last one. The file is replaced whole, so that a kill leaves one or the other."""
+    held = {**read(path), result["cell"]: result}
+    new = path.with_suffix(".new")
+    new.write_text("".join(json.dumps(held[name], sort_keys=True) + "\n" for name in sorted(held)))
+    new.replace(path)
+
+
+def fingerprint(cell: Cell) -> str:
+    """Of all that a cell's outcome follows from: our code that it runs, its tests, what it installs."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps(asdict(cell), sort_keys=True).encode())
+    for path in sorted(_files(cell)):
+        digest.update(str(path.relative_to(ROOT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def is_stale(cell: Cell, held: dict[str, dict[str, Any]]) -> bool:
+    """Whether there is no result, or one of other code than today's."""
+    result = held.get(cell.name)
+    return result is None or result["fingerprint"] != fingerprint(cell)
+
+
+def tested(name: str, held: Iterable[dict[str, Any]]) -> tuple[str, str] | None:
+    """The oldest and the newest version of a framework that a cell was green with."""
+    from packaging.version import Version
+
+    green = [
+        Version(result["frameworks"][name])
+        for result in held
+        if result["status"] in GOOD and result["frameworks"].get(name)
+    ]
+    return (str(min(green)), str(max(green))) if green else None
+
+
+def _files(cell: Cell) -> Iterator[Path]:
+    folders = [ROOT / "autolog", *(ROOT / "integrations" / f"autolog_{name}" for name in cell.frameworks)]
+    folders += [ROOT / "tests" / one for one in cell.tests]
+    for one in folders:
+        yield from [one] if one.is_file() else one.rglob("*.py")
+    yield ROOT / "pyproject.toml"
+    for helper in ("conftest.py", "helpers.py", "contract/conftest.py"):
+        yield ROOT / "tests" / helper
