@@ -16,6 +16,8 @@ SIGNS = {"pass": "✓", "known": "✗", "fail": "✗", "skip": "–"}
 
 def render(matrix: Matrix, held: dict[str, dict[str, Any]]) -> str:
     """Markdown: a row for each framework and version, a column for each Python, and the other cells below."""
+    if not held:
+        return "No environment has been run yet."
     lines = [f"| | version | {' | '.join(matrix.pythons)} |", f"|---|---|{'---|' * len(matrix.pythons)}"]
     special: list[str] = []
     for one in matrix.frameworks.values():
