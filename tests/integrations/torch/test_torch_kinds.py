@@ -10,6 +10,7 @@ from typing import Any
 
 import loops
 import pytest
+import torch
 from test_torch_records import NET, SGD
 
 from autolog import RunRecord
@@ -17,13 +18,21 @@ from autolog.testing import Recorded
 
 Points = list[tuple[int, int, Any]]
 
+
+def decoupled(kind: type[torch.optim.Optimizer]) -> dict[str, bool]:
+    """A setting that not all supported versions of torch have: torch itself is asked."""
+    name = "decoupled_weight_decay"
+    defaults = kind([torch.zeros(1)]).defaults
+    return {f"optimizer.{name}": defaults[name]} if name in defaults else {}
+
+
 ADAM = {
     "optimizer": "Adam", "optimizer.lr": 0.01, "optimizer.betas": [0.9, 0.999], "optimizer.eps": 1e-8,
     "optimizer.weight_decay": 0, "optimizer.amsgrad": False, "optimizer.maximize": False, "optimizer.capturable": False,
-    "optimizer.differentiable": False, "optimizer.decoupled_weight_decay": False,
+    "optimizer.differentiable": False, **decoupled(torch.optim.Adam),
 }  # fmt: skip
 ADAMW = {
-    **ADAM, "optimizer": "AdamW", "optimizer.weight_decay": 0.01, "optimizer.decoupled_weight_decay": True,
+    **ADAM, "optimizer": "AdamW", "optimizer.weight_decay": 0.01, **decoupled(torch.optim.AdamW),
 }  # fmt: skip
 
 
