@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -244,10 +245,27 @@ def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
     return None
 
 
+class Held(weakref.ref[Any]):
+    """A weak reference that knows when what it refers to has died."""
+
+    __slots__ = ("died",)
+
+    def __new__(cls, one: Any) -> Held:
+        return super().__new__(cls, one, _note_death)
+
+    def __init__(self, one: Any) -> None:
+        super().__init__(one, _note_death)
+        self.died: float | None = None
+
+
+def _note_death(held: Any) -> None:
+    held.died = perf_counter()
+
+
 def weakly(one: Any) -> Callable[[], Any]:
     """A weak reference, or for what cannot have one, something that never says that it has died."""
     try:
-        return weakref.ref(one)
+        return Held(one)
     except TypeError:
         return _never_gone
 

@@ -10,24 +10,30 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autolog_torch.values import Mean
+
+if TYPE_CHECKING:
+    from autolog_torch.sites import Site
 
 
 class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "named", "over", "reads",
-        "samples", "source", "steps", "tested", "wait",
+        "batches", "began", "criteria", "dataset", "evaluates", "last", "loader", "losses", "moved", "name", "named", "over",
+        "reads", "samples", "source", "steps", "tested", "wait",
     )  # fmt: skip
 
-    def __init__(self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None, loader: int = 0
+    ) -> None:
         self.name = name
         self.dataset = dataset
         self.source = source
-        """Gives the data set while it lives."""
+        """Gives the data set while it lives; see `about.weakly`."""
+        self.loader = loader
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
@@ -39,13 +45,18 @@ class Pass:
         self.over = False
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
-        self.reads: dict[str, Read] = {}
+        self.reads: dict[Site, Read] = {}
         self.named: dict[str, Mean] = {}
         """What the user has recorded himself: it is not recorded again where he reads it."""
 
     @property
     def is_loader(self) -> bool:
         return self.dataset != 0
+
+    def is_gone_before(self, other: Pass) -> bool:
+        """Whether its data set had died when another pass began, and what it was known by may be something else's."""
+        died = getattr(self.source, "died", None)
+        return died is not None and died < other.began
 
     @property
     def is_empty(self) -> bool:

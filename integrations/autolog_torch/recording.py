@@ -5,7 +5,8 @@ train/loss_since_eval, …         where evaluations are made within an epoch: t
 train/loss_step, …               the same for each step, thinned: means of ever more steps
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
-val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
+val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data, train_eval/… of the
+                                 training's own
 reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
 <tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
 train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
@@ -78,6 +79,8 @@ class Recording:
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
         self._prefixes: dict[int, tuple[str, Pass]] = {}
+        self._trained: Pass | None = None
+        """The last epoch over a loader."""
         self._theirs: set[str] = set()
 
     # -- steps
@@ -203,6 +206,8 @@ class Recording:
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
+        if epoch.is_loader:
+            self._trained = epoch
         for series in epoch.losses:
             self._end_window(series, values)
         if self._lr_step != self.steps - 1:
@@ -241,13 +246,20 @@ class Recording:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
 
     def _prefix(self, done: Pass) -> str:
-        """The first data that was evaluated is `val`. A data set that is made anew for each evaluation is the same data."""
+        """The first data that was evaluated is `val`, but for that of the training, by the same loader. A data set that is made
+        anew for each evaluation is the same data.
+        """
+        trained = self._trained
+        if (
+            trained is not None
+            and (trained.loader, trained.dataset) == (done.loader, done.dataset)
+            and not trained.is_gone_before(done)
+        ):
+            return "train_eval"
         prefix, before = self._prefixes.get(done.dataset, ("", done))
-        if prefix and (before.source is None or before.source() is not None):
+        if prefix and not before.is_gone_before(done):
             return prefix
-        gone = [
-            n for n, (_, one) in self._prefixes.items() if one.source is not None and one.source() is None
-        ]
+        gone = [number for number, (_, one) in self._prefixes.items() if one.is_gone_before(done)]
         same = next((n for n in gone if self._prefixes[n][1].name == done.name), None)
         if same is not None:
             prefix, _ = self._prefixes.pop(same)
@@ -262,16 +274,20 @@ class Recording:
         return prefix
 
     def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
-        for name, read in done.reads.items():
+        for site, read in done.reads.items():
             mean = read.mean
             if any(one.late is None and _close(one.value, mean.value) for one in known):
                 continue  # the loss, read once more
+            name = plain = f"{prefix}reads/{site.name}"
+            number = 2
+            while name in values:  # another place of that name
+                name, number = f"{plain}_{number}", number + 1
             if read.counts and done.samples:
-                values[f"{prefix}reads/{name}"] = mean.total / done.samples
+                values[name] = mean.total / done.samples
                 continue
-            values[f"{prefix}reads/{name}"] = mean
-            if done.samples and done.evaluates and not done.criteria and not read.counts:
-                values[f"{prefix}reads/{name}_per_sample"] = mean.total / done.samples
+            values[name] = mean
+            if done.samples and done.evaluates and not done.criteria and site.reduction != "mean":
+                values[f"{name}_per_sample"] = mean.total / done.samples
 
     # -- what the user has named
 

@@ -22,12 +22,14 @@ MANY = 10_000
 class Site:
     """One call in the user's code."""
 
-    __slots__ = ("code", "library", "name")
+    __slots__ = ("code", "library", "name", "reduction")
 
-    def __init__(self, code: CodeType, name: str, library: bool) -> None:
+    def __init__(self, code: CodeType, name: str, library: bool, reduction: str = "") -> None:
         self.code = code  # kept, so that its id stays its own
         self.name = name
         self.library = library
+        self.reduction = reduction
+        """`sum` or `mean`, where the source says that the value is one."""
 
 
 class Sites:
@@ -59,6 +61,15 @@ class Sites:
         site = self._by_instruction.get((id(code), instruction))
         if site is None:
             site = self._new(frame, code, instruction, method)
+        return site
+
+    def formatted(self, frame: FrameType) -> Site:
+        """Where a value is put into an f-string of the user's; without a name if it has none there."""
+        code, instruction = frame.f_code, frame.f_lasti
+        site = self._by_instruction.get((id(code), instruction))
+        if site is None:
+            name = _loaded_for_format(code, instruction)
+            site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
 
     def loop(self, frame: FrameType | None) -> str:
@@ -95,14 +106,14 @@ class Sites:
             )
         site = self._by_position.get((id(code), position))
         if site is None:
-            site = Site(
-                code, self._name(code.co_filename, position, frame.f_lineno, method), self._is_library(frame)
-            )
+            name, reduction = self._read(code.co_filename, position, frame.f_lineno, method)
+            site = Site(code, name, self._is_library(frame), reduction)
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
 
-    def _name(self, file: str, position: Any, line: int, method: str) -> str:
+    def _read(self, file: str, position: Any, line: int, method: str) -> tuple[str, str]:
+        """What the value of a call is called, and whether it is a sum or a mean."""
         for call, statement in self._calls_in(file):
             if len(position) == 4 and None not in position:
                 if (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) != position:
@@ -111,8 +122,8 @@ class Sites:
                 continue
             name = _named(call, method) or _target(statement) or _called(call)
             if name:
-                return name
-        return f"line_{line}"
+                return name, _reduction(call)
+        return f"line_{line}", ""
 
     def _calls_in(self, file: str) -> list[tuple[ast.Call, ast.stmt | None]]:
         """A file's calls, each with the statement that it stands in."""
@@ -153,6 +164,33 @@ def _called(call: ast.Call) -> str:
     """Of `evaluate(x).item()`, `evaluate`."""
     inner = call.func.value if isinstance(call.func, ast.Attribute) else None
     return _method(inner) if isinstance(inner, ast.Call) else ""
+
+
+def _loaded_for_format(code: CodeType, instruction: int) -> str:
+    """What is loaded just before it is formatted. The source does not help: until Python 3.12 it cannot tell the parts of an
+    f-string apart.
+    """
+    import dis
+
+    done = [
+        one
+        for one in dis.get_instructions(code)
+        if one.offset <= instruction and not one.opname.startswith(("LOAD_CONST", "EXTENDED_ARG"))
+    ]
+    if len(done) < 2 or not done[-1].opname.startswith("FORMAT_"):
+        return ""
+    loaded = done[-2].argval[-1:] if isinstance(done[-2].argval, tuple) else [done[-2].argval]
+    return loaded[0] if done[-2].opname.startswith("LOAD_") and isinstance(loaded[0], str) else ""
+
+
+def _reduction(call: ast.Call) -> str:
+    """Of `(guess == y).float().sum().item()`, `sum`."""
+    node = call.func.value if isinstance(call.func, ast.Attribute) else None
+    while isinstance(node, ast.Call):
+        if _method(node) in ("sum", "mean"):
+            return _method(node)
+        node = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return ""
 
 
 def _simple(node: ast.expr) -> str:
