@@ -69,6 +69,8 @@ class Recording:
         self.steps = 0
         self.epochs = -1
         self._series: dict[tuple[Site, int], Series] = {}
+        self._has_begun = False
+        """One of them, since they were looked at last."""
         self._stride = 1
         self._in_bucket = 0
         self._bucket_began = 0
@@ -100,6 +102,7 @@ class Recording:
 
     def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
         series = Series(site)
+        self._has_begun = True
         divisors = [divisor for other, _, divisor in losses if other is site]
         if not first_only and len(divisors) > 1:
             if self.owned:
@@ -110,6 +113,9 @@ class Recording:
 
     def _gather(self, epoch: Pass) -> None:
         """Bring what is new into the means that it belongs to."""
+        if self._has_begun:
+            self._has_begun = False
+            self._continue(epoch)
         for series in self._series.values():
             if series.new:
                 mean = Mean()
@@ -122,6 +128,21 @@ class Recording:
                 for one in (series.bucket, whole, series.window):
                     if one is not None:
                         one.take_in(mean)
+
+    def _continue(self, epoch: Pass) -> None:
+        """A loss at another place than in the epochs before, as of a notebook's cell that was changed and run again, is the
+        same loss, if there is no other.
+        """
+        begun = [key for key, one in self._series.items() if one.name is None]
+        if len(begun) != 1:
+            return
+        (site, number), series = begun[0], self._series[begun[0]]
+        before = {one for (_, other), one in self._series.items() if other == number and one is not series}
+        if len(before) == 1:
+            (last,) = before
+            if last not in epoch.losses and not last.new and last.factor == series.factor:
+                last.new = series.new
+                self._series[site, number] = last
 
     def succeeds(self, before: int, now: int) -> None:
         """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""

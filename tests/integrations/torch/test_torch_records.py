@@ -294,3 +294,31 @@ def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Reco
     assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
         "train/loss": 3, "val/loss": 3,
     }  # fmt: skip
+
+
+CELL = """
+for epoch in range({epochs}):
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+"""
+
+
+def test_a_notebooks_cell_that_is_changed_and_run_again_goes_on(seen: Recorded) -> None:
+    """The same loss under the same name, though it is computed at another place of the code."""
+    model = loops.Net()
+    names: dict[str, Any] = {
+        "model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "criterion": nn.CrossEntropyLoss(),
+        "loader": torch.utils.data.DataLoader(loops.data(), batch_size=16), "losses": [],
+    }  # fmt: skip
+    for number, epochs in enumerate((2, 2, 1)):
+        exec(compile(CELL.format(epochs=epochs), f"<cell {number}>", "exec"), names)
+    seen.session.disable()
+    losses = names["losses"]
+    means = [sum(losses[start : start + 3]) / 3 for start in range(0, 15, 3)]
+    assert [p.value for p in seen.run.history("train/loss")] == pytest.approx(means)
+    assert [p.value for p in seen.run.history("train/loss_step")] == pytest.approx(losses)
+    assert {name for name in seen.run.metrics if "loss" in name} == {"train/loss", "train/loss_step"}
