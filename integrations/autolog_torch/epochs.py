@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
 
+NO_DATA = (0, 0)
+
+
 class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "dataset", "evaluates", "last", "loader", "losses", "moved", "name", "named", "over",
-        "reads", "samples", "source", "steps", "tested", "wait",
+        "batches", "began", "criteria", "data", "evaluates", "last", "losses", "moved", "name", "named", "over",
+        "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
-        self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None, loader: int = 0
+        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = ()
     ) -> None:
         self.name = name
-        self.dataset = dataset
-        self.source = source
-        """Gives the data set while it lives; see `about.weakly`."""
-        self.loader = loader
+        self.data = data
+        """The ids of the data set and its loader."""
+        self.sources = sources
+        """Give these while they live, see `about.weakly`."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
@@ -51,12 +54,12 @@ class Pass:
 
     @property
     def is_loader(self) -> bool:
-        return self.dataset != 0
+        return self.data is not NO_DATA
 
     def is_gone_before(self, other: Pass) -> bool:
-        """Whether its data set had died when another pass began, and what it was known by may be something else's."""
-        died = getattr(self.source, "died", None)
-        return died is not None and died < other.began
+        """Whether its data had died when another pass began, and what it was known by may be something else's."""
+        deaths = [getattr(source, "died", None) for source in self.sources]
+        return any(died is not None and died < other.began for died in deaths)
 
     @property
     def is_empty(self) -> bool:

@@ -170,8 +170,8 @@ class Hooks:
         # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
         machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
-        found = Pass(name, id(loader.dataset), about.weakly(loader.dataset), id(loader))
-        machine.flow.began(iterator, found)
+        data = (id(loader.dataset), id(loader)), (about.weakly(loader.dataset), about.weakly(loader))
+        machine.flow.began(iterator, Pass(name, *data))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

@@ -80,7 +80,7 @@ class Recording:
         self._sent = 0.0
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
-        self._prefixes: dict[int, tuple[str, Pass]] = {}
+        self._prefixes: dict[tuple[int, int], tuple[str, Pass]] = {}
         self._trained: Pass | None = None
         """The last epoch over a loader."""
         self._theirs: set[str] = set()
@@ -267,21 +267,19 @@ class Recording:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
 
     def _prefix(self, done: Pass) -> str:
-        """The first data that was evaluated is `val`, but for that of the training, by the same loader. A data set that is made
-        anew for each evaluation is the same data.
+        """The first data that was evaluated is `val`, but for that of the training, by the same loader. A data set or a loader
+        that is made anew for each evaluation is the same data; two loaders of one data set differ in what they take from it.
         """
         trained = self._trained
-        if (
-            trained is not None
-            and (trained.loader, trained.dataset) == (done.loader, done.dataset)
-            and not trained.is_gone_before(done)
-        ):
+        if trained is not None and trained.data == done.data and not trained.is_gone_before(done):
             return "train_eval"
-        prefix, before = self._prefixes.get(done.dataset, ("", done))
+        prefix, before = self._prefixes.get(done.data, ("", done))
         if prefix and not before.is_gone_before(done):
             return prefix
-        gone = [number for number, (_, one) in self._prefixes.items() if one.is_gone_before(done)]
-        same = next((n for n in gone if self._prefixes[n][1].name == done.name), None)
+        gone = [(data, one) for data, (_, one) in self._prefixes.items() if one.is_gone_before(done)]
+        same = next((data for data, _ in gone if data[0] == done.data[0]), None)
+        if same is None:
+            same = next((data for data, one in gone if one.name == done.name), None)
         if same is not None:
             prefix, _ = self._prefixes.pop(same)
         else:
@@ -291,7 +289,7 @@ class Recording:
                 prefix = "val"
             elif prefix in others:
                 prefix = f"val{len(others) + 1}"
-        self._prefixes[done.dataset] = prefix, done
+        self._prefixes[done.data] = prefix, done
         return prefix
 
     def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
@@ -299,7 +297,8 @@ class Recording:
             mean = read.mean
             if any(one.late is None and _close(one.value, mean.value) for one in known):
                 continue  # the loss, read once more
-            name = plain = f"{prefix}reads/{site.name}"
+            # What says itself that it is of the training may be read after the evaluation.
+            name = plain = f"{'' if 'train' in site.name.lower() else prefix}reads/{site.name}"
             number = 2
             while name in values:  # another place of that name
                 name, number = f"{plain}_{number}", number + 1

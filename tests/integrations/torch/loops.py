@@ -1178,3 +1178,31 @@ def evaluations_of_all_data() -> Numbers:
         evaluate(val)
     evaluate(test)
     return numbers
+
+
+def samplers_of_one_data_set() -> Numbers:
+    """Three loaders take different samples from the same data; gradients are on in evaluation."""
+    from torch.utils.data import SubsetRandomSampler
+
+    whole, places = data(60), list(range(60))
+    train, val, test = (
+        DataLoader(whole, batch_size=size, sampler=SubsetRandomSampler(part))
+        for size, part in ((8, places[:32]), (8, places[32:48]), (6, places[48:]))
+    )
+    model, criterion, numbers = Net(), nn.CrossEntropyLoss(), {"train": [], "val": [], "test": []}
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(2):
+        for name, loader in (("train", train), ("val", val)):
+            model.train(name == "train")
+            losses = []
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = criterion(model(x), y)
+                if name == "train":
+                    loss.backward()
+                    optimizer.step()
+                losses.append(loss.item())
+            numbers[name].append(sum(losses) / len(losses))
+    model.eval()
+    numbers["test"].append(sum(criterion(model(x), y).item() for x, y in test) / len(test))
+    return numbers
