@@ -248,24 +248,17 @@ def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
 class Held(weakref.ref[Any]):
     """A weak reference that knows when what it refers to has died."""
 
-    __slots__ = ("died",)
-
-    def __new__(cls, one: Any) -> Held:
-        return super().__new__(cls, one, _note_death)
-
-    def __init__(self, one: Any) -> None:
-        super().__init__(one, _note_death)
-        self.died: float | None = None
-
-
-def _note_death(held: Any) -> None:
-    held.died = perf_counter()
+    died: float | None = None
 
 
 def weakly(one: Any) -> Callable[[], Any]:
     """A weak reference, or for what cannot have one, something that never says that it has died."""
+
+    def note(held: Held) -> None:
+        held.died = perf_counter()
+
     try:
-        return Held(one)
+        return Held(one, note)
     except TypeError:
         return _never_gone
 
