@@ -30,10 +30,11 @@ from autolog.tracking.run import Run, tags_of
 from autolog.tracking.values import MAX_KEY, plain, text_of
 
 if TYPE_CHECKING:
-    from autolog.instrument.patching import Installation
     from autolog.session import Session
 
 FLUSH_SECONDS = 2.0
+UNKNOWN = SystemExit()
+"""One whose status Python does not tell."""
 LINES = 10
 """Runs that are announced on standard error: a loop of thousands must not fill the terminal."""
 
@@ -156,8 +157,8 @@ def open_loop(
             return None
     else:
         run, owned = _claim_or_begin(session, scope, integration, kind, estimator, name, tags or {})
-    if session.exits is None:
-        session.exits = watch_exit(session)
+    if not session.exits:
+        watch_exit(session)
     loop = Loop(run, integration, closing, frame, scope, owned, threading.get_ident(), _last_exception()[1])
     session.loops.append(loop)
     return run
@@ -180,12 +181,14 @@ def close_loops(session: Session, error: BaseException | None, which: Callable[[
 
 
 def close_loops_at_exit(session: Session) -> None:
-    """The process ends: with an exception that nobody caught, if Python has reported one since the loop began; by `sys.exit`
+    """The process ends: with an exception that nobody caught, if Python has reported one since the loop began; by SystemExit
     with what is no success; in a worker of multiprocessing, with the exception that it is handling.
     """
     error, number = _last_exception()
     close_loops(session, error, lambda loop: loop.seen != number)
     ending = sys.exc_info()[1] or (session.leaving.error if session.leaving is not None else None)
+    if ending is None and session.main is not None:
+        ending = _raised_in(session.main)
     close_loops(session, None if _is_success(ending) else ending, lambda loop: True)
 
 
@@ -202,8 +205,10 @@ class Leaving(NamedTuple):
         return None if instruction.startswith("RETURN") else SystemExit(self.status)
 
 
-def watch_exit(session: Session) -> Installation:
-    """Python does not say that a program ends by SystemExit, nor with which status: so `sys.exit` is asked."""
+def watch_exit(session: Session) -> None:
+    """Python does not say that a program ends by SystemExit, nor with which status: so `sys.exit` and `exit` are asked, and
+    the script's own frame is kept for what it raises by hand.
+    """
     from autolog.instrument.patching import FastPatch, Installation
 
     def leaving(status: Any = None, /) -> None:
@@ -213,16 +218,60 @@ def watch_exit(session: Session) -> Installation:
                 frame = frame.f_back
             session.leaving = Leaving(status, frame)
 
-    installation = Installation(
-        FastPatch(target="sys:exit", before=leaving), "autolog", session, session.hooks
-    )
-    installation.install()
-    return installation
+    def quitting(_: Any, code: Any = None) -> None:
+        leaving(code)
+
+    patches = [FastPatch(target="sys:exit", before=leaving)]
+    if "_sitebuiltins" in sys.modules:  # not with `python -S`
+        patches.append(FastPatch(target="_sitebuiltins:Quitter.__call__", before=quitting))
+    session.exits = [Installation(patch, "autolog", session, session.hooks) for patch in patches]
+    for installation in session.exits:
+        installation.install()
+    session.main = _main_frame()
+
+
+def _main_frame() -> FrameType | None:
+    """That of the script itself, while it runs."""
+    names = getattr(sys.modules.get("__main__"), "__dict__", None)
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and not (frame.f_code.co_name == "<module>" and frame.f_globals is names):
+        frame = frame.f_back
+    return frame
+
+
+def _raised_in(frame: FrameType) -> SystemExit | None:
+    """The SystemExit that has ended a script, raised by hand: none if its frame went on to its end, or still runs. The status
+    is known only where it stands in the statement itself; `raise SystemExit(main())` is its end, whatever `main` returned.
+    """
+    running: FrameType | None = sys._getframe()
+    while running is not None:
+        if running is frame:
+            return None
+        running = running.f_back
+    import dis
+
+    done = [
+        one
+        for one in dis.get_instructions(frame.f_code)
+        if one.offset <= frame.f_lasti and one.opname not in ("PRECALL", "PUSH_NULL", "EXTENDED_ARG")
+    ]
+    last = done[-1].opname
+    if last != "RAISE_VARARGS":
+        return None if last.startswith("RETURN") else UNKNOWN
+    if not done[-2].opname.startswith("CALL"):  # `raise SystemExit`
+        return None
+    given = done[-3]
+    if given.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+        return SystemExit(given.argval)
+    if given.opname == "LOAD_NAME":
+        return SystemExit(frame.f_globals.get(given.argval))
+    return None if given.opname.startswith("CALL") else UNKNOWN
 
 
 def _is_success(error: BaseException | None) -> bool:
-    code = error.code if isinstance(error, SystemExit) else 1
-    return error is None or code is None or (isinstance(code, int) and code == 0)
+    if not isinstance(error, SystemExit) or error is UNKNOWN:
+        return error is None
+    return error.code is None or (isinstance(error.code, int) and error.code == 0)
 
 
 def _last_exception() -> tuple[BaseException | None, int]:

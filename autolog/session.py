@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autolog import config as configuration
@@ -100,8 +100,10 @@ class Session:
         """What a forked child must not close: its connections are the parent's."""
         self.loops: list[Loop] = []
         """The trainings in progress that no call is around."""
-        self.exits: Installation | None = None
-        """The patch of `sys.exit`, once there has been one of them."""
+        self.exits: list[Installation] = []
+        """The patches of `sys.exit` and `exit`, once there has been one of them."""
+        self.main: FrameType | None = None
+        """The script's own frame, from then on."""
         self.leaving: Leaving | None = None
         self.lines = 0
         self._said: set[str] = set()
@@ -176,12 +178,13 @@ class Session:
         if not any(a.state == "active" for a in self.integrations.values()):
             if self._threads is not None:
                 self._threads.remove()
-            if self.exits is not None:
+            if self.exits:
                 from autolog.instrument.patching import sweep_modules
 
-                self.exits.remove()
-                sweep_modules({self.exits.switch})
-                self.exits = None
+                for installation in self.exits:
+                    installation.remove()
+                sweep_modules({installation.switch for installation in self.exits})
+                self.exits, self.main = [], None
 
     def _disable(self, active: Active) -> None:
         for module, wake in active.watched:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -95,11 +96,11 @@ def _holder_by_referrers(param: Any) -> Any:
 
     module_type = sys.modules["torch"].nn.Module
     for held in gc.get_referrers(param):
-        if type(held) is dict and held is not sys.modules:
+        if isinstance(held, dict) and held is not sys.modules:  # until torch 2.4, an OrderedDict
             for owner in gc.get_referrers(held):
                 if isinstance(owner, module_type):
                     return owner
-                if type(owner) is dict and owner.get("_parameters") is held:
+                if isinstance(owner, dict) and owner.get("_parameters") is held:
                     for module in gc.get_referrers(owner):
                         if isinstance(module, module_type):
                             return module
@@ -182,7 +183,7 @@ def scheduler_params(scheduler: Any) -> dict[str, Any]:
     for name, value in vars(scheduler).items():
         if (
             not name.startswith("_")
-            and name not in ("last_epoch", "base_lrs", "best", "num_bad_epochs")
+            and name not in ("last_epoch", "base_lrs", "best", "num_bad_epochs", "verbose")
             and _is_plain(value)
         ):
             said[f"scheduler.{name}"] = value
@@ -244,10 +245,20 @@ def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
     return None
 
 
+class Held(weakref.ref[Any]):
+    """A weak reference that knows when what it refers to has died."""
+
+    died: float | None = None
+
+
 def weakly(one: Any) -> Callable[[], Any]:
     """A weak reference, or for what cannot have one, something that never says that it has died."""
+
+    def note(held: Held) -> None:
+        held.died = perf_counter()
+
     try:
-        return weakref.ref(one)
+        return Held(one, note)
     except TypeError:
         return _never_gone
 

@@ -10,24 +10,33 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autolog_torch.values import Mean
+
+if TYPE_CHECKING:
+    from autolog_torch.sites import Site
+
+
+NO_DATA = (0, 0)
 
 
 class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "dataset", "evaluates", "last", "losses", "moved", "name", "named", "over", "reads",
-        "samples", "source", "steps", "tested", "wait",
+        "batches", "began", "criteria", "data", "evaluates", "last", "losses", "moved", "name", "named", "over",
+        "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
-    def __init__(self, name: str = "", dataset: int = 0, source: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = ()
+    ) -> None:
         self.name = name
-        self.dataset = dataset
-        self.source = source
-        """Gives the data set while it lives."""
+        self.data = data
+        """The ids of the data set and its loader."""
+        self.sources = sources
+        """Give these while they live, see `about.weakly`."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
@@ -39,13 +48,18 @@ class Pass:
         self.over = False
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
-        self.reads: dict[str, Read] = {}
+        self.reads: dict[Site, Read] = {}
         self.named: dict[str, Mean] = {}
         """What the user has recorded himself: it is not recorded again where he reads it."""
 
     @property
     def is_loader(self) -> bool:
-        return self.dataset != 0
+        return self.data is not NO_DATA
+
+    def is_gone_before(self, other: Pass) -> bool:
+        """Whether its data had died when another pass began, and what it was known by may be something else's."""
+        deaths = [getattr(source, "died", None) for source in self.sources]
+        return any(died is not None and died < other.began for died in deaths)
 
     @property
     def is_empty(self) -> bool:

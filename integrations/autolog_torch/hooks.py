@@ -41,6 +41,7 @@ class Hooks:
         self._integration = integration
         self._compiling = torch.compiler.is_dynamo_compiling
         self._tensor = torch.Tensor
+        self._format = torch.Tensor.__format__.__code__
         self._grad_enabled = torch.is_grad_enabled
         self._seen = Seen()
         self._sites = Sites()
@@ -154,9 +155,13 @@ class Hooks:
         if (id(tensor), value) == machine.last_loss:
             return  # read once more: it is recorded
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
-            site = self._sites.at(sys._getframe(2), "item")
-            if not site.library:
-                machine.read(site.name, value)
+            frame = sys._getframe(2)
+            if frame.f_code is self._format and frame.f_back is not None:
+                site = self._sites.formatted(frame.f_back)
+            else:
+                site = self._sites.at(frame, "item")
+            if not site.library and site.name:
+                machine.read(site, value)
 
     # -- data and phases
 
@@ -165,7 +170,8 @@ class Hooks:
         # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
         machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
-        machine.flow.began(iterator, Pass(name, id(loader.dataset), about.weakly(loader.dataset)))
+        data = (id(loader.dataset), id(loader)), (about.weakly(loader.dataset), about.weakly(loader))
+        machine.flow.began(iterator, Pass(name, *data))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

@@ -5,7 +5,8 @@ train/loss_since_eval, …         where evaluations are made within an epoch: t
 train/loss_step, …               the same for each step, thinned: means of ever more steps
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
 samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
-val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data
+val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data, train_eval/… of the
+                                 training's own
 reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
 <tag>                            what the user wrote to TensorBoard, at his step; a name of ours that he uses is his
 train/<name>, val/<name>, …      what a metric of torchmetrics computed; just <name> where it says itself what it is of
@@ -75,6 +76,8 @@ class Recording:
         self._settled = 0
         """Steps that are not new."""
         self._series: dict[tuple[Site, int], Series] = {}
+        self._has_begun = False
+        """One of them, since they were looked at last."""
         self._stride = 1
         self._in_bucket = 0
         self._bucket_began = 0
@@ -83,7 +86,9 @@ class Recording:
         """Each parameter group's, as of the last step."""
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
-        self._prefixes: dict[int, tuple[str, Pass]] = {}
+        self._prefixes: dict[tuple[int, int], tuple[str, Pass]] = {}
+        self._trained: Pass | None = None
+        """The last epoch over a loader."""
         self._theirs: set[str] = set()
 
     # -- steps
@@ -129,6 +134,7 @@ class Recording:
 
     def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
         series = Series(site)
+        self._has_begun = True
         divisors = [divisor for other, _, divisor in losses if other is site]
         if not first_only and len(divisors) > 1:
             if self.owned:
@@ -139,6 +145,9 @@ class Recording:
 
     def _gather(self, epoch: Pass) -> None:
         """Bring what is new into the means that it belongs to."""
+        if self._has_begun:
+            self._has_begun = False
+            self._continue(epoch)
         for series in self._series.values():
             if series.new:
                 mean = Mean()
@@ -151,6 +160,21 @@ class Recording:
                 for one in (series.bucket, whole, series.window):
                     if one is not None:
                         one.take_in(mean)
+
+    def _continue(self, epoch: Pass) -> None:
+        """A loss at another place than in the epochs before, as of a notebook's cell that was changed and run again, is the
+        same loss, if there is no other.
+        """
+        begun = [key for key, one in self._series.items() if one.name is None]
+        if len(begun) != 1:
+            return
+        (site, number), series = begun[0], self._series[begun[0]]
+        before = {one for (_, other), one in self._series.items() if other == number and one is not series}
+        if len(before) == 1:
+            (last,) = before
+            if last not in epoch.losses and not last.new and last.factor == series.factor:
+                last.new = series.new
+                self._series[site, number] = last
 
     def succeeds(self, before: int, now: int) -> None:
         """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""
@@ -223,6 +247,8 @@ class Recording:
         values: dict[str, Mean | float] = {self._name(one): mean for one, mean in epoch.losses.items()}
         if not values and not epoch.steps:
             return
+        if epoch.is_loader:
+            self._trained = epoch
         for series in epoch.losses:
             self._end_window(series, values)
         if self._lr_step != self.steps - 1:
@@ -262,14 +288,19 @@ class Recording:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
 
     def _prefix(self, done: Pass) -> str:
-        """The first data that was evaluated is `val`. A data set that is made anew for each evaluation is the same data."""
-        prefix, before = self._prefixes.get(done.dataset, ("", done))
-        if prefix and (before.source is None or before.source() is not None):
+        """The first data that was evaluated is `val`, but for that of the training, by the same loader. A data set or a loader
+        that is made anew for each evaluation is the same data; two loaders of one data set differ in what they take from it.
+        """
+        trained = self._trained
+        if trained is not None and trained.data == done.data and not trained.is_gone_before(done):
+            return "train_eval"
+        prefix, before = self._prefixes.get(done.data, ("", done))
+        if prefix and not before.is_gone_before(done):
             return prefix
-        gone = [
-            n for n, (_, one) in self._prefixes.items() if one.source is not None and one.source() is None
-        ]
-        same = next((n for n in gone if self._prefixes[n][1].name == done.name), None)
+        gone = [(data, one) for data, (_, one) in self._prefixes.items() if one.is_gone_before(done)]
+        same = next((data for data, _ in gone if data[0] == done.data[0]), None)
+        if same is None:
+            same = next((data for data, one in gone if one.name == done.name), None)
         if same is not None:
             prefix, _ = self._prefixes.pop(same)
         else:
@@ -279,20 +310,25 @@ class Recording:
                 prefix = "val"
             elif prefix in others:
                 prefix = f"val{len(others) + 1}"
-        self._prefixes[done.dataset] = prefix, done
+        self._prefixes[done.data] = prefix, done
         return prefix
 
     def _add_reads(self, values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
-        for name, read in done.reads.items():
+        for site, read in done.reads.items():
             mean = read.mean
             if any(one.late is None and _close(one.value, mean.value) for one in known):
                 continue  # the loss, read once more
+            # What says itself that it is of the training may be read after the evaluation.
+            name = plain = f"{'' if 'train' in site.name.lower() else prefix}reads/{site.name}"
+            number = 2
+            while name in values:  # another place of that name
+                name, number = f"{plain}_{number}", number + 1
             if read.counts and done.samples:
-                values[f"{prefix}reads/{name}"] = mean.total / done.samples
+                values[name] = mean.total / done.samples
                 continue
-            values[f"{prefix}reads/{name}"] = mean
-            if done.samples and done.evaluates and not done.criteria and not read.counts:
-                values[f"{prefix}reads/{name}_per_sample"] = mean.total / done.samples
+            values[name] = mean
+            if done.samples and done.evaluates and not done.criteria and site.reduction != "mean":
+                values[f"{name}_per_sample"] = mean.total / done.samples
 
     # -- what the user has named
 

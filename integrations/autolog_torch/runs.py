@@ -238,17 +238,19 @@ class Machine:
         else:
             mean.add(number, float(rows), rows)
 
-    def read(self, name: str, value: float) -> None:
+    def read(self, site: Site, value: float) -> None:
         """The user has read a number."""
+        if site.reduction == "sum" and type(value) is float and value.is_integer():
+            value = int(value)  # a count, though of floats
         evaluates = self.evaluates
         if evaluates and type(value) is int and not self._is_put_to_evaluation():
             evaluates = False  # an action that was chosen, say
         place = self._place(evaluates)
-        read = place.reads.get(name)
+        read = place.reads.get(site)
         if read is None:
             if len(place.reads) >= 64:
                 return
-            read = place.reads[name] = Read()
+            read = place.reads[site] = Read()
         if type(value) is not int:
             read.counts = False
         read.mean.add(value)

@@ -16,18 +16,22 @@ LIBRARIES = frozenset(
     """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed skorch
     contextlib functools""".split()
 )
+MODULES = frozenset(("torch", "F", "np", "numpy"))
+"""Whose functions are called as methods are, by the names that everybody gives them."""
 MANY = 10_000
 
 
 class Site:
     """One call in the user's code."""
 
-    __slots__ = ("code", "library", "name")
+    __slots__ = ("code", "library", "name", "reduction")
 
-    def __init__(self, code: CodeType, name: str, library: bool) -> None:
+    def __init__(self, code: CodeType, name: str, library: bool, reduction: str = "") -> None:
         self.code = code  # kept, so that its id stays its own
         self.name = name
         self.library = library
+        self.reduction = reduction
+        """`sum` or `mean`, where the source says that the value is one."""
 
 
 class Sites:
@@ -39,7 +43,7 @@ class Sites:
         self._libraries: dict[int, bool] = {}
         self._codes: list[CodeType] = []
         """Those in `_libraries`, kept so that their ids stay their own."""
-        self._calls: dict[str, list[tuple[ast.Call, ast.stmt | None]]] = {}
+        self._calls: dict[str, list[Where]] = {}
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
@@ -59,6 +63,15 @@ class Sites:
         site = self._by_instruction.get((id(code), instruction))
         if site is None:
             site = self._new(frame, code, instruction, method)
+        return site
+
+    def formatted(self, frame: FrameType) -> Site:
+        """Where a value is put into an f-string of the user's; without a name if it has none there."""
+        code, instruction = frame.f_code, frame.f_lasti
+        site = self._by_instruction.get((id(code), instruction))
+        if site is None:
+            name = _loaded_for_format(code, instruction)
+            site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
 
     def loop(self, frame: FrameType | None) -> str:
@@ -95,45 +108,52 @@ class Sites:
             )
         site = self._by_position.get((id(code), position))
         if site is None:
-            site = Site(
-                code, self._name(code.co_filename, position, frame.f_lineno, method), self._is_library(frame)
-            )
+            name, reduction = self._read(code.co_filename, position, frame.f_lineno, method)
+            site = Site(code, name, self._is_library(frame), reduction)
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
 
-    def _name(self, file: str, position: Any, line: int, method: str) -> str:
-        for call, statement in self._calls_in(file):
+    def _read(self, file: str, position: Any, line: int, method: str) -> tuple[str, str]:
+        """What the value of a call is called, and whether it is a sum or a mean."""
+        for call, statement, key in self._calls_in(file):
             if len(position) == 4 and None not in position:
                 if (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) != position:
                     continue
             elif not call.lineno <= line <= (call.end_lineno or line) or _method(call) != method:
                 continue
-            name = _named(call, method) or _target(statement) or _called(call)
+            name = key or _named(call, method) or _target(statement) or _called(call)
             if name:
-                return name
-        return f"line_{line}"
+                return name, _reduction(call)
+        return f"line_{line}", ""
 
-    def _calls_in(self, file: str) -> list[tuple[ast.Call, ast.stmt | None]]:
-        """A file's calls, each with the statement that it stands in."""
+    def _calls_in(self, file: str) -> list[Where]:
+        """A file's calls."""
         if file not in self._calls:
             calls = self._calls[file] = []
             try:
-                _collect(ast.parse("".join(linecache.getlines(file))), None, calls)
+                _collect(ast.parse("".join(linecache.getlines(file))), None, "", calls)
             except (SyntaxError, ValueError, RecursionError):
                 pass
         return self._calls[file]
 
 
-def _collect(
-    node: ast.AST, statement: ast.stmt | None, calls: list[tuple[ast.Call, ast.stmt | None]]
-) -> None:
+Where = tuple[ast.Call, "ast.stmt | None", str]
+"""A call, the statement that it stands in, and its key where it is a value of a dictionary there."""
+
+
+def _collect(node: ast.AST, statement: ast.stmt | None, key: str, calls: list[Where]) -> None:
     if isinstance(node, ast.stmt):
-        statement = node
+        statement, key = node, ""
     elif isinstance(node, ast.Call):
-        calls.append((node, statement))
+        calls.append((node, statement, key))
+    elif isinstance(node, ast.Dict):
+        for name, value in zip(node.keys, node.values, strict=True):
+            said = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+            _collect(value, statement, said, calls)
+        return
     for child in ast.iter_child_nodes(node):
-        _collect(child, statement, calls)
+        _collect(child, statement, key, calls)
 
 
 def _method(call: ast.Call) -> str:
@@ -155,18 +175,48 @@ def _called(call: ast.Call) -> str:
     return _method(inner) if isinstance(inner, ast.Call) else ""
 
 
+def _loaded_for_format(code: CodeType, instruction: int) -> str:
+    """What is loaded just before it is formatted. The source does not help: until Python 3.12 it cannot tell the parts of an
+    f-string apart.
+    """
+    import dis
+
+    done = [
+        one
+        for one in dis.get_instructions(code)
+        if one.offset <= instruction and not one.opname.startswith(("LOAD_CONST", "EXTENDED_ARG"))
+    ]
+    if len(done) < 2 or not done[-1].opname.startswith("FORMAT_"):
+        return ""
+    loaded = done[-2].argval[-1:] if isinstance(done[-2].argval, tuple) else [done[-2].argval]
+    return loaded[0] if done[-2].opname.startswith("LOAD_") and isinstance(loaded[0], str) else ""
+
+
+def _reduction(call: ast.Call) -> str:
+    """Of `(guess == y).float().sum().item()`, `sum`."""
+    node = call.func.value if isinstance(call.func, ast.Attribute) else None
+    while isinstance(node, ast.Call):
+        if _method(node) in ("sum", "mean"):
+            return _method(node)
+        node = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return ""
+
+
 def _simple(node: ast.expr) -> str:
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        return node.attr
+        return _simple(node.value) if node.attr == "data" else node.attr
+    if isinstance(node, ast.Subscript):
+        return str(node.slice.value) if isinstance(node.slice, ast.Constant) else ""
     if isinstance(node, ast.BinOp):
         return _simple(node.left) or _simple(node.right)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         if node.func.attr == "scale" and node.args:
             return _simple(node.args[0])
         if node.func.attr in ("mean", "sum", "detach", "cpu", "float"):
-            return _simple(node.func.value)
+            module = isinstance(node.func.value, ast.Name) and node.func.value.id in MODULES
+            return _simple(node.args[0] if module and node.args else node.func.value)
     return ""
 
 

@@ -302,23 +302,51 @@ def points(variant: str) -> list[float]:
 
 def torch_steps(hidden: str) -> dict[str, list[float]]:
     """Microseconds of CPU a step of a raw PyTorch loop, chunks without autolog and with it in turn."""
+    import autolog
+    from autolog import session
+
+    autolog.autolog(silent=True, include=["torch"])
+    chunk = _chunk_of_torch(int(hidden))
+    here = session.get()
+    assert here is not None
+    times: dict[str, list[float]] = {"plain": [], "autolog": []}
+    for _ in range(60):
+        for name, values in times.items():
+            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            values.append(chunk())
+    here.active = True
+    return times
+
+
+def torch_steps_comet(hidden: str) -> list[float]:
+    """The same with Comet's own recording of PyTorch, into an offline experiment: it needs a process of its own, and to be
+    imported first.
+    """
+    import comet_ml
+
+    experiment = comet_ml.OfflineExperiment(
+        project_name="bench", offline_directory=".", display_summary_level=0
+    )
+    chunk = _chunk_of_torch(int(hidden))
+    times = [chunk() for _ in range(60)]
+    assert experiment.get_metric("loss"), "Comet has recorded nothing"
+    print(json.dumps(times), flush=True)
+    os._exit(0)  # or it would make an archive of all of it
+
+
+def _chunk_of_torch(width: int) -> Callable[[], float]:
+    """Some steps of a loop, warm; gives microseconds of CPU of the training thread a step."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader
 
-    import autolog
-    from autolog import session
-
     torch.set_num_threads(1)
-    autolog.autolog(silent=True, include=["torch"])
-    width, steps = int(hidden), 50
+    steps = 50
     model = nn.Sequential(
         nn.Linear(8, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
     )
     optimizer, criterion = torch.optim.SGD(model.parameters(), lr=0.01), nn.MSELoss()
     loader = DataLoader([(torch.randn(32, 8), torch.randn(32, 1))] * steps, batch_size=None)
-    here = session.get()
-    assert here is not None
 
     def chunk() -> float:
         began = time.thread_time()
@@ -330,15 +358,9 @@ def torch_steps(hidden: str) -> dict[str, list[float]]:
             loss.item()
         return (time.thread_time() - began) / steps * 1e6
 
-    times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(3):
         chunk()
-    for _ in range(60):
-        for name, values in times.items():
-            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
-            values.append(chunk())
-    here.active = True
-    return times
+    return chunk
 
 
 def sink(variant: str, backend: str, steps: str) -> list[float]:

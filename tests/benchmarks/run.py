@@ -141,12 +141,16 @@ def points() -> list[Row]:
 def torch_steps() -> list[Row]:
     if not find_spec("torch"):
         return []
-    return [
-        row(
-            f"a step of a raw torch loop, {hidden} wide", "µs", child("torch_steps", hidden), "15 above plain"
-        )
-        for hidden in ("16", "512")
-    ]
+    rows: list[Row] = []
+    for hidden in ("16", "512"):
+        times = {"plain": [], "autolog": []}
+        for _ in range(3):
+            for name, values in child("torch_steps", hidden).items():
+                times[name] += values
+            if find_spec("comet_ml"):
+                times["comet"] = times.get("comet", []) + child("torch_steps_comet", hidden)
+        rows.append(row(f"a step of a raw torch loop, {hidden} wide", "µs", times, "15 above plain"))
+    return rows
 
 
 def sinks() -> list[Row]:

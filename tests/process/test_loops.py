@@ -45,6 +45,27 @@ ENDS = {
     "an exit of a thread only": (
         "import threading; t = threading.Thread(target=sys.exit, args=(1,)); t.start(); t.join()", 0, "finished", None,
     ),
+    "exit() of the interactive shell": ("exit(2)", 2, "interrupted", "SystemExit: 2"),
+    "quit() without a word": ("quit()", 0, "finished", None),
+    # Python tells nobody of these: it is read from where the script's own code has stopped.
+    "SystemExit raised by hand": ("raise SystemExit(1)", 1, "interrupted", "SystemExit: 1"),
+    "SystemExit raised by hand with a text": ("for _ in 'ab': raise SystemExit('no')", 1, "interrupted", "SystemExit: no"),
+    "SystemExit raised by hand with a text that is put together": (
+        "raise SystemExit(f'no {os.sep}')", 1, "interrupted", "SystemExit",
+    ),
+    "SystemExit raised by hand with a status by its name": (
+        "status = 4\n    raise SystemExit(status)", 4, "interrupted", "SystemExit: 4",
+    ),
+    "SystemExit raised by hand with success": ("raise SystemExit(0)", 0, "finished", None),
+    "SystemExit raised by hand without a word": ("raise SystemExit", 0, "finished", None),
+    "SystemExit raised further in, with what cannot be known": (
+        "def f(): raise SystemExit(2)\n    f()", 2, "interrupted", "SystemExit",
+    ),
+    "SystemExit with what the program returns, which cannot be known": (
+        "def main(): return 2\n    raise SystemExit(main())", 2, "finished", None,
+    ),
+    "SystemExit that was caught": ("try: raise SystemExit(1)\n    except SystemExit: pass", 0, "finished", None),
+    "an end that is played in the middle": ("import atexit; atexit._run_exitfuncs(); assert sys", 0, "finished", None),
     "Ctrl-C": ("os.kill(os.getpid(), signal.SIGINT)", -2, "interrupted", "KeyboardInterrupt"),
     "an exception that was caught": ("try: 1 / 0\n    except ZeroDivisionError: pass", 0, "finished", None),
 }  # fmt: skip

@@ -114,10 +114,12 @@ def test_an_exit_is_watched_from_the_first_loop_until_all_is_off(seen: Recorded)
     assert not hasattr(own, "__wrapped__")
     start()
     assert sys.exit.__wrapped__ is own  # pyright: ignore[reportFunctionMemberAccess]
+    assert hasattr(type(exit).__call__, "__wrapped__")
     with pytest.raises(SystemExit, match="why"):
         sys.exit("why")
     seen.session.disable()
     assert sys.exit is own
+    assert not hasattr(type(exit).__call__, "__wrapped__")
 
 
 def test_a_loop_before_a_block_goes_on_after_it(seen: Recorded) -> None:

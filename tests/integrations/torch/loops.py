@@ -1065,3 +1065,144 @@ def engines() -> Numbers:
         tested = iter(val_loader)
         numbers["val"].append(sum(evaluate(*next(tested)) for _ in range(2)) / 2)
     return numbers
+
+
+def quickstart_tutorial() -> Numbers:
+    """As PyTorch's "Quickstart": what is right is counted in floats."""
+    train_dataloader, test_dataloader = (
+        DataLoader(data(64), batch_size=8),
+        DataLoader(data(20, 1), batch_size=5),
+    )
+    model, loss_fn = Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
+    numbers: Numbers = {"accuracy": [], "loss": []}
+    for _ in range(3):
+        model.train()
+        for batch, (x, y) in enumerate(train_dataloader):
+            loss = loss_fn(model(x), y)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if batch % 4 == 0:
+                loss = loss.item()
+        model.eval()
+        test_loss, correct = 0, 0
+        with torch.no_grad():
+            for x, y in test_dataloader:
+                pred = model(x)
+                test_loss += loss_fn(pred, y).item()
+                correct += (pred.argmax(1) == y).type(torch.float).sum().item()
+        numbers["accuracy"].append(correct / len(test_dataloader.dataset))
+        numbers["loss"].append(test_loss / len(test_dataloader))
+    return numbers
+
+
+def transfer_learning_tutorial() -> Numbers:
+    """As PyTorch's "Transfer learning": the phases in one loop, what is right is a tensor that is only printed."""
+    model, criterion = Net(), nn.CrossEntropyLoss()
+    for param in model.first.parameters():
+        param.requires_grad = False
+    optimizer = torch.optim.SGD(model.second.parameters(), lr=0.01, momentum=0.9)
+    dataloaders = {"train": DataLoader(data(), batch_size=16), "val": DataLoader(data(20, 1), batch_size=8)}
+    said: list[str] = []
+    for _ in range(3):
+        for phase in ["train", "val"]:
+            model.train(phase == "train")
+            running_loss, running_corrects = 0.0, 0
+            for inputs, labels in dataloaders[phase]:
+                optimizer.zero_grad()
+                with torch.set_grad_enabled(phase == "train"):
+                    outputs = model(inputs)
+                    _, preds = torch.max(outputs, 1)
+                    loss = criterion(outputs, labels)
+                    if phase == "train":
+                        loss.backward()
+                        optimizer.step()
+                running_loss += loss.item() * inputs.size(0)
+                running_corrects += torch.sum(preds == labels.data)
+            size = len(dataloaders[phase].dataset)
+            epoch_loss = running_loss / size
+            epoch_acc = running_corrects.double() / size
+            said.append(f"{epoch_loss:.12f} {epoch_acc:.12f}")
+    return {"said": [float(number) for line in said for number in line.split()]}
+
+
+def mixup() -> Numbers:
+    """Two labels for each sample: what is right is counted twice in one line."""
+    model, criterion, loader = Net(), nn.CrossEntropyLoss(), DataLoader(data(), batch_size=16)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    numbers: Numbers = {"loss": [], "first": [], "second": []}
+    for _ in range(2):
+        train_loss, correct = 0.0, [0, 0]
+        for x, y in loader:
+            index = torch.arange(len(x)).flip(0)
+            outputs = model(0.7 * x + 0.3 * x[index])
+            loss = 0.7 * criterion(outputs, y) + 0.3 * criterion(outputs, y[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            train_loss += loss.item()
+            guess = outputs.argmax(1)
+            correct += guess.eq(y).sum().item(), guess.eq(y[index]).sum().item()
+        numbers["loss"].append(train_loss / len(loader))
+        numbers["first"].append(sum(correct[2::2]) / 48)
+        numbers["second"].append(sum(correct[3::2]) / 48)
+    return numbers
+
+
+def evaluations_of_all_data() -> Numbers:
+    """After each epoch the training data is evaluated, too; at the end of all, the test data."""
+    model = Net()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    train, val = DataLoader(data(), batch_size=16), DataLoader(data(20, 1), batch_size=10)
+    test, numbers = DataLoader(data(30, 2), batch_size=10), {"accuracy": [], "loss": []}
+
+    @torch.no_grad()
+    def evaluate(loader: Any) -> None:
+        model.eval()
+        correct, loss = 0, 0.0
+        for x, y in loader:
+            out = model(x)
+            correct += (out.argmax(1) == y).sum().item()
+            loss += F.cross_entropy(out, y).item()
+        numbers["accuracy"].append(correct / len(loader.dataset))
+        numbers["loss"].append(loss / len(loader))
+
+    for _ in range(3):
+        model.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        evaluate(train)
+        evaluate(val)
+    evaluate(test)
+    return numbers
+
+
+def samplers_of_one_data_set() -> Numbers:
+    """Three loaders take different samples from the same data; gradients are on in evaluation."""
+    from torch.utils.data import SubsetRandomSampler
+
+    whole, places = data(60), list(range(60))
+    train, val, test = (
+        DataLoader(whole, batch_size=size, sampler=SubsetRandomSampler(part))
+        for size, part in ((8, places[:32]), (8, places[32:48]), (6, places[48:]))
+    )
+    model, criterion, numbers = Net(), nn.CrossEntropyLoss(), {"train": [], "val": [], "test": []}
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(2):
+        for name, loader in (("train", train), ("val", val)):
+            model.train(name == "train")
+            losses = []
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = criterion(model(x), y)
+                if name == "train":
+                    loss.backward()
+                    optimizer.step()
+                losses.append(loss.item())
+            numbers[name].append(sum(losses) / len(losses))
+    model.eval()
+    numbers["test"].append(sum(criterion(model(x), y).item() for x, y in test) / len(test))
+    return numbers

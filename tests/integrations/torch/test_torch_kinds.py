@@ -10,6 +10,7 @@ from typing import Any
 
 import loops
 import pytest
+import torch
 from test_torch_records import NET, SGD
 
 from autolog import RunRecord
@@ -17,13 +18,21 @@ from autolog.testing import Recorded
 
 Points = list[tuple[int, int, Any]]
 
+
+def decoupled(kind: type[torch.optim.Optimizer]) -> dict[str, bool]:
+    """A setting that not all supported versions of torch have: torch itself is asked."""
+    name = "decoupled_weight_decay"
+    defaults = kind([torch.zeros(1)]).defaults
+    return {f"optimizer.{name}": defaults[name]} if name in defaults else {}
+
+
 ADAM = {
     "optimizer": "Adam", "optimizer.lr": 0.01, "optimizer.betas": [0.9, 0.999], "optimizer.eps": 1e-8,
     "optimizer.weight_decay": 0, "optimizer.amsgrad": False, "optimizer.maximize": False, "optimizer.capturable": False,
-    "optimizer.differentiable": False, "optimizer.decoupled_weight_decay": False,
+    "optimizer.differentiable": False, **decoupled(torch.optim.Adam),
 }  # fmt: skip
 ADAMW = {
-    **ADAM, "optimizer": "AdamW", "optimizer.weight_decay": 0.01, "optimizer.decoupled_weight_decay": True,
+    **ADAM, "optimizer": "AdamW", "optimizer.weight_decay": 0.01, **decoupled(torch.optim.AdamW),
 }  # fmt: skip
 
 
@@ -221,9 +230,83 @@ def sweep(numbers: Any, metrics: Any) -> dict[str, Any]:
     }
 
 
+def quickstart_tutorial(numbers: Any, metrics: Any) -> dict[str, Any]:
+    """A count of floats is a share of the samples."""
+    ends = (7, 15, 23)
+    return {
+        "params": {**SGD, "optimizer.lr": 0.01, **NET, **loader(64, 8), "loss": "CrossEntropyLoss"},
+        "metrics": {
+            "train/loss": at(ends, [value for _, _, value in metrics["train/loss"]]),
+            "train/loss_step": each([value for _, _, value in metrics["train/loss_step"]], 8),
+            "val/loss": at(ends, numbers["loss"]),
+            "val/reads/correct": at(ends, numbers["accuracy"]),
+            "lr": [(0, 0, 0.01), *at(ends, [0.01] * 3)],
+        },
+        "datasets": ["train"],
+    }
+
+
+def transfer_learning_tutorial(numbers: Any, metrics: Any) -> dict[str, Any]:
+    """What is put into a text is read, too."""
+    ends, said = (2, 5, 8), numbers["said"]
+    return {
+        "params": {
+            **SGD, "optimizer.lr": 0.01, "optimizer.momentum": 0.9, **NET, "model.trainable_parameters": 43, **loader(48, 16),
+            "loss": "CrossEntropyLoss",
+        },
+        "metrics": {
+            "train/loss": at(ends, said[::4]),
+            "train/loss_step": each([value for _, _, value in metrics["train/loss_step"]], 3),
+            "reads/epoch_acc": at(ends, said[1::4]),
+            "val/loss": at(ends, said[2::4]),
+            "val/reads/loss": metrics["val/reads/loss"],  # a mean of batches, not all of which are of one size
+            "val/reads/epoch_acc": at(ends, said[3::4]),
+            "lr": [(0, 0, 0.01), *at(ends, [0.01] * 3)],
+        },
+        "datasets": ["train"],
+    }  # fmt: skip
+
+
+def mixup(numbers: Any, metrics: Any) -> dict[str, Any]:
+    """Two places of one name are not mixed."""
+    ends = (2, 5)
+    return {
+        "params": {**SGD, **NET, **loader(48, 16), "loss": "CrossEntropyLoss"},
+        "metrics": {
+            "train/loss": at(ends, numbers["loss"]),
+            "train/loss_step": each([value for _, _, value in metrics["train/loss_step"]], 3),
+            "reads/correct": at(ends, numbers["first"]),
+            "reads/correct_2": at(ends, numbers["second"]),
+            "lr": [(0, 0, 0.1), *at(ends, [0.1] * 2)],
+        },
+        "datasets": ["train"],
+    }
+
+
+def evaluations_of_all_data(numbers: Any, metrics: Any) -> dict[str, Any]:
+    """Each data set has a name of its own, though all are evaluated by one function."""
+    ends, evaluated = (2, 5, 8), {}
+    for name, part in (("train_eval", slice(0, 6, 2)), ("val", slice(1, 6, 2)), ("val2", slice(6, 7))):
+        steps = [(step, epoch) for epoch, step in enumerate(ends)][-1 if name == "val2" else 0 :]
+        for read, values in (("correct", numbers["accuracy"]), ("loss", numbers["loss"])):
+            evaluated[f"{name}/reads/{read}"] = [
+                (*where, near(value)) for where, value in zip(steps, values[part], strict=True)
+            ]
+        evaluated[f"{name}/reads/loss_per_sample"] = metrics[f"{name}/reads/loss_per_sample"]
+    return {
+        "params": {**ADAM, **NET, **loader(48, 16)},
+        "metrics": {
+            "train/loss": metrics["train/loss"], "train/loss_step": metrics["train/loss_step"], **evaluated,
+            "lr": [(0, 0, 0.01), *at(ends, [0.01] * 3)],
+        },
+        "datasets": ["train"],
+    }  # fmt: skip
+
+
 KINDS: dict[Callable[[Any, Any], dict[str, Any]], int] = {
     training_and_validation: 1, gan: 1, accumulation_with_amp: 1, grad_scaler: 1, lbfgs: 1, batches_by_hand: 1,
-    reinforce: 1, compiled_model: 1, two_stages: 1, sweep: 20,
+    reinforce: 1, compiled_model: 1, two_stages: 1, sweep: 20, quickstart_tutorial: 1, transfer_learning_tutorial: 1,
+    mixup: 1, evaluations_of_all_data: 1,
 }  # fmt: skip
 
 

@@ -26,7 +26,8 @@ LOOPS = {
     "early_stopping": (1, 8, 24), "a_trainer_class": (1, 2, 6), "scaled_and_accumulated": (1, 1, 3),
     "two_generators": (1, 1, 6), "averaged_weights": (1, 3, 9), "ppo": (1, 1, 12), "truncated_backpropagation": (1, 3, 9),
     "optimizers_within_backward": (1, 1, 6), "accuracies_of_training": (1, 2, 6), "folds_over_loaders": (3, 2, 4),
-    "engines": (1, 3, 9),
+    "engines": (1, 3, 9), "quickstart_tutorial": (1, 3, 24), "transfer_learning_tutorial": (1, 3, 9), "mixup": (1, 2, 6),
+    "evaluations_of_all_data": (1, 3, 9), "samplers_of_one_data_set": (1, 2, 8),
     "folds": (3, 1, 4), "ema": (1, 1, 6), "adversarial_gradients": (0, 0, 0), "nothing_but_inference": (0, 0, 0),
 }  # fmt: skip
 

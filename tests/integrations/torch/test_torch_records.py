@@ -294,3 +294,76 @@ def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Reco
     assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
         "train/loss": 3, "val/loss": 3,
     }  # fmt: skip
+
+
+def test_loaders_that_take_different_samples_of_one_data_set_are_different_data(seen: Recorded) -> None:
+    """The test's loss is not mixed with the validation's."""
+    numbers = loops.samplers_of_one_data_set()
+    seen.session.disable()
+    for name, expected in (("val/loss", numbers["val"]), ("test/loss", numbers["test"])):
+        assert [point.value for point in seen.run.history(name)] == pytest.approx(expected)
+
+
+def test_what_is_read_is_called_as_the_user_calls_it(seen: Recorded) -> None:
+    """By whatever way he comes to the number."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    correct, told = 0, []
+    for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+        optimizer.zero_grad()
+        out = model(x)
+        losses = {"classifier": F.cross_entropy(out, y), "norm": out.pow(2).mean()}
+        (losses["classifier"] + losses["norm"]).backward()
+        optimizer.step()
+        correct += torch.sum(out.argmax(1) == y).item()
+        penalty = out.abs().mean()
+        told.append(
+            {
+                "share": (out.argmax(1) == 0).float().mean().item(), "by name": losses["norm"].item(),
+                "penalty": [penalty.data.item()],
+            }
+        )  # fmt: skip
+        told.append(losses["classifier"].item())
+    model.eval()
+    train_total = torch.tensor(2.5).item()
+    seen.session.disable()
+    values = {name: metric["last"] for name, metric in seen.run.metrics.items() if "reads" in name}
+    assert values == {
+        "reads/correct": pytest.approx(correct / 48),
+        **{
+            f"reads/{name}": pytest.approx(sum(value) / 3)
+            for name, value in {
+                "share": [one["share"] for one in told[::2]], "by name": [one["by name"] for one in told[::2]],
+                "penalty": [one["penalty"][0] for one in told[::2]], "classifier": told[1::2],
+            }.items()
+        },
+        "reads/train_total": train_total,
+    }  # fmt: skip
+
+
+CELL = """
+for epoch in range({epochs}):
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+"""
+
+
+def test_a_notebooks_cell_that_is_changed_and_run_again_goes_on(seen: Recorded) -> None:
+    """The same loss under the same name, though it is computed at another place of the code."""
+    model = loops.Net()
+    names: dict[str, Any] = {
+        "model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "criterion": nn.CrossEntropyLoss(),
+        "loader": torch.utils.data.DataLoader(loops.data(), batch_size=16), "losses": [],
+    }  # fmt: skip
+    for number, epochs in enumerate((2, 2, 1)):
+        exec(compile(CELL.format(epochs=epochs), f"<cell {number}>", "exec"), names)
+    seen.session.disable()
+    losses = names["losses"]
+    means = [sum(losses[start : start + 3]) / 3 for start in range(0, 15, 3)]
+    assert [p.value for p in seen.run.history("train/loss")] == pytest.approx(means)
+    assert [p.value for p in seen.run.history("train/loss_step")] == pytest.approx(losses)
+    assert {name for name in seen.run.metrics if "loss" in name} == {"train/loss", "train/loss_step"}

@@ -147,10 +147,12 @@ def test_memory_does_not_grow_with_steps(seen: Recorded) -> None:
 
     steps(100)
     tensors, ours, bytes_before = steps(9_900)
-    tensors_after, ours_after, bytes_after = steps(STEPS - 10_000)
+    _, _, bytes_between = steps((STEPS - 10_000) // 2)
+    tensors_after, ours_after, bytes_after = steps((STEPS - 10_000) // 2)
     assert tensors_after == tensors
     assert ours_after < ours + 300  # some points of steps wait for the next ones
-    assert bytes_after - bytes_before < 2_000_000
+    # What grows with steps grows in both halves; an allocator takes a few megabytes more when it pleases.
+    assert min(bytes_between - bytes_before, bytes_after - bytes_between) < 1_000_000
     assert len(seen.run.history("train/loss_step")) < 1024 + 512 * math.log2(STEPS / 1024) + 2
 
 
@@ -214,10 +216,14 @@ def test_no_value_is_asked_of_a_device(seen: Recorded, monkeypatch: pytest.Monke
             calls.remove(call)
         return sorted(calls)
 
+    slot, loss = torch.empty((), device="meta"), torch.empty((), device="meta", requires_grad=True)
+    with Count() as count:
+        slot.copy_(loss.detach())  # of which a mode sees two in older versions
     autolog.enable("torch", log_models=False)
     added(1)  # each but the first also ends the training before it
     few, more = added(4), added(12)
-    assert sorted(more[:]) == sorted([*few, *["copy_", "detach"] * 8])
+    assert sorted(more[:]) == sorted([*few, *count.calls * 8])
+    assert set(count.calls) == {"copy_", "detach"}
     assert not set(few) & {"_local_scalar_dense", "item", "_to_copy"}
 
 
