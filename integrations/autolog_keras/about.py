@@ -23,7 +23,23 @@ def path_of(one: object) -> str:
 
 def model_of(callback: Any) -> Any:
     """The model that a callback, or a list of them, was given. The public property makes JAX move all variables."""
-    return vars(callback).get("_model")
+    held = vars(callback)
+    return held.get("_model", held.get("model"))  # Keras 3; Keras 2
+
+
+def package_of(one: Any) -> str:
+    """`keras` or `tf_keras`, whichever it is of."""
+    tops = (cls.__module__.partition(".")[0] for cls in type(one).__mro__)
+    return next((top for top in tops if top in ("keras", "tf_keras")), "keras")
+
+
+def backend_of(one: Any) -> str:
+    return str(sys.modules[package_of(one)].backend.backend())
+
+
+def variables_of(model: Any) -> set[int]:
+    """The ids of its variables."""
+    return {id(one) for one in model.weights} if getattr(model, "built", False) else set()
 
 
 # -- params
@@ -66,7 +82,7 @@ def compiled_params(model: Any) -> dict[str, Any]:
         **{
             name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
         },
-        "backend": sys.modules["keras"].backend.backend(),
+        "backend": backend_of(model),
         "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
         **distribution(model),
         **optimizer_params(optimizer),
@@ -74,9 +90,22 @@ def compiled_params(model: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
+def applied_params(optimizer: Any, models: list[Any]) -> dict[str, Any]:
+    """What there is to say of an optimizer that the user applies himself, and of what it trains."""
+    model = models[0] if models else None
+    params = {
+        "backend": backend_of(optimizer),
+        "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
+        **({} if model is None else distribution(model)),
+        **optimizer_params(optimizer),
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
 def distribution(model: Any) -> dict[str, Any]:
     """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
-    strategy = vars(model).get("_distribute_strategy")
+    held = vars(model)
+    strategy = held.get("_distribute_strategy", held.get("_distribution_strategy"))  # Keras 3; Keras 2
     if strategy is not None:
         return {"distribution_strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
     spread = getattr(sys.modules.get("keras"), "distribution", None)
