@@ -33,10 +33,11 @@ from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, obser
 
 PACKAGES = ("keras", "tf_keras")
 """`tf.keras` is one of them."""
-# What a user's metrics compute their values by.
+# What a user's metrics compute their values by: of Keras 3, of Keras 2, of both.
 RESULTS = (
-    "reduction_metrics:Sum", "reduction_metrics:Mean", "confusion_metrics:Precision", "confusion_metrics:Recall",
-    "confusion_metrics:AUC", "f_score_metrics:FBetaScore", "iou_metrics:IoU", "regression_metrics:R2Score",
+    "reduction_metrics:Sum", "reduction_metrics:Mean", "base_metric:Reduce", "confusion_metrics:Precision",
+    "confusion_metrics:Recall", "confusion_metrics:AUC", "f_score_metrics:FBetaScore", "iou_metrics:IoU",
+    "regression_metrics:R2Score",
 )  # fmt: skip
 
 
@@ -113,18 +114,18 @@ class KerasIntegration(Integration):
             optimizer = "keras.src.optimizers.base_optimizer:BaseOptimizer"
             yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made, optional=True)
             yield applying(f"{optimizer}.apply")
-            for metric in RESULTS:
-                yield FastPatch(
-                    target=f"keras.src.metrics.{metric}.result", after=applied.metric_is_read, optional=True
-                )
         if keras is not None and keras.backend.backend() == "torch":
             torch = sys.modules["torch"]
             yield FastPatch(
                 target="torch.autograd:backward", before=applied.goes_backward,
                 unless=torch.compiler.is_dynamo_compiling, optional=True,
             )  # fmt: skip
-        # Keras 2.
         for package in ("keras.src", "keras", "tf_keras.src"):
+            for metric in RESULTS:
+                yield FastPatch(
+                    target=f"{package}.metrics.{metric}.result", after=applied.metric_is_read, optional=True
+                )
+            # Keras 2.
             model = f"{package}.engine.training:Model"
             yield FastPatch(target=f"{model}.__init__", before=loops.model_is_made, optional=True)
             yield batches(model)

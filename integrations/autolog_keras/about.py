@@ -37,6 +37,11 @@ def backend_of(one: Any) -> str:
     return str(sys.modules[package_of(one)].backend.backend())
 
 
+def is_keras_2(one: Any) -> bool:
+    package = package_of(one)
+    return package == "tf_keras" or str(sys.modules[package].__version__).startswith("2.")
+
+
 def variables_of(model: Any) -> set[int]:
     """The ids of its variables."""
     return {id(one) for one in model.weights} if getattr(model, "built", False) else set()
@@ -80,7 +85,8 @@ def compiled_params(model: Any) -> dict[str, Any]:
         "metrics": named(config.get("metrics")),
         "weighted_metrics": named(config.get("weighted_metrics")),
         **{
-            name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
+            name: plain_number(getattr(model, name, None))
+            for name in ("run_eagerly", "jit_compile", "steps_per_execution")
         },
         "backend": backend_of(model),
         "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
@@ -116,6 +122,11 @@ def distribution(model: Any) -> dict[str, Any]:
         "distribution_strategy": type(current).__name__,
         "replicas": math.prod(current.device_mesh.shape),
     }
+
+
+def plain_number(value: Any) -> Any:
+    """Keras 2 counts in variables."""
+    return value.numpy() if hasattr(value, "numpy") else value
 
 
 def named(value: Any) -> Any:
@@ -235,8 +246,9 @@ def flat(logs: Any) -> dict[str, Any]:
 def save(run: Run, model: Any, options: Options, path: str, example: Any) -> None:
     """Save the model, with a signature of what it was trained on."""
     signed = options.log_signatures
+    flavor = "tensorflow" if is_keras_2(model) else "keras"
     run.save_model(
-        model, "keras", path=path, data=example if signed else None, output=data.output_of(model),
+        model, flavor, path=path, data=example if signed else None, output=data.output_of(model),
         log_signatures=signed, max_bytes=options.max_model_bytes,
     )  # fmt: skip
 

@@ -178,7 +178,7 @@ class Applied:
         loop = self._loops.here.loop
         if loop is None or loop.run is None or loop.lead is None or loop.lead.steps == 0:
             return
-        if sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] in LIBRARIES:
+        if self._loops.here.inside or _is_of_a_batch(sys._getframe(2)):
             return
         step = loop.lead.steps - 1
         name, last = loop.read.get(metric) or (_free(str(metric.name), loop.names), -1)
@@ -188,6 +188,18 @@ class Applied:
         if value is not None:
             loop.read.set(metric, (name, step))
             loop.lead.log({name: value}, step, None if loop.data is None else loop.epoch)
+
+
+def _is_of_a_batch(frame: Any) -> bool:
+    """Whether a metric is asked by itself, as it is when it is called with a batch: and not by the user."""
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] not in LIBRARIES:
+            return False
+        if frame.f_code.co_name == "__call__" and ".metrics." in module:
+            return True
+        frame = frame.f_back
+    return True
 
 
 def _flat(sources: Any) -> list[Any]:
