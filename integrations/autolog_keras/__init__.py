@@ -28,8 +28,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
+
+if TYPE_CHECKING:
+    from autolog_keras.loops import Loops
 
 PACKAGES = ("keras", "tf_keras")
 """`tf.keras` is one of them."""
@@ -59,8 +63,10 @@ class KerasIntegration(Integration):
 
     def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
         from autolog_keras.calls import Calls
+        from autolog_keras.loops import Loops
 
-        calls = Calls(self.options)
+        loops = Loops(self)
+        calls = Calls(self.options, loops)
         for package in PACKAGES:
             model = f"{package}:Model"
             yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
@@ -80,14 +86,12 @@ class KerasIntegration(Integration):
             yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
             if self.options.log_every_n_steps > 0:
                 yield FastPatch(target=f"{told}.on_train_batch_end", after=calls.batch_is_over)
-        yield from self._loops()
+        yield from self._of_loops(loops)
 
-    def _loops(self) -> Iterator[FastPatch]:
+    def _of_loops(self, loops: Loops) -> Iterator[FastPatch]:
         """Each where it is defined: Keras compares what a class inherits with what its base has, and pickles it by that name."""
         from autolog_keras.applied import Applied
-        from autolog_keras.loops import Loops
 
-        loops = Loops(self)
         applied = Applied(loops)
 
         def batches(target: str) -> FastPatch:

@@ -102,7 +102,7 @@ class Applied:
     def function_begins(self, function: Any, *_: Any, **__: Any) -> bool:
         """Whether it is the outermost one of its thread."""
         thread = threading.get_ident()
-        if any(one == thread for one, _ in self._running):
+        if self._loops.here.inside or any(one == thread for one, _ in self._running):
             return False
         self._running.append((thread, function))
         return True
@@ -117,7 +117,7 @@ class Applied:
             return
         self.function_failed(outermost, None, function)
         traced = self._traced.get(function)
-        if traced is None or self._loops.here.inside or not values.executes_eagerly():
+        if traced is None or not values.executes_eagerly():
             return
         for number, (reference, models) in enumerate(traced.parts):
             optimizer = reference()
@@ -139,7 +139,7 @@ class Applied:
 
     def _member(self, optimizer: Any, models: Any) -> Member | None:
         loop = self._loops.here.loop
-        known = loop.members.get(optimizer) if loop is not None and loop.run is not None else None
+        known = loop.by_key.get(optimizer) if loop is not None and loop.run is not None else None
         if known is not None:
             return known
         trained = models()
@@ -163,7 +163,7 @@ class Applied:
 
     def is_iterated(self, dataset: Any, *_: Any, **__: Any) -> None:
         """The user begins a pass over a data set."""
-        if not values.executes_eagerly():
+        if self._loops.here.inside or not values.executes_eagerly():
             return
         here = self._loops.here
         loop = here.loop

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from autolog import IdentityMap, Run
@@ -33,6 +34,9 @@ class Member:
         self.example = example
         self.steps = 0
         self._held: list[tuple[int, int, dict[str, Any]]] = []
+
+    def trains(self, models: list[Any]) -> bool:
+        return any(one() is model for one in self.models for model in models)
 
     def step(self, found: dict[str, Any], optimizer: Any, epoch: int | None = None) -> None:
         if self.steps % RATE_EVERY == 0:
@@ -59,7 +63,9 @@ class Loop:
     def __init__(self, born: int) -> None:
         self.born = born
         self.run: Run | None = None
-        self.members: IdentityMap[Member] = IdentityMap()
+        self.members: list[Member] = []
+        self.by_key: IdentityMap[Member] = IdentityMap()
+        """By the model or the optimizer that they are."""
         self.lead: Member | None = None
         self.data: Callable[[], Any] | None = None
         self.epoch = 0
@@ -75,8 +81,8 @@ class ThisThread(threading.local):
 
     def __init__(self) -> None:
         self.loop: Loop | None = None
-        self.inside = False
-        """A batch of `train_on_batch`: what is applied there is Keras's."""
+        self.inside = 0
+        """How many calls of Keras's own are under way: what is applied in there is a part of them."""
         self.losses: list[tuple[Any, frozenset[int]]] = []
         """Differentiated since the last step, and of which variables: by id, as nothing of the user's is kept."""
         self.iterated: Callable[[], Any] | None = None
@@ -107,16 +113,28 @@ class Loops:
     def result_is_named(self, model: Any, logs: Any) -> None:
         self._logs.set(model, logs)
 
+    @contextmanager
+    def set_aside(self) -> Generator[None, None, None]:
+        """A call of Keras's is under way inside."""
+        here = self.here
+        here.inside += 1
+        try:
+            yield
+        finally:
+            here.inside -= 1
+
     def batch_begins(self, *_: Any, **__: Any) -> None:
-        self.here.inside = True
+        self.here.inside += 1
 
     def batch_failed(self, *_: Any, **__: Any) -> None:
-        self.here.inside = False
+        self.here.inside -= 1
 
     def batch_is_trained(
         self, _: Any, result: Any, model: Any, x: Any = None, y: Any = None, *__: Any, **___: Any
     ) -> None:
-        self.here.inside = False
+        self.here.inside -= 1
+        if self.here.inside:
+            return
         optimizer = getattr(model, "optimizer", None)
         member = self.member(model, [model], lambda: f"{model.name}_", "train_on_batch", x)
         if member is not None:
@@ -137,11 +155,14 @@ class Loops:
         """What `key`, a model or an optimizer, is of this thread's loop, or of a new one; None where nothing is recorded."""
         loop = self.here.loop
         if loop is not None and loop.run is not None:
-            member = loop.members.get(key)
+            member = loop.by_key.get(key)
             if member is not None:
                 return member
-            known = [one() for _, member in loop.members.items() for one in member.models]
-            shared = any(model is one for model in models for one in known)
+            shared = [one for one in loop.members if one.trains(models)]
+            living = [one for _, one in loop.by_key.items()]
+            succeeded = [one for one in shared if one not in living]
+            if succeeded:  # another optimizer goes on with the model
+                return self._join(loop, key, models, "", x, succeeded[0])
             if shared or (self.made.get(key) or 0) <= loop.born:
                 return self._join(loop, key, models, prefix(), x)
             self._integration.end_run(loop.run)
@@ -154,12 +175,18 @@ class Loops:
         loop.lead = self._join(loop, key, models, "", x)
         return loop.lead
 
-    def _join(self, loop: Loop, key: Any, models: list[Any], prefix: str, x: Any) -> Member:
+    def _join(
+        self, loop: Loop, key: Any, models: list[Any], prefix: str, x: Any, member: Member | None = None
+    ) -> Member:
         assert loop.run is not None
-        example = data.like(x) if x is not None else data.input_of(models[0]) if models else None
-        member = Member(loop.run, prefix, models, example)
-        loop.members.set(key, member)
-        params = about.compiled_params(key) if key in models else about.applied_params(key, models)
+        if member is None:
+            example = data.like(x) if x is not None else data.input_of(models[0]) if models else None
+            member = Member(loop.run, prefix, models, example)
+            loop.members.append(member)
+        else:
+            prefix = f"{member.prefix}next_"
+        loop.by_key.set(key, member)
+        params = about.compiled_params(key) if any(key is one for one in models) else about.applied_params(key, models)
         if hasattr(x, "shape") and len(x.shape):
             params["batch_size"] = x.shape[0]
         loop.run.log_params({f"{prefix}{name}": value for name, value in params.items()})
@@ -192,7 +219,7 @@ class Loops:
             return
         options = self._integration.options
         saved: list[Any] = []
-        for _, member in loop.members.items():
+        for member in loop.members:
             member.send()
             for number, reference in enumerate(member.models):
                 model = reference()
