@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FOLDER = "data"
 NAME = "model.keras"
 MODULE = f"{FOLDER}/keras_module.txt"
+_LAMBDA = re.compile(rb'"__lambda__"|"function_type": "lambda"')
+"""Of Keras 3, of Keras 2."""
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
@@ -106,7 +108,7 @@ def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
             for chunk in chunks(file):
                 copy.write(chunk)
         with zipfile.ZipFile(path) as archive:
-            if b'"__lambda__"' in archive.read("config.json"):
+            if _LAMBDA.search(archive.read("config.json")):
                 source.require_trust("a model with a lambda of Python's")
         return keras.models.load_model(str(path), safe_mode=not source.trusted)
 

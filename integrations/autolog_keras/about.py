@@ -201,6 +201,11 @@ def size_params(model: Any) -> dict[str, Any]:
     }
 
 
+def bytes_of(model: Any) -> int:
+    """About how large its weights are."""
+    return 4 * _count(model.weights) if getattr(model, "built", False) else 0
+
+
 def _count(weights: Any) -> int:
     return sum(math.prod(one.shape) for one in weights)
 

@@ -22,6 +22,10 @@ RATE_EVERY = 100
 """Steps from one look at the learning rate to the next: it is a variable, which may be on a device."""
 HELD = 64
 """Steps whose values a device is asked for together."""
+SMALL = 64 << 20
+"""Bytes of a model that is kept for the end of its run, where it is saved, though the user may have let go of it before, as a
+function does of its variables. A larger one is not kept.
+"""
 
 
 class Member:
@@ -30,10 +34,14 @@ class Member:
     def __init__(self, run: Run, prefix: str, models: list[Any], example: Any) -> None:
         self.run = run
         self.prefix = prefix
-        self.models = [weakref.ref(model) for model in models]
+        self.models = [_kept(model) for model in models]
         self.example = example
         self.steps = 0
         self._held: list[tuple[int, int, dict[str, Any]]] = []
+
+    def let_go(self) -> None:
+        """The run has ended."""
+        self.models = [weakref.ref(one) for held in self.models if (one := held()) is not None]
 
     def trains(self, models: list[Any]) -> bool:
         return any(one() is model for one in self.models for model in models)
@@ -219,7 +227,8 @@ class Loops:
             return
         options = self._integration.options
         saved: list[Any] = []
-        for member in loop.members:
+        members, loop.members = loop.members, []
+        for member in members:
             member.send()
             for number, reference in enumerate(member.models):
                 model = reference()
@@ -232,3 +241,10 @@ class Loops:
                     run.log_params({f"{prefix}{name}": value for name, value in size.items()})
                     if options.log_models:
                         about.save(run, model, options, f"{prefix}model", member.example)
+            member.let_go()
+
+
+def _kept(model: Any) -> Callable[[], Any]:
+    if about.bytes_of(model) <= SMALL:
+        return lambda: model
+    return weakref.ref(model)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -230,15 +232,25 @@ def test_a_loop_is_the_same_bits_and_its_function_is_traced_as_often(traced: boo
     assert len(seen.runs) == 1
 
 
-def test_a_model_that_is_gone_is_said_to_be() -> None:
-    """Clear: nothing is kept alive for a run that has not ended."""
-    import gc
-
+@pytest.mark.parametrize("small", [True, False])
+def test_a_model_of_a_function_is_saved_and_a_large_one_is_not_kept_for_it(
+    monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    """Complete and harmless: what a function lets go of is there for its run's end if it is small, and never after it."""
+    monkeypatch.setattr("autolog_keras.loops.SMALL", 1000 if small else 0)
     with recorded("keras") as seen:
         net = Net()
         trained(net, net.step, 1)
+        held = weakref.ref(net.model)
         del net
-        keras.backend.clear_session()
-        gc.collect()
-    assert not seen.run.models
-    assert seen.run.notes == ["The model was not saved: it was gone before its run had ended."]
+        gone(held, wanted=not small)
+        seen.session.disable()
+        gone(held, wanted=True)
+    notes = [] if small else ["The model was not saved: it was gone before its run had ended."]
+    assert ([one["path"] for one in seen.run.models], seen.run.notes) == (["model"] if small else [], notes)
+
+
+def gone(held: Any, wanted: bool) -> None:
+    keras.backend.clear_session()
+    gc.collect()
+    assert (held() is None) == wanted
