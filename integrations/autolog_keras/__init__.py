@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
 
 PACKAGES = ("keras", "tf_keras")
 """`tf.keras` is one of them."""
-# What a user's metrics compute their values by: of Keras 3, of Keras 2, of both.
+# What a user's metrics compute their values by, and what applies gradients in Keras 2.
+_RESULTS = ("confusion_metrics:Precision", "confusion_metrics:Recall", "confusion_metrics:AUC")
 RESULTS = (
-    "reduction_metrics:Sum", "reduction_metrics:Mean", "base_metric:Reduce", "confusion_metrics:Precision",
-    "confusion_metrics:Recall", "confusion_metrics:AUC", "f_score_metrics:FBetaScore", "iou_metrics:IoU",
+    *_RESULTS, "reduction_metrics:Sum", "reduction_metrics:Mean", "f_score_metrics:FBetaScore", "iou_metrics:IoU",
     "regression_metrics:R2Score",
 )  # fmt: skip
+RESULTS_2 = (*_RESULTS, "base_metric:Reduce")
+OPTIMIZERS_2 = ("optimizer:_BaseOptimizer", "legacy.optimizer_v2:OptimizerV2")
 
 
 class KerasOptions(Options, frozen=True, kw_only=True):
@@ -67,7 +70,7 @@ class KerasIntegration(Integration):
 
         loops = Loops(self)
         calls = Calls(self.options, loops)
-        for package in PACKAGES:
+        for package in PACKAGES if find_spec("tf_keras") else PACKAGES[:1]:
             model = f"{package}:Model"
             yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
             yield SubclassPatch(base=model, methods=("evaluate",), observer=calls.observe_evaluate)
@@ -97,46 +100,50 @@ class KerasIntegration(Integration):
         def batches(target: str) -> FastPatch:
             return FastPatch(
                 target=f"{target}.train_on_batch", before=loops.batch_begins, after=loops.batch_is_trained,
-                raised=loops.batch_failed, optional=True,
+                raised=loops.batch_failed,
             )  # fmt: skip
 
         def applying(target: str) -> FastPatch:
-            return FastPatch(
-                target=target, before=applied.is_applied, after=applied.was_applied, optional=True
-            )
+            return FastPatch(target=target, before=applied.is_applied, after=applied.was_applied)
 
-        # Keras 3.
-        trainer = "keras.src.trainers.trainer:Trainer"
-        yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made, optional=True)
-        yield FastPatch(
-            target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
-        )
-        for backend, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
-            yield batches(f"keras.src.backend.{backend}.trainer:{name}Trainer")
+        def reading(target: str) -> FastPatch:
+            return FastPatch(target=f"{target}.result", after=applied.metric_is_read, optional=True)
+
         keras = sys.modules.get("keras")
-        if keras is None or keras.backend.backend() != "jax":
+        version = "" if keras is None else str(keras.__version__)
+        if not version.startswith("2."):
+            trainer = "keras.src.trainers.trainer:Trainer"
+            yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made)
+            yield FastPatch(
+                target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
+            )
+            for backend, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
+                yield batches(f"keras.src.backend.{backend}.trainer:{name}Trainer")
+        backend = "" if keras is None else keras.backend.backend()
+        if not version.startswith("2.") and backend != "jax":
             optimizer = "keras.src.optimizers.base_optimizer:BaseOptimizer"
-            yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made, optional=True)
+            yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made)
             yield applying(f"{optimizer}.apply")
-        if keras is not None and keras.backend.backend() == "torch":
-            torch = sys.modules["torch"]
+            for metric in RESULTS:
+                yield reading(f"keras.src.metrics.{metric}")
+        if backend == "torch":
             yield FastPatch(
                 target="torch.autograd:backward", before=applied.goes_backward,
-                unless=torch.compiler.is_dynamo_compiling, optional=True,
+                unless=sys.modules["torch"].compiler.is_dynamo_compiling,
             )  # fmt: skip
-        for package in ("keras.src", "keras", "tf_keras.src"):
-            for metric in RESULTS:
-                yield FastPatch(
-                    target=f"{package}.metrics.{metric}.result", after=applied.metric_is_read, optional=True
-                )
-            # Keras 2.
+        older = ["tf_keras.src"] if find_spec("tf_keras") else []
+        # 2.13 and newer; 2.12.
+        older += ["keras.src", "keras"] if version.startswith("2.") or keras is None else []
+        for package in older:
             model = f"{package}.engine.training:Model"
-            yield FastPatch(target=f"{model}.__init__", before=loops.model_is_made, optional=True)
+            yield FastPatch(target=f"{model}.__init__", before=loops.model_is_made)
             yield batches(model)
-            for optimizer in ("optimizer:_BaseOptimizer", "optimizer_experimental.optimizer:_BaseOptimizer", "legacy.optimizer_v2:OptimizerV2"):
+            for optimizer in OPTIMIZERS_2:
                 target = f"{package}.optimizers.{optimizer}"
-                yield FastPatch(target=f"{target}.__init__", before=loops.optimizer_is_made, optional=True)
+                yield FastPatch(target=f"{target}.__init__", before=loops.optimizer_is_made)
                 yield applying(f"{target}.apply_gradients")
+            for metric in RESULTS_2:
+                yield reading(f"{package}.metrics.{metric}")
         # TensorFlow, once the user has it.
         yield FastPatch(
             target="tensorflow.python.eager.backprop:GradientTape.gradient", before=applied.differentiated,
