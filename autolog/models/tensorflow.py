@@ -1,4 +1,4 @@
-"""Models of Keras 2, which is `tf.keras` before TensorFlow 2.16, and `tf_keras`: in its `.keras` format, as `tensorflow` models.
+"""Models of Keras 2, which is `tf.keras` before TensorFlow 2.16, and `tf_keras`: `.keras` files, as `tensorflow` models.
 
 Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it, `data/save_format.txt`. What is
 said of code in `keras` holds here too.

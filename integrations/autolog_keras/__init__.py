@@ -19,7 +19,7 @@ What a run holds, by Keras's own words:
 Nothing is added to the user's callbacks: a list of them may be compared, is counted, and its kinds decide whether JAX waits for
 each batch. What a callback would see is seen where Keras tells its own History.
 
-Of a loop that JAX has compiled nothing can be seen, and nothing is recorded: neither `jax.jit` nor what it makes tells of a call.
+Loops of JAX's stateless functions are not recorded: once `jax.jit` has compiled them, nothing tells of a call.
 
 Nothing of Keras or TensorFlow is imported before the user has imported it.
 """
@@ -92,7 +92,7 @@ class KerasIntegration(Integration):
         yield from self._of_loops(loops)
 
     def _of_loops(self, loops: Loops) -> Iterator[FastPatch]:
-        """Each where it is defined: Keras compares what a class inherits with what its base has, and pickles it by that name."""
+        """Each where it is defined: Keras compares what a class inherits with what its base has, and pickles it by name."""
         from autolog_keras.applied import Applied
 
         applied = Applied(loops)

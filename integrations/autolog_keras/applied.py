@@ -16,7 +16,7 @@ import weakref
 from typing import Any
 
 from autolog import IdentityMap
-from autolog_keras import about, values
+from autolog_keras import values
 from autolog_keras.loops import Loop, Loops, Member
 
 REPLICA = "_MirroredReplicaThread"

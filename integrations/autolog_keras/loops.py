@@ -1,7 +1,8 @@
 """Loops that the user has written: of `train_on_batch`, or applying gradients himself. Each is one run.
 
-A run begins with the first step. What was made before joins it, as a GAN's two models do, and so does another optimizer of the same
-model; one that was made later is another training, and ends it. It ends too with the block around it, or with the process.
+A run begins with the first step. What was made before joins it, as a GAN's two models do, and so does another optimizer of
+the same model; one that was made later is another training, and ends it. It ends too with the block around it, or with the
+process.
 """
 
 from __future__ import annotations
@@ -194,7 +195,8 @@ class Loops:
         else:
             prefix = f"{member.prefix}next_"
         loop.by_key.set(key, member)
-        params = about.compiled_params(key) if any(key is one for one in models) else about.applied_params(key, models)
+        is_model = any(key is one for one in models)
+        params = about.compiled_params(key) if is_model else about.applied_params(key, models)
         if hasattr(x, "shape") and len(x.shape):
             params["batch_size"] = x.shape[0]
         loop.run.log_params({f"{prefix}{name}": value for name, value in params.items()})

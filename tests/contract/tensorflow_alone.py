@@ -1,4 +1,4 @@
-"""TensorFlow, imported without Keras, which it would import: for fresh processes that have it beneath, see `autolog.testing.fresh`."""
+"""TensorFlow, imported without Keras, which it would import: what fresh processes have beneath, see `autolog.testing.fresh`."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""The promise: Keras 2 is recorded as Keras 3 is: `tf_keras` beside it, or as `tf.keras` where TensorFlow is older than 2.16."""
+"""The promise: Keras 2 is recorded as Keras 3 is: `tf_keras` beside it, or `tf.keras` where TensorFlow is older than 2.16."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_fit_and_an_evaluation_are_one_run_with_all_that_can_be_told(
         "experiment": "default", "status": "finished", "framework": "keras", "kind": "fit",
         "estimator": f"{type(one).__module__}.Sequential",
         "metrics": {
-            **{name: epochs for name in ("loss", "mae", "val_loss", "val_mae", "lr", "learning_rate", "epoch_time")},
+            **dict.fromkeys(("loss", "mae", "val_loss", "val_mae", "lr", "learning_rate", "epoch_time"), epochs),
             "best_epoch": [2], "best_score": [2], "stopped_epoch": [2], "restored_epoch": [2], "best_model_score": [2],
             "evaluate_loss_x_test": [0], "evaluate_mae_x_test": [0],
         },
@@ -97,17 +97,19 @@ def test_loops_are_a_run_each(points: Points) -> None:
     with recorded("keras") as seen:
         one = model(metrics=["mae"])
         told = [one.train_on_batch(X[:8], Y[:8]) for _ in range(3)]
-        losses = []
-        for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.legacy.SGD(0.01)):
-            for traced in (False, True):
-                losses.append(taped(optimizer.from_config(optimizer.get_config()), traced))
+        kinds = (keras.optimizers.Adam, keras.optimizers.legacy.SGD)
+        losses = [taped(kind(0.01), traced) for kind in kinds for traced in (False, True)]
     batches, *tapes = seen.runs
     assert (batches.kind, [run.kind for run in tapes]) == ("train_on_batch", ["train"] * 4)
     assert points(batches, "mae") == [(step, round(float(mae), 6)) for step, (_, mae) in enumerate(told)]
     for run, own in zip(tapes, losses, strict=True):
         assert points(run, "loss") == [(step, round(loss, 6)) for step, loss in enumerate(own)]
         assert points(run, "mean_loss") == [(2, round(sum(own) / 3, 6))]
-        assert (run.status, run.errors, [one["flavor"] for one in run.models]) == ("finished", [], ["tensorflow"])
+        assert (run.status, run.errors, [one["flavor"] for one in run.models]) == (
+            "finished",
+            [],
+            ["tensorflow"],
+        )
 
 
 def taped(optimizer: Any, traced: bool) -> list[float]:

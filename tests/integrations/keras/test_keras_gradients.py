@@ -62,9 +62,7 @@ def trained(net: Net, step: Any, epochs: int = 2) -> tuple[list[float], list[flo
 
 
 @pytest.mark.parametrize("traced", [False, True])
-def test_a_tape_is_one_run_with_all_that_can_be_told(
-    visible: Visible, points: Points, traced: bool
-) -> None:
+def test_a_tape_is_one_run_with_all_that_can_be_told(visible: Visible, points: Points, traced: bool) -> None:
     """Complete: the loss of each step, the user's metric as he reads it, the data, the optimizer, the model as it is last."""
     with recorded("keras") as seen:
         net = Net()
@@ -142,17 +140,16 @@ def test_a_later_model_is_another_run_and_another_optimizer_of_the_same_is_not()
 
 def test_what_it_measures_afterwards_belongs_to_it(points: Points) -> None:
     """Complete: the block's run, `evaluate`, and a second metric of the same name under a name of its own."""
-    with recorded("keras") as seen:
-        with autolog.run("mine") as run:
-            net = Net()
-            net.model.compile(loss="mse")
-            trained(net, net.step, 1)
-            for _ in range(2):
-                metric = keras.metrics.MeanSquaredError()
-                metric.update_state(Y, net.model(X))
-                metric.result()
-            loss = net.model.evaluate(X, Y, verbose=0)
-            run.log_metrics({"own": 1.0})
+    with recorded("keras") as seen, autolog.run("mine") as run:
+        net = Net()
+        net.model.compile(loss="mse")
+        trained(net, net.step, 1)
+        for _ in range(2):
+            metric = keras.metrics.MeanSquaredError()
+            metric.update_state(Y, net.model(X))
+            metric.result()
+        loss = net.model.evaluate(X, Y, verbose=0)
+        run.log_metrics({"own": 1.0})
     run = seen.run
     assert (run.name, run.kind, run.status) == ("mine", "train", "finished")
     assert run.metrics["evaluate_loss_X"]["last"] == pytest.approx(loss)
@@ -161,11 +158,10 @@ def test_what_it_measures_afterwards_belongs_to_it(points: Points) -> None:
 
 def test_an_exception_ends_the_run_as_failed() -> None:
     """Complete: what was recorded before it is there."""
-    with recorded("keras") as seen:
-        with pytest.raises(KeyError), autolog.run("mine"):
-            net = Net()
-            trained(net, net.step, 1)
-            raise KeyError("mine")
+    with recorded("keras") as seen, pytest.raises(KeyError), autolog.run("mine"):
+        net = Net()
+        trained(net, net.step, 1)
+        raise KeyError("mine")
     assert (seen.run.status, seen.run.metrics["loss"]["count"]) == ("failed", 3)
 
 
