@@ -8,6 +8,7 @@ import random
 import re
 import zipfile
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -80,6 +81,14 @@ class TestKeras(Contract):
 
         self.model().fit(*data, verbose=0, callbacks=[Fails()])
 
+    def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
+        _skip_where_pickles_do_not_load()
+        super().test_pickles_are_the_same_and_load_without_autolog()
+
+    def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
+        _skip_where_pickles_do_not_load()
+        super().test_patched_functions_and_methods_pickle_and_copy()
+
     def comparable(self, pickled: bytes) -> bytes:
         """A model's pickle is an archive, with times and ids in it."""
         if b"PK\x03\x04" not in pickled:
@@ -87,6 +96,11 @@ class TestKeras(Contract):
         archive = zipfile.ZipFile(io.BytesIO(pickled[pickled.index(b"PK\x03\x04") :]))
         parts = [name.encode() + archive.read(name) for name in sorted(archive.namelist())]
         return re.sub(rb'"(date_saved|shared_object_id)": ("[^"]*"|\d+)', b"", b"\n".join(parts))
+
+
+def _skip_where_pickles_do_not_load() -> None:
+    if version("keras").startswith("2.12."):
+        pytest.skip("Keras 2.12 does not load its own pickles of compiled models")
 
 
 def _seed_backend(backend: str) -> None:
