@@ -194,8 +194,9 @@ def training_params(callbacks: Any) -> dict[str, Any]:
 
 def size_params(model: Any) -> dict[str, Any]:
     """How many layers and parameters."""
+    layers = getattr(model, "layers", None)  # not of a layer that trains, which is no model
     return {
-        "model.layers": len(model.layers),
+        **({} if layers is None else {"model.layers": len(layers)}),
         "model.parameters": _count(model.weights),
         "model.trainable_parameters": _count(model.trainable_weights),
     }

@@ -112,11 +112,16 @@ def lightning_fit() -> list[Row]:
     return [row("Lightning, 10 epochs × 32 batches, model saved", "ms of CPU", times, "3 % above plain")]
 
 
-def keras_fit() -> list[Row]:
+def keras() -> list[Row]:
     if not find_spec("keras"):
         return []
     times = in_turn(3, "keras_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"))
-    return [row("Keras, 10 epochs × 16 batches, model saved", "ms", times, "")]
+    epochs = in_turn(2, "keras_epochs", peers("plain", "autolog", "mlflow-no-model"))
+    return [
+        row("Keras, 10 epochs × 16 batches, model saved", "ms", times, ""),
+        row("Keras, an epoch of 100 × 4 batches", "ms", epochs, ""),
+        row("a step of a loop with a tf.function, 20 wide", "µs", child("keras_steps"), ""),
+    ]
 
 
 def calls() -> list[Row]:
@@ -190,7 +195,7 @@ ALL = {
         xgboost,
         lightgbm,
         lightning_fit,
-        keras_fit,
+        keras,
         calls,
         metric,
         points,
