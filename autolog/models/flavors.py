@@ -52,7 +52,7 @@ class Flavor(Protocol):
 
 
 _OWN = {
-    **{name: f"autolog.models.{name}" for name in ("keras", "lightgbm", "sklearn", "xgboost")},
+    **{name: f"autolog.models.{name}" for name in ("keras", "lightgbm", "sklearn", "tensorflow", "xgboost")},
     "pytorch": "autolog.models.torch",
 }
 

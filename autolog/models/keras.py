@@ -26,30 +26,18 @@ if TYPE_CHECKING:
 
 FOLDER = "data"
 NAME = "model.keras"
+MODULE = f"{FOLDER}/keras_module.txt"
+_LAMBDA = re.compile(rb'"__lambda__"|"function_type": "lambda"')
+"""Of Keras 3, of Keras 2."""
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     """See `flavors.Flavor.capture`. There is one format."""
-    if model_format not in (None, "keras"):
-        raise ModelNotSaved(f"model_format {model_format!r} is not keras")
-    if not getattr(model, "built", False):
-        raise ModelNotSaved("it has no weights yet: it was not built")
     keras: Any = import_module("keras")
-    file = spool.open(f"{FOLDER}/{NAME}")
-    # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
-    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
-        path = Path(folder, NAME)
-        with _importing_nothing():
-            keras.models.save_model(model, path)
-        with zipfile.ZipFile(path) as archive:
-            modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
-        with path.open("rb") as saved:
-            for chunk in chunks(saved):
-                file.write(chunk)
-    modules -= {"builtins", "__main__", "__mp_main__"}
+    modules = save(keras, model, spool, model_format)
     backend = keras.backend.backend()
-    spool.open(f"{FOLDER}/keras_module.txt").write(b"keras")
+    spool.open(MODULE).write(b"keras")
     entry = {
         "data": FOLDER,
         "keras_version": str(keras.__version__),
@@ -58,6 +46,26 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     }
     python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
     return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
+
+
+def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: Any) -> set[str]:
+    """Write `data/model.keras` by this package's function; the top-level modules of what is in it."""
+    if model_format not in (None, "keras"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not keras")
+    if not getattr(model, "built", False):
+        raise ModelNotSaved("it has no weights yet: it was not built")
+    file = spool.open(f"{FOLDER}/{NAME}")
+    # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
+    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
+        path = Path(folder, NAME)
+        with _importing_nothing():
+            keras.models.save_model(model, path, **how)
+        with zipfile.ZipFile(path) as archive:
+            modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
+        with path.open("rb") as saved:
+            for chunk in chunks(saved):
+                file.write(chunk)
+    return modules - {"builtins", "__main__", "__mp_main__"}
 
 
 @contextmanager
@@ -88,15 +96,19 @@ def _importing_nothing() -> Generator[None, None, None]:
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
     """The model, compiled as it was. Of a folder that is not trusted without lambdas: Keras refuses such a model."""
+    return load_by(import_module("keras"), source, entry)
+
+
+def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
+    """The same, by this package."""
     folder = str(entry.get("data") or FOLDER)
-    keras: Any = import_module("keras")
     with source.open(f"{folder}/{NAME}") as file, tempfile.TemporaryDirectory(prefix="autolog-") as place:
         path = Path(place, NAME)
         with path.open("wb") as copy:
             for chunk in chunks(file):
                 copy.write(chunk)
         with zipfile.ZipFile(path) as archive:
-            if b'"__lambda__"' in archive.read("config.json"):
+            if _LAMBDA.search(archive.read("config.json")):
                 source.require_trust("a model with a lambda of Python's")
         return keras.models.load_model(str(path), safe_mode=not source.trusted)
 

@@ -77,6 +77,8 @@ def _server(beneath: tuple[str, ...]) -> subprocess.Popen[str]:
         text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        # `beneath` may be a module that only the tests have.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     atexit.register(server.communicate)  # which ends it
     return server

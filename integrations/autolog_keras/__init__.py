@@ -1,15 +1,16 @@
-"""Records Keras: `Model.fit` of Keras 3 on any backend, `evaluate` after it, and loops of `train_on_batch`.
+"""Records Keras: `Model.fit` of Keras 3 on any backend and of Keras 2, `evaluate` after it, and loops that users have written.
 
 What a run holds, by Keras's own words:
 
-    kind        fit; train_on_batch for a loop of it
+    kind        fit; train_on_batch for a loop of it; train for a loop that applies gradients itself
     params      fit's arguments but the data, those left out by their defaults; optimizer, optimizer_<setting>; loss, metrics;
                 run_eagerly, jit_compile, steps_per_execution; backend, dtype_policy; distribution_strategy, replicas;
                 EarlyStopping.<setting>, ModelCheckpoint.<setting>, ReduceLROnPlateau.<setting>;
                 model.layers, model.parameters, model.trainable_parameters
     metrics     what History holds of each epoch, learning_rate as the epoch ended, epoch_time in seconds   a step an epoch
                 <name>_step                                             every log_every_n_steps batches, if asked for
-                of a loop: what each batch returned, a step a batch; <model>_<name> of a model that joined it
+                of a loop: what each batch returned, the loss that was differentiated, what the `tf.function` returned, and
+                the user's metrics as he reads them, a step a batch; <model>_<name> of what joined it
                 best_epoch, best_score, stopped_epoch, restored_epoch, best_model_score
                 evaluate_<name>, evaluate_<name>_<the data's variable>  what `evaluate` says after the fit
     artifacts   model; model_summary.txt; checkpoints.json: the files that ModelCheckpoint has written
@@ -18,20 +19,33 @@ What a run holds, by Keras's own words:
 Nothing is added to the user's callbacks: a list of them may be compared, is counted, and its kinds decide whether JAX waits for
 each batch. What a callback would see is seen where Keras tells its own History.
 
+Loops of JAX's stateless functions are not recorded: once `jax.jit` has compiled them, nothing tells of a call.
+
 Nothing of Keras or TensorFlow is imported before the user has imported it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
 
-TRAINERS = (
-    "keras.src.backend.tensorflow.trainer:TensorFlowTrainer",
-    "keras.src.backend.torch.trainer:TorchTrainer",
-    "keras.src.backend.jax.trainer:JAXTrainer",
-)
+if TYPE_CHECKING:
+    from autolog_keras.loops import Loops
+
+PACKAGES = ("keras", "tf_keras")
+"""`tf.keras` is one of them."""
+# What a user's metrics compute their values by, and what applies gradients in Keras 2.
+_RESULTS = ("confusion_metrics:Precision", "confusion_metrics:Recall", "confusion_metrics:AUC")
+RESULTS = (
+    *_RESULTS, "reduction_metrics:Sum", "reduction_metrics:Mean", "f_score_metrics:FBetaScore", "iou_metrics:IoU",
+    "regression_metrics:R2Score",
+)  # fmt: skip
+RESULTS_2 = (*_RESULTS, "base_metric:Reduce")
+OPTIMIZERS_2 = ("optimizer:_BaseOptimizer", "legacy.optimizer_v2:OptimizerV2")
 
 
 class KerasOptions(Options, frozen=True, kw_only=True):
@@ -46,8 +60,8 @@ class KerasIntegration(Integration):
     """See the module."""
 
     name = "keras"
-    supports = "keras>=3.0"
-    claims = ("keras.src.models",)
+    supports = "keras>=2.12"
+    claims = ("keras.src.models", "keras.src.engine", "keras.engine", "tf_keras.src.engine")
     Options = KerasOptions
 
     def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
@@ -55,28 +69,91 @@ class KerasIntegration(Integration):
         from autolog_keras.loops import Loops
 
         loops = Loops(self)
-        calls = Calls(self.options)
-        model = "keras:Model"
-        yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
-        yield SubclassPatch(base=model, methods=("evaluate",), observer=calls.observe_evaluate)
-        yield SubclassPatch(base=model, methods=("predict",), observer=observe_prediction)
-        callbacks = "keras:callbacks"
-        told = f"{callbacks}.CallbackList"
-        yield FastPatch(target=f"{told}.on_train_begin", before=calls.training_begins)
-        yield FastPatch(target=f"{told}.on_epoch_begin", before=calls.epoch_begins)
-        yield FastPatch(target=f"{told}.on_epoch_end", before=calls.epoch_is_over, after=calls.epoch_is_told)
-        yield FastPatch(target=f"{told}.on_test_end", before=calls.evaluation_ends)
-        # What it has been told is what callbacks have made of it.
-        yield FastPatch(target=f"{callbacks}.History.on_epoch_end", after=calls.history_is_told)
-        checkpoint = f"{callbacks}.ModelCheckpoint._get_file_path"
-        yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
-        if self.options.log_every_n_steps > 0:
-            yield FastPatch(target=f"{told}.on_train_batch_end", after=calls.batch_is_over)
-        # Where they are defined: Keras compares what a class inherits with what its base has, and pickles it by that name.
-        trainer = "keras.src.trainers.trainer:Trainer"
-        yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made)
+        calls = Calls(self.options, loops)
+        for package in PACKAGES if find_spec("tf_keras") else PACKAGES[:1]:
+            model = f"{package}:Model"
+            yield SubclassPatch(base=model, methods=("fit",), observer=calls.observe_fit, nested=True)
+            yield SubclassPatch(base=model, methods=("evaluate",), observer=calls.observe_evaluate)
+            yield SubclassPatch(base=model, methods=("predict",), observer=observe_prediction)
+            callbacks = f"{package}:callbacks"
+            told = f"{callbacks}.CallbackList"
+            yield FastPatch(target=f"{told}.on_train_begin", before=calls.training_begins)
+            yield FastPatch(target=f"{told}.on_epoch_begin", before=calls.epoch_begins)
+            yield FastPatch(
+                target=f"{told}.on_epoch_end", before=calls.epoch_is_over, after=calls.epoch_is_told
+            )
+            yield FastPatch(target=f"{told}.on_test_end", before=calls.evaluation_ends)
+            # What it has been told is what callbacks have made of it.
+            yield FastPatch(target=f"{callbacks}.History.on_epoch_end", after=calls.history_is_told)
+            checkpoint = f"{callbacks}.ModelCheckpoint._get_file_path"
+            yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
+            if self.options.log_every_n_steps > 0:
+                yield FastPatch(target=f"{told}.on_train_batch_end", after=calls.batch_is_over)
+        yield from self._of_loops(loops)
+
+    def _of_loops(self, loops: Loops) -> Iterator[FastPatch]:
+        """Each where it is defined: Keras compares what a class inherits with what its base has, and pickles it by name."""
+        from autolog_keras.applied import Applied
+
+        applied = Applied(loops)
+
+        def batches(target: str) -> FastPatch:
+            return FastPatch(
+                target=f"{target}.train_on_batch", before=loops.batch_begins, after=loops.batch_is_trained,
+                raised=loops.batch_failed,
+            )  # fmt: skip
+
+        def applying(target: str) -> FastPatch:
+            return FastPatch(target=target, before=applied.is_applied, after=applied.was_applied)
+
+        def reading(target: str) -> FastPatch:
+            return FastPatch(target=f"{target}.result", after=applied.metric_is_read, optional=True)
+
+        keras = sys.modules.get("keras")
+        version = "" if keras is None else str(keras.__version__)
+        if not version.startswith("2."):
+            trainer = "keras.src.trainers.trainer:Trainer"
+            yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made)
+            yield FastPatch(
+                target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
+            )
+            for backend, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
+                yield batches(f"keras.src.backend.{backend}.trainer:{name}Trainer")
+        backend = "" if keras is None else keras.backend.backend()
+        if not version.startswith("2.") and backend != "jax":
+            optimizer = "keras.src.optimizers.base_optimizer:BaseOptimizer"
+            yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made)
+            yield applying(f"{optimizer}.apply")
+            for metric in RESULTS:
+                yield reading(f"keras.src.metrics.{metric}")
+        if backend == "torch":
+            yield FastPatch(
+                target="torch.autograd:backward", before=applied.goes_backward,
+                unless=sys.modules["torch"].compiler.is_dynamo_compiling,
+            )  # fmt: skip
+        older = ["tf_keras.src"] if find_spec("tf_keras") else []
+        # 2.13 and newer; 2.12.
+        older += ["keras.src", "keras"] if version.startswith("2.") or keras is None else []
+        for package in older:
+            model = f"{package}.engine.training:Model"
+            yield FastPatch(target=f"{model}.__init__", before=loops.model_is_made)
+            yield batches(model)
+            for optimizer in OPTIMIZERS_2:
+                target = f"{package}.optimizers.{optimizer}"
+                yield FastPatch(target=f"{target}.__init__", before=loops.optimizer_is_made)
+                yield applying(f"{target}.apply_gradients")
+            for metric in RESULTS_2:
+                yield reading(f"{package}.metrics.{metric}")
+        # TensorFlow, once the user has it.
         yield FastPatch(
-            target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
-        )
-        for defined in TRAINERS:
-            yield FastPatch(target=f"{defined}.train_on_batch", after=loops.batch_is_trained, optional=True)
+            target="tensorflow.python.eager.backprop:GradientTape.gradient", before=applied.differentiated,
+            optional=True,
+        )  # fmt: skip
+        yield FastPatch(
+            target="tensorflow.python.eager.polymorphic_function.polymorphic_function:Function.__call__",
+            before=applied.function_begins, after=applied.function_ends, raised=applied.function_failed, optional=True,
+        )  # fmt: skip
+        yield FastPatch(
+            target="tensorflow.python.data.ops.dataset_ops:DatasetV2.__iter__", before=applied.is_iterated,
+            optional=True,
+        )  # fmt: skip

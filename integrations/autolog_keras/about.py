@@ -23,7 +23,28 @@ def path_of(one: object) -> str:
 
 def model_of(callback: Any) -> Any:
     """The model that a callback, or a list of them, was given. The public property makes JAX move all variables."""
-    return vars(callback).get("_model")
+    held = vars(callback)
+    return held.get("_model", held.get("model"))  # Keras 3; Keras 2
+
+
+def package_of(one: Any) -> str:
+    """`keras` or `tf_keras`, whichever it is of."""
+    tops = (cls.__module__.partition(".")[0] for cls in type(one).__mro__)
+    return next((top for top in tops if top in ("keras", "tf_keras")), "keras")
+
+
+def backend_of(one: Any) -> str:
+    return str(sys.modules[package_of(one)].backend.backend())
+
+
+def is_keras_2(one: Any) -> bool:
+    package = package_of(one)
+    return package == "tf_keras" or str(sys.modules[package].__version__).startswith("2.")
+
+
+def variables_of(model: Any) -> set[int]:
+    """The ids of its variables."""
+    return {id(one) for one in model.weights} if getattr(model, "built", False) else set()
 
 
 # -- params
@@ -64,9 +85,10 @@ def compiled_params(model: Any) -> dict[str, Any]:
         "metrics": named(config.get("metrics")),
         "weighted_metrics": named(config.get("weighted_metrics")),
         **{
-            name: getattr(model, name, None) for name in ("run_eagerly", "jit_compile", "steps_per_execution")
+            name: plain_number(getattr(model, name, None))
+            for name in ("run_eagerly", "jit_compile", "steps_per_execution")
         },
-        "backend": sys.modules["keras"].backend.backend(),
+        "backend": backend_of(model),
         "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
         **distribution(model),
         **optimizer_params(optimizer),
@@ -74,9 +96,22 @@ def compiled_params(model: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
+def applied_params(optimizer: Any, models: list[Any]) -> dict[str, Any]:
+    """What there is to say of an optimizer that the user applies himself, and of what it trains."""
+    model = models[0] if models else None
+    params = {
+        "backend": backend_of(optimizer),
+        "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
+        **({} if model is None else distribution(model)),
+        **optimizer_params(optimizer),
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
 def distribution(model: Any) -> dict[str, Any]:
     """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
-    strategy = vars(model).get("_distribute_strategy")
+    held = vars(model)
+    strategy = held.get("_distribute_strategy", held.get("_distribution_strategy"))  # Keras 3; Keras 2
     if strategy is not None:
         return {"distribution_strategy": type(strategy).__name__, "replicas": strategy.num_replicas_in_sync}
     spread = getattr(sys.modules.get("keras"), "distribution", None)
@@ -87,6 +122,11 @@ def distribution(model: Any) -> dict[str, Any]:
         "distribution_strategy": type(current).__name__,
         "replicas": math.prod(current.device_mesh.shape),
     }
+
+
+def plain_number(value: Any) -> Any:
+    """Keras 2 counts in variables."""
+    return value.numpy() if hasattr(value, "numpy") else value
 
 
 def named(value: Any) -> Any:
@@ -154,11 +194,17 @@ def training_params(callbacks: Any) -> dict[str, Any]:
 
 def size_params(model: Any) -> dict[str, Any]:
     """How many layers and parameters."""
+    layers = getattr(model, "layers", None)  # not of a layer that trains, which is no model
     return {
-        "model.layers": len(model.layers),
+        **({} if layers is None else {"model.layers": len(layers)}),
         "model.parameters": _count(model.weights),
         "model.trainable_parameters": _count(model.trainable_weights),
     }
+
+
+def bytes_of(model: Any) -> int:
+    """About how large its weights are."""
+    return 4 * _count(model.weights) if getattr(model, "built", False) else 0
 
 
 def _count(weights: Any) -> int:
@@ -206,8 +252,9 @@ def flat(logs: Any) -> dict[str, Any]:
 def save(run: Run, model: Any, options: Options, path: str, example: Any) -> None:
     """Save the model, with a signature of what it was trained on."""
     signed = options.log_signatures
+    flavor = "tensorflow" if is_keras_2(model) else "keras"
     run.save_model(
-        model, "keras", path=path, data=example if signed else None, output=data.output_of(model),
+        model, flavor, path=path, data=example if signed else None, output=data.output_of(model),
         log_signatures=signed, max_bytes=options.max_model_bytes,
     )  # fmt: skip
 

@@ -11,13 +11,15 @@ from autolog_keras.watch import Watch
 
 if TYPE_CHECKING:
     from autolog_keras import KerasOptions
+    from autolog_keras.loops import Loops
 
 
 class Calls:
     """The observers of one session."""
 
-    def __init__(self, options: KerasOptions) -> None:
+    def __init__(self, options: KerasOptions, loops: Loops) -> None:
         self.options = options
+        self._loops = loops
         self._watches: IdentityMap[Watch] = IdentityMap()
         self._evaluated: IdentityMap[dict[str, Any]] = IdentityMap()
 
@@ -37,7 +39,8 @@ class Calls:
         self._watches.set(model, watch)
         finished = False
         try:
-            yield
+            with self._loops.set_aside():
+                yield
             finished = True
         finally:
             self._watches.pop(model)
@@ -55,14 +58,16 @@ class Calls:
         known = provenance().model(model)
         run = current_run() if known is None else known.run
         if run is None:
-            yield
+            with self._loops.set_aside():
+                yield
             return
         call.run = run  # so that what fails is said there; it goes on to be ended
         variable = provenance().name_of_argument()
         values: dict[str, Any] = {}
         self._evaluated.set(model, values)
         try:
-            yield
+            with self._loops.set_aside():
+                yield
         finally:
             self._evaluated.pop(model)
         suffix = f"_{variable}" if variable else ""

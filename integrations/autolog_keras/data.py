@@ -84,13 +84,22 @@ def like(x: Any) -> Any:
     return _empty(x) if _is_array(x) else None
 
 
+def input_of(model: Any) -> Any:
+    """An empty array like the model's input, where it has one of known shape."""
+    return _only(model, "inputs")
+
+
 def output_of(model: Any) -> Any:
-    """An array like the model's predictions, where it has one output of known shape."""
+    """An empty array like the model's predictions, where it has one output of known shape."""
+    return _only(model, "outputs")
+
+
+def _only(model: Any, name: str) -> Any:
     try:
-        outputs = model.outputs
+        found = getattr(model, name)
     except AttributeError:  # a subclass's are not known
         return None
-    return _empty(outputs[0]) if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else None
+    return _empty(found[0]) if isinstance(found, (list, tuple)) and len(found) == 1 else None
 
 
 def _empty(spec: Any) -> Any:

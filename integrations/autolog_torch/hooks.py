@@ -85,6 +85,9 @@ class Hooks:
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
         if self._integration.options.log_checkpoints:
             yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
+        # Its optimizers update parameters themselves, and its loops are Keras's.
+        keras = "keras.src.optimizers.base_optimizer:BaseOptimizer.apply"
+        yield self._fast(keras, after=self.after_keras, optional=True)
         yield from OwnNames(lambda: self.machine, self._sites).patches(self._fast)
 
     def _fast(self, target: str, **watching: Any) -> FastPatch:
@@ -100,6 +103,9 @@ class Hooks:
     def after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         self._threads.machine.stepped(optimizer, closure is not None)
+
+    def after_keras(self, *_: Any, **__: Any) -> None:
+        self._threads.machine.stepped_elsewhere()
 
     def before_optimizer(self, optimizer: Any, params: Any = None, *_: Any, **__: Any) -> None:
         self._seen.optimizer(optimizer, params)

@@ -224,6 +224,11 @@ class Machine:
         if self._recording is not None:
             self._recording.run.overhead += perf_counter() - began
 
+    def stepped_elsewhere(self) -> None:
+        """What went backward was another framework's: no loop that updates by hand, and no loss of ours."""
+        self._backwards = 0
+        self._pending.clear()
+
     def criterion(self, name: str, value: Any, reduction: str, rows: int) -> None:
         """A loss module's result where `backward` does not tell it: in an evaluation."""
         number = self._reader.read(value)

@@ -193,29 +193,90 @@ def lightning_fit(variant: str) -> dict[str, list[float]]:
     return {name: values[2:] for name, values in times.items()}
 
 
-def keras_fit(variant: str) -> list[float]:
-    """Milliseconds of 10 epochs × 16 batches with validation, after a first fit; a model is made for each."""
+def keras_fit(variant: str, epochs: str, batch_size: str) -> dict[str, list[float]]:
+    """Milliseconds of CPU of a fit, after a first one, a model made for each: with autolog and without it in turn, or with
+    MLflow; the threads of all are counted.
+    """
+    X, y = _keras(variant, True)
+    import tensorflow as tf
+
+    from autolog import session
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+    def fit() -> float:
+        model = _keras_model()
+        began = sum(os.times()[:4])
+        model.fit(X, y, batch_size=int(batch_size), epochs=int(epochs), verbose=0)
+        return (sum(os.times()[:4]) - began) * 1e3
+
+    if variant == "mlflow":
+        return {"mlflow": [fit() for _ in range(3)][1:]}
+    here = session.get()
+    assert here is not None
+    times: dict[str, list[float]] = {"plain": [], "autolog": []}
+    for _ in range(6):
+        for name, values in times.items():
+            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            values.append(fit())
+    return {name: values[1:] for name, values in times.items()}
+
+
+def keras_steps() -> dict[str, list[float]]:
+    """Microseconds a step of a loop that the user has written, with autolog and without it in turn."""
+    X, y = _keras("autolog", False)
+    import keras
+    import tensorflow as tf
+
+    from autolog import session
+
+    here = session.get()
+    assert here is not None
+    model, optimizer = _keras_model(), keras.optimizers.SGD()
+    data = tf.constant(X[:16]), tf.constant(y[:16])
+
+    @tf.function
+    def step(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+        variables = model.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    step(*data)
+    times: dict[str, list[float]] = {"plain": [], "autolog": []}
+    for _ in range(12):
+        for name, values in times.items():
+            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            began = perf_counter()
+            for _ in range(500):
+                step(*data)
+            values.append((perf_counter() - began) / 500 * 1e6)
+    return {name: values[2:] for name, values in times.items()}
+
+
+def _keras(variant: str, models: bool) -> tuple[Any, Any]:
+    """Switch on, with `models` saved by MLflow; then the data."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if variant.startswith("mlflow"):
         import mlflow.tensorflow
 
-        mlflow.tensorflow.autolog(silent=True, log_models=variant == "mlflow")
+        mlflow.tensorflow.autolog(silent=True, log_models=models)
     else:
         switch(variant)
-    import keras
     import numpy as np
 
     X = np.random.RandomState(0).normal(size=(256, 20)).astype("float32")
-    y = X.sum(axis=1, keepdims=True)
-    times: list[float] = []
-    for _ in range(2 if variant.startswith("mlflow") else 4):
-        layers = [keras.Input((20,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)]
-        model = keras.Sequential(layers)
-        model.compile("adam", "mse")
-        began = perf_counter()
-        model.fit(X, y, batch_size=16, epochs=10, verbose=0, validation_data=(X, y))
-        times.append((perf_counter() - began) * 1e3)
-    return times[1:]
+    return X, X.sum(axis=1, keepdims=True)
+
+
+def _keras_model() -> Any:
+    import keras
+
+    made = keras.Sequential([keras.Input((20,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(1)])
+    made.compile("adam", "mse")
+    return made
 
 
 def _per_call(function: Callable[[], Any], calls: int = 20_000) -> list[float]:

@@ -112,11 +112,19 @@ def lightning_fit() -> list[Row]:
     return [row("Lightning, 10 epochs × 32 batches, model saved", "ms of CPU", times, "3 % above plain")]
 
 
-def keras_fit() -> list[Row]:
+def keras() -> list[Row]:
     if not find_spec("keras"):
         return []
-    times = in_turn(3, "keras_fit", peers("plain", "autolog", "mlflow", "mlflow-no-model"))
-    return [row("Keras, 10 epochs × 16 batches, model saved", "ms", times, "")]
+    rows: list[Row] = []
+    for what, *how in (("10 epochs × 16 batches", "10", "16"), ("100 epochs × 4 batches", "100", "64")):
+        times: dict[str, list[float]] = {}
+        for variant in peers("autolog", "mlflow"):
+            times |= child("keras_fit", variant, *how)
+        rows.append(row(f"Keras, {what}, model saved", "ms of CPU", times, ""))
+    return [
+        *rows,
+        row("a step of a loop with a tf.function, 20 wide", "µs", child("keras_steps"), ""),
+    ]
 
 
 def calls() -> list[Row]:
@@ -207,7 +215,7 @@ ALL = {
         xgboost,
         lightgbm,
         lightning_fit,
-        keras_fit,
+        keras,
         calls,
         metric,
         points,

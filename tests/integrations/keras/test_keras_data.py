@@ -143,6 +143,15 @@ def test_modes_of_execution_are_said(seen: Recorded, points: Points) -> None:
     assert points(half, "learning_rate") == [(0, 0.1)]
 
 
+def test_a_compiled_step_is_recorded_as_any(seen: Recorded, points: Points) -> None:
+    """Complete: with `jit_compile`, and the values are those of its history."""
+    one = model(run_eagerly=False, jit_compile=True)
+    history = one.fit(X, Y, batch_size=16, epochs=2, verbose=0, sample_weight=np.ones(48)).history["loss"]
+    run = seen.run
+    assert (run.params["jit_compile"], run.params["sample_weight"]) == (True, "given")
+    assert points(run, "loss") == [(step, round(value, 6)) for step, value in enumerate(history)]
+
+
 def test_a_resumed_training_goes_on_with_its_epochs(seen: Recorded, points: Points, tmp_path: Any) -> None:
     """Complete: BackupAndRestore begins where the failed run stopped."""
 

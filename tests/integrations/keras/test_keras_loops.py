@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import pytest
 from small import X, Y, model
 
 import autolog
@@ -79,3 +80,23 @@ def test_a_loop_trains_the_same_bits() -> None:
     with recorded("keras") as seen:
         assert results() == plain
     assert len(seen.runs) == 1
+
+
+
+def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -> None:
+    """Complete: as Keras's own tests make one of a trainer and a layer."""
+    trainer = pytest.importorskip("keras.src.backend.tensorflow.trainer").TensorFlowTrainer
+
+    class Trains(trainer, keras.layers.Dense):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            keras.layers.Dense.__init__(self, 1)
+            trainer.__init__(self)
+
+    with recorded("keras") as seen:
+        one = Trains()
+        one.compile("sgd", "mse", run_eagerly=True)
+        told = looped(one)
+    run = seen.run
+    assert points(run, "loss") == [(step, round(float(loss), 6)) for step, loss in enumerate(told)]
+    assert (run.status, run.errors, run.notes, run.params["model.parameters"]) == ("finished", [], [], 4)
+    assert [one["path"] for one in run.models] == ["model"]

@@ -10,24 +10,25 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from small import X, Y, model
 
 from autolog import suspended
 from autolog.testing import Recorded, recorded
 
 
-def trained() -> tuple[list[bytes], Any, Any]:
+def trained(eagerly: bool) -> tuple[list[bytes], Any, Any]:
     """Weights, history and where the streams stand, of a training whose seeds are drawn from them."""
     keras.utils.set_random_seed(7)
     one = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dropout(0.5), keras.layers.Dense(1)]
     )
-    one.compile("adam", "mse", run_eagerly=True)
+    one.compile("adam", "mse", run_eagerly=eagerly)
     stopping = keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True)
     first = one.fit(X, Y, epochs=2, verbose=0, callbacks=[stopping]).history
     # A second model: Keras takes its seeds from Python's stream, which must not have moved.
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1)])
-    other.compile("sgd", "mse", run_eagerly=True)
+    other.compile("sgd", "mse", run_eagerly=eagerly)
     other.fit(X, Y, verbose=0)
     weights = [w.tobytes() for w in (*one.get_weights(), *other.get_weights(), *_variables(one.optimizer))]
     return weights, first, (random.getstate(), repr(np.random.get_state()))
@@ -37,13 +38,14 @@ def _variables(optimizer: Any) -> list[Any]:
     return [np.asarray(keras.ops.convert_to_numpy(one)) for one in optimizer.variables]
 
 
-def test_weights_and_random_streams_are_the_same_bits() -> None:
-    """With and without, and suspended."""
-    plain = trained()
+@pytest.mark.parametrize("eagerly", [True, False])
+def test_weights_and_random_streams_are_the_same_bits(eagerly: bool) -> None:
+    """With and without, and suspended; eagerly and in a graph."""
+    plain = trained(eagerly)
     with recorded("keras") as seen:
-        assert trained() == plain
+        assert trained(eagerly) == plain
         with suspended("keras"):
-            assert trained() == plain
+            assert trained(eagerly) == plain
     assert len(seen.runs) == 2
 
 
@@ -99,6 +101,17 @@ def test_tensorboard_is_not_asked_for(seen: Recorded) -> None:
     finally:
         sys.modules.update(kept)
     assert seen.run.status == "finished"
+
+
+def test_every_patch_point_of_this_version_is_there(seen: Recorded) -> None:
+    """Honest about versions: nothing has rotted silently, whatever the distributions are called."""
+    model().fit(X, Y, verbose=0)
+    points = seen.session.integrations["keras"].installations
+    # Those of Keras 2 wait for modules that are not there.
+    assert [one.patch.target for one in points if one.state == "missing"] == []
+    waiting = [one.patch.target for one in points if one.state == "waiting"]
+    assert [target for target in waiting if target.startswith("keras.src.trainers")] == []
+    assert seen.run.framework_version == keras.__version__
 
 
 def test_nothing_is_printed(seen: Recorded, capfd: Any) -> None:

@@ -1,0 +1,62 @@
+"""Models of Keras 2, which is `tf.keras` before TensorFlow 2.16, and `tf_keras`: `.keras` files, as `tensorflow` models.
+
+Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it, `data/save_format.txt`. What is
+said of code in `keras` holds here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from autolog.models import keras as format_of_keras
+from autolog.models.errors import ModelNotLoaded
+from autolog.models.flavors import Captured
+from autolog.models.keras import FOLDER, MODULE, predictor
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool
+
+__all__ = ["capture", "load", "predictor"]
+
+READERS = {"tensorflow.keras": "keras", "keras": "keras", "tf_keras": "tf_keras"}
+"""What `keras_module.txt` may say, and the package that it is."""
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. There is one format."""
+    packages = (cls.__module__.partition(".")[0] for cls in type(model).__mro__)
+    package = "tf_keras" if "tf_keras" in packages else "keras"
+    keras: Any = import_module(package)
+    version = str(keras.__version__)
+    format_name = "keras_v3" if version.startswith("2.12.") else "keras"
+    modules = format_of_keras.save(keras, model, spool, model_format, save_format=format_name)
+    reader = "tf_keras" if package == "tf_keras" else "tensorflow.keras"
+    spool.open(MODULE).write(reader.encode())
+    spool.open(f"{FOLDER}/save_format.txt").write(b"tf")
+    entry = {
+        "data": FOLDER,
+        "model_type": "keras",
+        "keras_module": reader,
+        "keras_version": version,
+        "save_format": "tf",
+        "code": None,
+    }
+    python_function = {"loader_module": "mlflow.tensorflow", "data": FOLDER}
+    return Captured(entry, python_function, frozenset(modules | {package, "tensorflow"}))
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The model, compiled as it was. See `keras.load`."""
+    with source.open(MODULE) as file:
+        said = file.read().decode()
+    if said not in READERS:
+        raise ModelNotLoaded(f"The model in {source.folder} is of a package that is not known here: {said}")
+    keras: Any = import_module(READERS[said])
+    if str(keras.__version__).startswith("3."):
+        raise ModelNotLoaded(
+            f"The model in {source.folder} was saved by Keras 2, which is not here: install tf_keras, or TensorFlow below 2.16"
+        )
+    return format_of_keras.load_by(keras, source, entry)
