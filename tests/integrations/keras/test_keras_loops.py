@@ -82,7 +82,6 @@ def test_a_loop_trains_the_same_bits() -> None:
     assert len(seen.runs) == 1
 
 
-
 def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -> None:
     """Complete: as Keras's own tests make one of a trainer and a layer."""
     trainer = pytest.importorskip("keras.src.backend.tensorflow.trainer").TensorFlowTrainer
