@@ -33,7 +33,8 @@ def keep_out(
         return
     never = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
     for observer in observers:
-        set_code_exec_strategy(_code(observer), never)
+        for code in _with_inner(_code(observer)):
+            set_code_exec_strategy(code, never)
 
 
 def _all_of_ours() -> Iterator[CodeType]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog import FastPatch, Hook, OnImport
 from autolog_torch import about, dynamo
-from autolog_torch.epochs import Pass
+from autolog_torch.epochs import Flow, Pass
 from autolog_torch.own_names import OwnNames
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
@@ -50,10 +50,12 @@ class Hooks:
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
         stand_ins = self._integration.hook_code()
+        # What Python calls when something dies is within these.
+        observers = [*_observers(found), Flow.began, about.weakly]
         yield from found
         yield OnImport(
             target="torch._dynamo.eval_frame",
-            call=lambda module: dynamo.keep_out(module, stand_ins, _observers(found)),
+            call=lambda module: dynamo.keep_out(module, stand_ins, observers),
         )
 
     def _watched(self) -> Iterator[FastPatch | Hook]:
