@@ -112,7 +112,8 @@ def test_class_weights_and_frames_are_recorded(seen: Recorded) -> None:
 
 def test_two_replicas_are_said(seen: Recorded) -> None:
     """Complete: a strategy and how many it trains on, on two virtual CPUs."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # TensorFlow's collective operations remember the shapes of another strategy's in the same process.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
     with strategy.scope():
         one = model(run_eagerly=False)
         one.fit(X, Y, batch_size=16, verbose=0)

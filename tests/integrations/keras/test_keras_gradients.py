@@ -194,7 +194,8 @@ def test_a_step_of_fit_or_of_a_batch_is_no_loop(seen: Recorded) -> None:
 def test_gradients_of_a_strategys_replicas_are_one_run(points: Points) -> None:
     """Complete: the graphs of two virtual devices are made in threads of their own."""
     with recorded("keras") as seen:
-        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        # TensorFlow's collective operations remember the shapes of another strategy's in the same process.
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
         with strategy.scope():
             net = Net()
 
