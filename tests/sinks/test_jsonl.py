@@ -111,6 +111,8 @@ def test_a_named_pipe_is_fed_when_somebody_reads_it(tmp_path: Path):
     assert feeding.flush(TIMEOUT)
     feeding.close(TIMEOUT)
     rest = second.got()
+    # It may come so soon that the pipe still holds half of a line, of which the first one took the other half.
+    rest = rest[1:] if rest[0] is None else rest
     start = everything.index(rest[0])
     assert (
         start < 15_000
