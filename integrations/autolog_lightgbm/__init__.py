@@ -54,6 +54,7 @@ class LightgbmIntegration(Integration):
     name = "lightgbm"
     # Before 4.0, an additional callback changed what LightGBM printed.
     supports = "lightgbm>=4.0"
+    tested = "4.6.0"
     claims = ("lightgbm",)
     Options = LightgbmOptions
 

@@ -32,6 +32,7 @@ class XGBoostIntegration(Integration):
 
     name = "xgboost"
     supports = "xgboost>=2.0"
+    tested = "3.2.0"
     claims = ("xgboost.sklearn", "xgboost.dask")
 
     def patches(self) -> Iterable[Patch | SubclassPatch]:
