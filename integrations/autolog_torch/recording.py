@@ -68,13 +68,6 @@ class Recording:
         self.closed = False
         self.steps = 0
         self.epochs = -1
-        self._new: list[tuple[Pass | None, list[Loss], int, bool, list[Any] | None]] = []
-        """Steps and losses that are in no series yet. The loop runs with cold caches and whatever is done in it costs several
-        times what it costs in a loop of its own: so they are looked at together, every tenth of a second."""
-        self._due = 0.0
-        """When that is the next time."""
-        self._settled = 0
-        """Steps that are not new."""
         self._series: dict[tuple[Site, int], Series] = {}
         self._has_begun = False
         """One of them, since they were looked at last."""
@@ -84,6 +77,7 @@ class Recording:
         self._waiting: deque[tuple[dict[str, Mean | float], int, float | None]] = deque()
         self._rates: list[Any] = []
         """Each parameter group's, as of the last step."""
+        self._sent = 0.0
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
         self._prefixes: dict[tuple[int, int], tuple[str, Pass]] = {}
@@ -93,44 +87,18 @@ class Recording:
 
     # -- steps
 
-    def step(self, epoch: Pass, optimizer: Any, losses: list[Loss], number: int, first_only: bool) -> None:
-        """The optimizer that leads, `number`, has stepped after these losses."""
-        self.steps += 1
-        epoch.steps += 1
-        rates = None if optimizer is None else [group.get("lr") for group in optimizer.param_groups]
-        self._new.append((epoch, losses, number, first_only, rates))
-        self._send_if_due()
-
-    def take(self, losses: list[Loss], number: int, first_only: bool) -> None:
+    def take(self, losses: list[Loss], optimizer: int, first_only: bool) -> None:
         """The losses since the last step, of any optimizer."""
-        self._new.append((None, losses, number, first_only, None))
-
-    def settle(self) -> None:
-        """Bring what is new into its series."""
-        new, self._new = self._new, []
-        for epoch, losses, number, first_only, rates in new:
-            if epoch is not None:
-                self._step(epoch, rates)
-            if first_only:  # an optimizer that evaluates again and again within one step
-                firsts: dict[Site, Loss] = {}
-                for loss in losses:
-                    firsts.setdefault(loss[0], loss)
-                losses = list(firsts.values())
-            for site, value, _ in losses:
-                series = self._series.get((site, number))
-                if series is None:
-                    series = self._series[site, number] = self._begin(site, losses, first_only)
-                series.new.append(value)
-
-    def _step(self, epoch: Pass, rates: list[Any] | None) -> None:
-        if self._in_bucket == self._stride:
-            self._log_bucket(epoch)
-        if self._in_bucket == 0:
-            self._bucket_began = self._settled
-        self._in_bucket += 1
-        self._settled += 1
-        if rates is not None:
-            self._rates = rates
+        if first_only:  # an optimizer that evaluates again and again within one step
+            firsts: dict[Site, Loss] = {}
+            for loss in losses:
+                firsts.setdefault(loss[0], loss)
+            losses = list(firsts.values())
+        for site, value, _ in losses:
+            series = self._series.get((site, optimizer))
+            if series is None:
+                series = self._series[site, optimizer] = self._begin(site, losses, first_only)
+            series.new.append(value)
 
     def _begin(self, site: Site, losses: list[Loss], first_only: bool) -> Series:
         series = Series(site)
@@ -178,20 +146,29 @@ class Recording:
 
     def succeeds(self, before: int, now: int) -> None:
         """An optimizer has taken another's place, as in a second stage: its losses go on under the same names."""
-        self.settle()
         for site, number in list(self._series):
             if number == before and (site, now) not in self._series:
                 self._series[site, now] = self._series.pop((site, number))
 
     def knows(self, site: Site, optimizer: int) -> bool:
         """Whether a loss of this place has been recorded."""
-        self.settle()
         return (site, optimizer) in self._series
 
     @property
     def has_losses(self) -> bool:
-        self.settle()
         return bool(self._series)
+
+    def step(self, epoch: Pass, optimizer: Any) -> None:
+        """The optimizer that leads has stepped; its losses are taken after this."""
+        if self._in_bucket == self._stride:
+            self._log_bucket(epoch)
+        if self._in_bucket == 0:
+            self._bucket_began = self.steps
+        self._in_bucket += 1
+        self.steps += 1
+        epoch.steps += 1
+        if optimizer is not None:
+            self._rates = [group.get("lr") for group in optimizer.param_groups]
 
     def _lr(self) -> dict[str, float]:
         """The learning rates; not those that are tensors, which may be on a device."""
@@ -216,8 +193,12 @@ class Recording:
         if values:
             # Not one by one: to hand an event over costs more than all the rest, and wakes another thread.
             self._waiting.append((values, self._bucket_began, self.epochs))
+            now = perf_counter()
+            if now - self._sent > SECONDS:
+                self._sent = now
+                self.send()
         self._in_bucket = 0
-        if self._settled >= DENSE * self._stride:
+        if self.steps >= DENSE * self._stride:
             self._stride *= 2
 
     def _step_name(self, series: Series) -> str:
@@ -240,7 +221,6 @@ class Recording:
     # -- epochs and evaluations
 
     def end_epoch(self, epoch: Pass) -> None:
-        self.settle()
         if self._in_bucket:
             self._log_bucket(epoch)
         self._gather(epoch)
@@ -263,7 +243,6 @@ class Recording:
 
     def evaluated_within(self, epoch: Pass) -> None:
         """An evaluation has been made while an epoch goes on, as every thousand steps."""
-        self.settle()
         self._gather(epoch)
         values: dict[str, Mean | float] = {}
         for series, mean in epoch.losses.items():
@@ -341,24 +320,19 @@ class Recording:
         self._waiting.append(
             (Theirs(values), max(0, self.steps - 1) if step is None else step, max(0, self.epochs))
         )
-        self._send_if_due()
+        now = perf_counter()
+        if self.closed or now - self._sent > SECONDS:
+            self._sent = now
+            self.send()
 
     # -- out
 
-    def _send_if_due(self) -> None:
-        now = perf_counter()
-        if now > self._due or self.closed:
-            self._due = now + SECONDS
-            self.send()
-
     def _log(self, values: dict[str, Mean | float], step: int, epoch: float | None) -> None:
-        self.settle()
         self._waiting.append((values, step, epoch))
         self.send()
 
     def send(self, wait: bool = False) -> None:
         """Log what is known, in order; with `wait`, all of it."""
-        self.settle()
         while self._waiting:
             values, step, epoch = self._waiting[0]
             # One that is not known yet must not keep the others from being asked for.

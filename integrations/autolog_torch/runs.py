@@ -137,8 +137,7 @@ class Machine:
         """A loss was multiplied by a GradScaler."""
         value = self._reader.read(loss)
         if value is not None:
-            divisor = 1.0 if self._recording is not None and self._recording.steps else self._divisor(loss)
-            self._scaled = weakref.ref(scaled), value, divisor
+            self._scaled = weakref.ref(scaled), value, self._divisor(loss)
             self.facts["grad_scaler"] = True
 
     def noted(self, tensor: Any, site: Site) -> Loss | None:
@@ -153,11 +152,12 @@ class Machine:
         if value is None:
             return None
         self.last_loss = id(tensor), value
-        recording = self._recording
-        return site, value, 1.0 if recording is not None and recording.steps else self._divisor(tensor)
+        return site, value, self._divisor(tensor)
 
     def _divisor(self, loss: Any) -> float:
         """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
+        if self._recording is not None and self._recording.steps:
+            return 1.0
         node = loss.grad_fn
         kind = type(node).__name__
         if kind in ("DivBackward0", "MulBackward0"):
@@ -173,16 +173,12 @@ class Machine:
         if len(self._pending) < PENDING:
             self._pending += losses
         flow, recording = self.flow, self._recording
-        epoch = flow.epoch
         if recording is not None and recording.closed:
             self._forget()
-            recording, epoch = None, flow.epoch
-        elif epoch is not None and not flow.others:  # the epoch goes on, as nearly always
-            epoch.moved = False
-            return
+            recording = None
+        epoch = flow.epoch
         if flow.trained() and recording is not None:
             began = perf_counter()
-            recording.settle()
             if epoch is not None:
                 recording.end_epoch(epoch)
             self._log_evaluations(recording)
@@ -342,7 +338,9 @@ class Machine:
         epoch = self.flow.epoch
         if epoch is None:  # its backward could not be seen
             epoch = self.flow.epoch = Pass()
-        recording.step(epoch, optimizer, losses, member.number, evaluates_again)
+        recording.step(epoch, optimizer)
+        if losses:
+            recording.take(losses, member.number, evaluates_again)
         if self._held:
             self._release(recording)
 
@@ -454,7 +452,8 @@ class Machine:
         self._kind = None if root is None else type(root)
         if before:
             epoch = self.flow.epoch = self.flow.epoch or Pass()
-            recording.step(epoch, optimizer, before, 0, False)
+            recording.step(epoch, optimizer)
+            recording.take(before, 0, False)
         if recording.owned:
             self._describe(run, optimizer, root, wrappers)
         self._log_evaluations(recording)  # of the model as it was before

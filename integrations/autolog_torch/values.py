@@ -88,25 +88,22 @@ class Reader:
     def read(self, tensor: Any) -> Value | None:
         """The value of a tensor with one element; None if it has none that can be read without disturbing anything."""
         plain = type(tensor) is self._tensor
+        if not plain and not (
+            isinstance(tensor, self._tensor) and type(tensor).__torch_dispatch__ is self._plain_dispatch
+        ):
+            return None
         if self._dispatch_modes():
             return None
-        if plain and not self._function_modes():
-            return self._value(tensor)
-        if isinstance(tensor, self._tensor) and (
-            plain or type(tensor).__torch_dispatch__ is self._plain_dispatch
-        ):
+        if not plain or self._function_modes():
             with self._without_functions():
                 return self._value(tensor)
-        return None
+        return self._value(tensor)
 
     def _value(self, tensor: Any) -> Value | None:
-        if tensor.numel() != 1:
+        if tensor.numel() != 1 or tensor.is_complex():
             return None
         if tensor.is_cpu:
-            value = self._item(tensor)
-            return value if type(value) is float else _real(value)
-        if tensor.is_complex():
-            return None
+            return float(self._item(tensor))
         if tensor.device.type in UNREADABLE or self._capturing():
             return None
         return self._put(tensor)
@@ -127,10 +124,6 @@ class Reader:
         late = Late(batch, batch.used)
         batch.used += 1
         return late
-
-
-def _real(value: Any) -> float | None:
-    return None if isinstance(value, complex) else float(value)
 
 
 class Mean:
