@@ -65,8 +65,7 @@ class TestKeras(Contract):
         ]  # fmt: skip
         model = keras.Sequential(parts, name="small")
         # To trace a graph takes longer than these trainings; what is traced is in tests/integrations.
-        eagerly = keras.backend.backend() == "tensorflow"
-        model.compile(keras.optimizers.Adam(name="adam"), "mse", metrics=["mae"], run_eagerly=eagerly)
+        model.compile(keras.optimizers.Adam(name="adam"), "mse", metrics=["mae"], run_eagerly=True)
         return model
 
     def outcome(self, model: Any, data: Any) -> Any:
