@@ -516,9 +516,16 @@ def _looks_fast(function: Any) -> dict[str, Any]:
     return {what: said for what, said in _looks(function).items() if what not in unlike}
 
 
-def _has(one: Any, names: set[str]) -> dict[str, bool]:
+def _has(one: Any, names: set[str]) -> dict[str, bool | type[Exception]]:
     # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
-    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
+    return {name: _has_it(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
+
+
+def _has_it(one: Any, name: str) -> bool | type[Exception]:
+    try:
+        return hasattr(one, name)
+    except Exception as error:  # a property that raises something else than an AttributeError
+        return type(error)
 
 
 def _content(run: Any) -> dict[str, Any]:
