@@ -1,5 +1,5 @@
-"""A training of any framework inside Spark's tasks is under the driver's run when the user asks for it, by the run's token: on a
-cluster whose workers are processes of their own.
+"""A training of any framework inside Spark's tasks is under the driver's run when the user asks for it, by the run's token: on
+a cluster whose workers are processes of their own.
 """
 
 from __future__ import annotations
