@@ -5,7 +5,8 @@
 
 Each runs three times in a fresh copy of its folder (or of --root, which is around it) with an empty home: plain, plain again,
 which tells what is not repeatable by itself, and with the tool. Compared are the exit code, standard output but for times and
-addresses, where the random streams stand at the end, what the models in the script's names hold, and how many warnings there were. `--with mlflow` runs a peer.
+addresses, where the random streams stand at the end, what the models in the script's names hold, and how many warnings there
+were. `--with mlflow` runs a peer.
 Exit code 0: nothing differs that is repeatable. 1: something does.
 """
 
