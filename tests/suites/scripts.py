@@ -144,7 +144,7 @@ def main(
             best = {name: min(plain[name], again[name]) for name in ("wall", "cpu")}
             rows.append(
                 {
-                    "script": "/".join(pathlib.Path(script[0]).parts[-2:]),
+                    "script": pathlib.Path(script[0]).name,
                     "exit": other["exit"],
                     "changed": differences(plain, again, other),
                     "models compared": sum(name.startswith("model ") for name in plain),
