@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
 from autolog.models.signature import infer, with_output
+from autolog.store.objects import share
 from autolog.tracking.events import Event, ModelLogged
 from autolog.tracking.run import Run, sizes
 
@@ -61,9 +63,8 @@ def save_model(
 
     def write() -> list[Event]:
         target = folder / path
-        size = write_folder(
-            taken, target, replace=True
-        )  # it may be saved again: a model that goes on learning
+        # It may be saved again: a model that goes on learning.
+        size = write_folder(taken, target, replace=True, share=partial(share, session.layout.objects))
         files = {name.lstrip("/"): part for name, part in sizes(str(target))}
         return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
 

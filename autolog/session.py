@@ -335,6 +335,11 @@ class Session:
     def artifacts_of(self, run: str) -> str:
         return str(self.layout.artifacts_of(run))
 
+    def sharer(self) -> Callable[[str], None]:
+        from autolog.store.objects import sharer
+
+        return sharer(self.layout.objects)
+
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         if self.active:
             from autolog.saving import save_model

@@ -15,6 +15,7 @@ import msgspec
 from autolog.store import journal as journals
 from autolog.store.index import Index, int64
 from autolog.store.layout import Layout, find
+from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
 from autolog.tracking.values import number_of
@@ -311,6 +312,7 @@ class Store:
             writer.close()
             for run in ids:
                 shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
+            collect(self.layout.objects)
         return ids
 
     def removed(self) -> frozenset[str]:

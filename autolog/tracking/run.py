@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Protocol
 
@@ -43,6 +44,10 @@ class Outlet(Protocol):
 
     def artifacts_of(self, run: str) -> str:
         """The folder of a run's files; it may not exist yet."""
+        ...
+
+    def sharer(self) -> Callable[[str], None]:
+        """What is to be called off the training thread with each file that was copied into the folder of a run."""
         ...
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
@@ -178,6 +183,13 @@ class Run:
 
         import shutil  # here, on the caller's thread: see environment.py
 
+        share = self._outlet.sharer()
+
+        def put(source: str, target: str) -> None:
+            with _in_stead_of(target) as draft:
+                shutil.copy2(source, draft)
+            share(target)
+
         def copy() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if os.path.isdir(source):
@@ -186,9 +198,9 @@ class Run:
                 def is_ours(parent: str, names: list[str]) -> list[str]:
                     return [name for name in names if os.path.realpath(os.path.join(parent, name)) in ours]
 
-                shutil.copytree(source, target, dirs_exist_ok=True, ignore=is_ours)
+                shutil.copytree(source, target, dirs_exist_ok=True, ignore=is_ours, copy_function=put)
             else:
-                shutil.copy2(source, target)
+                put(source, target)
             return [ArtifactLogged(self.id, f"{name}{part}", size) for part, size in sizes(target)]
 
         self._outlet.defer(copy)
@@ -210,7 +222,7 @@ class Run:
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             data = content()
-            with open(target, "wb") as file:
+            with _in_stead_of(target) as draft, open(draft, "wb") as file:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]
 
@@ -319,6 +331,19 @@ def artifact_name(name: str) -> str:
     if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0]:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
     return "/".join(parts)
+
+
+@contextmanager
+def _in_stead_of(target: str) -> Generator[str, None, None]:
+    """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
+    draft = f"{target}.{os.urandom(8).hex()}.tmp"
+    try:
+        yield draft
+        os.replace(draft, target)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
 
 
 def sizes(path: str) -> list[tuple[str, int]]:

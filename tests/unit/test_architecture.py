@@ -119,7 +119,7 @@ MAY = {
     # The session, and what it is made of.
     "session": "config registry instrument store tracking lifecycle saving origins sinks.base sinks.live",
     "lifecycle": "session instrument tracking store.journal",
-    "saving": "session models tracking store.journal",
+    "saving": "session models tracking store.journal store.objects",
     "origins": "instrument tracking lifecycle",
     "overview": "session config sinks.live",
     # Everything stands below these.
