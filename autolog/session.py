@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _bases_of: Any = type.__dict__["__mro__"].__get__
 
 SINK_CHANGE_SECONDS = 2.0
-COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
+COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "log_input_examples", "max_model_bytes")
 """The fields of `autolog.Options`, which is not loaded before it is needed."""
 
 
@@ -106,6 +106,8 @@ class Session:
         """The script's own frame, from then on."""
         self.leaving: Leaving | None = None
         self.lines = 0
+        self.best: dict[tuple[str, ...], tuple[float, str]] = {}
+        """The best value of a metric so far, and the run's name: see `saving`."""
         self._said: set[str] = set()
         self._starting = threading.Lock()
         self._started = False
@@ -246,6 +248,11 @@ class Session:
         """The imported framework's version."""
         active = self.integrations.get(name)
         return active.integration.version() if active is not None and active.integration is not None else None
+
+    def chosen(self, name: str | None) -> Options | None:
+        """The options of an integration that is switched on."""
+        active = self.integrations.get(name or "")
+        return active.integration.options if active is not None and active.integration is not None else None
 
     @cached_property
     def provenance(self) -> Provenance:

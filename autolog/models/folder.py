@@ -130,6 +130,8 @@ def _mlmodel(
     }
     if snapshot.signature is not None:
         mlmodel["signature"] = snapshot.signature
+    if snapshot.example is not None:
+        mlmodel["saved_input_example_info"] = snapshot.example
     return mlmodel
 
 

@@ -428,8 +428,8 @@ class Store:
                 records[no].datasets.append({"context": context, **msgspec.json.decode(text)})
             for no, path, size in rows_of("path, bytes", "artifacts"):
                 records[no].artifacts.append({"path": path, "bytes": size})
-            for no, path, flavor, size in rows_of("path, flavor, bytes", "models"):
-                records[no].models.append({"path": path, "flavor": flavor, "bytes": size})
+            for no, path, flavor, size, seconds in rows_of("path, flavor, bytes, seconds", "models"):
+                records[no].models.append({"path": path, "flavor": flavor, "bytes": size, "seconds": seconds})
             for no, text, error in rows_of("text, error", "notes"):
                 (records[no].errors if error else records[no].notes).append(text)
         return Runs(records.values())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DRAFT_SECONDS = 86_400.0
 """What has not grown for this long is being written by nobody."""
-_DRAFT = re.compile(r"^\..+\.[0-9a-f]{16}(\.old)?$|[.-][0-9a-f]{16}\.tmp$")
+_DRAFT = re.compile(r"^\..+\.[0-9a-f]{16}(\.old)?$|[.-][0-9a-f]{16}\.tmp(\.\w+)?$")
 """Names under which files and model folders are made before they are put in their places."""
 
 

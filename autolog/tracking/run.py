@@ -67,8 +67,8 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_outlet", "_params", "_steps", "ended", "estimator", "experiment", "framework", "id", "kind", "models",
-        "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_outlet", "_params", "_steps", "_values", "ended", "estimator", "experiment", "framework", "id", "kind",
+        "models", "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -87,6 +87,7 @@ class Run:
         self.overhead = 0.0
         self._params: set[str] = set()
         self._steps: dict[str, int] = {}
+        self._values: dict[str, float] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
@@ -143,6 +144,7 @@ class Run:
             epoch = _finite(epoch)
         for key in values:
             steps[key] = step
+        self._values.update(values)
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
     def log_dataset(
@@ -234,7 +236,7 @@ class Run:
         """Save a model into the run. `flavor` is that of the run's framework by default; `data` is an example of its input,
         from which the signature is inferred.
         """
-        self.save_model(model, flavor, path=artifact_name(path), data=data)
+        self.save_model(model, flavor, path=artifact_name(path), data=data, by_hand=True)
 
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
         """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
@@ -268,6 +270,11 @@ class Run:
     def param_count(self) -> int:
         """How many params have been logged."""
         return len(self._params)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last value of each metric logged so far, in the order of their first values."""
+        return self._values
 
     @property
     def metric_names(self) -> tuple[str, ...]:

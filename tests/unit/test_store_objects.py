@@ -228,10 +228,12 @@ def test_gc_removes_what_killed_processes_have_left(layout: Layout) -> None:
     logged = ("notes.0123456789abcdef.tmp", ".tools.0123456789abcdef/a")
     recorded(layout, 1, 2, logged=logged)
     run, unknown = (layout.artifacts_of(id_of(number)) for number in (1, 7))
-    leftovers = [".model.0123456789abcdee/model.pkl", "model-0123456789abcdef.tmp", "a/x.0123456789abcdee.tmp",
-                 ".model.0123456789abcdee.old/MLmodel"]  # fmt: skip
+    leftovers = [
+        ".model.0123456789abcdee/model.pkl", ".model.0123456789abcdee.old/MLmodel", "model-0123456789abcdef.tmp",
+        "model-0123456789abcdef.tmp.keras", "a/x.0123456789abcdee.tmp",
+    ]  # fmt: skip
     kept = [*logged, "model/MLmodel"]
-    for folder, name in [*((run, name) for name in (*leftovers, *kept)), (unknown, leftovers[1])]:
+    for folder, name in [*((run, name) for name in (*leftovers, *kept)), (unknown, leftovers[2])]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"12345678")
     assert gc(layout) == 0  # of today
@@ -245,7 +247,7 @@ def test_gc_removes_what_killed_processes_have_left(layout: Layout) -> None:
     left = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
     assert left == sorted(kept)
     assert fresh.exists()
-    assert (unknown / leftovers[1]).exists()
+    assert (unknown / leftovers[2]).exists()
 
 
 def test_gc_removes_what_is_left_of_removed_runs(layout: Layout) -> None:
