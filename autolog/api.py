@@ -38,7 +38,7 @@ def autolog(
     Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations; `tags` are put on
     every run; `sinks` are URLs of where events go on to in the background, as `console:` or `jsonl:events.jsonl`, in place of
     those before; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
-    integrations (`log_models`, `log_datasets`, `log_signatures`, `max_model_bytes`).
+    integrations (`log_models`, `log_datasets`, `log_signatures`, `log_input_examples`, `max_model_bytes`).
 
     Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again, unless
     `AUTOLOG_CHILDREN=1`. Raises ValueError for a setting, option or integration that does not exist.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _bases_of: Any = type.__dict__["__mro__"].__get__
 
 SINK_CHANGE_SECONDS = 2.0
-COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
+COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "log_input_examples", "max_model_bytes")
 """The fields of `autolog.Options`, which is not loaded before it is needed."""
 
 
@@ -108,6 +108,8 @@ class Session:
         self.lent: tuple[Config, list[str]] | None = None
         """As what it records for another process: inside the blocks that were given that one's token, and nowhere else."""
         self.lines = 0
+        self.best: dict[tuple[str, ...], tuple[float, str]] = {}
+        """The best value of a metric so far, and the run's name: see `saving`."""
         self._said: set[str] = set()
         self._starting = threading.Lock()
         self._started = False
@@ -249,6 +251,11 @@ class Session:
         active = self.integrations.get(name)
         return active.integration.version() if active is not None and active.integration is not None else None
 
+    def chosen(self, name: str | None) -> Options | None:
+        """The options of an integration that is switched on."""
+        active = self.integrations.get(name or "")
+        return active.integration.options if active is not None and active.integration is not None else None
+
     @cached_property
     def provenance(self) -> Provenance:
         """Which run each model is from, and which model each prediction."""
@@ -341,6 +348,11 @@ class Session:
 
     def artifacts_of(self, run: str) -> str:
         return str(self.layout.artifacts_of(run))
+
+    def sharer(self) -> Callable[[str], None]:
+        from autolog.store.objects import sharer
+
+        return sharer(self.layout.objects)
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         if self.active:

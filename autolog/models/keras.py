@@ -58,17 +58,12 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
         raise ModelNotSaved(f"model_format {model_format!r} is not keras")
     if not getattr(model, "built", False):
         raise ModelNotSaved("it has no weights yet: it was not built")
-    file = spool.open(f"{FOLDER}/{NAME}")
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
-    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
-        path = Path(folder, NAME)
-        with importing_nothing(), _naming_nothing():
-            keras.models.save_model(model, path, **how)
-        with zipfile.ZipFile(path) as archive:
-            modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
-        with path.open("rb") as saved:
-            for chunk in chunks(saved):
-                file.write(chunk)
+    path = spool.place(f"{FOLDER}/{NAME}")
+    with importing_nothing(), _naming_nothing():
+        keras.models.save_model(model, path, **how)
+    with zipfile.ZipFile(path) as archive:
+        modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
     return modules - {"builtins", "__main__", "__mp_main__"}
 
 

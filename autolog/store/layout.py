@@ -3,6 +3,7 @@
 .autolog/
   journal/<utc>-<host>-<pid>-<random>.jsonl     one process's events, appended to only by it: the truth
   artifacts/<run id>/…                          files and model folders
+  objects/<sha256>                              further names of files in artifacts, by which equal ones are found
   index.sqlite                                  a cache made from the journals
   followers/<sink and journal>.json             how far a sink has been fed from a journal
 """
@@ -50,6 +51,10 @@ class Layout:
     @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
+
+    @property
+    def objects(self) -> Path:
+        return self.root / "objects"
 
     @property
     def index(self) -> Path:

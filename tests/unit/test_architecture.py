@@ -119,7 +119,7 @@ MAY = {
     # The session, and what it is made of.
     "session": "config registry instrument store tracking lifecycle saving origins tokens sinks.base sinks.live",
     "lifecycle": "session tokens instrument tracking store.journal",
-    "saving": "session models tracking store.journal",
+    "saving": "session models tracking store.journal store.objects",
     "tokens": "session config store.layout tracking",
     "origins": "instrument tracking lifecycle",
     "overview": "session config sinks.live",

@@ -338,7 +338,7 @@ data
   test   list, 1 row
 
 models
-  model  sklearn  2.1 kB
+  model  sklearn  2.1 kB  saved in 0 ms
 
 files (3, 2.9 kB) in {example}/artifacts/01JG0000000000000000000002
   curves/roc.json   812 B

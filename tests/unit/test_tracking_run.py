@@ -30,6 +30,7 @@ class Kept:
         self.root = root
         self.events: list[e.Event] = []
         self.saved: list[tuple[Any, ...]] = []
+        self.shared: list[str] = []
 
     def emit(self, event: e.Event) -> None:
         self.events.append(event)
@@ -39,6 +40,9 @@ class Kept:
 
     def artifacts_of(self, run: str) -> str:
         return str(self.root / "artifacts" / run)
+
+    def sharer(self) -> Any:
+        return self.shared.append
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         self.saved.append((run, model, flavor, how))
