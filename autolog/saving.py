@@ -24,8 +24,8 @@ def save_model(
     log_signatures: bool = True, max_bytes: int | None = None,
 ) -> None:  # fmt: skip
     """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
-    inferred from it when it was there. What cannot be saved becomes a note in the run; raises ValueError for a flavor that
-    does not exist.
+    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note in
+    the run; raises ValueError for a flavor that does not exist.
     """
     began = perf_counter()
     flavor = flavor or run.framework
@@ -37,7 +37,7 @@ def save_model(
             signature = None
         elif data is not None:
             signature = infer(data, output)
-        elif signature is not None:
+        elif signature is not None and output is not None:
             signature = with_output(signature, output)
         taken = snapshot(
             flavor,

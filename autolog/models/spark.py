@@ -7,6 +7,7 @@ that they are autolog's, and in a cluster every worker has to reach the folder.
 from __future__ import annotations
 
 import json
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FOLDER = "sparkml"
 DESCRIPTION = "autolog: saving the model"
+OWN = ("org.apache.spark.ml.", "pyspark.ml.")
+ROW = "_autolog_row"
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
@@ -77,10 +80,36 @@ def _described(pyspark: Any) -> Generator[None, None, None]:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The PipelineModel."""
-    pipeline: Any = import_module("pyspark.ml").PipelineModel
-    return pipeline.load((source.folder / FOLDER).absolute().as_uri())
+    """The PipelineModel, in the active session, or one of Spark's defaults where there is none. The format holds data and names
+    of classes: trust is needed where these are not Spark's own.
+    """
+    folder = source.checked_folder(str(entry.get("model_data") or FOLDER))
+    for path in folder.rglob("metadata/part-*"):
+        if not str(json.loads(path.read_text()).get("class")).startswith(OWN):
+            source.require_trust("a Spark pipeline with stages of somebody else's")
+    import_module("pyspark.sql").SparkSession.builder.getOrCreate()
+    return import_module("pyspark.ml").PipelineModel.load(folder.absolute().as_uri())
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    raise ModelError("later")
+    """The model's predictions for a pandas frame, as an array in the order of its rows. Columns of lists become vectors."""
+    stages = [stage for stage in model.stages if hasattr(stage, "predictionCol")]
+    if not stages:
+        raise ModelError("This pipeline predicts nothing: it only prepares features")
+
+    def predict(data: Any) -> Any:
+        return _predict(model, str(stages[-1].getOrDefault("predictionCol")), data)
+
+    return predict
+
+
+def _predict(model: Any, column: str, data: Any) -> Any:
+    numpy, functions = import_module("numpy"), import_module("pyspark.ml.functions")
+    session = import_module("pyspark.sql").SparkSession.builder.getOrCreate()
+    # Some models join, and some drop rows: they are told apart by a column of our own.
+    frame = session.createDataFrame(data.assign(**{ROW: range(len(data))}))
+    for field in frame.schema.fields:
+        if field.dataType.simpleString() in ("array<double>", "array<float>"):
+            frame = frame.withColumn(field.name, functions.array_to_vector(field.name))
+    predicted = {row[0]: row[1] for row in model.transform(frame).select(ROW, column).collect()}
+    return numpy.asarray([predicted.get(number) for number in range(len(data))])
