@@ -28,8 +28,9 @@ def save_model(
     log_signatures: bool = True, max_bytes: int | None = None, by_hand: bool = False,
 ) -> None:  # fmt: skip
     """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
-    inferred from it when it was there. What cannot be saved becomes a note in the run; raises ValueError for a flavor that
-    does not exist. What the integration's options say of which models are saved and with what does not hold `by_hand`.
+    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note
+    in the run; raises ValueError for a flavor that does not exist. What the integration's options say of which models are saved
+    and with what does not hold `by_hand`.
     """
     began = perf_counter()
     options = None if by_hand else session.chosen(run.framework)
@@ -47,7 +48,7 @@ def save_model(
             signature = None
         elif data is not None:
             signature = infer(data, output)
-        elif signature is not None:
+        elif signature is not None and output is not None:
             signature = with_output(signature, output)
         taken = snapshot(
             flavor,
