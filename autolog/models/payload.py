@@ -132,7 +132,7 @@ class Spool:
 
     def place(self, name: str) -> Path:
         """Where a framework is to write the file of that name, for one that writes to paths only. It has the name's suffix."""
-        file = self._files[name] = PlacedFile(self._spool_dir, self._max_bytes, os.path.splitext(name)[1])
+        file = self._files[name] = PlacedFile(self.directory, self._max_bytes, os.path.splitext(name)[1])
         return file.path
 
     def content(self) -> dict[str, bytes | Path]:

@@ -66,7 +66,7 @@ def filter_changes(action: Callable[[], object]) -> int:
 
 def _filters_version(action: Callable[[], object]) -> int:
     """How far the filters' version, which Python notes where a warning is given, moves while `action` runs."""
-    seen: dict[str, Any] = {}
+    seen: dict[Any, Any] = {}  # Python notes the version in it, beside what was shown
     versions: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
