@@ -381,7 +381,7 @@ def test_text_is_written_as_it_is(run: Run, kept: Kept) -> None:
 def test_a_model_is_given_to_the_outlet(run: Run, kept: Kept) -> None:
     """With what the user said of it."""
     run.log_model("model", flavor="toy", path="final/best", data=[1])
-    assert kept.saved == [(run, "model", "toy", {"path": "final/best", "data": [1]})]
+    assert kept.saved == [(run, "model", "toy", {"path": "final/best", "data": [1], "by_hand": True})]
     with pytest.raises(ValueError, match="not a path inside"):
         run.log_model("model", path="../best")
 
