@@ -28,8 +28,9 @@ def save_model(
     log_signatures: bool = True, max_bytes: int | None = None, by_hand: bool = False,
 ) -> None:  # fmt: skip
     """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
-    inferred from it when it was there. What cannot be saved becomes a note in the run; raises ValueError for a flavor that
-    does not exist. What the integration's options say of which models are saved and with what does not hold `by_hand`.
+    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note
+    in the run; raises ValueError for a flavor that does not exist. What the integration's options say of which models are saved
+    and with what does not hold `by_hand`.
     """
     began = perf_counter()
     options = None if by_hand else session.chosen(run.framework)
@@ -40,12 +41,14 @@ def save_model(
     if flavor is None:
         raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
     folder = session.layout.artifacts_of(run.id)
+    if session.writer.written is None:  # a large model is spilled there before anything else is written
+        session.layout.make_root()
     try:
         if not log_signatures:
             signature = None
         elif data is not None:
             signature = infer(data, output)
-        elif signature is not None:
+        elif signature is not None and output is not None:
             signature = with_output(signature, output)
         taken = snapshot(
             flavor,

@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,21 @@ def write_script(code: str, folder: str | Path, name: str = "script.py") -> Path
     path = Path(folder) / name
     path.write_text(textwrap.dedent(code))
     return path
+
+
+def spark_session() -> Any:
+    """A small session of Spark's, one for all tests of a process."""
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.driver.host": "127.0.0.1",
+        "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="autolog-warehouse-"),
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    return session

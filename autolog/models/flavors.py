@@ -52,7 +52,10 @@ class Flavor(Protocol):
 
 
 _OWN = {
-    **{name: f"autolog.models.{name}" for name in ("keras", "lightgbm", "sklearn", "tensorflow", "xgboost")},
+    **{
+        name: f"autolog.models.{name}"
+        for name in ("keras", "lightgbm", "sklearn", "spark", "tensorflow", "xgboost")
+    },
     "pytorch": "autolog.models.torch",
 }
 

@@ -74,6 +74,16 @@ class Source:
             )
         return copy
 
+    def checked_folder(self, name: str) -> Path:
+        """A folder of files that its library reads by itself, each checked as `open` checks one. What happens to them from now on
+        does reach the reader: not for a format that holds code.
+        """
+        there = (path for path in (self.folder / name).rglob("*") if path.is_file())
+        names = {path.relative_to(self.folder).as_posix() for path in there}
+        for file in sorted(names | {file for file in self._files if file.startswith(f"{name}/")}):
+            self.open(file).close()
+        return self.folder / PurePosixPath(name)
+
 
 def _problem(flavor: str, mlmodel: Json, ours: Json, files: Json) -> str:
     """Why the folder is not trusted, as the end of a sentence; empty if it is."""

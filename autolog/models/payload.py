@@ -115,21 +115,24 @@ def _too_large(limit: int) -> ModelNotSaved:
 
 
 class Spool:
-    """The files of one model being taken: `open("model.pkl").write(...)`."""
+    """The files of one model being taken: `open("model.pkl").write(...)`.
+
+    `directory` is where it keeps temporary files, on the file system where the model will be; it may not exist yet.
+    """
 
     def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
-        self._spool_dir = spool_dir
+        self.directory = spool_dir
         self._max_bytes = max_bytes
         self._files: dict[str, SpooledFile | PlacedFile] = {}
 
     def open(self, name: str) -> SpooledFile:
         """A new file, to be written; `name` is its path in the model folder, with `/`."""
-        file = self._files[name] = SpooledFile(self._spool_dir, self._max_bytes)
+        file = self._files[name] = SpooledFile(self.directory, self._max_bytes)
         return file
 
     def place(self, name: str) -> Path:
         """Where a framework is to write the file of that name, for one that writes to paths only. It has the name's suffix."""
-        file = self._files[name] = PlacedFile(self._spool_dir, self._max_bytes, os.path.splitext(name)[1])
+        file = self._files[name] = PlacedFile(self.directory, self._max_bytes, os.path.splitext(name)[1])
         return file.path
 
     def content(self) -> dict[str, bytes | Path]:

@@ -1,0 +1,115 @@
+"""Models of PySpark ML, as the folder that `PipelineModel.save` writes; a model that is no pipeline is wrapped in one.
+
+Folder: `sparkml/`, with files of metadata and of Parquet. Spark writes and reads it: saving starts jobs, whose description says
+that they are autolog's, and in a cluster every worker has to reach the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autolog.models.errors import ModelError, ModelNotSaved
+from autolog.models.flavors import Captured
+from autolog.models.payload import chunks
+
+if TYPE_CHECKING:
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool
+
+FOLDER = "sparkml"
+DESCRIPTION = "autolog: saving the model"
+OWN = ("org.apache.spark.ml.", "pyspark.ml.")
+ROW = "_autolog_row"
+
+
+def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+    """See `flavors.Flavor.capture`. There is one format."""
+    pyspark: Any = import_module("pyspark")
+    pipeline: Any = import_module("pyspark.ml").PipelineModel
+    if model_format not in (None, "sparkml"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not sparkml")
+    whole = model if isinstance(model, pipeline) else pipeline([model])
+    spool.directory.mkdir(parents=True, exist_ok=True)
+    # Beside where the model will be: in a cluster, that may be a folder which the workers see too.
+    place = Path(tempfile.mkdtemp(prefix="model-", suffix=".tmp", dir=spool.directory))
+    try:
+        folder = place / FOLDER
+        with _described(pyspark):
+            whole.write().save(folder.as_uri())
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums, which it does without
+                file = spool.open(path.relative_to(place).as_posix())
+                with path.open("rb") as saved:
+                    for chunk in chunks(saved):
+                        file.write(chunk)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    version = str(pyspark.__version__)
+    entry = {
+        "model_data": FOLDER,
+        "pyspark_version": version,
+        "model_class": f"{pipeline.__module__}.{pipeline.__qualname__}",
+        "code": None,
+    }
+    python_function = {"loader_module": "mlflow.spark", "data": FOLDER}
+    return Captured(entry, python_function, frozenset({"pyspark", "numpy", "pandas"}))
+
+
+@contextmanager
+def _described(pyspark: Any) -> Generator[None, None, None]:
+    """Inside, this thread's jobs are described as ours."""
+    context = pyspark.SparkContext._active_spark_context
+    if context is None:
+        yield
+        return
+    key = "spark.job.description"
+    before = context.getLocalProperty(key)
+    context.setLocalProperty(key, DESCRIPTION)
+    try:
+        yield
+    finally:
+        context.setLocalProperty(key, before)
+
+
+def load(source: Source, entry: Mapping[str, Any]) -> Any:
+    """The PipelineModel, in the active session, or one of Spark's defaults where there is none. The format holds data and names
+    of classes: trust is needed where these are not Spark's own.
+    """
+    folder = source.checked_folder(str(entry.get("model_data") or FOLDER))
+    for path in folder.rglob("metadata/part-*"):
+        if not str(json.loads(path.read_text()).get("class")).startswith(OWN):
+            source.require_trust("a Spark pipeline with stages of somebody else's")
+    import_module("pyspark.sql").SparkSession.builder.getOrCreate()
+    return import_module("pyspark.ml").PipelineModel.load(folder.absolute().as_uri())
+
+
+def predictor(model: Any) -> Callable[[Any], Any]:
+    """The model's predictions for a pandas frame, as an array in the order of its rows. Columns of lists become vectors."""
+    stages = [stage for stage in model.stages if hasattr(stage, "predictionCol")]
+    if not stages:
+        raise ModelError("This pipeline predicts nothing: it only prepares features")
+
+    def predict(data: Any) -> Any:
+        return _predict(model, str(stages[-1].getOrDefault("predictionCol")), data)
+
+    return predict
+
+
+def _predict(model: Any, column: str, data: Any) -> Any:
+    numpy, functions = import_module("numpy"), import_module("pyspark.ml.functions")
+    session = import_module("pyspark.sql").SparkSession.builder.getOrCreate()
+    # Some models join, and some drop rows: they are told apart by a column of our own.
+    frame = session.createDataFrame(data.assign(**{ROW: range(len(data))}))
+    for field in frame.schema.fields:
+        if field.dataType.simpleString() in ("array<double>", "array<float>"):
+            frame = frame.withColumn(field.name, functions.array_to_vector(field.name))
+    predicted = {row[0]: row[1] for row in model.transform(frame).select(ROW, column).collect()}
+    return numpy.asarray([predicted.get(number) for number in range(len(data))])

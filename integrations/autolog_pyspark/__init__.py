@@ -1,0 +1,58 @@
+"""Records PySpark ML: every `Estimator.fit`, tuning with all its candidates, summaries, and what evaluators measure.
+
+What a run holds, by Spark's own words:
+
+    kind        fit, search (CrossValidator, TrainValidationSplit), candidate (a search's child)
+    params      those of the estimator, defaults and the param map included; of what it holds (stages, a classifier, an
+                evaluator) as <Class>.<param>, <Class>_<number>.<param> where there are several; best_<param> of a search
+    metrics     objectiveHistory             a step an iteration
+                totalIterations, trainingCost, …     what the training summary holds by now; <Class>.<name> where several
+                                             stages of a pipeline have one
+                accuracy, areaUnderROC, r2, …        when the script reads them of `model.summary`
+                <name>_<data>                when it reads them of `model.evaluate(data)`
+                <metric>_<data>              of an Evaluator, on the predictions of `model.transform(data)` or what is
+                                             selected of them
+                best_<metric>                of a search; its candidates have avg_<metric> and std_<metric>, or <metric>
+    tags        best: true, a search's best candidate
+    artifacts   model
+    datasets    train, test (what the script measured on): schema, storage level, tables and files that it is read from
+
+No Spark job is started and no frame of the user's is persisted to find any of this. Saving the model writes it with Spark, which
+takes jobs of its own; their description in Spark's pages says that they are autolog's.
+
+A fit with a list of param maps, and `fitMultiple`, is one run for each. What only prepares features makes no run of its own.
+
+Nothing of PySpark is imported before the user has imported it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from autolog import FastPatch, Integration, Patch, SubclassPatch
+
+MODEL = "pyspark.ml.base:Model"
+
+
+class PysparkIntegration(Integration):
+    """See the module."""
+
+    name = "pyspark"
+    supports = "pyspark>=3.4"
+    claims = ("pyspark.ml",)
+
+    def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
+        from autolog_pyspark.after import After
+        from autolog_pyspark.fit import Fits
+
+        after = After(self.options)
+        fits = Fits(self.options, after)
+        yield SubclassPatch(
+            base="pyspark.ml.base:Estimator", methods=("fit",), observer=fits.observe, nested=True
+        )
+        yield SubclassPatch(base=MODEL, methods=("transform",), observer=after.observe_transform)
+        yield SubclassPatch(base=MODEL, methods=("evaluate",), observer=after.observe_evaluate)
+        yield SubclassPatch(
+            base="pyspark.ml.evaluation:Evaluator", methods=("evaluate",), observer=after.observe_evaluator
+        )
+        yield FastPatch(target="pyspark.ml.wrapper:JavaWrapper._call_java", after=after.called)

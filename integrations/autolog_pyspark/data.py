@@ -1,0 +1,73 @@
+"""A Spark frame, as far as the driver knows it: no action, nothing persisted, and nothing kept in the user's frame."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from autolog import Run
+
+MAX_COLUMNS = 200
+MAX_SOURCES = 20
+
+
+def log(run: Run, frame: Any, context: str = "train") -> None:
+    """Describe a frame; of what is none, its type."""
+    run.log_dataset(frame, context=context, known=_known(frame))
+
+
+def _known(frame: Any) -> dict[str, Any]:
+    java = getattr(frame, "_jdf", None)
+    if java is None:
+        return {}
+    schema = java.schema()
+    known: dict[str, Any] = {"columns": schema.length()}
+    if known["columns"] <= MAX_COLUMNS:
+        known["schema"] = {one["name"]: type_of(one) for one in fields(schema)}
+    level = java.storageLevel()
+    if level.useMemory() or level.useDisk():
+        known["storage_level"] = level.description()
+    if sources := _sources(java):
+        known["sources"] = sources
+    return known
+
+
+def fields(schema: Any) -> list[dict[str, Any]]:
+    """The fields of a schema of the JVM's, as its JSON has them."""
+    return json.loads(schema.json())["fields"]
+
+
+def type_of(field: dict[str, Any]) -> str:
+    """`double`, `array`, `vector[3]`."""
+    kind = field["type"]
+    if not isinstance(kind, dict):
+        return str(kind)
+    name = str(kind.get("class") or kind["type"]).rpartition(".")[2]
+    if name == "VectorUDT":
+        size = field.get("metadata", {}).get("ml_attr", {}).get("num_attrs")
+        return "vector" if size is None else f"vector[{size}]"
+    return name
+
+
+def _sources(java: Any) -> list[str]:
+    """The tables and files at the leaves of the frame's plan, as Spark has resolved it."""
+    leaves = java.queryExecution().analyzed().collectLeaves()
+    found: list[str] = []
+    for number in range(min(leaves.size(), MAX_SOURCES)):
+        found += [source for source in _source(leaves.apply(number)) if source not in found]
+    return found[:MAX_SOURCES]
+
+
+def _source(leaf: Any) -> list[str]:
+    kind = leaf.nodeName()
+    if kind == "LogicalRelation":
+        table = leaf.catalogTable()
+        if table.isDefined():
+            return [table.get().identifier().unquotedString()]
+        relation = leaf.relation()
+        if relation.getClass().getSimpleName() == "HadoopFsRelation":
+            paths = relation.location().rootPaths()
+            return [paths.apply(i).toString() for i in range(min(paths.size(), MAX_SOURCES))]
+    elif kind in ("HiveTableRelation", "DataSourceV2Relation", "DataSourceV2ScanRelation"):
+        return [leaf.name() if kind.startswith("Data") else leaf.tableMeta().identifier().unquotedString()]
+    return []

@@ -1,0 +1,49 @@
+"""One fit, as a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from autolog import Call, Options, Run
+from autolog_pyspark import about, data, search, signature, summaries
+from autolog_pyspark.after import After
+
+
+class Fits:
+    def __init__(self, options: Options, after: After) -> None:
+        self.options = options
+        self.after = after
+
+    def observe(self, call: Call) -> Generator[None, Any, None]:
+        estimator, arguments = call.instance, call.arguments
+        extra = arguments.get("params")
+        if call.outermost and isinstance(extra, (list, tuple)):
+            call.end()  # each of the fits inside is a training of its own
+            return
+        if about.trains_others(estimator):
+            call.seal()
+        if not call.outermost:
+            return
+        if not about.trains(estimator):
+            call.seal()
+            return
+        extra = extra if isinstance(extra, dict) else {}
+        frame = arguments.get("dataset", next(iter(arguments.values()), None))
+        kind = "search" if about.is_search(estimator) else "fit"
+        run: Run = call.start_run(kind=kind, estimator=about.path_of(estimator))
+        run.log_params(about.params_of(estimator, extra))
+        if self.options.log_datasets:
+            data.log(run, frame)
+        model = yield
+        run.trained(*summaries.chain(model), data=frame, describe=self.options.log_datasets)
+        summaries.log(run, model)
+        if kind == "search":
+            search.log(run, estimator, extra, model)
+        if self.options.log_models:
+            self._save(run, getattr(model, "bestModel", model), frame)
+
+    def _save(self, run: Run, model: Any, frame: Any) -> None:
+        options = self.options
+        seen = signature.infer(model, frame) if options.log_signatures else None
+        run.save_model(model, "spark", signature=seen, max_bytes=options.max_model_bytes)

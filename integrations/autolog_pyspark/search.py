@@ -1,0 +1,38 @@
+"""Searches: every param map is a compact child run, made from the search's own results."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from autolog import Run
+from autolog_pyspark import about
+
+
+def log(run: Run, estimator: Any, extra: Mapping[Any, Any], model: Any) -> None:
+    """Log all param maps as children, with what the search measured of each, and the best one's as the run's own."""
+    held = about.held(estimator, extra)
+    maps, evaluator = held["estimatorParamMaps"], held["evaluator"]
+    names = about.names_of(estimator)
+    metric = about.held(evaluator).get("metricName") or type(evaluator).__name__
+    if hasattr(model, "avgMetrics"):
+        columns = {
+            f"avg_{metric}": model.avgMetrics,
+            f"std_{metric}": getattr(model, "stdMetrics", None) or [],
+        }
+    else:
+        columns = {metric: model.validationMetrics}
+    values = next(iter(columns.values()))
+    numpy = sys.modules["numpy"]  # by which Spark has chosen, NaN and all
+    best = int((numpy.argmax if evaluator.isLargerBetter() else numpy.argmin)(values))
+    for number, params in enumerate(maps):
+        named = {f"{names.get(param.parent, '')}.{param.name}".lstrip("."): v for param, v in params.items()}
+        metrics = {name: column[number] for name, column in columns.items() if number < len(column)}
+        run.record_child(
+            str(number), kind="candidate", params=named, metrics=metrics,
+            tags={"best": "true"} if number == best else {},
+        )  # fmt: skip
+        if number == best:
+            run.log_params({f"best_{name}": value for name, value in named.items()})
+            run.log_metrics({f"best_{name}": value for name, value in metrics.items()}, step=0)

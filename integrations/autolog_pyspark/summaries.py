@@ -1,0 +1,52 @@
+"""What a trained model holds of its training. Spark computes most of a summary when it is asked, by running jobs over the
+training data: read is only what is there by now.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from autolog import Run
+
+HISTORY = "objectiveHistory"
+AT_HAND = (
+    "totalIterations", "numIterations", "numIter", "trainingCost", "logLikelihood", "r2", "r2adj", "explainedVariance",
+    "meanAbsoluteError", "meanSquaredError", "rootMeanSquaredError",
+)  # fmt: skip
+"""Numbers that Spark has when a training is over, of whichever model has them."""
+
+
+def chain(model: Any) -> list[Any]:
+    """The model, and those that it delegates to: a search's best one, a pipeline's stages."""
+    found = [model]
+    for one in found:
+        inner = vars(one).get("bestModel")
+        found += [inner] if inner is not None else vars(one).get("stages") or []
+    return found
+
+
+def log(run: Run, model: Any) -> None:
+    """Log the training summaries of a model and its stages."""
+    held = [(one, java) for one in chain(model) if (java := _summary(one)) is not None]
+    for one, java in held:
+        prefix = "" if len(held) == 1 else f"{type(one).__name__}."
+        summary = _wrapped(java)
+        names = set(dir(java))
+        if HISTORY in names:
+            for step, value in enumerate(summary._call_java(HISTORY)):
+                run.log_metrics({f"{prefix}{HISTORY}": value}, step=step)
+        values = {prefix + name: summary._call_java(name) for name in AT_HAND if name in names}
+        run.log_metrics(values, step=0)
+
+
+def _summary(model: Any) -> Any:
+    """A model's training summary in the JVM, None if it has none."""
+    java = getattr(model, "_java_obj", None)
+    if type(java).__name__ != "JavaObject" or not hasattr(type(model), "hasSummary") or not java.hasSummary():
+        return None
+    return java.summary()
+
+
+def _wrapped(java: Any) -> Any:
+    return sys.modules["pyspark.ml.wrapper"].JavaWrapper(java)
