@@ -261,27 +261,33 @@ def load_model(
     run_or_path: str | os.PathLike[str] | Run | RunRecord, *, path: str = "model", trust: bool = False,
     as_predictor: bool = False, store: str | os.PathLike[str] | None = None,
 ) -> Any:  # fmt: skip
-    """A saved model as its framework's own object, from a run (its name, id or `@last`) or a model folder.
+    """A saved model as its framework's own object, from a run (its handle, record, name, id or `@last`) or a model folder,
+    MLflow's too. `path` is the model's within the run; `store` the folder of another store.
 
     With `as_predictor`, an object whose `predict` takes a DataFrame, array, dict or list for any framework. A pickle is
     loaded only from a store that this user wrote, or with `trust=True`: loading one runs whatever it says. Raises
-    UnknownRun, LookupError for a run without a model, UntrustedModel.
+    UnknownRun, LookupError for a run without a model, and ModelError otherwise, as UntrustedModel.
     """
-    from autolog.store.records import RunRecord
+    from autolog.models.load import folder_of, load
+    from autolog.store.records import RunRecord, UnknownRun
     from autolog.tracking.run import Run
 
+    how: dict[str, Any] = {"trust": trust, "as_predictor": as_predictor}
     if isinstance(run_or_path, RunRecord):
-        return run_or_path.model(path, trust=trust, as_predictor=as_predictor)
+        return run_or_path.model(path, **how)
     if isinstance(run_or_path, Run):
         flush()
         run_or_path = run_or_path.id
-    text = os.fspath(run_or_path)
-    folder = text if os.path.exists(os.path.join(text, "MLmodel")) else None
+    folder = folder_of(run_or_path, path)
     if folder is not None:
-        from autolog.models.load import load
-
-        return load(folder, trust=trust, as_predictor=as_predictor)
-    return _store(store).get(text).model(path, trust=trust, as_predictor=as_predictor)
+        return load(folder, **how)
+    try:
+        record = _store(store).get(os.fspath(run_or_path))
+    except UnknownRun:
+        if os.path.exists(run_or_path):
+            return load(run_or_path, **how)  # which says why not
+        raise
+    return record.model(path, **how)
 
 
 def _store(store: str | os.PathLike[str] | None) -> Any:

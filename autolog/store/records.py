@@ -122,8 +122,13 @@ class RunRecord:
 
     def model(self, path: str = "model", *, trust: bool = False, as_predictor: bool = False) -> Any:
         """The saved model as its framework's own object. Raises LookupError if the run has none."""
-        if path not in [model["path"] for model in self.models]:
-            said = " ".join(self.notes) or "It was not logged."
+        known = [str(model["path"]) for model in self.models]
+        if path not in known:
+            others = (
+                f"It has {', '.join(map(repr, known))}: say which, as path={known[0]!r}." if known else ""
+            )
+            said = others or " ".join(self.notes)
+            said = said or ("It is still running." if self.status == "running" else "It was not logged.")
             raise LookupError(f"{self.name} has no model {path!r}. {said}")
         from autolog.models.load import load
 

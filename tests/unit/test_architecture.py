@@ -188,7 +188,7 @@ def _own(module: str) -> set[str]:
     }
 
 
-MAY_LOOK_AT_DATA = ("autolog.models", "autolog.store.records", "autolog.cli.export")
+MAY_LOOK_AT_DATA = ("autolog.models", "autolog.store.records", "autolog.cli.export", "autolog.cli.predict")
 
 
 def test_autolog_needs_nothing_but_its_dependencies() -> None:
