@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import Captured
@@ -41,8 +41,8 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     for stage in _stages(whole):
         if _is_computed_anew(stage):
             raise ModelNotSaved(
-                f"to write a {type(stage).__name__}, Spark would compute it anew from the training data; save it yourself if that "
-                "is worth it"
+                f"to write a {type(stage).__name__}, Spark would compute it anew from the training data; save it yourself if "
+                "that is worth it"
             )
     spool.directory.mkdir(parents=True, exist_ok=True)
     # Beside where the model will be: in a cluster, that may be a folder which the workers see too.
@@ -76,8 +76,8 @@ def _require_all(folder: Path) -> None:
     complete = [path.parent for path in folder.rglob("_SUCCESS")]
     if not complete or not all(any(one.glob("part-*")) for one in complete):
         raise ModelNotSaved(
-            "Spark's processes wrote it to the disks of other machines: have the store (AUTOLOG_DIR) on a file system that they "
-            "share"
+            "Spark's processes wrote it to the disks of other machines: have the store (AUTOLOG_DIR) on a file system that "
+            "they share"
         )
 
 
@@ -88,7 +88,7 @@ def _stages(model: Any) -> Iterator[Any]:
 
 def _is_computed_anew(stage: Any) -> bool:
     """Whether the model holds a table that is not kept anywhere, but is what has still to be computed."""
-    kind: Any = type(stage)
+    kind = cast("type[Any]", type(stage))
     for name in TABLES:
         if hasattr(kind, name) and type(stage._java_obj).__name__ == "JavaObject":
             leaves = getattr(stage._java_obj, name)().queryExecution().analyzed().collectLeaves()

@@ -241,7 +241,8 @@ def test_columns_of_any_type_are_described(seen: Recorded, spark: Any) -> None:
     """Complete: nested, exotic and many columns do not keep a training from being recorded."""
     sql = """
         select array(1.0, id) as numbers, map('a', id) as named, struct(id, 'x' as y) as record,
-        cast(id as decimal(9, 2)) as price, timestamp_seconds(id) as at, date_from_unix_date(id) as day, cast('x' as binary) as raw, interval 1 day as pause,
+        cast(id as decimal(9, 2)) as price, timestamp_seconds(id) as at, date_from_unix_date(id) as day,
+        cast('x' as binary) as raw, interval 1 day as pause,
         cast(id as double) as label, cast(id as double) as `odd, name#7` from range(9)
     """
     data = VectorAssembler(inputCols=["label"], outputCol="features").transform(spark.sql(sql))
