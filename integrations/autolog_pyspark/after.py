@@ -73,7 +73,7 @@ class After:
 
     def remember_summary(self, run: Run, model: Any) -> None:
         """Spark Connect keeps the training summary with the model; otherwise each look at it makes one."""
-        self._summaries.set(vars(model).get("_summary"), Measured(run, "", None))
+        self._summaries.set(getattr(model, "__dict__", {}).get("_summary"), Measured(run, "", None))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         """`model.evaluate(data)` gives a summary."""

@@ -24,7 +24,7 @@ def columns(frame: Any) -> dict[str, int]:
 
 def steps(frame: Any) -> Iterator[Any]:
     """The plan of a frame of Spark Connect, and those that it was made of, the last one first."""
-    plan = vars(frame).get("_plan")
+    plan = getattr(frame, "__dict__", {}).get("_plan")
     for _ in range(MAX_DEPTH):
         if plan is None:
             return

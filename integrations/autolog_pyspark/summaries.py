@@ -21,8 +21,9 @@ def chain(model: Any) -> list[Any]:
     """The model, and those that it delegates to: a search's best one, a pipeline's stages."""
     found = [model]
     for one in found:
-        inner = vars(one).get("bestModel")
-        found += [inner] if inner is not None else vars(one).get("stages") or []
+        held = getattr(one, "__dict__", {})
+        inner = held.get("bestModel")
+        found += [inner] if inner is not None else held.get("stages") or []
     return found
 
 

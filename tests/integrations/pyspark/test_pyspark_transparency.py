@@ -178,7 +178,7 @@ STOPPED = """
     assert len(said) == 2 and said[0] == said[1], said
     autolog.flush()
     print([(run.status, len(run.models)) for run in autolog.runs()])
-    print(autolog.load_model(autolog.runs()[1]).stages)
+    print([type(stage).__name__ for stage in autolog.load_model(autolog.runs()[1]).stages])
 """
 
 
@@ -191,5 +191,5 @@ def test_a_stopped_session_is_the_users_own_error(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "[('failed', 0), ('finished', 1)]",
-        "[KMeansModel: uid=KMeans, k=2, distanceMeasure=euclidean, numFeatures=1]",
+        "['KMeansModel']",
     ]
