@@ -75,8 +75,8 @@ class Source:
         return copy
 
     def checked_folder(self, name: str) -> Path:
-        """A folder of files that its library reads by itself, each checked as `open` checks one. What happens to them from now on
-        does reach the reader: not for a format that holds code.
+        """A folder of files that its library reads by itself, each checked as `open` checks one. What happens to them from now
+        on does reach the reader: not for a format that holds code.
         """
         there = (path for path in (self.folder / name).rglob("*") if path.is_file())
         names = {path.relative_to(self.folder).as_posix() for path in there}

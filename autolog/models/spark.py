@@ -7,14 +7,13 @@ that they are autolog's, and in a cluster every worker has to reach the folder.
 from __future__ import annotations
 
 import json
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import Captured
@@ -28,6 +27,8 @@ FOLDER = "sparkml"
 DESCRIPTION = "autolog: saving the model"
 OWN = ("org.apache.spark.ml.", "pyspark.ml.")
 ROW = "_autolog_row"
+TABLES = ("userFactors", "itemFactors", "freqItemsets")
+"""Of those models that hold tables."""
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
@@ -37,6 +38,12 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     if model_format not in (None, "sparkml"):
         raise ModelNotSaved(f"model_format {model_format!r} is not sparkml")
     whole = model if isinstance(model, pipeline) else pipeline([model])
+    for stage in _stages(whole):
+        if _is_computed_anew(stage):
+            raise ModelNotSaved(
+                f"to write a {type(stage).__name__}, Spark would compute it anew from the training data; save it yourself if "
+                "that is worth it"
+            )
     spool.directory.mkdir(parents=True, exist_ok=True)
     # Beside where the model will be: in a cluster, that may be a folder which the workers see too.
     place = Path(tempfile.mkdtemp(prefix="model-", suffix=".tmp", dir=spool.directory))
@@ -44,6 +51,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         folder = place / FOLDER
         with _described(pyspark):
             whole.write().save(folder.as_uri())
+        _require_all(folder)
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums, which it does without
                 file = spool.open(path.relative_to(place).as_posix())
@@ -61,6 +69,33 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     }
     python_function = {"loader_module": "mlflow.spark", "data": FOLDER}
     return Captured(entry, python_function, frozenset({"pyspark", "numpy", "pandas"}))
+
+
+def _require_all(folder: Path) -> None:
+    """ModelNotSaved if Spark's processes have written elsewhere: each folder that they have completed holds a part."""
+    complete = [path.parent for path in folder.rglob("_SUCCESS")]
+    if not complete or not all(any(one.glob("part-*")) for one in complete):
+        raise ModelNotSaved(
+            "Spark's processes wrote it to the disks of other machines: have the store (AUTOLOG_DIR) on a file system that "
+            "they share"
+        )
+
+
+def _stages(model: Any) -> Iterator[Any]:
+    for stage in model.stages:
+        yield from _stages(stage) if hasattr(stage, "stages") else (stage,)
+
+
+def _is_computed_anew(stage: Any) -> bool:
+    """Whether the model holds a table that is not kept anywhere, but is what has still to be computed."""
+    kind = cast("type[Any]", type(stage))
+    for name in TABLES:
+        if hasattr(kind, name) and type(stage._java_obj).__name__ == "JavaObject":
+            leaves = getattr(stage._java_obj, name)().queryExecution().analyzed().collectLeaves()
+            leaf = leaves.apply(0)
+            if leaf.nodeName() != "LogicalRelation" and not leaf.rdd().getStorageLevel().isValid():
+                return True
+    return False
 
 
 @contextmanager

@@ -17,8 +17,8 @@ What a run holds, by Spark's own words:
     artifacts   model
     datasets    train, test (what the script measured on): schema, storage level, tables and files that it is read from
 
-No Spark job is started and no frame of the user's is persisted to find any of this. Saving the model writes it with Spark, which
-takes jobs of its own; their description in Spark's pages says that they are autolog's.
+No Spark job is started and no frame of the user's is persisted to find any of this. Saving the model writes it with Spark,
+which takes jobs of its own; their description in Spark's pages says that they are autolog's.
 
 A fit with a list of param maps, and `fitMultiple`, is one run for each. What only prepares features makes no run of its own.
 

@@ -18,8 +18,8 @@ PREDICTED = ("predictionCol", "rawPredictionCol", "probabilityCol")
 
 
 class Measured(NamedTuple):
-    """Whose predictions, and what the script called the data; `described` holds the names of the data that has been described in
-    the run, and is None where none is to be.
+    """Whose predictions, and what the script called the data; `described` holds the names of the data that has been described
+    in the run, and is None where none is to be.
     """
 
     run: Run
@@ -32,6 +32,7 @@ class After:
         self.options = options
         self._summaries: IdentityMap[Measured] = IdentityMap()
         self._columns: OrderedDict[Any, Measured] = OrderedDict()
+        self._plans: IdentityMap[Measured] = IdentityMap()
 
     def observe_transform(self, call: Call) -> Generator[None, Any, None]:
         """The columns that a known model adds to a frame are its predictions, in whatever is made of that frame."""
@@ -48,6 +49,9 @@ class After:
             self._columns[column] = measured
         while len(self._columns) > MAX_KNOWN:
             self._columns.popitem(last=False)
+        for plan in plans.steps(result):
+            self._plans.set(plan, measured)
+            break
 
     def observe_evaluator(self, call: Call) -> Generator[None, Any, None]:
         """`evaluator.evaluate(predictions)` is one number."""
@@ -67,6 +71,10 @@ class After:
             run.log_metrics({_named(metric, measured): value})
             self._describe(measured, frame)
 
+    def remember_summary(self, run: Run, model: Any) -> None:
+        """Spark Connect keeps the training summary with the model; otherwise each look at it makes one."""
+        self._summaries.set(getattr(model, "__dict__", {}).get("_summary"), Measured(run, "", None))
+
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         """`model.evaluate(data)` gives a summary."""
         model = provenance().model(call.instance)
@@ -76,7 +84,7 @@ class After:
         summary = yield
         frame = _frame(call)
         measured = Measured(model.run, name, None if frame is model.data() else model.described)
-        self._summaries.set(getattr(summary, "_java_obj", None), measured)
+        self._summaries.set(summary, measured)
         self._describe(measured, frame)
 
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
@@ -86,20 +94,16 @@ class After:
             if model is not None:
                 self._summaries.set(result, Measured(model.run, "", None))
         elif type(result) in (int, float) and len(self._summaries):
-            measured = self._summaries.get(wrapper._java_obj)
+            measured = self._summaries.get(wrapper) or self._summaries.get(wrapper._java_obj)
             if measured is not None:
                 measured.run.log_metrics({_named(name, measured): result}, step=0)
 
     def _find(self, frame: Any, held: dict[str, Any]) -> Measured | None:
         """Whose predictions an evaluator with these params measures."""
-        if not self._columns:
-            return None
-        columns = plans.columns(frame)
-        for param in PREDICTED:
-            measured = self._columns.get(columns.get(held.get(param, "")))
-            if measured is not None:
-                return measured
-        return None
+        columns = plans.columns(frame) if self._columns else {}
+        found = [self._columns.get(columns.get(held.get(param, ""))) for param in PREDICTED]
+        found += [self._plans.get(plan) for plan in plans.steps(frame)]
+        return next((measured for measured in found if measured is not None), None)
 
     def _describe(self, measured: Measured, frame: Any) -> None:
         """Data that is measured on is a test set, once for each name, unless it is what the model has learnt."""

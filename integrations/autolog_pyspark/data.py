@@ -19,11 +19,8 @@ def log(run: Run, frame: Any, context: str = "train") -> None:
 def _known(frame: Any) -> dict[str, Any]:
     java = getattr(frame, "_jdf", None)
     if java is None:
-        return {}
-    schema = java.schema()
-    known: dict[str, Any] = {"columns": schema.length()}
-    if known["columns"] <= MAX_COLUMNS:
-        known["schema"] = {one["name"]: type_of(one) for one in fields(schema)}
+        return _of_schema(frame.schema) if hasattr(type(frame), "schema") else {}
+    known = _of_schema(java.schema())
     level = java.storageLevel()
     if level.useMemory() or level.useDisk():
         known["storage_level"] = level.description()
@@ -32,8 +29,16 @@ def _known(frame: Any) -> dict[str, Any]:
     return known
 
 
+def _of_schema(schema: Any) -> dict[str, Any]:
+    found = fields(schema)
+    known: dict[str, Any] = {"columns": len(found)}
+    if len(found) <= MAX_COLUMNS:
+        known["schema"] = {one["name"]: type_of(one) for one in found}
+    return known
+
+
 def fields(schema: Any) -> list[dict[str, Any]]:
-    """The fields of a schema of the JVM's, as its JSON has them."""
+    """The fields of a schema, as its JSON has them."""
     return json.loads(schema.json())["fields"]
 
 

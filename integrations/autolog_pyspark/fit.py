@@ -36,7 +36,10 @@ class Fits:
         if self.options.log_datasets:
             data.log(run, frame)
         model = yield
-        run.trained(*summaries.chain(model), data=frame, describe=self.options.log_datasets)
+        chain = summaries.chain(model)
+        run.trained(*chain, data=frame, describe=self.options.log_datasets)
+        for one in chain:
+            self.after.remember_summary(run, one)
         summaries.log(run, model)
         if kind == "search":
             search.log(run, estimator, extra, model)

@@ -1,13 +1,16 @@
 """What Spark knows of a frame without running anything: the columns of its plan, each with the number by which Spark itself
-tells it from all others, and which it keeps in every frame that is made of this one.
+tells it from all others, and which it keeps in every frame that is made of this one. A frame of Spark Connect has the plans
+that it was made of.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 _COLUMN = re.compile(r"(?:^List\(|, )(.*?)#(\d+)L?(?=, |\)$)", re.DOTALL)
+MAX_DEPTH = 100
 
 
 def columns(frame: Any) -> dict[str, int]:
@@ -15,4 +18,15 @@ def columns(frame: Any) -> dict[str, int]:
     java = getattr(frame, "_jdf", None)
     if java is None:
         return {}
-    return {name: int(number) for name, number in _COLUMN.findall(java.queryExecution().analyzed().output().toString())}
+    said = java.queryExecution().analyzed().output().toString()
+    return {name: int(number) for name, number in _COLUMN.findall(said)}
+
+
+def steps(frame: Any) -> Iterator[Any]:
+    """The plan of a frame of Spark Connect, and those that it was made of, the last one first."""
+    plan = getattr(frame, "__dict__", {}).get("_plan")
+    for _ in range(MAX_DEPTH):
+        if plan is None:
+            return
+        yield plan
+        plan = getattr(plan, "_child", None)

@@ -25,7 +25,9 @@ def infer(model: Any, frame: Any) -> dict[str, Any] | None:
     """As `autolog.infer_signature` of the columns that `model` needs of `frame`."""
     java_frame = getattr(frame, "_jdf", None)
     stages = [one for one in chain(model) if not hasattr(one, "stages")]
-    if java_frame is None or not all(type(getattr(one, "_java_obj", None)).__name__ == "JavaObject" for one in stages):
+    if java_frame is None or not all(
+        type(getattr(one, "_java_obj", None)).__name__ == "JavaObject" for one in stages
+    ):
         return None
     named = {name for one in stages for name in _read_by(one)}
     needed = [one for one in data.fields(java_frame.schema()) if one["name"] in named]
@@ -36,7 +38,9 @@ def infer(model: Any, frame: Any) -> dict[str, Any] | None:
     if made is None:
         return None  # it reads others too
     for one in list(needed):
-        if (without := [other for other in needed if other is not one]) and (less := _made_of(java, without)) is not None:
+        if (without := [other for other in needed if other is not one]) and (
+            less := _made_of(java, without)
+        ) is not None:
             needed, made = without, less
     inputs = _columns(needed)
     if inputs is None:
@@ -50,7 +54,12 @@ def _read_by(stage: Any) -> list[str]:
     """The columns that a stage says it reads, other than labels and weights."""
     names: list[str] = []
     for param, value in about.held(stage).items():
-        if param.endswith(("Col", "Cols")) and param not in ("labelCol", "weightCol", "outputCol", "outputCols"):
+        if param.endswith(("Col", "Cols")) and param not in (
+            "labelCol",
+            "weightCol",
+            "outputCol",
+            "outputCols",
+        ):
             names += value if isinstance(value, list) else [value]
     return names
 
@@ -60,11 +69,17 @@ def _made_of(java: Any, fields: list[dict[str, Any]]) -> list[dict[str, Any]] | 
     context: Any = sys.modules["pyspark"].SparkContext._active_spark_context
     types = context._jvm.org.apache.spark.sql.types
     try:
-        return data.fields(java.transformSchema(types.DataType.fromJson(json.dumps({"type": "struct", "fields": fields}))))
+        return data.fields(
+            java.transformSchema(types.DataType.fromJson(json.dumps({"type": "struct", "fields": fields})))
+        )
     except Exception:  # whatever Spark says of a column that is missing
         return None
 
 
 def _columns(fields: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     types = [TYPES.get(data.type_of(one).partition("[")[0]) for one in fields]
-    return None if None in types else [{"type": kind, "name": one["name"]} for kind, one in zip(types, fields, strict=True)]
+    return (
+        None
+        if None in types
+        else [{"type": kind, "name": one["name"]} for kind, one in zip(types, fields, strict=True)]
+    )

@@ -21,32 +21,35 @@ def chain(model: Any) -> list[Any]:
     """The model, and those that it delegates to: a search's best one, a pipeline's stages."""
     found = [model]
     for one in found:
-        inner = vars(one).get("bestModel")
-        found += [inner] if inner is not None else vars(one).get("stages") or []
+        held = getattr(one, "__dict__", {})
+        inner = held.get("bestModel")
+        found += [inner] if inner is not None else held.get("stages") or []
     return found
 
 
 def log(run: Run, model: Any) -> None:
     """Log the training summaries of a model and its stages."""
-    held = [(one, java) for one in chain(model) if (java := _summary(one)) is not None]
-    for one, java in held:
+    held = [(one, summary) for one in chain(model) if (summary := _summary(one)) is not None]
+    for one, summary in held:
         prefix = "" if len(held) == 1 else f"{type(one).__name__}."
-        summary = _wrapped(java)
-        names = set(dir(java))
-        if HISTORY in names:
+        java = summary._java_obj
+        # What there is: by the object in the JVM; of Spark Connect, where it is a name only, by the class in Python.
+        names = set(dir(type(summary) if type(java) is str else java))
+        values = {name: summary._call_java(name) for name in AT_HAND if name in names}
+        # What does not iterate, as a forest, says that it took none, and has one zero for a history.
+        if values.get("totalIterations") == 0:
+            del values["totalIterations"]
+        elif HISTORY in names:
             for step, value in enumerate(summary._call_java(HISTORY)):
                 run.log_metrics({f"{prefix}{HISTORY}": value}, step=step)
-        values = {prefix + name: summary._call_java(name) for name in AT_HAND if name in names}
-        run.log_metrics(values, step=0)
+        run.log_metrics({prefix + name: value for name, value in values.items()}, step=0)
 
 
 def _summary(model: Any) -> Any:
-    """A model's training summary in the JVM, None if it has none."""
-    java = getattr(model, "_java_obj", None)
-    if type(java).__name__ != "JavaObject" or not hasattr(type(model), "hasSummary") or not java.hasSummary():
+    """A model's training summary, None if it has none."""
+    if not hasattr(type(model), "hasSummary"):
         return None
-    return java.summary()
-
-
-def _wrapped(java: Any) -> Any:
-    return sys.modules["pyspark.ml.wrapper"].JavaWrapper(java)
+    java = getattr(model, "_java_obj", None)
+    if type(java).__name__ != "JavaObject":
+        return vars(model).get("_summary")  # of Spark Connect
+    return sys.modules["pyspark.ml.wrapper"].JavaWrapper(java.summary()) if java.hasSummary() else None

@@ -133,6 +133,21 @@ def keras() -> list[Row]:
     ]
 
 
+def pyspark() -> list[Row]:
+    if not find_spec("pyspark"):
+        return []
+    measured = child("pyspark_fit")
+    return [
+        row("PySpark, a LogisticRegression, 569 × 30, model saved", "ms", measured["fit"], ""),
+        row(
+            "PySpark, a CrossValidator, 3 folds × 4 param maps, best model saved",
+            "ms",
+            measured["search"],
+            "",
+        ),
+    ]
+
+
 def calls() -> list[Row]:
     return [row("nested or suspended call", "µs", child("calls"), "1 above plain")]
 
@@ -222,6 +237,7 @@ ALL = {
         lightgbm,
         lightning_fit,
         keras,
+        pyspark,
         calls,
         metric,
         points,

@@ -68,7 +68,12 @@ class TestJVM(Contract):
 
     def outcome(self, model: Any, data: Any) -> Any:
         predictions = model.transform(self._frame(data)).select("prediction").collect()
-        return list(model.coefficients), model.intercept, model.summary.objectiveHistory, [*map(tuple, predictions)]
+        return (
+            list(model.coefficients),
+            model.intercept,
+            model.summary.objectiveHistory,
+            [*map(tuple, predictions)],
+        )
 
     def fail(self, data: Any) -> None:
         from pyspark.ml.classification import LogisticRegression

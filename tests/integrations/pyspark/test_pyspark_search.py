@@ -67,7 +67,10 @@ def test_a_split_of_a_pipeline_has_the_measure_itself(seen: Recorded, spark: Any
     from pyspark.ml.regression import LinearRegression
 
     data = spark.range(40).selectExpr("cast(id as double) as x", "cast(id % 5 as double) as label")
-    assembler, regression = VectorAssembler(inputCols=["x"], outputCol="features"), LinearRegression(maxIter=1)
+    assembler, regression = (
+        VectorAssembler(inputCols=["x"], outputCol="features"),
+        LinearRegression(maxIter=1),
+    )
     grid = ParamGridBuilder().addGrid(regression.regParam, [0.0, 99.0]).build()
     search = TrainValidationSplit(
         estimator=Pipeline(stages=[assembler, regression]), estimatorParamMaps=grid,
@@ -79,6 +82,9 @@ def test_a_split_of_a_pipeline_has_the_measure_itself(seen: Recorded, spark: Any
     best = min(range(2), key=lambda number: model.validationMetrics[number])
     assert [child.tags for child in run.children][best] == {"best": "true"}
     assert last(run)["best_mae"] == model.validationMetrics[best]
-    assert run.params["stages" if "stages" in run.params else "Pipeline.stages"] == ["VectorAssembler", "LinearRegression"]
+    assert run.params["stages" if "stages" in run.params else "Pipeline.stages"] == [
+        "VectorAssembler",
+        "LinearRegression",
+    ]
     assert run.params["LinearRegression.maxIter"] == 2
     assert run.params["best_LinearRegression.regParam"] == grid[best][regression.regParam]

@@ -1,10 +1,9 @@
-"""The promise: Spark does what it does without us: no job over the user's data, nothing persisted or let go of, no second session,
-nothing of ours in what is sent to tasks.
+"""The promise: Spark does what it does without us: no job over the user's data, nothing persisted or let go of, no second
+session, nothing of ours in what is sent to tasks.
 """
 
 from __future__ import annotations
 
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -69,7 +68,9 @@ def test_no_job_is_started_but_to_write_the_model(
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_what_is_cached_stays_cached_and_nothing_else_is(seen: Recorded, spark: Any, frame: Any, cached: bool) -> None:
+def test_what_is_cached_stays_cached_and_nothing_else_is(
+    seen: Recorded, spark: Any, frame: Any, cached: bool
+) -> None:
     """Transparent: the user's frame is neither persisted nor let go of, also when the fit raises."""
     if cached:
         frame.cache()
@@ -111,8 +112,8 @@ def test_models_that_spark_would_compute_anew_are_not_saved(seen: Recorded, spar
     with autolog.suspended():
         plain = all_fits()
     assert all_fits() == plain
-    assert [len(run.models) for run in reversed(list(seen.runs))] == [0, 1, 0]
-    assert [bool(run.notes) for run in reversed(list(seen.runs))] == [True, False, True]
+    assert [len(run.models) for run in seen.runs] == [0, 1, 0]
+    assert [bool(run.notes) for run in seen.runs] == [True, False, True]
 
 
 def test_there_is_one_session_and_it_stays_the_active_one(seen: Recorded, spark: Any, frame: Any) -> None:
@@ -148,16 +149,12 @@ def test_what_is_sent_to_tasks_holds_nothing_of_ours(seen: Recorded, spark: Any,
 
         yield LogisticRegression.__name__, Pipeline.fit.__qualname__, "autolog" in sys.modules
 
-    sent = cloudpickle.dumps((name, LogisticRegression.fit, Pipeline))
-    with autolog.suspended():
-        pass
-    seen.session.disable()
-    assert cloudpickle.dumps((name, LogisticRegression.fit, Pipeline)) == sent
-    seen.session.enable("pyspark")
+    sent = cloudpickle.dumps((name, LogisticRegression, Pipeline))
     assert spark.sparkContext.parallelize([1], 1).mapPartitions(name).collect() == [
         ("LogisticRegression", "Estimator.fit", False)
     ]
-    assert pickle.loads(pickle.dumps(LogisticRegression.fit)) is LogisticRegression.fit
+    seen.session.disable()
+    assert cloudpickle.dumps((name, LogisticRegression, Pipeline)) == sent
 
 
 STOPPED = """
@@ -181,8 +178,7 @@ STOPPED = """
     assert len(said) == 2 and said[0] == said[1], said
     autolog.flush()
     print([(run.status, len(run.models)) for run in autolog.runs()])
-    spark = spark_session()
-    print(autolog.load_model(autolog.runs()[1]).stages[0].summary if False else "again")
+    print([type(stage).__name__ for stage in autolog.load_model(autolog.runs()[1]).stages])
 """
 
 
@@ -193,4 +189,7 @@ def test_a_stopped_session_is_the_users_own_error(tmp_path: Path) -> None:
         env=environment(tmp_path, AUTOLOG_STRICT="1"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["[('failed', 0), ('finished', 1)]", "again"]
+    assert done.stdout.splitlines() == [
+        "[('failed', 0), ('finished', 1)]",
+        "['KMeansModel']",
+    ]
