@@ -62,7 +62,7 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
     with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
         path = Path(folder, NAME)
-        with importing_nothing():
+        with importing_nothing(), _naming_nothing():
             keras.models.save_model(model, path, **how)
         with zipfile.ZipFile(path) as archive:
             modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
@@ -117,6 +117,20 @@ def importing_nothing() -> Generator[None, None, None]:
     finally:
         for one in unused:
             one._available = None
+
+
+@contextmanager
+def _naming_nothing() -> Generator[None, None, None]:
+    """Keras 3 makes objects of its base classes when it saves, and counts them in the names that it gives to the next ones."""
+    state: Any = sys.modules.get("keras.src.backend.common.global_state")
+    counts: Any = None if state is None else state.get_global_attribute("object_name_uids")
+    before = dict(counts or {})
+    try:
+        yield
+    finally:
+        if counts is not None:
+            counts.clear()
+            counts.update(before)
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:

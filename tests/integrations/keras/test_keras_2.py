@@ -197,6 +197,21 @@ def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -
     assert (refused.status, refused.errors) == ("finished", [])
 
 
+def test_names_that_keras_gives_go_on_where_they_were() -> None:
+    """Transparent: to save a model, Keras makes objects of its base classes, which are named and so counted."""
+
+    def names() -> list[str]:
+        keras.backend.clear_session()
+        model().fit(X, Y, verbose=0)
+        made = (keras.layers.Layer(), keras.metrics.Mean(), keras.Sequential(), keras.Model())
+        return [one.name for one in made]
+
+    plain = names()
+    with recorded("keras") as seen:
+        assert names() == plain
+    assert seen.run.models
+
+
 def test_weights_are_the_same_bits() -> None:
     """Transparent: traced as users do, with dropout, from seeds that are drawn from Python's stream."""
 

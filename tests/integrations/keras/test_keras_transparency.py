@@ -78,6 +78,26 @@ def test_hooks_and_attributes_are_those_of_the_user() -> None:
         assert hooks() == plain
 
 
+def test_names_that_keras_gives_go_on_where_they_were() -> None:
+    """Transparent: to save a model, Keras makes objects of its base classes, which are named and so counted."""
+
+    def names() -> list[str]:
+        keras.backend.clear_session()
+        model().fit(X, Y, verbose=0)
+        made = (
+            keras.layers.Layer(),
+            keras.metrics.Metric(),
+            keras.Sequential(),
+            keras.optimizers.Optimizer(0.1),
+        )
+        return [one.name for one in made]
+
+    plain = names()
+    with recorded("keras") as seen:
+        assert names() == plain
+    assert seen.run.models
+
+
 def test_a_model_is_let_go(seen: Recorded) -> None:
     """A record keeps none of the user's objects."""
     one = model()
