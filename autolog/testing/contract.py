@@ -517,8 +517,10 @@ def _looks_fast(function: Any) -> dict[str, Any]:
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool | type[Exception]]:
-    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
-    return {name: _has_it(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
+    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled, and `__annotations__`, empty,
+    # when one without is asked for them.
+    noted = {"__slotnames__", "__annotations__"}
+    return {name: _has_it(one, name) for name in sorted({*names, *dir(one)} - noted)}
 
 
 def _has_it(one: Any, name: str) -> bool | type[Exception]:
