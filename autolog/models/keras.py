@@ -75,8 +75,11 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
 def functions_of(model: Any) -> dict[str, str]:
     """The modules of the user's functions in the model, by their names, which are all that Keras keeps of them."""
     compiled = getattr(getattr(model, "_compile_config", None), "config", None)
-    held: list[Any] = [compiled, *(vars(layer) for layer in model._flatten_layers())]
-    named = [one for one in _functions(held) if one.__name__.isidentifier()]  # no lambda
+    # Of a layer no list or dict: a vocabulary may be one.
+    layers: list[dict[str, Any]] = [vars(layer) for layer in model._flatten_layers()]
+    own = [one for layer in layers for one in layer.values() if isinstance(one, FunctionType)]
+    functions = [*_functions(compiled), *own]
+    named = [one for one in functions if one.__name__.isidentifier()]  # no lambda
     return {one.__name__: one.__module__ for one in named if not _is_keras_own(one.__module__)}
 
 
@@ -89,8 +92,8 @@ def _functions(held: Any, depth: int = 0) -> Iterator[FunctionType]:
             yield from _functions(part, depth + 1)
 
 
-def _is_keras_own(module: str) -> bool:
-    return module.partition(".")[0] in ("builtins", "keras", "tf_keras", "tensorflow")
+def _is_keras_own(module: str | None) -> bool:
+    return module is None or module.partition(".")[0] in ("builtins", "keras", "tf_keras", "tensorflow")
 
 
 @contextmanager

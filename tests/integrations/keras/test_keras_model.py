@@ -97,25 +97,31 @@ def squared(y_true: Any, y_pred: Any) -> Any:
     return keras.ops.mean(keras.ops.square(y_true - y_pred))
 
 
+def halved(x: Any) -> Any:
+    """An activation of the user's."""
+    return x / 2
+
+
 class Own(keras.Model):
     """A model of the user's, registered nowhere."""
 
     def __init__(self, **known: Any) -> None:
         super().__init__(**known)
-        self.dense = keras.layers.Dense(1)
+        self.dense = keras.layers.Dense(1, activation=halved)
 
     def call(self, inputs: Any) -> Any:
         return self.dense(inputs)
 
 
-def test_a_model_class_and_a_loss_of_the_users_load_where_they_can_be_imported(seen: Recorded) -> None:
+def test_classes_and_functions_of_the_users_load_where_they_can_be_imported(seen: Recorded) -> None:
     """Clear: without registration, compiled as it was."""
-    one = Own()
-    one.compile("sgd", squared, run_eagerly=True)
-    one.fit(X, Y, verbose=0)
-    loaded = autolog.load_model(folder(seen.run))
-    assert (type(loaded), loaded.loss) == (Own, squared)
-    assert (loaded.predict(X, verbose=0) == one.predict(X, verbose=0)).all()
+    layered = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation=halved)])
+    for one in (Own(), layered):
+        one.compile("sgd", squared, metrics=[[squared]], run_eagerly=True)
+        one.fit(X, Y, verbose=0)
+        loaded = autolog.load_model(folder(seen.runs[-1]))
+        assert (type(loaded), loaded.loss) == (type(one), squared)
+        assert (loaded.predict(X, verbose=0) == one.predict(X, verbose=0)).all()
 
 
 THEIRS = """
