@@ -51,6 +51,7 @@ def autolog(
     given = {key: value for key, value in given.items() if value is not None}
     here = session.get_to_record()
     here.configure({**given, **options})
+    here.lent = None
     here.start()
     wanted = here.config
     for name, active in here.integrations.items():
@@ -77,6 +78,7 @@ def enable(name: str, **options: Any) -> None:
         raise ModuleNotFoundError(f"{name} is not installed: pip install '{cls.supports}'")
     session.options_of(cls.Options, options)
     here.configure({entry.name: options})
+    here.lent = None
     here.start()
     here.switched_off.discard(entry.name)
     here.enable(entry.name)
@@ -136,11 +138,21 @@ class run:
 
     The first training inside the block is this run; further ones become its children, and with `children=True` all of them
     do. Works without `autolog()`, for what is logged by hand.
+
+    `parent` is the `token` of a run of another process, as text: this one becomes its child, in its store, whatever recorded
+    here before. What was switched on there is so in this block too, and after it again nothing; the block's end waits until
+    all is on the disk, at most `exit_timeout` seconds. Raises ValueError for what is no token.
     """
 
     def __init__(
-        self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False
-    ) -> None:
+        self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False,
+        parent: str | None = None,
+    ) -> None:  # fmt: skip
+        self._parent = None
+        if parent is not None:
+            from autolog import tokens
+
+            self._parent = tokens.read(parent)
         self._name = name
         self._tags = dict(tags or {})
         self._children = children
@@ -151,15 +163,18 @@ class run:
     def __enter__(self) -> Run:
         from autolog import lifecycle
 
-        if config.is_disabled() or ranks.rank() != 0:
+        parent = self._parent
+        if config.is_disabled() or ranks.rank() != 0 or (parent is not None and parent.store is None):
             here = Session()  # of its own: it takes everything and keeps nothing
             here.active = False
+        elif parent is not None and parent.layout is not None:
+            here = session.get_to_continue(parent.layout, parent.config, parent.integrations)
         else:
             here = session.get_to_record()
             if here.config == config.Config():
                 here.configure({})
         self._session = here
-        self._scope = lifecycle.begin(here, self._name, self._tags, self._children)
+        self._scope = lifecycle.begin(here, self._name, self._tags, self._children, parent)
         self._token = current.set(self._scope)
         return self._scope.run
 

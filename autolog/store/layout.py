@@ -20,7 +20,7 @@ NAME = ".autolog"
 
 
 class Layout:
-    """The paths of one store; creates nothing by itself."""
+    """The paths of one store; creates nothing by itself but the folder around them, when asked to."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(root)
@@ -33,6 +33,15 @@ class Layout:
         from pathlib import Path
 
         return Path(self._root)
+
+    def make_root(self) -> None:
+        """Make the store's folder, for this user alone: what is in it are data, code and messages of a program. Who shares a
+        store opens the folder to others, once. Where it cannot be made, whoever writes into it hears so.
+        """
+        try:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+        except OSError:
+            pass
 
     @property
     def journals(self) -> Path:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from autolog.tracking import datasets
 from autolog.tracking.events import (
@@ -53,6 +53,10 @@ class Outlet(Protocol):
         """Remember that these models are this run's."""
         ...
 
+    def token_of(self, run: Run) -> str:
+        """What another process needs to continue under the run."""
+        ...
+
 
 class Run:
     """One training.
@@ -85,6 +89,19 @@ class Run:
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
+
+    @property
+    def token(self) -> str:
+        """The run as plain text, for tasks and workers in other processes: `autolog.run(…, parent=token)` there makes a child
+        of it, in the same store, which they must be able to reach by the same path. Sinks are left out: URLs hold passwords.
+        """
+        return self._outlet.token_of(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A run stays in its process. Hand `run.token`, a text, to the other one, and train there inside "
+            "`with autolog.run(parent=token):`."
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.name} {self.id} {self.status}>"

@@ -112,14 +112,15 @@ MAY = {
     "config": "",
     "instrument": "instrument",
     "tracking": "tracking userkey",
-    "models": "models userkey instrument.quiet __version__",
+    "models": "models userkey instrument.quiet tracking.datasets __version__",
     "store": "store tracking.events tracking.values models.load",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.
-    "session": "config registry instrument store tracking lifecycle saving origins sinks.base sinks.live",
-    "lifecycle": "session instrument tracking store.journal",
+    "session": "config registry instrument store tracking lifecycle saving origins tokens sinks.base sinks.live",
+    "lifecycle": "session tokens instrument tracking store.journal",
     "saving": "session models tracking store.journal",
+    "tokens": "session config store.layout tracking",
     "origins": "instrument tracking lifecycle",
     "overview": "session config sinks.live",
     # Everything stands below these.
