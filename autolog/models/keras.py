@@ -32,6 +32,8 @@ NAME = "model.keras"
 MODULE = f"{FOLDER}/keras_module.txt"
 _LAMBDA = re.compile(rb'"__lambda__"|"function_type": "lambda"')
 """Of Keras 3, of Keras 2."""
+_UNDEFINED = b"layer was saved without config"
+"""Keras 2 saves what it cannot load."""
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
@@ -46,7 +48,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         "keras_version": str(keras.__version__),
         "keras_backend": backend,
         "save_exported_model": False,
-        "functions": functions_of(model),
+        "objects": objects_of(model),
     }
     python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
     return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
@@ -60,21 +62,30 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
         raise ModelNotSaved("it has no weights yet: it was not built")
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
     path = spool.place(f"{FOLDER}/{NAME}")
-    with importing_nothing(), _naming_nothing():
+    with importing_nothing(), _leaving_state():
         keras.models.save_model(model, path, **how)
     with zipfile.ZipFile(path) as archive:
-        modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
+        config = archive.read("config.json")
+    if _UNDEFINED in config:
+        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
+    modules = {found.decode() for found in _MODULES.findall(config)}
     return modules - {"builtins", "__main__", "__mp_main__"}
 
 
-def functions_of(model: Any) -> dict[str, str]:
-    """The modules of the user's functions in the model, by their names, which are all that Keras keeps of them."""
+def objects_of(model: Any) -> dict[str, str]:
+    """The modules of the user's layer classes and functions in the model, by their names, which are all that Keras keeps of a
+    function, and some versions of a class.
+    """
     compiled = getattr(getattr(model, "_compile_config", None), "config", None)
     # Of a layer no list or dict: a vocabulary may be one.
-    layers: list[dict[str, Any]] = [vars(layer) for layer in model._flatten_layers()]
-    own = [one for layer in layers for one in layer.values() if isinstance(one, FunctionType)]
-    functions = [*_functions(compiled), *own]
-    named = [one for one in functions if one.__name__.isidentifier()]  # no lambda
+    path = spool.place(f"{FOLDER}/{NAME}")
+    with importing_nothing(), _leaving_state():
+        keras.models.save_model(model, path, **how)
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    if _UNDEFINED in config:
+        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
+    modules = {found.decode() for found in _MODULES.findall(config)}
     return {one.__name__: one.__module__ for one in named if not _is_keras_own(one.__module__)}
 
 
@@ -118,14 +129,14 @@ def importing_nothing() -> Generator[None, None, None]:
 
 
 @contextmanager
-def _naming_nothing() -> Generator[None, None, None]:
-    """Keras 3 makes objects of its base classes when it saves, and counts them in the names that it gives to the next ones."""
-    state: Any = sys.modules.get("keras.src.backend.common.global_state")
-    counts: Any = None if state is None else state.get_global_attribute("object_name_uids")
-    before = dict(counts or {})
-    try:
-        yield
-    finally:
+    path = spool.place(f"{FOLDER}/{NAME}")
+    with importing_nothing(), _leaving_state():
+        keras.models.save_model(model, path, **how)
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    if _UNDEFINED in config:
+        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
+    modules = {found.decode() for found in _MODULES.findall(config)}
         if counts is not None:
             counts.clear()
             counts.update(before)
@@ -148,16 +159,14 @@ def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
             config = archive.read("config.json")
             if _LAMBDA.search(config):
                 source.require_trust("a model with a lambda of Python's")
-        own = _objects(json.loads(config), entry.get("functions") or {}) if source.trusted else {}
+        own = _objects(json.loads(config), entry.get("objects") or {}) if source.trusted else {}
         return keras.models.load_model(str(path), custom_objects=own or None, safe_mode=not source.trusted)
 
 
-def _objects(config: Any, functions: Mapping[str, str]) -> dict[str, Any]:
+def _objects(config: Any, objects: Mapping[str, str]) -> dict[str, Any]:
     """What the model has of the user's, by the names that Keras looks for, where it can be imported: that is to run code."""
     found: dict[str, Any] = {}
-    for name, module in {
-        (name, module) for name, module in _named(config, functions) if not _is_keras_own(module)
-    }:
+    for name, module in {*_named(config), *objects.items()}:
         with suppress(ImportError):  # Keras says what it has missed
             one = getattr(import_module(module), name.rpartition(">")[2], None)
             if one is not None:
@@ -165,20 +174,17 @@ def _objects(config: Any, functions: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _named(config: Any, functions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Names and modules of all classes and functions in a configuration; registered ones are `package>name`."""
+def _named(config: Any) -> Iterator[tuple[str, str]]:
+    """Names and modules of the user's classes in a configuration; registered ones are `package>name`."""
     if isinstance(config, dict):
         known = cast("dict[str, Any]", config)
         name, module = known.get("class_name"), known.get("module")
-        if name == "function":
-            own = str(known.get("config"))
-            yield own, functions.get(own.rpartition(">")[2], "builtins")
-        elif module is not None:
+        if name and not _is_keras_own(module):
             yield str(known.get("registered_name") or name), str(module)
         config = list(known.values())
     if isinstance(config, list):
         for part in cast("list[Any]", config):
-            yield from _named(part, functions)
+            yield from _named(part)
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:

@@ -97,7 +97,8 @@ def test_loops_are_a_run_each(points: Points) -> None:
     with recorded("keras") as seen:
         one = model(metrics=["mae"])
         told = [one.train_on_batch(X[:8], Y[:8]) for _ in range(3)]
-        kinds = (keras.optimizers.Adam, keras.optimizers.legacy.SGD)
+        legacy = keras.optimizers.legacy if PACKAGE == "tf_keras" else tf.keras.optimizers.legacy
+        kinds = (keras.optimizers.Adam, legacy.SGD)
         losses = [taped(kind(0.01), traced) for kind in kinds for traced in (False, True)]
     batches, *tapes = seen.runs
     assert (batches.kind, [run.kind for run in tapes]) == ("train_on_batch", ["train"] * 4)
@@ -176,12 +177,16 @@ class NoConfig(keras.layers.Layer):
         self.factor = factor
 
     def call(self, inputs: Any) -> Any:
-        return inputs * self.factor
+        return inputs * self.factor.value
+
+
+class _Factor:
+    value = 2.0
 
 
 def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -> None:
     """Clear: what can be imported loads; one without a configuration is not saved, with the reason."""
-    for layer in (Doubled(), NoConfig(2.0)):
+    for layer in (Doubled(), NoConfig(_Factor())):
         one = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
         one.compile("sgd", "mse", run_eagerly=True)
         one.fit(X, Y, verbose=0)
@@ -193,7 +198,7 @@ def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -
     assert (loaded.predict(X, verbose=0) == expected).all()
     assert not refused.models
     [note] = refused.notes
-    assert note.startswith("The model was not saved: NotImplementedError")
+    assert "get_config" in note
     assert (refused.status, refused.errors) == ("finished", [])
 
 

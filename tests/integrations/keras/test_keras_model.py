@@ -117,7 +117,7 @@ def test_classes_and_functions_of_the_users_load_where_they_can_be_imported(seen
     """Clear: without registration, compiled as it was."""
     layered = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation=halved)])
     for one in (Own(), layered):
-        one.compile("sgd", squared, metrics=[[squared]], run_eagerly=True)
+        one.compile("sgd", squared, metrics=[squared], run_eagerly=True)
         one.fit(X, Y, verbose=0)
         loaded = autolog.load_model(folder(seen.runs[-1]))
         assert (type(loaded), loaded.loss) == (type(one), squared)
