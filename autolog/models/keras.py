@@ -67,7 +67,9 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json")
     if _UNDEFINED in config:
-        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
+        raise ModelNotSaved(
+            "one of its layers cannot say what it was made with: its class needs a get_config"
+        )
     modules = {found.decode() for found in _MODULES.findall(config)}
     return modules - {"builtins", "__main__", "__mp_main__"}
 
@@ -78,14 +80,11 @@ def objects_of(model: Any) -> dict[str, str]:
     """
     compiled = getattr(getattr(model, "_compile_config", None), "config", None)
     # Of a layer no list or dict: a vocabulary may be one.
-    path = spool.place(f"{FOLDER}/{NAME}")
-    with importing_nothing(), _leaving_state():
-        keras.models.save_model(model, path, **how)
-    with zipfile.ZipFile(path) as archive:
-        config = archive.read("config.json")
-    if _UNDEFINED in config:
-        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
-    modules = {found.decode() for found in _MODULES.findall(config)}
+    layers: list[Any] = list(model._flatten_layers())
+    held: list[dict[str, Any]] = [vars(layer) for layer in layers]
+    own = [one for layer in held for one in layer.values() if isinstance(one, FunctionType)]
+    objects: list[Any] = [*_functions(compiled), *own, *map(type, layers)]
+    named = [one for one in objects if one.__name__.isidentifier()]  # no lambda
     return {one.__name__: one.__module__ for one in named if not _is_keras_own(one.__module__)}
 
 
@@ -129,14 +128,26 @@ def importing_nothing() -> Generator[None, None, None]:
 
 
 @contextmanager
-    path = spool.place(f"{FOLDER}/{NAME}")
-    with importing_nothing(), _leaving_state():
-        keras.models.save_model(model, path, **how)
-    with zipfile.ZipFile(path) as archive:
-        config = archive.read("config.json")
-    if _UNDEFINED in config:
-        raise ModelNotSaved("one of its layers cannot say what it was made with: its class needs a get_config")
-    modules = {found.decode() for found in _MODULES.findall(config)}
+def _leaving_state() -> Generator[None, None, None]:
+    """Keras 3 makes objects of its base classes when it saves, and counts them in the names that it gives to the next ones. For
+    each part of a model it makes them anew: what it has learnt from them it looks for under another name than it put it, which
+    takes half of the time of saving a small model.
+    """
+    module: Any = sys.modules.get("keras.src.backend.common.global_state")
+    state: dict[str, Any] = (
+        {} if module is None else cast("dict[str, Any]", vars(module.GLOBAL_STATE_TRACKER))
+    )
+    counts: Any = state.get("object_name_uids")
+    before = dict(counts or {})
+    learnt = {name: one for name, one in state.items() if name.startswith("saving_attr_skipset_")}
+    found = {name.replace("skipset", "skiplist"): one for name, one in learnt.items()}
+    added = found.keys() - state.keys()
+    state.update((name, found[name]) for name in added)
+    try:
+        yield
+    finally:
+        for name in added:
+            state.pop(name, None)
         if counts is not None:
             counts.clear()
             counts.update(before)
