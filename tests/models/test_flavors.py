@@ -65,13 +65,13 @@ def of_xgboost_booster() -> Any:
 def of_lightgbm() -> Any:
     import lightgbm
 
-    return lightgbm.LGBMRegressor(n_estimators=3, verbose=-1).fit(X, Y).predict(X)
+    return lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=2, verbose=-1).fit(X, Y).predict(X)
 
 
 def of_lightgbm_booster() -> Any:
     import lightgbm
 
-    return lightgbm.train({"verbose": -1}, lightgbm.Dataset(X, Y), 3).predict(X)
+    return lightgbm.train({"verbose": -1, "min_data_in_leaf": 2}, lightgbm.Dataset(X, Y), 3).predict(X)
 
 
 def of_pytorch() -> Any:
