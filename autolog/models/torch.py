@@ -1,12 +1,14 @@
-"""Models of PyTorch: the whole module, by `torch.save`.
+"""Models of PyTorch: the whole module, by `torch.save`; or what `torch.export` made of one, which needs none of its classes.
 
-Folder: `data/model.pth`, and `data/pickle_module_info.txt` with the name of the module that unpickles it: pickle, which also
-reads what cloudpickle writes. That is taken where a class or function stands in no importable module.
+Folder: `data/model.pt2` of an ExportedProgram. Of a module `data/model.pth`, and `data/pickle_module_info.txt` with the name of
+the module that unpickles it: pickle, which also reads what cloudpickle writes. That is taken where a class or function stands
+in no importable module.
 """
 
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -21,11 +23,14 @@ if TYPE_CHECKING:
 
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
+EXPORTED = f"{FOLDER}/model.pt2"
 PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. There is one format."""
+    """See `flavors.Flavor.capture`. There is one format of modules, and one of ExportedPrograms."""
+    if _is_exported(model):
+        return _capture_exported(model, spool)
     if model_format not in (None, "pickle"):
         raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
@@ -54,6 +59,21 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
         python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},
         modules=frozenset(modules | {"torch"} | ({"cloudpickle"} if by_value else set())),
+    )
+
+
+def _is_exported(model: Any) -> bool:
+    exporting: Any = sys.modules.get("torch.export")
+    return exporting is not None and isinstance(model, exporting.ExportedProgram)
+
+
+def _capture_exported(program: Any, spool: Spool) -> Captured:
+    torch: Any = import_module("torch")
+    torch.export.save(program, str(spool.place(EXPORTED)))
+    return Captured(
+        entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
+        python_function={"loader_module": "mlflow.pytorch", "data": FOLDER},
+        modules=frozenset({"torch"}),
     )
 
 
@@ -99,10 +119,14 @@ def _cloudpickle() -> Any:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The module, on the CPU. Only from a folder that is trusted: it is a pickle."""
-    source.require_trust("a pickle")
+    """The module, on the CPU, or the ExportedProgram. Only from a folder that is trusted: there are pickles in both."""
     torch: Any = import_module("torch")
     folder = str(entry.get("model_data") or FOLDER)
+    if (source.folder / folder / "model.pt2").exists():
+        source.require_trust("an archive of torch.export, with pickles in it")
+        with source.open(f"{folder}/model.pt2") as file:
+            return import_module("torch.export").load(file)
+    source.require_trust("a pickle")
     with source.open(f"{folder}/model.pth") as file:
         return torch.load(file, map_location="cpu", pickle_module=pickle, weights_only=False)
 
@@ -110,6 +134,9 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
 def predictor(model: Any) -> Callable[[Any], Any]:
     """The module in evaluation mode, of arrays and frames as 32-bit floats, without gradients."""
     torch: Any = import_module("torch")
+    exported = _is_exported(model)
+    if exported:
+        model = model.module()
     if not isinstance(model, torch.nn.Module):
         raise ModelNotLoaded(f"{type(model).__name__} is no torch module: load it without as_predictor")
 
@@ -120,11 +147,13 @@ def predictor(model: Any) -> Callable[[Any], Any]:
         if given.is_floating_point():
             given = given.to(torch.float32)
         training = module.training
-        module.eval()
+        if not exported:  # which is as it was exported
+            module.eval()
         try:
             with torch.no_grad():
                 return module(given).numpy()
         finally:
-            module.train(training)
+            if not exported:
+                module.train(training)
 
     return predict

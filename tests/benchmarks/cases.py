@@ -569,6 +569,44 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
     }
 
 
+def model_1gb(variant: str, flavor: str) -> dict[str, list[float]]:
+    """Seconds that saving a model of 1 GB holds up the training, and until it is all on the disk; MB of memory at the most."""
+    import resource
+
+    model: Any
+    if flavor == "sklearn":
+        import numpy as np
+        from sklearn.neighbors import KNeighborsRegressor
+
+        data = np.random.default_rng(0).random((2**20, 128))
+        model = KNeighborsRegressor(algorithm="brute").fit(data, data[:, 0])
+    else:
+        import torch
+
+        model = torch.nn.Linear(2**14, 2**14, bias=False)
+    import pickle
+    from functools import partial
+
+    from autolog.models import snapshot, write
+    from autolog.store.objects import share
+
+    began = perf_counter()
+    if variant == "autolog":
+        taken = snapshot(flavor, model, spool_dir=".")
+        held = perf_counter() - began
+        write(taken, Path("model"), share=partial(share, "objects"))
+    else:
+        with open("model.pkl", "wb") as file:
+            if flavor == "sklearn":
+                pickle.dump(model, file, protocol=5)
+            else:
+                torch.save(model, file)
+        held = perf_counter() - began
+    whole = perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"held": [held], "whole": [whole], "peak": [peak]}
+
+
 def index() -> dict[str, list[float]]:
     """A store of 10,000 runs with 40 params and 10 metrics each: seconds to index, milliseconds to ask and to list."""
     from autolog.store.journal import JournalWriter, encode

@@ -214,6 +214,25 @@ def bad_sinks() -> list[Row]:
     return rows
 
 
+def model_1gb() -> list[Row]:
+    """A large model beside the framework's own way of saving it."""
+    rows: list[Row] = []
+    for flavor in ("sklearn", "pytorch"):
+        if not find_spec("torch" if flavor == "pytorch" else flavor):
+            continue
+        times: dict[str, dict[str, list[float]]] = {}
+        for _ in range(4):
+            for variant in ("plain", "autolog"):
+                for what, values in child("model_1gb", variant, flavor).items():
+                    times.setdefault(what, {}).setdefault(variant, []).extend(values)
+        rows.append(
+            row(f"a model of 1 GB, {flavor}: holds up the training", "s", times["held"], "1.1 × plain")
+        )
+        rows.append(row(f"a model of 1 GB, {flavor}: on the disk, signed", "s", times["whole"], ""))
+        rows.append(row(f"a model of 1 GB, {flavor}: most memory", "MB", times["peak"], "1.1 × plain"))
+    return rows
+
+
 def index() -> list[Row]:
     measured = child("index")
     return [
@@ -244,6 +263,7 @@ ALL = {
         torch_steps,
         sinks,
         bad_sinks,
+        model_1gb,
         index,
     )
 }

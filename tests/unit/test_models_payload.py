@@ -51,6 +51,27 @@ def test_a_file_can_be_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (file.content(), list(tmp_path.iterdir())) == (b"2nd", [])
 
 
+def test_what_a_framework_writes_by_itself_is_held_like_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small in memory, large where it was put, too large not at all; nothing is left behind."""
+    monkeypatch.setattr(payload, "MEMORY_LIMIT", 3)
+    spool = Spool(tmp_path / "spool", 5)
+    small, large = spool.place("data/a.keras"), spool.place("data/b.keras")
+    assert (small.suffix, small.parent) == (".keras", tmp_path / "spool")
+    small.write_bytes(b"123")
+    large.write_bytes(b"12345")
+    assert spool.content() == {"data/a.keras": b"123", "data/b.keras": large}
+    assert not small.exists()
+    other = Spool(tmp_path / "spool", 5)
+    other.place("c").write_bytes(b"123456")
+    with pytest.raises(ModelNotSaved, match="larger than the limit of 5 bytes"):
+        other.content()
+    spool.discard()
+    other.discard()
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
 def test_too_much_is_refused_before_it_is_written(tmp_path: Path) -> None:
     """The limit holds for each file, exactly."""
     spool = Spool(tmp_path, 10)

@@ -1,0 +1,303 @@
+"""The promise: a model of any flavor leaves home. What a training has recorded is loaded by autolog and by mlflow, natively and
+as pyfunc, and by mlflow's server, and predicts the same bit for bit; a pickle in it is not loaded from a stranger.
+
+Frameworks and an mlflow that are not installed are left out. SERVE names the flavors that are served, each in a process of its
+own: `SERVE=sklearn,pytorch python -m pytest tests/models`.
+"""
+
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+np = pytest.importorskip("numpy")
+
+import autolog
+from autolog.models import UntrustedModel
+from autolog.testing import recorded
+
+X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+Y = X @ np.array([1, 2, 3, 4], "float32")
+SERVE = os.environ.get("SERVE", "sklearn").split(",")
+
+
+class Case(NamedTuple):
+    """`train` makes the model, recorded, and returns its predictions of X. `pickled`: loading it runs code."""
+
+    needs: tuple[str, ...]
+    train: Callable[[], Any]
+    pickled: bool = False
+    options: dict[str, Any] = {}
+
+
+def of_sklearn() -> Any:
+    from sklearn.linear_model import Ridge
+
+    return Ridge().fit(X, Y).predict(X)
+
+
+def of_xgboost() -> Any:
+    import xgboost
+
+    return xgboost.XGBRegressor(n_estimators=3).fit(X, Y).predict(X)
+
+
+def of_xgboost_booster() -> Any:
+    import xgboost
+
+    return xgboost.train({}, xgboost.DMatrix(X, Y), 3).predict(xgboost.DMatrix(X))
+
+
+def of_lightgbm() -> Any:
+    import lightgbm
+
+    return lightgbm.LGBMRegressor(n_estimators=3, min_child_samples=2, verbose=-1).fit(X, Y).predict(X)
+
+
+def of_lightgbm_booster() -> Any:
+    import lightgbm
+
+    return lightgbm.train({"verbose": -1, "min_data_in_leaf": 2}, lightgbm.Dataset(X, Y), 3).predict(X)
+
+
+def of_pytorch() -> Any:
+    import torch
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Dropout(0.5), torch.nn.Linear(3, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    for _ in range(2):
+        loss = ((model(torch.from_numpy(X))[:, 0] - torch.from_numpy(Y)) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    autolog.disable("torch")  # ends the loop
+    return model.eval()(torch.from_numpy(X)).detach().numpy()
+
+
+def of_torch_export() -> Any:
+    import torch
+
+    model = torch.nn.Linear(4, 1)
+    rows = torch.export.Dim("rows", min=1)
+    program = torch.export.export(model, (torch.from_numpy(X),), dynamic_shapes=({0: rows},))
+    with autolog.run("exported") as run:
+        run.log_model(program, flavor="pytorch", data=X)
+    return program.module()(torch.from_numpy(X)).detach().numpy()
+
+
+def of_lightning() -> Any:
+    import lightning
+    import torch
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 1)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x)
+
+        def training_step(self, batch: Any, _: int) -> Any:
+            return ((self(batch[0])[:, 0] - batch[1]) ** 2).mean()
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.01)
+
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    module = Module()
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    trainer = lightning.Trainer(max_epochs=1, logger=False, accelerator="cpu", **quiet)
+    trainer.fit(module, torch.utils.data.DataLoader(data, 20))
+    return module.eval()(torch.from_numpy(X)).detach().numpy()
+
+
+def of_keras() -> Any:
+    import keras
+
+    model = keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    return model.predict(X, verbose=0)
+
+
+CASES = {
+    "sklearn": Case(("sklearn",), of_sklearn, True),
+    "skops": Case(("sklearn", "skops"), of_sklearn, False, {"sklearn": {"model_format": "skops"}}),
+    "xgboost": Case(("xgboost", "sklearn"), of_xgboost),
+    "xgboost booster": Case(("xgboost",), of_xgboost_booster),
+    "lightgbm": Case(("lightgbm", "sklearn"), of_lightgbm, True),
+    "lightgbm booster": Case(("lightgbm",), of_lightgbm_booster),
+    "pytorch": Case(("torch",), of_pytorch, True),
+    "torch.export": Case(("torch",), of_torch_export, True),
+    "lightning": Case(("lightning",), of_lightning, True),
+    "keras": Case(("keras",), of_keras),
+}
+
+
+class Trained(NamedTuple):
+    name: str
+    case: Case
+    folder: Path
+    expected: Any
+
+
+@pytest.fixture(params=CASES, scope="module")
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    """One training of each flavor, recorded by a user with a key, with an example of the input."""
+    case = CASES[request.param]
+    for module in case.needs:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    if request.param == "torch.export" and _version("torch") < (2, 4):
+        pytest.skip("older versions export less")
+    if request.param == "keras" and _version("keras") < (3,):
+        pytest.skip("Keras 2 is tf.keras's, and tested with it")
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("AUTOLOG_CONFIG_DIR", str(home / "config"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
+        patch.chdir(home)
+        with recorded(log_input_examples=True, **case.options) as seen:
+            expected = np.asarray(case.train())
+            [run] = seen.runs
+            assert (run.errors, [model["path"] for model in run.models]) == ([], ["model"]), run.notes
+            with autolog.suspended():
+                yield Trained(request.param, case, run.folder / "model", expected)
+
+
+def _version(module: str) -> tuple[int, ...]:
+    from importlib.metadata import version
+
+    return tuple(int(part) for part in version(module).split(".")[:2])
+
+
+def predictions(model: Any, name: str) -> Any:
+    """What a native model of the flavor predicts of X."""
+    if name in ("pytorch", "lightning", "torch.export"):
+        import torch
+
+        module = model if name != "torch.export" else getattr(model, "module", None)
+        module = module() if name == "torch.export" and type(model).__name__ == "ExportedProgram" else model
+        return (module if name == "torch.export" else module.eval())(torch.from_numpy(X)).detach().numpy()
+    if name == "xgboost booster":
+        import xgboost
+
+        return model.predict(xgboost.DMatrix(X))
+    return model.predict(X)
+
+
+def same(found: Any, expected: Any) -> bool:
+    return np.asarray(found).astype(expected.dtype).tobytes() == expected.tobytes()
+
+
+def test_it_is_loaded_by_autolog_natively_and_as_a_predictor(trained: Trained) -> None:
+    assert same(predictions(autolog.load_model(trained.folder), trained.name), trained.expected)
+    predictor = autolog.load_model(trained.folder, as_predictor=True)
+    assert same(predictor.predict(X), trained.expected)
+
+
+def test_a_stranger_gets_no_code_run(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the framework's own format runs none, it is loaded whoever made it."""
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "another user"))
+    if trained.case.pickled:
+        with pytest.raises(UntrustedModel, match="another key than yours"):
+            autolog.load_model(trained.folder)
+    model = autolog.load_model(trained.folder, trust=trained.case.pickled)
+    assert same(predictions(model, trained.name), trained.expected)
+
+
+def _native(mlflow: Any, trained: Trained) -> Any:
+    flavor = json.loads((trained.folder / "MLmodel").read_text())["metadata"]["autolog"]["flavor"]
+    if trained.name == "skops" and "skops" not in mlflow.sklearn.SUPPORTED_SERIALIZATION_FORMATS:
+        pytest.skip(f"mlflow {mlflow.__version__} reads no skops files")
+    if trained.name == "torch.export" and not hasattr(mlflow.pytorch, "_EXPORTED_TORCH_MODEL_FILE_NAME"):
+        pytest.skip(f"mlflow {mlflow.__version__} reads no torch.export archives")
+    if trained.name == "keras" and not hasattr(mlflow, "keras"):
+        pytest.skip(f"mlflow {mlflow.__version__} has no Keras 3")
+    return getattr(mlflow, flavor)
+
+
+def test_mlflow_loads_it_natively_and_as_pyfunc(trained: Trained) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    native = _native(mlflow, trained).load_model(str(trained.folder))
+    assert same(predictions(native, trained.name), trained.expected)
+    assert same(mlflow.pyfunc.load_model(str(trained.folder)).predict(X), trained.expected)
+
+
+def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) -> None:
+    """`mlflow models serve` of the folder, asked for the rows that the training saw; and with the example in the folder."""
+    if trained.name not in SERVE:
+        pytest.skip("not in SERVE")
+    mlflow = pytest.importorskip("mlflow")
+    _native(mlflow, trained)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(trained.folder),
+        "--env-manager",
+        "local",
+        "-p",
+        str(port),
+    ]
+    log = tmp_path / "log"
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    with log.open("wb") as written:
+        server = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=written,
+            stderr=written,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        answer = _answer(server, port, json.dumps({"inputs": X.tolist()}).encode(), log)
+        found = np.asarray(answer["predictions"], trained.expected.dtype)
+        assert found.reshape(trained.expected.shape).tobytes() == trained.expected.tobytes()
+        example = trained.folder / "serving_input_example.json"
+        if example.exists():
+            few = _answer(server, port, example.read_bytes(), log)["predictions"]
+            assert np.allclose(np.asarray(few).reshape(5, -1), trained.expected[:5].reshape(5, -1), rtol=1e-5)
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def _answer(server: subprocess.Popen[bytes], port: int, body: bytes, log: Path) -> Any:
+    """What the server says, once it is up."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
+    )
+    deadline = time.monotonic() + 200
+    while True:
+        assert server.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{error.read().decode()[:2000]}\n{log.read_text()[-3000:]}") from None
+        except OSError:
+            time.sleep(0.2)
