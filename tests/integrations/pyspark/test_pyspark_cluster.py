@@ -20,7 +20,6 @@ CLUSTER = """
     from pyspark.sql import SparkSession
     from pyspark.ml.classification import LogisticRegression
     from pyspark.ml.linalg import Vectors
-    from pyspark.ml.tuning import CrossValidator
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 
     settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.host": "127.0.0.1"}
@@ -30,12 +29,8 @@ CLUSTER = """
     spark = builder.getOrCreate()
     rows = [(Vectors.dense(i / 40, (i * 7 % 40) / 40), float(i % 3 == 0)) for i in range(40)]
     frame = spark.createDataFrame(rows, ["features", "label"])
-    lr, evaluator = LogisticRegression(maxIter=1), BinaryClassificationEvaluator()
-    CrossValidator(
-        estimator=lr, estimatorParamMaps=[{lr.regParam: 0.0}, {lr.regParam: 0.1}], evaluator=evaluator, numFolds=2
-    ).fit(frame)
-    model = lr.fit(frame)
-    evaluator.evaluate(model.transform(frame))
+    model = LogisticRegression(maxIter=1).fit(frame)
+    BinaryClassificationEvaluator().evaluate(model.transform(frame))
 """
 
 CONNECT = """
@@ -82,23 +77,19 @@ REPORT = """
 
 def runs(script: str, folder: Path) -> list[dict[str, Any]]:
     """What a script in a process of its own has recorded."""
+    home = {"SPARK_HOME": str(Path(pyspark.__file__).parent), "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(REPORT)], cwd=folder, capture_output=True,
-        text=True, timeout=280, env=environment(folder, AUTOLOG_STRICT="1", SPARK_HOME=str(Path(pyspark.__file__).parent)),
+        text=True, timeout=290, env=environment(folder, AUTOLOG_STRICT="1", **home),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
     return [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("RUN ")]
 
 
 def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: Path) -> None:
-    """Complete: with executors in processes of their own, the same runs, and models that load."""
-    search, fit = runs(CLUSTER, tmp_path)
+    """Complete: with executors in processes of their own, the same run, and a model that loads."""
+    (fit,) = runs(CLUSTER, tmp_path)
     iterations = ["objectiveHistory", "totalIterations"]
-    assert search == {
-        "estimator": "CrossValidator", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": ["best_avg_areaUnderROC", "best_std_areaUnderROC", *iterations],
-        "children": [["avg_areaUnderROC", "std_areaUnderROC"]] * 2, "datasets": [["train", ["features", "label"]]],
-    }  # fmt: skip
     assert fit == {
         "estimator": "LogisticRegression", "status": "finished", "errors": [], "notes": [], "predicts": 40,
         "metrics": ["areaUnderROC_frame", *iterations], "children": [], "datasets": [["train", ["features", "label"]]],
