@@ -38,7 +38,7 @@ def autolog(
     Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations; `tags` are put on
     every run; `sinks` are URLs of where events go on to in the background, as `console:` or `jsonl:events.jsonl`, in place of
     those before; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
-    integrations (`log_models`, `log_datasets`, `log_signatures`, `max_model_bytes`).
+    integrations (`log_models`, `log_datasets`, `log_signatures`, `log_input_examples`, `max_model_bytes`).
 
     Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again, unless
     `AUTOLOG_CHILDREN=1`. Raises ValueError for a setting, option or integration that does not exist.
@@ -51,6 +51,7 @@ def autolog(
     given = {key: value for key, value in given.items() if value is not None}
     here = session.get_to_record()
     here.configure({**given, **options})
+    here.lent = None
     here.start()
     wanted = here.config
     for name, active in here.integrations.items():
@@ -77,6 +78,7 @@ def enable(name: str, **options: Any) -> None:
         raise ModuleNotFoundError(f"{name} is not installed: pip install '{cls.supports}'")
     session.options_of(cls.Options, options)
     here.configure({entry.name: options})
+    here.lent = None
     here.start()
     here.switched_off.discard(entry.name)
     here.enable(entry.name)
@@ -136,11 +138,21 @@ class run:
 
     The first training inside the block is this run; further ones become its children, and with `children=True` all of them
     do. Works without `autolog()`, for what is logged by hand.
+
+    `parent` is the `token` of a run of another process, as text: this one becomes its child, in its store, whatever recorded
+    here before. What was switched on there is so in this block too, and after it again nothing; the block's end waits until
+    all is on the disk, at most `exit_timeout` seconds. Raises ValueError for what is no token.
     """
 
     def __init__(
-        self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False
-    ) -> None:
+        self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False,
+        parent: str | None = None,
+    ) -> None:  # fmt: skip
+        self._parent = None
+        if parent is not None:
+            from autolog import tokens
+
+            self._parent = tokens.read(parent)
         self._name = name
         self._tags = dict(tags or {})
         self._children = children
@@ -151,15 +163,18 @@ class run:
     def __enter__(self) -> Run:
         from autolog import lifecycle
 
-        if config.is_disabled() or ranks.rank() != 0:
+        parent = self._parent
+        if config.is_disabled() or ranks.rank() != 0 or (parent is not None and parent.store is None):
             here = Session()  # of its own: it takes everything and keeps nothing
             here.active = False
+        elif parent is not None and parent.layout is not None:
+            here = session.get_to_continue(parent.layout, parent.config, parent.integrations)
         else:
             here = session.get_to_record()
             if here.config == config.Config():
                 here.configure({})
         self._session = here
-        self._scope = lifecycle.begin(here, self._name, self._tags, self._children)
+        self._scope = lifecycle.begin(here, self._name, self._tags, self._children, parent)
         self._token = current.set(self._scope)
         return self._scope.run
 
@@ -246,27 +261,33 @@ def load_model(
     run_or_path: str | os.PathLike[str] | Run | RunRecord, *, path: str = "model", trust: bool = False,
     as_predictor: bool = False, store: str | os.PathLike[str] | None = None,
 ) -> Any:  # fmt: skip
-    """A saved model as its framework's own object, from a run (its name, id or `@last`) or a model folder.
+    """A saved model as its framework's own object, from a run (its handle, record, name, id or `@last`) or a model folder,
+    MLflow's too. `path` is the model's within the run; `store` the folder of another store.
 
     With `as_predictor`, an object whose `predict` takes a DataFrame, array, dict or list for any framework. A pickle is
     loaded only from a store that this user wrote, or with `trust=True`: loading one runs whatever it says. Raises
-    UnknownRun, LookupError for a run without a model, UntrustedModel.
+    UnknownRun, LookupError for a run without a model, and ModelError otherwise, as UntrustedModel.
     """
-    from autolog.store.records import RunRecord
+    from autolog.models.load import folder_of, load
+    from autolog.store.records import RunRecord, UnknownRun
     from autolog.tracking.run import Run
 
+    how: dict[str, Any] = {"trust": trust, "as_predictor": as_predictor}
     if isinstance(run_or_path, RunRecord):
-        return run_or_path.model(path, trust=trust, as_predictor=as_predictor)
+        return run_or_path.model(path, **how)
     if isinstance(run_or_path, Run):
         flush()
         run_or_path = run_or_path.id
-    text = os.fspath(run_or_path)
-    folder = text if os.path.exists(os.path.join(text, "MLmodel")) else None
+    folder = folder_of(run_or_path, path)
     if folder is not None:
-        from autolog.models.load import load
-
-        return load(folder, trust=trust, as_predictor=as_predictor)
-    return _store(store).get(text).model(path, trust=trust, as_predictor=as_predictor)
+        return load(folder, **how)
+    try:
+        record = _store(store).get(os.fspath(run_or_path))
+    except UnknownRun:
+        if os.path.exists(run_or_path):
+            return load(run_or_path, **how)  # which says why not
+        raise
+    return record.model(path, **how)
 
 
 def _store(store: str | os.PathLike[str] | None) -> Any:

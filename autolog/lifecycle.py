@@ -31,6 +31,7 @@ from autolog.tracking.values import MAX_KEY, plain, text_of
 
 if TYPE_CHECKING:
     from autolog.session import Session
+    from autolog.tokens import Token
 
 FLUSH_SECONDS = 2.0
 UNKNOWN = SystemExit()
@@ -292,10 +293,12 @@ def _is_around(scope: Frame, frame: Frame | None) -> bool:
     return frame is scope
 
 
-def begin(session: Session, name: str | None, tags: dict[str, Any], all_children: bool) -> RunScope:
-    """An explicit run, and the frame of its block."""
+def begin(
+    session: Session, name: str | None, tags: dict[str, Any], all_children: bool, parent: Token | None = None
+) -> RunScope:
+    """An explicit run, and the frame of its block. With `parent`, it is a child of another process's run."""
     outer = innermost()
-    run = _new_run(session, scope_around(outer), name, "run", tags, None, None, None)
+    run = _new_run(session, parent or scope_around(outer), name, "run", tags, None, None, None)
     return RunScope(outer, run, all_children)
 
 
@@ -307,14 +310,16 @@ def finish(session: Session, scope: RunScope, error: BaseException | None) -> No
 
 
 def _new_run(
-    session: Session, scope: RunScope | None, name: str | None, kind: str, tags: dict[str, Any], framework: str | None,
+    session: Session, above: RunScope | Token | None, name: str | None, kind: str, tags: dict[str, Any], framework: str | None,
     version: str | None, estimator: str | None,
 ) -> Run:  # fmt: skip
     if name:
         name = text_of(str(plain(name)), MAX_KEY)
-    if scope is not None:
-        scope.children += 1
-        run = Run(session, name or f"{scope.run.name}/{scope.children}", scope.run.experiment, scope.run.id)
+    if isinstance(above, RunScope):
+        above.children += 1
+        run = Run(session, name or f"{above.run.name}/{above.children}", above.run.experiment, above.run.id)
+    elif above is not None:  # its other children are of other processes: they cannot be counted
+        run = Run(session, name or f"{above.name}/{new_name()}", above.experiment, above.run)
     else:
         run = Run(session, name or new_name(), session.config.experiment)
         tags = {**session.config.tags, **tags}
@@ -335,7 +340,8 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)
     if not quiet:
-        session.flush(FLUSH_SECONDS)
+        # A process that records for another may be killed at any time after.
+        session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
         announce(session, run)
 
 

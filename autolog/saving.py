@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from autolog.models.capture import snapshot
 from autolog.models.errors import ModelError, ModelNotSaved
+from autolog.models.example import example_of
 from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
 from autolog.models.signature import infer, with_output
+from autolog.store.objects import share
+from autolog.tracking.better import better, judge
 from autolog.tracking.events import Event, ModelLogged
 from autolog.tracking.run import Run, sizes
 
@@ -21,17 +25,24 @@ if TYPE_CHECKING:
 def save_model(
     session: Session, run: Run, model: Any, flavor: str | None, *, path: str = "model", data: Any = None,
     output: Any = None, signature: dict[str, Any] | None = None, model_format: str | None = None,
-    log_signatures: bool = True, max_bytes: int | None = None,
+    log_signatures: bool = True, max_bytes: int | None = None, by_hand: bool = False,
 ) -> None:  # fmt: skip
     """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
-    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note in
-    the run; raises ValueError for a flavor that does not exist.
+    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note
+    in the run; raises ValueError for a flavor that does not exist. What the integration's options say of which models are saved
+    and with what does not hold `by_hand`.
     """
     began = perf_counter()
+    options = None if by_hand else session.chosen(run.framework)
+    if options is not None and options.log_models == "best" and (reason := _is_surpassed(session, run, path)):
+        run.note(f"The model was not saved: {reason}")
+        return
     flavor = flavor or run.framework
     if flavor is None:
         raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
     folder = session.layout.artifacts_of(run.id)
+    if session.writer.written is None:  # a large model is spilled there before anything else is written
+        session.layout.make_root()
     try:
         if not log_signatures:
             signature = None
@@ -44,6 +55,7 @@ def save_model(
             model,
             spool_dir=folder,
             signature=signature,
+            example=example_of(data) if options is not None and options.log_input_examples else None,
             model_format=model_format,
             max_bytes=max_bytes,
         )
@@ -61,13 +73,31 @@ def save_model(
 
     def write() -> list[Event]:
         target = folder / path
-        size = write_folder(
-            taken, target, replace=True
-        )  # it may be saved again: a model that goes on learning
+        # It may be saved again: a model that goes on learning.
+        size = write_folder(taken, target, replace=True, share=partial(share, session.layout.objects))
         files = {name.lstrip("/"): part for name, part in sizes(str(target))}
         return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
 
     session.defer(write)
+
+
+def _is_surpassed(session: Session, run: Run, path: str) -> str:
+    """Which earlier run of this process has a better model, as the end of a sentence; empty if none has, and from now on this
+    run's is the best. Runs are compared within an experiment, with the same estimator, by the same metric.
+    """
+    metric = judge(run.metrics)
+    if metric is None or (value := run.metrics[metric]) != value:
+        return ""
+    key = (run.experiment, run.framework or "", run.estimator or "", path, metric)
+    best, name = session.best.get(key, (None, ""))
+    if (
+        best is not None
+        and (value <= best if better(metric) == "higher" else value >= best)
+        and name != run.name
+    ):
+        return f"{name} has a better {metric}, {best:.6g} beside {value:.6g}"
+    session.best[key] = (value, run.name)
+    return ""
 
 
 def preload(flavor: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import config as configuration
 from autolog import registry
 from autolog.config import Config, nearest
-from autolog.instrument.calls import Call, Frame, current
+from autolog.instrument.calls import Call, Frame, current, innermost
 from autolog.instrument.guard import Guard
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _bases_of: Any = type.__dict__["__mro__"].__get__
 
 SINK_CHANGE_SECONDS = 2.0
-COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "max_model_bytes")
+COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "log_input_examples", "max_model_bytes")
 """The fields of `autolog.Options`, which is not loaded before it is needed."""
 
 
@@ -105,7 +105,11 @@ class Session:
         self.main: FrameType | None = None
         """The script's own frame, from then on."""
         self.leaving: Leaving | None = None
+        self.lent: tuple[Config, list[str]] | None = None
+        """As what it records for another process: inside the blocks that were given that one's token, and nowhere else."""
         self.lines = 0
+        self.best: dict[tuple[str, ...], tuple[float, str]] = {}
+        """The best value of a metric so far, and the run's name: see `saving`."""
         self._said: set[str] = set()
         self._starting = threading.Lock()
         self._started = False
@@ -247,6 +251,11 @@ class Session:
         active = self.integrations.get(name)
         return active.integration.version() if active is not None and active.integration is not None else None
 
+    def chosen(self, name: str | None) -> Options | None:
+        """The options of an integration that is switched on."""
+        active = self.integrations.get(name or "")
+        return active.integration.options if active is not None and active.integration is not None else None
+
     @cached_property
     def provenance(self) -> Provenance:
         """Which run each model is from, and which model each prediction."""
@@ -261,6 +270,11 @@ class Session:
     def wants(self, integration: str, instance: object) -> bool:
         if not self.active or ranks.rank() != 0:
             return False
+        if self.lent:
+            from autolog import lifecycle
+
+            if lifecycle.scope_around(innermost()) is None:
+                return False
         if instance is not None:
             # By its type: to ask the object itself for its class may run code of the user's.
             kind = type(instance)
@@ -335,6 +349,11 @@ class Session:
     def artifacts_of(self, run: str) -> str:
         return str(self.layout.artifacts_of(run))
 
+    def sharer(self) -> Callable[[str], None]:
+        from autolog.store.objects import sharer
+
+        return sharer(self.layout.objects)
+
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         if self.active:
             from autolog.saving import save_model
@@ -343,6 +362,11 @@ class Session:
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
         self.provenance.trained(models, run, data, describe)
+
+    def token_of(self, run: Run) -> str:
+        from autolog.tokens import token_of
+
+        return token_of(self, run)
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
         """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
@@ -400,21 +424,34 @@ class Session:
         self._starting = threading.Lock()
         self.writer.abandon()
 
-    def successor(self) -> Session:
-        """In a forked child that wants to record: a session with the same settings, and a journal of its own.
+    @property
+    def switched_on(self) -> list[str]:
+        """The integrations that record, or will when their framework is imported."""
+        return [
+            n for n, active in self.integrations.items() if active.state in ("active", "waiting for import")
+        ]
+
+    def successor(
+        self, place: layout.Layout | None = None, config: Config | None = None, on: list[str] | None = None
+    ) -> Session:
+        """In a forked child that wants to record: a session with the same settings, and a journal of its own. Or one that
+        records elsewhere, and what it is to have switched on.
 
         What the parent had under way when it forked ends here too, on the child's stack. It belongs to the abandoned
         session and goes nowhere.
         """
         from autolog import lifecycle
 
-        heir = Session(config=self.config if self._configured else None)
-        heir._inherited = self._live
-        on = [
-            n for n, active in self.integrations.items() if active.state in ("active", "waiting for import")
-        ]
+        heir = Session(place, config or (self.config if self._configured else None))
+        # Who records elsewhere is inside nothing of what is around it here.
+        current.set(lifecycle.scope_around(current.get()) if on is None else None)
+        if on is None:
+            on = self.switched_on
         self.disable()
-        current.set(lifecycle.scope_around(current.get()))
+        if self.abandoned:
+            heir._inherited = self._live
+        else:
+            self.finish(self.config.exit_timeout)
         for name in on:
             heir.enable(name)
         util = sys.modules.get("multiprocessing.util")
@@ -542,6 +579,21 @@ def get_to_record() -> Session:
         here = get_or_make()
         if here.abandoned:
             here = here.successor()
+            put(here)
+        return here
+
+
+def get_to_continue(place: layout.Layout, config: Config, on: list[str]) -> Session:
+    """A session that records into another process's store: that of this process if it does already, else one that takes its
+    place, with these settings and integrations, as far as they are installed.
+    """
+    with _lock:
+        fresh = _session is None
+        here = get_or_make()
+        same = not here.abandoned and here.layout.root == place.root and here.lent in (None, (config, on))
+        if fresh or not same:
+            here = here.successor(place, config, [name for name in on if name in here.integrations])
+            here.lent = (config, on)
             put(here)
         return here
 

@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 from autolog import __version__
 from autolog.cli.compare import compare
 from autolog.cli.export import export
+from autolog.cli.gc import gc
 from autolog.cli.ls import ls
 from autolog.cli.output import Refusal, write, write_error
+from autolog.cli.predict import predict
 from autolog.cli.rm import rm
 from autolog.cli.show import show
 from autolog.cli.status import status
@@ -81,5 +83,5 @@ def run(
     main(script)
 
 
-for _command in (ls, show, compare, status, sync, export, rm):
+for _command in (ls, show, compare, predict, status, sync, export, rm, gc):
     app.command()(_command)

@@ -11,6 +11,7 @@ import typer
 from autolog.cli.output import Column, Page, Refusal, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import ABSENT, cut, duration, number, param
+from autolog.tracking.better import better
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord
@@ -177,46 +178,3 @@ def _best(records: list[RunRecord], metrics: Part) -> dict[str, list[int]]:
             best = choose(known)
             found[name] = [place for place, value in enumerate(values) if value == best]
     return found
-
-
-_HIGHER = (
-    "neg_",
-    "acc",
-    "auc",
-    "f1",
-    "r2",
-    "score",
-    "precision",
-    "recall",
-    "map",
-    "ndcg",
-    "dice",
-    "iou",
-    "bleu",
-    "rouge",
-)
-_LOWER = (
-    "loss",
-    "error",
-    "rmse",
-    "mse",
-    "mae",
-    "mape",
-    "deviance",
-    "perplexity",
-    "time",
-    "rank",
-    "rmsle",
-    "err",
-    "nll",
-)
-
-
-def better(metric: str) -> str | None:
-    """`higher` or `lower`, where a metric's name says which is better."""
-    name = metric.lower()
-    if name.startswith(("std_", "neg_")) or "_std" in name:
-        return "higher" if name.startswith("neg_") else None
-    if any(word in name for word in _LOWER):
-        return "lower"
-    return "higher" if any(word in name for word in _HIGHER) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from autolog.cli.output import Refusal, ask, write, write_error, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import clean, count, size
+from autolog.store.sweep import alone, whole
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord, Store
@@ -29,7 +29,7 @@ def rm(
 
     autolog rm brave-otter @last --yes
 
-    With --json: {"removed": [ids, children included], "bytes": the size of the files}.
+    With --json: {"removed": [ids, children included], "bytes": freed on the disk}. Content that other runs have too stays.
     """
     opened = open_store(store)
     records = list({record.id: record for record in map(opened.get, runs)}.values())
@@ -52,25 +52,13 @@ def rm(
 
 
 def _what_goes(store: Store, records: list[RunRecord]) -> tuple[int, list[str]]:
-    """The bytes that all of it takes on the disk, and a line on each run."""
-    total, lines = 0, list[str]()
-    counted: set[str] = set()
+    """The bytes that this frees on the disk, and a line on each run with the size of its files."""
+    lines: list[str] = []
+    folders: dict[str, Path] = {}
     for record in records:
         children = store.descendants([record.id])
-        taken = {run: _bytes(store.layout.artifacts_of(run)) for run in (record.id, *children)}
-        total += sum(taken[run] for run in taken.keys() - counted)
-        counted.update(taken)
+        own = {run: store.layout.artifacts_of(run) for run in (record.id, *children)}
+        folders |= own
         also = f", {count(len(children), 'child', 'children')}" if children else ""
-        lines.append(f"{record.name} ({record.id}){also}, {size(sum(taken.values()))}")
-    return total, lines
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for where, _, files in os.walk(folder):
-        for file in files:
-            try:
-                total += os.lstat(os.path.join(where, file)).st_size
-            except OSError:
-                continue
-    return total
+        lines.append(f"{record.name} ({record.id}){also}, {size(whole(own.values()))}")
+    return alone(folders.values()), lines

@@ -37,8 +37,9 @@ def show(
 
     With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
     (UTC), duration (seconds), params, metrics ({name: {last, min, max, step, count}}), tags, datasets, artifacts
-    ([{path, bytes}]), models ([{path, flavor, bytes}]), overhead (seconds), error, errors, notes. Numbers that JSON does
-    not have are "NaN", "Infinity" and "-Infinity". With --metric and --json: a list of {step, epoch, time, value}.
+    ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]; seconds that saving held up the training), overhead
+    (seconds), error, errors, notes. Numbers that JSON does not have are "NaN", "Infinity" and "-Infinity". With
+    --metric and --json: a list of {step, epoch, time, value}.
     """
     record = open_store(store).get(run)
     if metric is not None:
@@ -110,8 +111,11 @@ def _run(page: Page, record: RunRecord) -> None:
     _children(page, record)
     if record.models:
         page.title("models")
-        rows = [(model["path"], model["flavor"], size(model["bytes"])) for model in record.models]
-        page.table((Column(""), Column(""), Column("", right=True)), rows, head=False, indent=2)
+        rows = [
+            (model["path"], model["flavor"], size(model["bytes"]), f"saved in {duration(model['seconds'])}")
+            for model in record.models
+        ]
+        page.table((Column(""), Column(""), Column("", right=True), Column("")), rows, head=False, indent=2)
     if record.artifacts:
         total = sum(file["bytes"] for file in record.artifacts)
         page.title(f"files ({len(record.artifacts)}, {size(total)}) in {record.folder}")

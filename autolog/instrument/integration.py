@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The options every integration has; an integration adds its own in a subclass."""
 
-    log_models: bool = True
-    """Save the final model."""
+    log_models: bool | Literal["best"] = True
+    """Save the final model. With `"best"`, of the runs of this process in one experiment with the same estimator those whose
+    validation metric is the best so far; where a run has none, its model.
+    """
     log_datasets: bool = True
     """Describe the data: kind, shape, columns, a digest of a sample. The data itself is never stored."""
     log_signatures: bool = True
     """Save the model's input and output schema with it."""
+    log_input_examples: bool = False
+    """Save the first five rows of the data with the model, as an example of its input."""
     max_model_bytes: int = 2_000_000_000
     """Models larger than this are not saved; the run says so."""
 

@@ -22,7 +22,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     `files` maps a path in the model folder to its bytes or to a temporary file that holds them, which `folder.write`
     takes away. `entry`, `python_function` and `modules` are those of `flavors.Captured`, `signature` is what
-    `signature.infer` returns.
+    `signature.infer` returns, `example` what `example.example_of` says of its files.
     """
 
     flavor: str
@@ -32,6 +32,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     python_function: dict[str, Any] | None
     modules: frozenset[str]
     signature: dict[str, Any] | None = None
+    example: dict[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -51,6 +52,7 @@ def snapshot(
     *,
     spool_dir: str | os.PathLike[str],
     signature: dict[str, Any] | None = None,
+    example: tuple[dict[str, Any], dict[str, bytes]] | None = None,
     model_format: str | None = None,
     max_bytes: int | None = None,
 ) -> Snapshot:
@@ -68,11 +70,12 @@ def snapshot(
         return Snapshot(
             flavor=flavor,
             model_class=f"{type(model).__module__}.{type(model).__qualname__}",
-            files=spool.content(),
+            files={**spool.content(), **(example[1] if example is not None else {})},
             entry=captured.entry,
             python_function=captured.python_function,
             modules=captured.modules,
             signature=signature,
+            example=example[0] if example is not None else None,
         )
     except BaseException as error:
         spool.discard()

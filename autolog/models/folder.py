@@ -14,7 +14,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def write(
     trust_key: bytes | None = None,
     metadata: Mapping[str, str | int] | None = None,
     replace: bool = False,
+    share: Callable[[Path, str], None] | None = None,
 ) -> int:
     """Makes the folder, all at once, and returns the bytes written. The snapshot's temporary files are used up.
 
@@ -53,6 +54,9 @@ def write(
     draft.mkdir()
     try:
         files = {name: _place(draft / name, content) for name, content in snapshot.files.items()}
+        if share is not None:
+            for name, file in files.items():
+                share(draft / name, file["sha256"])
         pinned, own = pins(snapshot.modules)
         documents = {
             "requirements.txt": requirements_txt(pinned),
@@ -126,6 +130,8 @@ def _mlmodel(
     }
     if snapshot.signature is not None:
         mlmodel["signature"] = snapshot.signature
+    if snapshot.example is not None:
+        mlmodel["saved_input_example_info"] = snapshot.example
     return mlmodel
 
 

@@ -1,20 +1,23 @@
 """Models of Keras 3, on any backend, in its own `.keras` format.
 
 Folder: `data/model.keras`, and `data/keras_module.txt` with the name of the package that reads it. The format holds no code but
-that of Python's lambdas; classes and functions of the user's are looked for where they were when it was saved.
+that of Python's lambdas. Classes and functions of the user's are named in it; of a trusted folder they are looked for where
+they were when it was saved, as Keras itself finds those only that have been registered.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, cast
 
 from autolog.models.errors import ModelNotSaved
 from autolog.models.flavors import Captured
@@ -43,6 +46,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         "keras_version": str(keras.__version__),
         "keras_backend": backend,
         "save_exported_model": False,
+        "functions": functions_of(model),
     }
     python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
     return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
@@ -54,22 +58,41 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
         raise ModelNotSaved(f"model_format {model_format!r} is not keras")
     if not getattr(model, "built", False):
         raise ModelNotSaved("it has no weights yet: it was not built")
-    file = spool.open(f"{FOLDER}/{NAME}")
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
-    with tempfile.TemporaryDirectory(prefix="autolog-") as folder:
-        path = Path(folder, NAME)
-        with _importing_nothing():
-            keras.models.save_model(model, path, **how)
-        with zipfile.ZipFile(path) as archive:
-            modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
-        with path.open("rb") as saved:
-            for chunk in chunks(saved):
-                file.write(chunk)
+    path = spool.place(f"{FOLDER}/{NAME}")
+    with importing_nothing(), _naming_nothing():
+        keras.models.save_model(model, path, **how)
+    with zipfile.ZipFile(path) as archive:
+        modules = {found.decode() for found in _MODULES.findall(archive.read("config.json"))}
     return modules - {"builtins", "__main__", "__mp_main__"}
 
 
+def functions_of(model: Any) -> dict[str, str]:
+    """The modules of the user's functions in the model, by their names, which are all that Keras keeps of them."""
+    compiled = getattr(getattr(model, "_compile_config", None), "config", None)
+    # Of a layer no list or dict: a vocabulary may be one.
+    layers: list[dict[str, Any]] = [vars(layer) for layer in model._flatten_layers()]
+    own = [one for layer in layers for one in layer.values() if isinstance(one, FunctionType)]
+    functions = [*_functions(compiled), *own]
+    named = [one for one in functions if one.__name__.isidentifier()]  # no lambda
+    return {one.__name__: one.__module__ for one in named if not _is_keras_own(one.__module__)}
+
+
+def _functions(held: Any, depth: int = 0) -> Iterator[FunctionType]:
+    if isinstance(held, FunctionType):
+        yield held
+    elif isinstance(held, (dict, list, tuple)) and depth < 4:
+        parts = cast("dict[Any, Any]", held).values() if isinstance(held, dict) else cast("list[Any]", held)
+        for part in parts:
+            yield from _functions(part, depth + 1)
+
+
+def _is_keras_own(module: str | None) -> bool:
+    return module is None or module.partition(".")[0] in ("builtins", "keras", "tf_keras", "tensorflow")
+
+
 @contextmanager
-def _importing_nothing() -> Generator[None, None, None]:
+def importing_nothing() -> Generator[None, None, None]:
     """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
     takes seconds. Inside, what has not been imported counts as not installed.
     """
@@ -94,6 +117,20 @@ def _importing_nothing() -> Generator[None, None, None]:
             one._available = None
 
 
+@contextmanager
+def _naming_nothing() -> Generator[None, None, None]:
+    """Keras 3 makes objects of its base classes when it saves, and counts them in the names that it gives to the next ones."""
+    state: Any = sys.modules.get("keras.src.backend.common.global_state")
+    counts: Any = None if state is None else state.get_global_attribute("object_name_uids")
+    before = dict(counts or {})
+    try:
+        yield
+    finally:
+        if counts is not None:
+            counts.clear()
+            counts.update(before)
+
+
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
     """The model, compiled as it was. Of a folder that is not trusted without lambdas: Keras refuses such a model."""
     return load_by(import_module("keras"), source, entry)
@@ -108,9 +145,40 @@ def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
             for chunk in chunks(file):
                 copy.write(chunk)
         with zipfile.ZipFile(path) as archive:
-            if _LAMBDA.search(archive.read("config.json")):
+            config = archive.read("config.json")
+            if _LAMBDA.search(config):
                 source.require_trust("a model with a lambda of Python's")
-        return keras.models.load_model(str(path), safe_mode=not source.trusted)
+        own = _objects(json.loads(config), entry.get("functions") or {}) if source.trusted else {}
+        return keras.models.load_model(str(path), custom_objects=own or None, safe_mode=not source.trusted)
+
+
+def _objects(config: Any, functions: Mapping[str, str]) -> dict[str, Any]:
+    """What the model has of the user's, by the names that Keras looks for, where it can be imported: that is to run code."""
+    found: dict[str, Any] = {}
+    for name, module in {
+        (name, module) for name, module in _named(config, functions) if not _is_keras_own(module)
+    }:
+        with suppress(ImportError):  # Keras says what it has missed
+            one = getattr(import_module(module), name.rpartition(">")[2], None)
+            if one is not None:
+                found[name] = one
+    return found
+
+
+def _named(config: Any, functions: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Names and modules of all classes and functions in a configuration; registered ones are `package>name`."""
+    if isinstance(config, dict):
+        known = cast("dict[str, Any]", config)
+        name, module = known.get("class_name"), known.get("module")
+        if name == "function":
+            own = str(known.get("config"))
+            yield own, functions.get(own.rpartition(">")[2], "builtins")
+        elif module is not None:
+            yield str(known.get("registered_name") or name), str(module)
+        config = list(known.values())
+    if isinstance(config, list):
+        for part in cast("list[Any]", config):
+            yield from _named(part, functions)
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tempfile
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,8 @@ from autolog.models.predictor import Predictor
 from autolog.models.trust import user_key, verify
 
 Json = dict[str, Any]
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+-]+:/", re.IGNORECASE)
 
 
 class Source:
@@ -134,13 +137,39 @@ def load(folder: str | os.PathLike[str], *, trust: bool = False, as_predictor: b
         ) from error
 
 
+def folder_of(place: str | os.PathLike[str], path: str) -> Path | None:
+    """The model folder that `place` means, None if it may be a run's name: a model folder, the MLmodel file in one, or a folder
+    that has a model folder called `path`. What is given as a Path is always one.
+    """
+    text: str = os.path.expanduser(os.fspath(place))
+    if _ADDRESS.match(text):
+        raise ModelNotLoaded(
+            f"{text} is no folder of this machine. Bring the model here, as by "
+            f"`mlflow artifacts download --artifact-uri {text}`, and give its folder."
+        )
+    folder = Path(text)
+    for candidate in (folder, folder / path):
+        if (candidate / "MLmodel").is_file():
+            return candidate
+    if folder.name == "MLmodel" and folder.is_file():
+        return folder.parent
+    return folder if not isinstance(place, str) else None
+
+
 def read_mlmodel(folder: Path) -> Json:
     """The content of a folder's MLmodel file. ModelNotLoaded if there is none or it cannot be read."""
     path = folder / "MLmodel"
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise ModelNotLoaded(f"{folder} is no model folder: it has no MLmodel file") from None
+        what = (
+            "it has no MLmodel file"
+            if folder.is_dir()
+            else "it is a file"
+            if folder.exists()
+            else "there is none"
+        )
+        raise ModelNotLoaded(f"{folder} is no model folder: {what}") from None
     try:
         mlmodel: Any = msgspec.json.decode(data)
     except msgspec.DecodeError:

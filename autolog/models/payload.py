@@ -44,7 +44,7 @@ class SpooledFile:
         # A pickler hands over the memory of a large array itself: refused here, it was never copied.
         length = memoryview(data).nbytes
         if self._max_bytes is not None and self.size + length > self._max_bytes:
-            raise ModelNotSaved(f"it is larger than the limit of {self._max_bytes:,} bytes")
+            raise _too_large(self._max_bytes)
         if self._disk is None and self.size + length > MEMORY_LIMIT:
             self._disk = self._spill()
         if self._disk is None:
@@ -87,6 +87,33 @@ class SpooledFile:
             self._path.unlink(missing_ok=True)
 
 
+class PlacedFile:
+    """A file that a framework writes by itself, to `path`: some write nowhere else."""
+
+    def __init__(self, spool_dir: Path, max_bytes: int | None, suffix: str) -> None:
+        spool_dir.mkdir(parents=True, exist_ok=True)
+        self.path = spool_dir / f"model-{os.urandom(8).hex()}.tmp{suffix}"
+        self._max_bytes = max_bytes
+
+    def content(self) -> bytes | Path:
+        """The bytes, or the path if they are many. Raises ModelNotSaved if there are too many."""
+        size = self.path.stat().st_size
+        if self._max_bytes is not None and size > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        if size > MEMORY_LIMIT:
+            return self.path
+        content = self.path.read_bytes()
+        self.path.unlink()
+        return content
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def _too_large(limit: int) -> ModelNotSaved:
+    return ModelNotSaved(f"it is larger than the limit of {limit:,} bytes")
+
+
 class Spool:
     """The files of one model being taken: `open("model.pkl").write(...)`.
 
@@ -96,12 +123,17 @@ class Spool:
     def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
         self.directory = spool_dir
         self._max_bytes = max_bytes
-        self._files: dict[str, SpooledFile] = {}
+        self._files: dict[str, SpooledFile | PlacedFile] = {}
 
     def open(self, name: str) -> SpooledFile:
         """A new file, to be written; `name` is its path in the model folder, with `/`."""
         file = self._files[name] = SpooledFile(self.directory, self._max_bytes)
         return file
+
+    def place(self, name: str) -> Path:
+        """Where a framework is to write the file of that name, for one that writes to paths only. It has the name's suffix."""
+        file = self._files[name] = PlacedFile(self.directory, self._max_bytes, os.path.splitext(name)[1])
+        return file.path
 
     def content(self) -> dict[str, bytes | Path]:
         return {name: file.content() for name, file in self._files.items()}

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from autolog.tracking.datasets import pandas_dtypes
+
 LOOKED_AT = 1000
 """Values of an object column that are looked at, at most: until there are SAMPLE that are not missing."""
 SAMPLE = 100
@@ -85,7 +87,7 @@ def column_types(frame: Any) -> dict[str, str | None] | None:
 
 def _pandas_types(frame: Any) -> Iterator[str | None]:
     known: dict[Any, str | None] = {}
-    for index, dtype in enumerate(frame.dtypes.tolist()):
+    for index, dtype in enumerate(pandas_dtypes(frame)):
         if dtype.kind == "O" and _type_name(dtype)[0] == "numpy":
             yield _object_type(_pandas_values(frame, index))
             continue
@@ -180,7 +182,7 @@ def _output(y: Any) -> dict[str, Any] | None:
     if kind == "list":
         return _list_output(y)
     if package == "pandas" and kind in ("Series", "DataFrame"):
-        dtypes = set(y.dtypes) if kind == "DataFrame" else {y.dtype}
+        dtypes = set(pandas_dtypes(y)) if kind == "DataFrame" else {y.dtype}
         dtype: Any = dtypes.pop() if len(dtypes) == 1 else None
         if _type_name(dtype) == ("pandas", "StringDtype"):
             return _tensor_of("object", y.shape)

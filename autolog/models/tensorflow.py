@@ -43,6 +43,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         "keras_version": version,
         "save_format": "tf",
         "code": None,
+        "functions": format_of_keras.functions_of(model),
     }
     python_function = {"loader_module": "mlflow.tensorflow", "data": FOLDER}
     return Captured(entry, python_function, frozenset(modules | {package, "tensorflow"}))

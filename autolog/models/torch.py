@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog.models.errors import ModelNotLoaded, ModelNotSaved
 from autolog.models.flavors import Captured
+from autolog.models.keras import importing_nothing
 
 if TYPE_CHECKING:
     from autolog.models.load import Source
@@ -78,7 +79,8 @@ class _Writable:
 def _save(model: Any, file: SpooledFile, **how: Any) -> None:
     torch: Any = import_module("torch")
     writable = _Writable(file)
-    torch.save(model, writable, **how)
+    with importing_nothing():  # parts of Keras's pickle themselves by its means
+        torch.save(model, writable, **how)
     if writable.refused is not None:
         raise writable.refused
 

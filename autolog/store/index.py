@@ -24,7 +24,7 @@ from autolog.store.journal import process_start, read_from
 from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -44,7 +44,8 @@ CREATE TABLE metrics (
 CREATE TABLE tags (run INTEGER, key TEXT, value TEXT, number REAL, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE datasets (run INTEGER, context TEXT, json TEXT);
 CREATE TABLE artifacts (run INTEGER, path TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
-CREATE TABLE models (run INTEGER, path TEXT, flavor TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
+CREATE TABLE models (
+  run INTEGER, path TEXT, flavor TEXT, bytes INTEGER, seconds REAL, PRIMARY KEY (run, path)) WITHOUT ROWID;
 CREATE TABLE notes (run INTEGER, text TEXT, error INTEGER);
 CREATE TABLE segments (run INTEGER, journal INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (run, journal)) WITHOUT ROWID;
 CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -184,7 +185,7 @@ def _path_in_cache(layout: Layout) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(base) / "autolog"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:
         import tempfile
 
@@ -250,7 +251,7 @@ class _Run:
         self.tags: dict[str, str] = {}
         self.datasets: list[tuple[str, str]] = []
         self.artifacts: dict[str, int] = {}
-        self.models: dict[str, tuple[str, int]] = {}
+        self.models: dict[str, tuple[str, int, float]] = {}
         self.notes: list[tuple[str, int]] = []
         self.first = -1
         self.last = -1
@@ -403,7 +404,7 @@ class _Update:
         elif kind is e.ArtifactLogged:
             run.artifacts[event.path] = event.bytes
         elif kind is e.ModelLogged:
-            run.models[event.path] = (event.flavor, event.bytes)
+            run.models[event.path] = (event.flavor, event.bytes, event.seconds)
             run.artifacts.update({f"{event.path}/{name}": size for name, size in event.files.items()})
         elif kind is e.NoteLogged:
             run.notes.append((event.text, int(event.error)))
@@ -444,8 +445,8 @@ class _Update:
             [(no, k, int64(v)) for k, v in run.artifacts.items()],
         )
         many(
-            "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)",
-            [(no, k, flavor, int64(size)) for k, (flavor, size) in run.models.items()],
+            "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?)",
+            [(no, k, flavor, int64(size), seconds) for k, (flavor, size, seconds) in run.models.items()],
         )
         many("INSERT INTO notes VALUES (?, ?, ?)", [(no, *row) for row in run.notes])
         execute(

@@ -3,6 +3,7 @@
 .autolog/
   journal/<utc>-<host>-<pid>-<random>.jsonl     one process's events, appended to only by it: the truth
   artifacts/<run id>/…                          files and model folders
+  objects/<sha256>                              further names of files in artifacts, by which equal ones are found
   index.sqlite                                  a cache made from the journals
   followers/<sink and journal>.json             how far a sink has been fed from a journal
 """
@@ -20,7 +21,7 @@ NAME = ".autolog"
 
 
 class Layout:
-    """The paths of one store; creates nothing by itself."""
+    """The paths of one store; creates nothing by itself but the folder around them, when asked to."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(root)
@@ -34,6 +35,15 @@ class Layout:
 
         return Path(self._root)
 
+    def make_root(self) -> None:
+        """Make the store's folder, for this user alone: what is in it are data, code and messages of a program. Who shares a
+        store opens the folder to others, once. Where it cannot be made, whoever writes into it hears so.
+        """
+        try:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)
+        except OSError:
+            pass
+
     @property
     def journals(self) -> Path:
         return self.root / "journal"
@@ -41,6 +51,10 @@ class Layout:
     @property
     def artifacts(self) -> Path:
         return self.root / "artifacts"
+
+    @property
+    def objects(self) -> Path:
+        return self.root / "objects"
 
     @property
     def index(self) -> Path:

@@ -15,6 +15,7 @@ import msgspec
 from autolog.store import journal as journals
 from autolog.store.index import Index, int64
 from autolog.store.layout import Layout, find
+from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
 from autolog.tracking.values import number_of
@@ -121,8 +122,13 @@ class RunRecord:
 
     def model(self, path: str = "model", *, trust: bool = False, as_predictor: bool = False) -> Any:
         """The saved model as its framework's own object. Raises LookupError if the run has none."""
-        if path not in [model["path"] for model in self.models]:
-            said = " ".join(self.notes) or "It was not logged."
+        known = [str(model["path"]) for model in self.models]
+        if path not in known:
+            others = (
+                f"It has {', '.join(map(repr, known))}: say which, as path={known[0]!r}." if known else ""
+            )
+            said = others or " ".join(self.notes)
+            said = said or ("It is still running." if self.status == "running" else "It was not logged.")
             raise LookupError(f"{self.name} has no model {path!r}. {said}")
         from autolog.models.load import load
 
@@ -311,6 +317,7 @@ class Store:
             writer.close()
             for run in ids:
                 shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
+            collect(self.layout.objects)
         return ids
 
     def removed(self) -> frozenset[str]:
@@ -426,8 +433,8 @@ class Store:
                 records[no].datasets.append({"context": context, **msgspec.json.decode(text)})
             for no, path, size in rows_of("path, bytes", "artifacts"):
                 records[no].artifacts.append({"path": path, "bytes": size})
-            for no, path, flavor, size in rows_of("path, flavor, bytes", "models"):
-                records[no].models.append({"path": path, "flavor": flavor, "bytes": size})
+            for no, path, flavor, size, seconds in rows_of("path, flavor, bytes, seconds", "models"):
+                records[no].models.append({"path": path, "flavor": flavor, "bytes": size, "seconds": seconds})
             for no, text, error in rows_of("text, error", "notes"):
                 (records[no].errors if error else records[no].notes).append(text)
         return Runs(records.values())

@@ -320,6 +320,7 @@ class Writer:
                     "writing the journal", FileNotFoundError(f"{self.path} was deleted; it is begun anew")
                 )
             if not journal.is_open:
+                self.layout.make_root()
                 journal.open()
             journal.drain()
             self._retry_at = 0.0
@@ -346,6 +347,8 @@ class Writer:
 
     def _do(self, work: Deferred) -> None:
         try:
+            if self.written is None:  # files may be the first that there is
+                self.layout.make_root()
             for event in work():
                 self.put(event)
         except Exception as error:

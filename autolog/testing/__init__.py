@@ -15,8 +15,9 @@ from __future__ import annotations
 from autolog.testing.contract import Contract
 from autolog.testing.recording import Recorded, recorded
 from autolog.testing.toy import fake_framework, write_toy
-from autolog.testing.untouched import assert_untouched, attributes, wrappers
+from autolog.testing.untouched import assert_untouched, attributes, filter_changes, wrappers
 
 __all__ = [
-    "Contract", "Recorded", "assert_untouched", "attributes", "fake_framework", "recorded", "wrappers", "write_toy",
+    "Contract", "Recorded", "assert_untouched", "attributes", "fake_framework", "filter_changes", "recorded", "wrappers",
+    "write_toy",
 ]  # fmt: skip

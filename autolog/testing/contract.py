@@ -44,7 +44,7 @@ from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Pat
 from autolog.registry import installed
 from autolog.testing import fresh
 from autolog.testing.recording import recorded
-from autolog.testing.untouched import assert_untouched, attributes, is_fast, wrappers
+from autolog.testing.untouched import assert_untouched, attributes, filter_changes, is_fast, wrappers
 from autolog.tracking.run import Run
 
 SECONDS = 120
@@ -137,6 +137,25 @@ class Contract:
         plain = self._said()
         with recorded(self.integration):
             assert self._said() == plain
+
+    def test_python_remembers_which_warnings_it_has_shown(self) -> None:
+        """Transparent: a warning that is shown once is not shown again because something was recorded in between; but where the
+        framework makes Python forget by itself.
+        """
+
+        def train() -> None:
+            self.train(self.data())
+
+        train()
+        plain = filter_changes(train)
+        with recorded(self.integration) as seen:
+            train()
+
+            def all_of_it() -> None:
+                train()
+                seen.session.flush(60)
+
+            assert bool(filter_changes(all_of_it)) == bool(plain)
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
         """Transparent: a model trained under autolog, and its copy, pickle to the same bytes and load where autolog is not."""
@@ -516,9 +535,18 @@ def _looks_fast(function: Any) -> dict[str, Any]:
     return {what: said for what, said in _looks(function).items() if what not in unlike}
 
 
-def _has(one: Any, names: set[str]) -> dict[str, bool]:
-    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled.
-    return {name: hasattr(one, name) for name in sorted({*names, *dir(one)} - {"__slotnames__"})}
+def _has(one: Any, names: set[str]) -> dict[str, bool | type[Exception]]:
+    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled, and `__annotations__`, empty,
+    # when one without is asked for them.
+    noted = {"__slotnames__", "__annotations__"}
+    return {name: _has_it(one, name) for name in sorted({*names, *dir(one)} - noted)}
+
+
+def _has_it(one: Any, name: str) -> bool | type[Exception]:
+    try:
+        return hasattr(one, name)
+    except Exception as error:  # a property that raises something else than an AttributeError
+        return type(error)
 
 
 def _content(run: Any) -> dict[str, Any]:

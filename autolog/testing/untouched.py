@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, cast
@@ -54,6 +55,26 @@ def assert_untouched(*packages: str, apart_from: tuple[str, ...] = ()) -> Genera
     assert vars(threading.Thread)["start"] is thread_start, "not put back: threading.Thread.start"
     assert not wrappers(), f"still wrapped: {_listed(wrappers())}"
     assert sys.meta_path == hooks, f"left on sys.meta_path: {[h for h in sys.meta_path if h not in hooks]}"
+
+
+def filter_changes(action: Callable[[], object]) -> int:
+    """How often `action` has made Python forget which warnings it has shown: `warnings.catch_warnings` does on its way in and
+    out, and so does each change of the filters.
+    """
+    return _filters_version(action) - _filters_version(lambda: None)
+
+
+def _filters_version(action: Callable[[], object]) -> int:
+    """How far the filters' version, which Python notes where a warning is given, moves while `action` runs."""
+    seen: dict[Any, Any] = {}  # Python notes the version in it, beside what was shown
+    versions: list[int] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in (lambda: None, action):
+            step()
+            warnings.warn_explicit("asks for the version", UserWarning, "nowhere", 1, registry=seen)
+            versions.append(seen["version"])
+    return versions[1] - versions[0]
 
 
 def wrappers() -> list[str]:

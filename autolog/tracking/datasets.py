@@ -6,6 +6,7 @@ bounded by construction: at most 1,000 rows and 200 columns are looked at.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, cast
 
 from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
@@ -145,8 +146,9 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
         said["dtype"] = str(data.dtype)
         _column(data, said, digest, _rows(len(data), 1), key_of(data.name))
         return
-    names = [key_of(name) for name in data.columns[:MAX_COLUMNS]]
-    dtypes = data.dtypes.tolist()[:MAX_COLUMNS]
+    # Not a slice of the columns, for the reason of `pandas_dtypes`.
+    names = [key_of(name) for name in islice(data.columns, MAX_COLUMNS)]
+    dtypes = pandas_dtypes(data)[:MAX_COLUMNS]
     said["schema"] = {name: str(dtype) for name, dtype in zip(names, dtypes, strict=True)}
     digest.update(repr((data.shape, said["schema"])).encode("utf-8", "backslashreplace"))
     # A few operations a dtype instead of a few a column: each costs pandas some 50 microseconds.
@@ -163,6 +165,14 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
             _feed(digest, said, str(dtype), block.tobytes())
         else:
             _feed_objects(block.ravel().tolist(), said, digest, str(dtype))
+
+
+def pandas_dtypes(frame: Any) -> list[Any]:
+    """One a column. `frame.dtypes` would make a Series, and on the way use `warnings.catch_warnings`: that makes Python forget
+    which warnings it has shown.
+    """
+    manager: Any = getattr(frame, "_mgr", None)
+    return list(manager.get_dtypes()) if hasattr(manager, "get_dtypes") else frame.dtypes.tolist()
 
 
 def _few(count: int) -> slice:

@@ -1,7 +1,8 @@
 """The code and the machine a process runs, once per process, on a thread of its own: never on the training thread.
 
 It reads files and asks git; it imports nothing there (a fork would leave the child unable to import it) and waits for nothing
-longer than a few seconds.
+longer than a few seconds. Nor does it call what uses `warnings.catch_warnings`, as looking for a program along the path does in
+`subprocess`: that changes the filters under all threads, and makes Python forget which warnings it has shown.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import getpass
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -37,7 +39,7 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": text_of(sys.executable or ""),
-        "platform": platform.platform(),
+        "platform": _platform(),
         "host": platform.node(),
         "user": _user(),
         "cpus": os.cpu_count(),
@@ -52,6 +54,15 @@ def _arguments(arguments: list[Any]) -> list[str]:
     texts = [argument if type(argument) is str else str(plain(argument)) for argument in arguments]
     shown = [text_of(text) for text in redact.redact_arguments(texts[:MAX_ARGUMENTS])]
     return shown if len(texts) <= MAX_ARGUMENTS else [*shown, f"… {len(texts) - MAX_ARGUMENTS} more"]
+
+
+def _platform() -> str:
+    """As `platform.platform()`, which would start a process to ask for the processor's name."""
+    system, release = platform.system(), platform.release()
+    if system == "Darwin" and platform.mac_ver()[0]:
+        system, release = "macOS", platform.mac_ver()[0]
+    libc = "".join(platform.libc_ver()) if system == "Linux" else ""
+    return "-".join(filter(None, (system, release, platform.machine(), libc and f"with-{libc}")))
 
 
 def _user() -> str | None:
@@ -122,9 +133,12 @@ def git(folder: str) -> dict[str, Any] | None:
 
 
 def _git(folder: str, *arguments: str) -> str | None:
+    program = shutil.which("git")
+    if program is None:
+        return None
     try:
         done = subprocess.run(
-            ["git", "-C", folder, *arguments],
+            [program, "-C", folder, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_GIT_SECONDS,
             # No lock is taken in the user's repository, and nothing is asked at a prompt.
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from autolog.tracking import datasets
 from autolog.tracking.events import (
@@ -45,12 +46,20 @@ class Outlet(Protocol):
         """The folder of a run's files; it may not exist yet."""
         ...
 
+    def sharer(self) -> Callable[[str], None]:
+        """What is to be called off the training thread with each file that was copied into the folder of a run."""
+        ...
+
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         """Save a model into the run."""
         ...
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
         """Remember that these models are this run's."""
+        ...
+
+    def token_of(self, run: Run) -> str:
+        """What another process needs to continue under the run."""
         ...
 
 
@@ -62,8 +71,8 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_outlet", "_params", "_steps", "ended", "estimator", "experiment", "framework", "id", "kind", "models",
-        "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_outlet", "_params", "_steps", "_values", "ended", "estimator", "experiment", "framework", "id", "kind",
+        "models", "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -82,9 +91,23 @@ class Run:
         self.overhead = 0.0
         self._params: set[str] = set()
         self._steps: dict[str, int] = {}
+        self._values: dict[str, float] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
+
+    @property
+    def token(self) -> str:
+        """The run as plain text, for tasks and workers in other processes: `autolog.run(…, parent=token)` there makes a child
+        of it, in the same store, which they must be able to reach by the same path. Sinks are left out: URLs hold passwords.
+        """
+        return self._outlet.token_of(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "A run stays in its process. Hand `run.token`, a text, to the other one, and train there inside "
+            "`with autolog.run(parent=token):`."
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.name} {self.id} {self.status}>"
@@ -138,6 +161,7 @@ class Run:
             epoch = _finite(epoch)
         for key in values:
             steps[key] = step
+        self._values.update(values)
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
     def log_dataset(
@@ -178,6 +202,13 @@ class Run:
 
         import shutil  # here, on the caller's thread: see environment.py
 
+        share = self._outlet.sharer()
+
+        def put(source: str, target: str) -> None:
+            with _in_stead_of(target) as draft:
+                shutil.copy2(source, draft)
+            share(target)
+
         def copy() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             if os.path.isdir(source):
@@ -186,9 +217,9 @@ class Run:
                 def is_ours(parent: str, names: list[str]) -> list[str]:
                     return [name for name in names if os.path.realpath(os.path.join(parent, name)) in ours]
 
-                shutil.copytree(source, target, dirs_exist_ok=True, ignore=is_ours)
+                shutil.copytree(source, target, dirs_exist_ok=True, ignore=is_ours, copy_function=put)
             else:
-                shutil.copy2(source, target)
+                put(source, target)
             return [ArtifactLogged(self.id, f"{name}{part}", size) for part, size in sizes(target)]
 
         self._outlet.defer(copy)
@@ -210,7 +241,7 @@ class Run:
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             data = content()
-            with open(target, "wb") as file:
+            with _in_stead_of(target) as draft, open(draft, "wb") as file:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]
 
@@ -222,7 +253,7 @@ class Run:
         """Save a model into the run. `flavor` is that of the run's framework by default; `data` is an example of its input,
         from which the signature is inferred.
         """
-        self.save_model(model, flavor, path=artifact_name(path), data=data)
+        self.save_model(model, flavor, path=artifact_name(path), data=data, by_hand=True)
 
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
         """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
@@ -256,6 +287,11 @@ class Run:
     def param_count(self) -> int:
         """How many params have been logged."""
         return len(self._params)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last value of each metric logged so far, in the order of their first values."""
+        return self._values
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -319,6 +355,19 @@ def artifact_name(name: str) -> str:
     if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0]:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
     return "/".join(parts)
+
+
+@contextmanager
+def _in_stead_of(target: str) -> Generator[str, None, None]:
+    """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
+    draft = f"{target}.{os.urandom(8).hex()}.tmp"
+    try:
+        yield draft
+        os.replace(draft, target)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
 
 
 def sizes(path: str) -> list[tuple[str, int]]:

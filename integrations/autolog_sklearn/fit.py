@@ -73,11 +73,11 @@ class Fits:
         wanted = self.options.log_training_metrics
         if X is not None and model is not None and wanted and (harmless or wanted == "always"):
             predicted = scores.log(run, model, params, X, y, rest.get("sample_weight"), call.seconds)
+        if kind == "search":
+            search.log(run, estimator)
         self._save(run, model, X, y if predicted is None else predicted)
         fitted.log(run, estimator, call.seconds, harmless)
         monitors.log(run, (*about.chain(estimator), *params.values()))
-        if kind == "search":
-            search.log(run, estimator)
 
     def _observe_partial(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
         X, y, rest = about.split(call.arguments)

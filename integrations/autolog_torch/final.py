@@ -66,7 +66,7 @@ class FinalModel:
             if model is None:
                 self._run.note("The model was not saved: it was gone before it could be.")
             else:
-                self._run.save_model(model, "pytorch", path=self._path, max_bytes=self._max_bytes)
+                self._run.save_model(model, _flavor(model), path=self._path, max_bytes=self._max_bytes)
         self._tensors, self._parts, self._rest = {}, {}, None
 
     def _put_together(self) -> Any:
@@ -77,6 +77,15 @@ class FinalModel:
         modules.update(dict.fromkeys(self._empty))
         vars(model).update({**self._rest, **self._tensors, "_modules": modules})
         return model
+
+
+def _flavor(model: Any) -> str:
+    """A model of Keras's is a module too, on this backend; its own format holds no pickle."""
+    return (
+        "keras"
+        if any(cls.__module__.startswith("keras.src.models.") for cls in type(model).__mro__)
+        else "pytorch"
+    )
 
 
 def _plain_part(root: Any) -> dict[str, Any] | None:

@@ -120,3 +120,30 @@ def test_secrets_in_sklearn_are_nowhere_in_the_store(tmp_path: Path) -> None:
     runs = Store(tmp_path / ".autolog").runs()
     assert len(runs) == 4
     assert all(any("secret" in note for note in run.notes) for run in runs)
+
+
+@pytest.mark.parametrize("first", ["fit", "file", "large model"])
+def test_the_store_is_its_users_alone(tmp_path: Path, first: str) -> None:
+    """Whatever is written first, nobody else can look into the store; who shares it opens it once, and it stays open."""
+    what = {
+        "fit": "toy.Slope(rounds=2).fit([1.0, 2.0], [2.0, 4.0])",
+        "file": "run.log_text('notes.txt', 'ok')",
+        "large model": "run.log_model(LARGE, flavor='sklearn')",
+    }
+    code = f"""
+        import autolog, toy
+        from autolog.models import payload
+        payload.MEMORY_LIMIT = 10                        # so that any model is a large one
+        LARGE = toy.Mean()
+        autolog.autolog(silent=True)
+        with autolog.run() as run:
+            {what[first]}
+    """
+    done = script(code, tmp_path)
+    assert (done.stderr, done.returncode) == ("", 0)
+    root = tmp_path / ".autolog"
+    assert f"{root.stat().st_mode & 0o777:o}" == "700"
+    assert list(Store(root).runs())
+    root.chmod(0o750)
+    script(code, tmp_path)
+    assert f"{root.stat().st_mode & 0o777:o}" == "750"

@@ -337,7 +337,7 @@ def test_switching_off_what_was_never_on_is_no_error() -> None:
     [
         (lambda: autolog.autolog(experimnet="x"), "'experimnet' is not a setting or an option common to all integrations. Did you mean 'experiment'?"),  # noqa: E501
         (lambda: autolog.autolog(include=["tyo"]), "include: there is no integration 'tyo'. Did you mean 'toy'?"),
-        (lambda: autolog.autolog(log_models="perhaps"), "Expected `bool`, got `str` - at `$.log_models`"),
+        (lambda: autolog.autolog(log_models="perhaps"), "Invalid enum value 'perhaps' - at `$.log_models`"),
         (lambda: autolog.enable("tyo"), "There is no integration 'tyo'. Did you mean 'toy'? Installed are: "),
         (lambda: autolog.enable("toy", log_round=True), "There is no option 'log_round'. Did you mean 'log_rounds'? Valid are: log_models,"),  # noqa: E501
         (lambda: autolog.enable("toy", log_rounds="perhaps"), "Expected `bool`, got `str` - at `$.log_rounds`"),

@@ -112,14 +112,15 @@ MAY = {
     "config": "",
     "instrument": "instrument",
     "tracking": "tracking userkey",
-    "models": "models userkey instrument.quiet __version__",
+    "models": "models userkey instrument.quiet tracking.datasets __version__",
     "store": "store tracking.events tracking.values models.load",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.
-    "session": "config registry instrument store tracking lifecycle saving origins sinks.base sinks.live",
-    "lifecycle": "session instrument tracking store.journal",
-    "saving": "session models tracking store.journal",
+    "session": "config registry instrument store tracking lifecycle saving origins tokens sinks.base sinks.live",
+    "lifecycle": "session tokens instrument tracking store.journal",
+    "saving": "session models tracking store.journal store.objects",
+    "tokens": "session config store.layout tracking",
     "origins": "instrument tracking lifecycle",
     "overview": "session config sinks.live",
     # Everything stands below these.
@@ -187,7 +188,7 @@ def _own(module: str) -> set[str]:
     }
 
 
-MAY_LOOK_AT_DATA = ("autolog.models", "autolog.store.records", "autolog.cli.export")
+MAY_LOOK_AT_DATA = ("autolog.models", "autolog.store.records", "autolog.cli.export", "autolog.cli.predict")
 
 
 def test_autolog_needs_nothing_but_its_dependencies() -> None:

@@ -338,7 +338,7 @@ data
   test   list, 1 row
 
 models
-  model  sklearn  2.1 kB
+  model  sklearn  2.1 kB  saved in 0 ms
 
 files (3, 2.9 kB) in {example}/artifacts/01JG0000000000000000000002
   curves/roc.json   812 B
@@ -663,7 +663,7 @@ def test_a_projects_folder_stands_for_the_store_in_it(example: Path) -> None:
 # -- help, version, completion
 
 
-@pytest.mark.parametrize("command", ["run", "ls", "show", "compare", "status", "rm"])
+@pytest.mark.parametrize("command", ["run", "ls", "show", "compare", "predict", "status", "rm", "gc"])
 def test_every_command_has_a_help_with_an_example(command: str) -> None:
     shown = cli(command, "--help")
     assert shown.code == 0

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from autolog.models.signature import LOOKED_AT, SAMPLE, infer, with_output
+from autolog.testing import filter_changes
 
 
 def inputs(x: Any) -> Any:
@@ -370,3 +371,11 @@ def test_outputs_can_be_added_when_the_data_is_gone() -> None:
     assert before is not None
     assert with_output(before, y) == infer(x, y)
     assert before["outputs"] is None
+
+
+def test_a_signature_makes_python_forget_no_warnings() -> None:
+    """Transparent: pandas changes the filters of warnings where a frame is asked for its dtypes; we do not ask."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
+    target = frame[["a"]]
+    assert filter_changes(lambda: infer(frame, target)) == 0

@@ -119,7 +119,7 @@ def test_a_record_holds_everything_that_was_logged(tmp_path: Path) -> None:
             {"path": "curve.json", "bytes": 99}, {"path": "model/MLmodel", "bytes": 612},
             {"path": "model/model.pkl", "bytes": 1488},
         ],
-        "models": [{"path": "model", "flavor": "sklearn", "bytes": 2100}],
+        "models": [{"path": "model", "flavor": "sklearn", "bytes": 2100, "seconds": 0.0}],
         "overhead": 0.0031, "error": "ValueError: no", "errors": ["RuntimeError: hook"],
         "notes": ["The test data was a generator."],
     }  # fmt: skip

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hostile import CALLED, hostile_objects
 
+from autolog.testing import filter_changes
 from autolog.tracking.datasets import describe
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -376,3 +377,13 @@ def test_a_lazy_table_is_not_counted() -> None:
     shape = property(lambda self: (float("nan"), 3, 2))
     array = type("Array", (), {"__module__": "dask.array.core", "shape": shape, "dtype": "float64"})
     assert described(array()) == {"kind": "dask.Array", "shape": [None, 3, 2], "dtype": "float64"}
+
+
+def test_a_look_at_a_frame_makes_python_forget_no_warnings() -> None:
+    """Transparent: pandas changes the filters of warnings where a frame is asked for its dtypes; we do not ask."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"], "c": [1, 2]})
+    said: dict[str, Any] = {}
+    target = frame["c"]
+    assert filter_changes(lambda: said.update(describe(frame, target))) == 0
+    assert said["schema"] == {name: str(dtype) for name, dtype in frame.dtypes.items()}

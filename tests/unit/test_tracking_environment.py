@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from autolog.testing import filter_changes
 from autolog.tracking import environment
 from autolog.tracking.environment import describe, distributions, git
 
@@ -195,3 +196,13 @@ def test_a_user_without_a_name_is_nobody(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(getpass, "getuser", fail)
     assert describe(None, [], "/")["user"] is None
+
+
+def test_python_remembers_which_warnings_it_has_shown(repository: Path) -> None:
+    """Transparent: a program that warns once before the environment is described and once after is still heard once."""
+    assert filter_changes(lambda: describe(str(repository / "train.py"), ["train.py"], "/")) == 0
+
+
+def test_the_platform_is_told_as_python_tells_it() -> None:
+    """Without the process that Python starts for it."""
+    assert describe(None, [], "/")["platform"] == platform.platform()

@@ -30,6 +30,7 @@ class Kept:
         self.root = root
         self.events: list[e.Event] = []
         self.saved: list[tuple[Any, ...]] = []
+        self.shared: list[str] = []
 
     def emit(self, event: e.Event) -> None:
         self.events.append(event)
@@ -39,6 +40,9 @@ class Kept:
 
     def artifacts_of(self, run: str) -> str:
         return str(self.root / "artifacts" / run)
+
+    def sharer(self) -> Any:
+        return self.shared.append
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         self.saved.append((run, model, flavor, how))
@@ -377,7 +381,7 @@ def test_text_is_written_as_it_is(run: Run, kept: Kept) -> None:
 def test_a_model_is_given_to_the_outlet(run: Run, kept: Kept) -> None:
     """With what the user said of it."""
     run.log_model("model", flavor="toy", path="final/best", data=[1])
-    assert kept.saved == [(run, "model", "toy", {"path": "final/best", "data": [1]})]
+    assert kept.saved == [(run, "model", "toy", {"path": "final/best", "data": [1], "by_hand": True})]
     with pytest.raises(ValueError, match="not a path inside"):
         run.log_model("model", path="../best")
 

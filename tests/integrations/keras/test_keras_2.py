@@ -161,6 +161,57 @@ def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, monkeypatch:
         autolog.load_model(place)
 
 
+class Doubled(keras.layers.Layer):
+    """A layer of the user's, registered nowhere."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * 2
+
+
+class NoConfig(keras.layers.Layer):
+    """One that cannot say what it was made with."""
+
+    def __init__(self, factor: Any) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.factor
+
+
+def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -> None:
+    """Clear: what can be imported loads; one without a configuration is not saved, with the reason."""
+    for layer in (Doubled(), NoConfig(2.0)):
+        one = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+        one.compile("sgd", "mse", run_eagerly=True)
+        one.fit(X, Y, verbose=0)
+        if isinstance(layer, Doubled):
+            expected = one.predict(X, verbose=0)
+    saved, refused = seen.runs
+    loaded = autolog.load_model(Path(saved.folder, "model"))
+    assert type(loaded.layers[0]) is Doubled
+    assert (loaded.predict(X, verbose=0) == expected).all()
+    assert not refused.models
+    [note] = refused.notes
+    assert note.startswith("The model was not saved: NotImplementedError")
+    assert (refused.status, refused.errors) == ("finished", [])
+
+
+def test_names_that_keras_gives_go_on_where_they_were() -> None:
+    """Transparent: to save a model, Keras makes objects of its base classes, which are named and so counted."""
+
+    def names() -> list[str]:
+        keras.backend.clear_session()
+        model().fit(X, Y, verbose=0)
+        made = (keras.layers.Layer(), keras.metrics.Mean(), keras.Sequential(), keras.Model())
+        return [one.name for one in made]
+
+    plain = names()
+    with recorded("keras") as seen:
+        assert names() == plain
+    assert seen.run.models
+
+
 def test_weights_are_the_same_bits() -> None:
     """Transparent: traced as users do, with dropout, from seeds that are drawn from Python's stream."""
 

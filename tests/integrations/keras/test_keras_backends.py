@@ -16,6 +16,7 @@ from helpers import script
 
 SCRIPT = """
 import json, random, sys
+from importlib.util import find_spec
 import numpy as np
 import keras
 import autolog
@@ -107,7 +108,14 @@ loaded = []
 for run in seen.runs:
     model = autolog.load_model(run)
     loaded.append(type(model).__name__)
-    assert model.predict(X, verbose=0).tobytes() == autolog.load_model(run, as_predictor=True).predict(X).tobytes()
+    readers = [model, autolog.load_model(run, as_predictor=True)]
+    if find_spec("mlflow"):
+        import mlflow
+
+        place = str(run.folder / "model")
+        readers += [mlflow.keras.load_model(place), mlflow.pyfunc.load_model(place)]
+    said = {np.asarray(one.predict(X, **({"verbose": 0} if hasattr(one, "layers") else {}))).tobytes() for one in readers}
+    assert len(said) == 1, (run, [type(one) for one in readers])
 print(json.dumps({"same": same, "runs": runs, "tensorflow": imported, "loaded": loaded}))
 """
 
@@ -141,3 +149,61 @@ def test_a_fit_and_a_loop_are_recorded_on_other_backends(tmp_path: Path, backend
     assert loop == {"kind": "train_on_batch", "steps": {"learning_rate": 1, "loss": 20, "mae": 20}, **of_both}
     steps = {"learning_rate": 1, "loss": 20, "mean_loss": 1}
     assert by_hand == ([{"kind": "train", "steps": steps, **of_both}] if backend == "torch" else [])
+
+
+BY_TORCH = """
+import json, sys
+import numpy as np
+import torch
+import keras
+import autolog
+from autolog.testing import recorded
+
+X = np.random.RandomState(0).normal(size=(48, 3)).astype("float32")
+
+
+def looped(made, parameters):
+    optimizer = torch.optim.SGD(parameters, lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (made(torch.tensor(X)) ** 2).mean().backward()
+        optimizer.step()
+    return made
+
+
+class Around(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        self.last = torch.nn.Linear(1, 1)
+
+    def forward(self, x):
+        return self.last(self.inner(x))
+
+
+with recorded("keras", "torch") as seen:
+    own = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)], name="own")
+    looped(own, own.parameters())
+    around = Around()
+    looped(around, around.parameters())
+runs = [(run.framework, run.status, run.errors, run.notes, [one["flavor"] for one in run.models]) for run in seen.all_runs]
+imported = "tensorflow" in sys.modules
+first = autolog.load_model(seen.runs[0])
+same = first.predict(X, verbose=0).tobytes() == own.predict(X, verbose=0).tobytes()
+print(json.dumps({"runs": runs, "tensorflow": imported, "loaded": type(first).__name__, "same": same}))
+"""
+
+
+def test_a_model_that_an_optimizer_of_torch_trains_is_saved_without_tensorflow(tmp_path: Path) -> None:
+    """Transparent: Keras would import TensorFlow when a model of its own, or one with such a part, is saved or pickled."""
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    done = script(
+        BY_TORCH, tmp_path, timeout=250, KERAS_BACKEND="torch", AUTOLOG_CONFIG_DIR=str(tmp_path / "config")
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    of_torch = ["torch", "finished", [], []]
+    assert said == {
+        "runs": [[*of_torch, ["keras"]], [*of_torch, ["pytorch"]]], "tensorflow": False, "loaded": "Sequential", "same": True,
+    }  # fmt: skip

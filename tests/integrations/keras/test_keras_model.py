@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from small import X, Y, model
 
 import autolog
 from autolog import RunRecord, UntrustedModel
+from autolog.models import ModelNotLoaded
 from autolog.testing import Recorded, recorded
 
 
@@ -86,6 +90,89 @@ def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -
     [note] = refused.notes
     assert note.startswith("The model was not saved: NotImplementedError")
     assert (refused.status, refused.errors) == ("finished", [])
+
+
+def squared(y_true: Any, y_pred: Any) -> Any:
+    """A loss of the user's, which another program can import."""
+    return keras.ops.mean(keras.ops.square(y_true - y_pred))
+
+
+def halved(x: Any) -> Any:
+    """An activation of the user's."""
+    return x / 2
+
+
+class Own(keras.Model):
+    """A model of the user's, registered nowhere."""
+
+    def __init__(self, **known: Any) -> None:
+        super().__init__(**known)
+        self.dense = keras.layers.Dense(1, activation=halved)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+
+def test_classes_and_functions_of_the_users_load_where_they_can_be_imported(seen: Recorded) -> None:
+    """Clear: without registration, compiled as it was."""
+    layered = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation=halved)])
+    for one in (Own(), layered):
+        one.compile("sgd", squared, metrics=[[squared]], run_eagerly=True)
+        one.fit(X, Y, verbose=0)
+        loaded = autolog.load_model(folder(seen.runs[-1]))
+        assert (type(loaded), loaded.loss) == (type(one), squared)
+        assert (loaded.predict(X, verbose=0) == one.predict(X, verbose=0)).all()
+
+
+THEIRS = """
+import keras
+
+class Theirs(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+"""
+
+
+def test_of_anothers_model_no_module_is_imported_that_keras_would_not(
+    seen: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Safe: where the user's own are looked for is code, too."""
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    one = keras.Sequential([keras.Input((3,)), import_module("theirs").Theirs(), keras.layers.Dense(1)])
+    one.compile("sgd", "mse", run_eagerly=True)
+    one.fit(X, Y, verbose=0)
+    place = folder(seen.run)
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "another"))
+    imported: list[bool] = []
+    for load in (
+        lambda: keras.saving.load_model(place / "data/model.keras"),
+        lambda: autolog.load_model(place),
+    ):
+        monkeypatch.delitem(sys.modules, "theirs")
+        with suppress(ModelNotLoaded, TypeError):
+            load()
+        imported.append("theirs" in sys.modules)
+        import_module("theirs")
+    assert imported[0] == imported[1]
+    assert type(autolog.load_model(place, trust=True).layers[0]).__name__ == "Theirs"
+
+
+def test_what_stands_inside_of_a_function_is_named_when_it_is_missed(seen: Recorded) -> None:
+    """Clear: it is saved by name; the error says which name, and Keras's own scope gives it."""
+
+    class Tripled(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs * 3
+
+    one = keras.Sequential([keras.Input((3,)), Tripled(), keras.layers.Dense(1)])
+    one.compile("sgd", "mse", run_eagerly=True)
+    one.fit(X, Y, verbose=0)
+    with pytest.raises(ModelNotLoaded, match="Tripled"):
+        autolog.load_model(folder(seen.run))
+    with keras.saving.custom_object_scope({"Tripled": Tripled}):
+        loaded = autolog.load_model(folder(seen.run))
+    assert (loaded.predict(X, verbose=0) == one.predict(X, verbose=0)).all()
 
 
 def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, tmp_path: Path) -> None:

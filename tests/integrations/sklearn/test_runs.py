@@ -299,7 +299,7 @@ def test_third_party_estimators_are_recorded(seen: Recorded) -> None:
     assert bagging.estimator == "imblearn.ensemble._bagging.BalancedBaggingClassifier"
     assert pipeline.params["smote__random_state"] == 0
     assert [run.models for run in (bagging, pipeline)] == [
-        [{"path": "model", "flavor": "sklearn", "bytes": run.models[0]["bytes"]}]
+        [{"path": "model", "flavor": "sklearn", **{key: run.models[0][key] for key in ("bytes", "seconds")}}]
         for run in (bagging, pipeline)
     ]
 

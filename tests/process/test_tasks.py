@@ -1,0 +1,264 @@
+"""A run's token carries it to other processes: what they train inside `autolog.run(…, parent=token)` is under it, in its store,
+and nothing else of theirs is recorded.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import script, write_script
+
+from autolog.store.records import RunRecord, Store
+
+METHODS = multiprocessing.get_all_start_methods()
+
+# What tasks do: a module of the user's, which the driver and the workers import.
+TASKS = """
+    import os, signal
+    import autolog, toy
+
+    X, y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]
+
+    def fit(rate):
+        return toy.Slope(rate, rounds=2).fit(X, y).weight
+
+    def task(token, rate):
+        fit(rate)                                   # outside of the block: nobody asked for this one
+        with autolog.run(f"rate {rate}", parent=token):
+            weight = fit(rate)
+        fit(rate)
+        return weight
+
+    def die_after(token, rate):
+        task(token, rate)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def die_inside(token, rate):
+        with autolog.run("dies", parent=token):
+            fit(rate)
+            autolog.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    write_script(TASKS, tmp_path, "tasks.py")
+    return tmp_path
+
+
+def tree(folder: Path, *fields: str) -> list[tuple[RunRecord, list[tuple[Any, ...]]]]:
+    """The outermost runs, each with some fields of its children, by name."""
+    return [
+        (run, sorted(tuple(getattr(child, field) for field in fields) for child in run.children))
+        for run in Store(folder / ".autolog").runs(order_by="started")
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_workers_train_is_under_the_drivers_run(tasks: Path, method: str) -> None:
+    """Workers of a pool, however they are started, are used again for further tasks; each block is a child, with what its
+    training gives, and the trainings beside the blocks are nobody's.
+    """
+    code = f"""
+        import multiprocessing, tasks, autolog
+        if __name__ == "__main__":
+            autolog.autolog(silent=True)
+            with autolog.run("sweep", tags={{"team": "blue"}}) as run:
+                with multiprocessing.get_context("{method}").Pool(2) as pool:
+                    got = pool.starmap(tasks.task, [(run.token, rate) for rate in (0.1, 0.2, 0.3, 0.4)])
+            autolog.disable()
+            print(got == [tasks.fit(rate) for rate in (0.1, 0.2, 0.3, 0.4)])
+    """
+    done = script(code, tasks)
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+    [(sweep, children)] = tree(tasks, "name", "status", "kind", "estimator", "experiment", "tags")
+    assert (sweep.name, sweep.status, sweep.kind, sweep.params, sweep.tags) == (
+        "sweep", "finished", "run", {}, {"team": "blue"},
+    )  # fmt: skip
+    assert children == [
+        (f"rate {rate}", "finished", "fit", "toy.core.Slope", "default", {}) for rate in (0.1, 0.2, 0.3, 0.4)
+    ]
+
+
+def test_threads_of_the_same_process_continue_too(tasks: Path) -> None:
+    """A pool's threads do not know whose run they work for; the token tells them, and the session goes on as it was."""
+    code = """
+        from concurrent.futures import ThreadPoolExecutor
+        import tasks, autolog
+        pool = ThreadPoolExecutor(2)
+        pool.submit(int).result()                        # its threads are older than the run
+        autolog.autolog(silent=True)
+        def task(token, rate):
+            with autolog.run(f"rate {rate}", parent=token):
+                tasks.fit(rate)
+        with autolog.run("sweep", children=True) as run:
+            list(pool.map(task, [run.token] * 2, [0.1, 0.2]))
+            tasks.fit(0.3)
+        tasks.fit(0.4)
+    """
+    done = script(code, tasks)
+    assert (done.stderr, done.returncode) == ("", 0)
+    [(sweep, children), (alone, none)] = tree(tasks, "name", "estimator")
+    assert (sweep.name, alone.params["rate"], none) == ("sweep", 0.4, [])
+    assert children == [(name, "toy.core.Slope") for name in ("rate 0.1", "rate 0.2", "sweep/1")]
+
+
+LOKY = """
+    import joblib, tasks, autolog
+    if __name__ == "__main__":
+        autolog.autolog(silent=True)
+        with autolog.run("sweep") as run:
+            joblib.Parallel(n_jobs=2)(joblib.delayed(tasks.task)(run.token, rate) for rate in (0.1, 0.2, 0.3))
+"""
+
+
+def test_workers_of_joblib_continue(tasks: Path) -> None:
+    """Its processes are made anew and outlive the block; nobody says to them when the script ends."""
+    pytest.importorskip("joblib")
+    done = script(LOKY, tasks)
+    assert (done.stderr, done.returncode) == ("", 0)
+    [(_, children)] = tree(tasks, "name", "status")
+    assert children == [(f"rate {rate}", "finished") for rate in (0.1, 0.2, 0.3)]
+
+
+@pytest.mark.parametrize("death", ["die_after", "die_inside"])
+def test_what_a_task_has_trained_is_there_when_its_process_is_killed(tasks: Path, death: str) -> None:
+    """Nothing lost: at the end of the block all is on the disk. Killed inside of it, the task's run is lost and says so; the
+    driver's goes on.
+    """
+    code = f"""
+        import multiprocessing, tasks, autolog
+        if __name__ == "__main__":
+            autolog.autolog(silent=True)
+            with autolog.run("sweep", children=True) as run:
+                worker = multiprocessing.get_context("spawn").Process(target=tasks.{death}, args=(run.token, 0.1))
+                worker.start()
+                worker.join()
+                tasks.fit(0.2)
+    """
+    done = script(code, tasks)
+    assert (done.stderr, done.returncode) == ("", 0)
+    [(sweep, children)] = tree(tasks, "name", "status")
+    died = ("rate 0.1", "finished") if death == "die_after" else ("dies", "lost")
+    assert (sweep.status, children) == ("finished", sorted([died, ("sweep/1", "finished")]))
+    task = next(child for child in sweep.children if child.name == died[0])
+    assert ({**task.params}, task.metrics["loss"]["count"]) == ({"rate": 0.1, "rounds": 2}, 2)
+    assert [artifact["path"] for artifact in task.artifacts] == ["weight.json"]
+
+
+ELSEWHERE = """
+    import subprocess, sys, tasks, autolog
+    autolog.autolog(silent=True, experiment="{experiment}", sinks="jsonl:events.jsonl", log_datasets=False)
+    autolog.enable("toy", {options})
+    with autolog.run("sweep") as run:
+        done = subprocess.run([sys.executable, "-c", {task!r}, run.token], text=True, capture_output=True)
+    print(done.stdout, done.stderr, sep="", end="")
+"""
+
+
+def elsewhere(folder: Path, task: str, options: str = "", experiment: str = "night", **variables: str) -> str:
+    """What a task prints that is a process of its own, whatever else it records."""
+    code = ELSEWHERE.format(task=task, options=options, experiment=experiment)
+    done = script(code, folder, **variables)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+def test_a_task_takes_over_what_was_switched_on_but_no_sink(tasks: Path) -> None:
+    """The driver's options and experiment hold in the task. Where its runs go on to does not travel: a URL may hold a password;
+    `autolog sync` delivers them.
+    """
+    said = elsewhere(tasks, "import sys, tasks; tasks.task(sys.argv[1], 0.1)", "log_rounds=False")
+    assert said == ""
+    [(_, children)] = tree(tasks, "name", "experiment", "datasets", "metrics")
+    assert children == [("rate 0.1", "night", [], {})]
+    assert "rate 0.1" not in (tasks / "events.jsonl").read_text()
+
+
+def test_what_the_driver_has_not_switched_on_a_task_does_not_record(tasks: Path) -> None:
+    """A driver that records by hand alone has tasks that do."""
+    code = """
+        import subprocess, sys, autolog
+        with autolog.run("by hand") as run:
+            task = "import sys, tasks; tasks.task(sys.argv[1], 0.1)"
+            print(subprocess.run([sys.executable, "-c", task, run.token], text=True, capture_output=True).stderr, end="")
+    """
+    done = script(code, tasks, AUTOLOG_SILENT="1")
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    [(_, children)] = tree(tasks, "name", "kind", "params")
+    assert children == [("rate 0.1", "run", {})]
+
+
+MOVES = """
+    import os, sys
+    os.environ["AUTOLOG_DIR"] = "own"
+    import autolog, tasks
+    autolog.autolog(silent=True)
+    tasks.fit(0.7)
+    tasks.task(sys.argv[1], 0.1)
+    autolog.autolog()
+    tasks.fit(0.8)
+"""
+
+
+def test_a_process_that_records_elsewhere_records_for_the_driver(tasks: Path) -> None:
+    """A task that has switched on for itself in a store of its own: the token says where from now on. What was recorded before
+    is complete in the other store.
+    """
+    assert elsewhere(tasks, MOVES.replace("\n    ", "\n")) == ""
+    own = Store(tasks / "own").runs(order_by="started")
+    assert [(run.params["rate"], run.status) for run in own] == [(0.7, "finished"), (0.1, "finished")]
+    (_, children), (later, _) = tree(tasks, "name")
+    assert (children, later.params["rate"]) == ([("rate 0.1",)], 0.8)
+
+
+@pytest.mark.parametrize("where", ["driver", "task"])
+def test_switched_off_on_either_side_the_work_is_done_and_nothing_recorded(tasks: Path, where: str) -> None:
+    """AUTOLOG_DISABLED=1: tokens are given and taken as ever."""
+    task = "import sys, tasks; print(tasks.task(sys.argv[1], 0.1) == tasks.fit(0.1))"
+    if where == "driver":
+        assert elsewhere(tasks, task, AUTOLOG_DISABLED="1") == "True\n"
+        assert not (tasks / ".autolog").exists()
+    else:
+        assert elsewhere(tasks, f"import os; os.environ['AUTOLOG_DISABLED'] = '1'; {task}") == "True\n"
+        assert [children for _, children in tree(tasks)] == [[]]
+
+
+def test_a_store_that_a_task_cannot_write_to_does_not_stop_it(tasks: Path) -> None:
+    """Harmless: a machine without the shared folder trains the same, and says once what is not recorded."""
+    task = (
+        "import base64, json, sys, tasks; head, _, body = sys.argv[1].rpartition(':');"
+        "said = json.loads(base64.urlsafe_b64decode(body + '==')); said['store'] = '/proc/nowhere/.autolog';"
+        "token = head + ':' + base64.urlsafe_b64encode(json.dumps(said).encode()).decode();"
+        "print(tasks.task(token, 0.1) == tasks.fit(0.1))"
+    )
+    lines = elsewhere(tasks, task).splitlines()
+    assert lines[0].startswith("True")
+    assert "/proc/nowhere/.autolog" in "".join(lines[1:])
+    assert [children for _, children in tree(tasks)] == [[]]
+
+
+def test_a_generator_is_a_task_too(tasks: Path) -> None:
+    """Engines hand out batches and take results through a generator: its block is open while it waits."""
+    code = """
+        import tasks, autolog
+        autolog.autolog(silent=True)
+
+        def batches(token):
+            with autolog.run("batches", parent=token) as run:
+                for number, rate in enumerate([0.1, 0.2]):
+                    run.log_metrics({"seen": number})
+                    yield rate
+
+        with autolog.run("sweep") as run:
+            token = run.token
+        print(list(batches(token)))
+    """
+    done = script(code, tasks)
+    assert (done.stdout, done.stderr, done.returncode) == ("[0.1, 0.2]\n", "", 0)
+    [(_, children)] = tree(tasks, "name", "status")
+    assert children == [("batches", "finished")]
