@@ -82,6 +82,7 @@ def spark_session() -> Any:
     """A small session of Spark's, one for all tests of a process."""
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers' own
     settings = {
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",

@@ -55,11 +55,7 @@ class Source:
         """A private copy of a file in the folder, checked against the checksum taken when it was saved. What happens to the
         file in the folder from now on does not reach the copy.
         """
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or os.path.splitdrive(name)[0]:
-            raise ModelNotLoaded(
-                f"The MLmodel file in {self.folder} names a file outside of its folder: {name}"
-            )
+        path = self._inside(name)
         recorded = self._files.get(name)
         if recorded is None and self.trusted and not self._sworn:
             raise UntrustedModel(f"The file {name} in {self.folder} was not there when the model was signed")
@@ -78,11 +74,20 @@ class Source:
         """A folder of files that its library reads by itself, each checked as `open` checks one. What happens to them from now
         on does reach the reader: not for a format that holds code.
         """
-        there = (path for path in (self.folder / name).rglob("*") if path.is_file())
+        folder = self.folder / self._inside(name)
+        there = (path for path in folder.rglob("*") if path.is_file())
         names = {path.relative_to(self.folder).as_posix() for path in there}
         for file in sorted(names | {file for file in self._files if file.startswith(f"{name}/")}):
             self.open(file).close()
-        return self.folder / PurePosixPath(name)
+        return folder
+
+    def _inside(self, name: str) -> PurePosixPath:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or os.path.splitdrive(name)[0]:
+            raise ModelNotLoaded(
+                f"The MLmodel file in {self.folder} names a file outside of its folder: {name}"
+            )
+        return path
 
 
 def _problem(flavor: str, mlmodel: Json, ours: Json, files: Json) -> str:

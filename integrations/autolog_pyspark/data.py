@@ -19,7 +19,8 @@ def log(run: Run, frame: Any, context: str = "train") -> None:
 def _known(frame: Any) -> dict[str, Any]:
     java = getattr(frame, "_jdf", None)
     if java is None:
-        return _of_schema(frame.schema) if hasattr(type(frame), "schema") else {}
+        connect = type(frame).__module__.startswith("pyspark.sql.connect.")
+        return _of_schema(frame.schema) if connect else {}  # it asks the server, which runs nothing
     known = _of_schema(java.schema())
     level = java.storageLevel()
     if level.useMemory() or level.useDisk():

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_COLUMN = re.compile(r"(?:^List\(|, )(.*?)#(\d+)L?(?=, |\)$)", re.DOTALL)
+_COLUMN = re.compile(r"(.*?)#(\d+)L?(?:, |$)", re.DOTALL)
 MAX_DEPTH = 100
 
 
@@ -18,7 +18,7 @@ def columns(frame: Any) -> dict[str, int]:
     java = getattr(frame, "_jdf", None)
     if java is None:
         return {}
-    said = java.queryExecution().analyzed().output().toString()
+    said = java.queryExecution().analyzed().output().mkString(", ")
     return {name: int(number) for name, number in _COLUMN.findall(said)}
 
 

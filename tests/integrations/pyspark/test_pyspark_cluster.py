@@ -14,13 +14,15 @@ import pyspark
 import pytest
 from helpers import environment
 
+# JVMs for the driver, its executors or its server: seconds where there is room for them, minutes where there is not.
+pytestmark = pytest.mark.timeout(900)
+
 CLUSTER = """
     import autolog
     autolog.autolog(include=["pyspark"], silent=True)
     from pyspark.sql import SparkSession
     from pyspark.ml.classification import LogisticRegression
     from pyspark.ml.linalg import Vectors
-    from pyspark.ml.tuning import CrossValidator
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
 
     settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.host": "127.0.0.1"}
@@ -30,12 +32,8 @@ CLUSTER = """
     spark = builder.getOrCreate()
     rows = [(Vectors.dense(i / 40, (i * 7 % 40) / 40), float(i % 3 == 0)) for i in range(40)]
     frame = spark.createDataFrame(rows, ["features", "label"])
-    lr, evaluator = LogisticRegression(maxIter=1), BinaryClassificationEvaluator()
-    CrossValidator(
-        estimator=lr, estimatorParamMaps=[{lr.regParam: 0.0}, {lr.regParam: 0.1}], evaluator=evaluator, numFolds=2
-    ).fit(frame)
-    model = lr.fit(frame)
-    evaluator.evaluate(model.transform(frame))
+    model = LogisticRegression(maxIter=1).fit(frame)
+    BinaryClassificationEvaluator().evaluate(model.transform(frame))
 """
 
 CONNECT = """
@@ -46,7 +44,6 @@ CONNECT = """
     from pyspark.ml.classification import LogisticRegression
     from pyspark.ml.evaluation import MulticlassClassificationEvaluator
     from pyspark.ml.feature import StringIndexer, VectorAssembler
-    from pyspark.ml.tuning import CrossValidator
 
     builder = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false")
     spark = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
@@ -55,9 +52,6 @@ CONNECT = """
     stages = [StringIndexer(inputCol="color", outputCol="label"), VectorAssembler(inputCols=["x", "y"], outputCol="features")]
     frame = Pipeline(stages=stages).fit(data).transform(data)
     lr, evaluator = LogisticRegression(maxIter=1), MulticlassClassificationEvaluator()
-    CrossValidator(
-        estimator=lr, estimatorParamMaps=[{lr.regParam: 0.0}, {lr.regParam: 0.1}], evaluator=evaluator, numFolds=2
-    ).fit(frame)
     model = Pipeline(stages=[*stages, lr]).fit(data)
     evaluator.evaluate(model.transform(data).select("prediction", "label"))
     bare = lr.fit(frame)
@@ -82,23 +76,19 @@ REPORT = """
 
 def runs(script: str, folder: Path) -> list[dict[str, Any]]:
     """What a script in a process of its own has recorded."""
+    home = {"SPARK_HOME": str(Path(pyspark.__file__).parent), "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(REPORT)], cwd=folder, capture_output=True,
-        text=True, timeout=280, env=environment(folder, AUTOLOG_STRICT="1", SPARK_HOME=str(Path(pyspark.__file__).parent)),
+        text=True, timeout=840, env=environment(folder, AUTOLOG_STRICT="1", **home),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6000:]
     return [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("RUN ")]
 
 
 def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: Path) -> None:
-    """Complete: with executors in processes of their own, the same runs, and models that load."""
-    search, fit = runs(CLUSTER, tmp_path)
+    """Complete: with executors in processes of their own, the same run, and a model that loads."""
+    (fit,) = runs(CLUSTER, tmp_path)
     iterations = ["objectiveHistory", "totalIterations"]
-    assert search == {
-        "estimator": "CrossValidator", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": ["best_avg_areaUnderROC", "best_std_areaUnderROC", *iterations],
-        "children": [["avg_areaUnderROC", "std_areaUnderROC"]] * 2, "datasets": [["train", ["features", "label"]]],
-    }  # fmt: skip
     assert fit == {
         "estimator": "LogisticRegression", "status": "finished", "errors": [], "notes": [], "predicts": 40,
         "metrics": ["areaUnderROC_frame", *iterations], "children": [], "datasets": [["train", ["features", "label"]]],
@@ -112,14 +102,9 @@ def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: 
 )
 def test_over_spark_connect_the_runs_are_the_same(tmp_path: Path) -> None:
     """Complete: what the server has trained, with its summary, its measures and its model."""
-    search, pipeline, bare = runs(CONNECT, tmp_path)
+    pipeline, bare = runs(CONNECT, tmp_path)
     iterations = ["objectiveHistory", "totalIterations"]
     raw, made = ["color", "x", "y"], ["color", "features", "label", "x", "y"]
-    assert search == {
-        "estimator": "CrossValidator", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": ["best_avg_f1", "best_std_f1", *iterations], "children": [["avg_f1", "std_f1"]] * 2,
-        "datasets": [["train", made]],
-    }  # fmt: skip
     assert pipeline == {
         "estimator": "Pipeline", "status": "finished", "errors": [], "notes": [], "predicts": 40,
         "metrics": ["f1_data", *iterations], "children": [], "datasets": [["train", raw]],

@@ -132,6 +132,12 @@ def test_a_folder_that_was_changed_is_refused(seen: Recorded, frame: Any) -> Non
     del mlmodel["metadata"]
     (folder / "MLmodel").write_text(json.dumps(mlmodel))
     assert type(load_model(folder)) is PipelineModel
+    mlmodel["flavors"]["spark"]["model_data"] = "../model/sparkml"
+    (folder / "MLmodel").write_text(json.dumps(mlmodel))
+    with pytest.raises(ModelError, match="outside of its folder"):
+        load_model(folder)
+    mlmodel["flavors"]["spark"]["model_data"] = "sparkml"
+    (folder / "MLmodel").write_text(json.dumps(mlmodel))
     part.write_text(text.replace("org.apache.spark.ml.PipelineModel", "os.path.Join"))
     with pytest.raises(UntrustedModel, match="somebody else's"):
         load_model(folder)

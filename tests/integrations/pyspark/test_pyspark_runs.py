@@ -16,7 +16,7 @@ from pyspark.ml.regression import GeneralizedLinearRegression, LinearRegression
 
 import autolog
 from autolog import RunRecord
-from autolog.testing import Recorded
+from autolog.testing import Recorded, recorded
 
 Visible = Callable[[RunRecord], dict[str, Any]]
 Series = Callable[[RunRecord, str], list[tuple[int, float]]]
@@ -186,6 +186,18 @@ def test_estimators_of_the_users_own_are_recorded(seen: Recorded, frame: Any) ->
     assert run.params == {"labelCol": "label"}
     assert len(run.notes) == 1
     assert run.notes[0].startswith("The model was not saved: ")
+
+
+def test_estimators_of_third_parties_are_recorded(frame: Any, own_key: None) -> None:
+    """Complete: XGBoost's for Spark, which are this integration's with XGBoost's own beside; their model loads."""
+    spark_of_xgboost = pytest.importorskip("xgboost.spark")
+    with recorded("pyspark", "xgboost", "sklearn") as seen:
+        model = spark_of_xgboost.SparkXGBClassifier(n_estimators=2, num_workers=1).fit(frame)
+    run = seen.run
+    assert (run.framework, run.estimator) == ("pyspark", "xgboost.spark.estimator.SparkXGBClassifier")
+    assert (run.params["n_estimators"], run.params["featuresCol"]) == (2, "features")
+    expected = [row.prediction for row in model.transform(frame).collect()]
+    assert [row.prediction for row in run.model().transform(frame).collect()] == expected
 
 
 def test_a_one_against_the_rest_is_one_run(seen: Recorded, frame: Any) -> None:
