@@ -64,7 +64,8 @@ class TestJVM(Contract):
     def train(self, data: Any) -> Any:
         from pyspark.ml.classification import LogisticRegression
 
-        return LogisticRegression(maxIter=2).fit(self._frame(data))
+        frame = self._frame(data)  # the session first: an estimator of the JVM's cannot be made without
+        return LogisticRegression(maxIter=2).fit(frame)
 
     def outcome(self, model: Any, data: Any) -> Any:
         predictions = model.transform(self._frame(data)).select("prediction").collect()
@@ -76,8 +77,10 @@ class TestJVM(Contract):
         )
 
     def fail(self, data: Any) -> None:
+        from helpers import spark_session
         from pyspark.ml.classification import LogisticRegression
 
+        spark_session()
         LogisticRegression().fit(data)  # what the JVM says counts its objects, and is never twice the same
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:

@@ -70,7 +70,11 @@ REPORT = """
                 "datasets": [[one["context"], sorted(one.get("schema", ()))] for one in run.datasets],
                 "predicts": len(run.model().transform(data if "Pipeline" in run.estimator else frame).collect()),
             }
-            print("RUN", json.dumps(said))
+            print("RUN", json.dumps(said), flush=True)
+    # A model that is left when Python exits makes Spark Connect's client wait for ever, with and without us: it begins a thread.
+    spark.stop()
+    import os
+    os._exit(0)
 """
 
 
