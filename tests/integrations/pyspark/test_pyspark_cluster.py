@@ -71,7 +71,7 @@ REPORT = """
                 "predicts": len(run.model().transform(data if "Pipeline" in run.estimator else frame).collect()),
             }
             print("RUN", json.dumps(said), flush=True)
-    # A model that is left when Python exits makes Spark Connect's client wait for ever, with and without us: it begins a thread.
+    # With a model left, Spark Connect's client waits for ever when Python exits, without us too: it begins a thread there.
     spark.stop()
     import os
     os._exit(0)
