@@ -41,8 +41,7 @@ def save_model(
     if flavor is None:
         raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
     folder = session.layout.artifacts_of(run.id)
-    if session.writer.written is None:  # a large model is spilled there before anything else is written
-        session.layout.make_root()
+    session.layout.make_root()  # a large model is spilled there, perhaps before anything else is written
     try:
         if not log_signatures:
             signature = None
