@@ -65,6 +65,6 @@ def read(text: str) -> Token:
         token = msgspec.json.decode(data, type=Token)
         if is_run_id(token.run) and token.run:
             return token
-    except (AttributeError, TypeError, ValueError):  # what msgspec and base64 raise are ValueErrors
+    except (AttributeError, TypeError, ValueError, msgspec.MsgspecError):
         pass
     raise ValueError("parent must be a run's token: `run.token`, as text.")
