@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import enum
-import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autolog.cli.output import Refusal, write_error
+from autolog.cli.output import Refusal, destination, write_error
 from autolog.cli.store import StoreOption, open_store
 from autolog.cli.text import count
 
@@ -73,21 +71,10 @@ def export(
     else:
         table = [_row(run) for run in runs]
         rows, columns = iter(table), list(dict.fromkeys(key for row in table for key in row))
-    if output is None:
-        writer(rows, columns, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    path = os.path.expanduser(output)
-    draft = f"{path}.{os.getpid()}"  # so that there is no half a file
-    try:
-        with open(draft, "wb") as file:
-            written = writer(rows, columns, file)
-        os.replace(draft, path)
-    except BaseException:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
-    write_error(f"autolog: {count(written, 'row')} in {output}")
+    with destination(output) as file:
+        written = writer(rows, columns, file)
+    if output is not None:
+        write_error(f"autolog: {count(written, 'row')} in {output}")
 
 
 def _row(run: RunRecord) -> Row:

@@ -5,16 +5,31 @@ Knows nothing of runs. Text that is given here may come from anywhere: no markup
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple
 
 from autolog.cli.text import clean, clean_json
 
 
 class Refusal(Exception):
     """What was asked for cannot be done; the message is one line for the user."""
+
+
+@contextmanager
+def destination(path: str | None) -> Generator[IO[bytes], None, None]:
+    """The file that a command writes to, or standard output. Nothing takes the file's place until it is complete."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    from autolog.tracking.run import in_stead_of
+
+    with in_stead_of(os.path.expanduser(path)) as draft, open(draft, "wb") as file:
+        yield file
 
 
 class Column(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from autolog.cli.output import Refusal, write_error
+from autolog.cli.output import Refusal, destination, write_error
 from autolog.cli.store import StoreOption, run_names
 from autolog.cli.text import count
 
@@ -75,7 +74,7 @@ def predict(
             done += len(table)
             yield table
 
-    with _destination(output) as file:
+    with destination(output) as file:
         writer(tables(), file)
     if output is not None:
         write_error(f"autolog: {count(done, 'prediction')} in {output}")
@@ -238,25 +237,6 @@ def _objects(table: Any) -> Iterator[bytes]:
 
 
 WRITERS = {".csv": _write_csv, ".parquet": _write_parquet, ".json": _write_json, ".jsonl": _write_jsonl}
-
-
-@contextmanager
-def _destination(output: str | None) -> Generator[IO[bytes], None, None]:
-    """The file to write to, in whose place nothing is put until it is complete."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    path = os.path.expanduser(output)
-    draft = f"{path}.{os.getpid()}"
-    try:
-        with open(draft, "wb") as file:
-            yield file
-        os.replace(draft, path)
-    except BaseException:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
 
 
 def _watched(parts: Iterator[Part], path: str) -> Iterator[Any]:

@@ -119,11 +119,36 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
     of classes: trust is needed where these are not Spark's own.
     """
     folder = source.checked_folder(str(entry.get("model_data") or FOLDER))
-    for path in folder.rglob("metadata/part-*"):
-        if not str(json.loads(path.read_text()).get("class")).startswith(OWN):
-            source.require_trust("a Spark pipeline with stages of somebody else's")
+    if not _is_of_spark_alone(folder):
+        source.require_trust("a Spark pipeline with stages of somebody else's")
     import_module("pyspark.sql").SparkSession.builder.getOrCreate()
     return import_module("pyspark.ml").PipelineModel.load(folder.absolute().as_uri())
+
+
+def _is_of_spark_alone(folder: Path) -> bool:
+    """Whether all classes that the folder names are Spark's own. Spark reads whatever file lies below a folder called
+    `metadata`, plain or compressed, through links too, but hidden ones; what is not read here as it would be there is not
+    known to be its own.
+    """
+    places = list(folder.rglob("*"))
+    if any(place.is_symlink() for place in (folder, *places)):
+        return False
+    described = [
+        place
+        for place in places
+        if "metadata" in place.relative_to(folder).parts[:-1] and place.is_file() and place.stat().st_size
+        and not place.name.startswith(".")
+    ]  # fmt: skip
+    return all(str(name).startswith(OWN) for place in described for name in _classes(place))
+
+
+def _classes(metadata: Path) -> list[Any]:
+    """The classes that a file of metadata names, each if there are several: one reader takes the first, another the last."""
+    try:
+        pairs: Any = json.loads(metadata.read_bytes(), object_pairs_hook=list)
+        return [value for key, value in pairs if key == "class"] or [None]
+    except (OSError, TypeError, ValueError):
+        return [None]
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:

@@ -205,7 +205,7 @@ class Run:
         share = self._outlet.sharer()
 
         def put(source: str, target: str) -> None:
-            with _in_stead_of(target) as draft:
+            with in_stead_of(target) as draft:
                 shutil.copy2(source, draft)
             share(target)
 
@@ -241,7 +241,7 @@ class Run:
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             data = content()
-            with _in_stead_of(target) as draft, open(draft, "wb") as file:
+            with in_stead_of(target) as draft, open(draft, "wb") as file:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]
 
@@ -358,7 +358,7 @@ def artifact_name(name: str) -> str:
 
 
 @contextmanager
-def _in_stead_of(target: str) -> Generator[str, None, None]:
+def in_stead_of(target: str) -> Generator[str, None, None]:
     """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
     draft = f"{target}.{os.urandom(8).hex()}.tmp"
     try:
