@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ import pytest
 
 pytest.register_assert_rewrite("autolog.testing")  # so that a failed assertion of the suite shows its values
 
+from autolog.store.journal import JournalWriter, encode  # noqa: E402
+from autolog.store.layout import Layout  # noqa: E402
 from autolog.testing import write_toy  # noqa: E402
+from autolog.tracking.events import Event  # noqa: E402
 
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
@@ -76,6 +80,16 @@ def write_script(code: str, folder: str | Path, name: str = "script.py") -> Path
     path = Path(folder) / name
     path.write_text(textwrap.dedent(code))
     return path
+
+
+def write_journal(layout: Layout, events: Iterable[Event], name: str | None = None) -> Path:
+    """Write events as a process does that records them, into a new journal or one of this name; its path."""
+    writer = JournalWriter(layout.journals / f"{name}.jsonl" if name else layout.new_journal())
+    writer.keep(encode(list(events)))
+    writer.open()
+    writer.drain()
+    writer.close()
+    return writer.path
 
 
 def spark_session() -> Any:

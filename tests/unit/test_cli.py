@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from helpers import write_journal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -24,7 +25,6 @@ from autolog import __version__
 from autolog.cli import chart, text
 from autolog.cli.app import app
 from autolog.cli.compare import better
-from autolog.store.journal import JournalWriter, encode
 from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking.events import (
@@ -53,11 +53,7 @@ def id_of(number: int) -> str:
 
 
 def keep(root: Path, *events: Event) -> None:
-    writer = JournalWriter(Layout(root).new_journal())
-    writer.keep(encode(events))
-    writer.open()
-    writer.drain()
-    writer.close()
+    write_journal(Layout(root), events)
 
 
 def a_run(number: int, name: str, *events: Event, error: str | None = None, **more: Any) -> list[Event]:

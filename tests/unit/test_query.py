@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import write_journal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autolog.store.journal import JournalWriter, encode
 from autolog.store.layout import Layout
 from autolog.store.query import FilterError, compile_filter, compile_order
 from autolog.store.records import Store
@@ -45,11 +45,7 @@ VALUES = [
 
 def store_of(folder: Path, events: list[Event]) -> Store:
     layout = Layout(folder)
-    writer = JournalWriter(layout.new_journal())
-    writer.keep(encode(events))
-    writer.open()
-    writer.drain()
-    writer.close()
+    write_journal(layout, events)
     return Store(layout)
 
 

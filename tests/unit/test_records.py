@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import write_journal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolog.store import index as indexes
-from autolog.store.journal import JournalWriter, encode
+from autolog.store.journal import encode
 from autolog.store.layout import Layout, find
 from autolog.store.records import Point, RunRecord, Store, UnknownRun
 from autolog.tracking.events import (
@@ -48,13 +49,7 @@ def id_of(number: int) -> str:
 
 def keep(root: Path, *events: Event, name: str | None = None) -> Path:
     """Write a journal as this process does, and return its path."""
-    layout = Layout(root)
-    writer = JournalWriter(layout.journals / f"{name}.jsonl" if name else layout.new_journal())
-    writer.keep(encode(events))
-    writer.open()
-    writer.drain()
-    writer.close()
-    return writer.path
+    return write_journal(Layout(root), events, name)
 
 
 def began(number: int, name: str = "otter", **more: Any) -> RunStarted:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import write_journal
 from typer.testing import CliRunner
 
 from autolog.cli.app import app
 from autolog.store import objects
-from autolog.store.journal import JournalWriter, encode
 from autolog.store.layout import Layout
 from autolog.store.objects import SMALLEST, collect, share, sharer
 from autolog.store.records import Store
@@ -60,11 +60,7 @@ def recorded(layout: Layout, *numbers: int, logged: tuple[str, ...] = ()) -> Sto
         run = id_of(number)
         events += [RunStarted(run, number, f"run-{number}", "default"), RunEnded(run, number + 1, "finished")]
         events += [ArtifactLogged(run, path, 1) for path in logged]
-    writer = JournalWriter(layout.new_journal())
-    writer.keep(encode(events))
-    writer.open()
-    writer.drain()
-    writer.close()
+    write_journal(layout, events)
     return Store(layout)
 
 
