@@ -35,6 +35,11 @@ _POLARS = {
 _LIST: dict[type[Any], str] = {int: "int64", float: "float64", bool: "bool", str: "str"}
 _ARRAYS = (("numpy", "ndarray"), ("numpy", "memmap"), ("scipy", "csr_matrix"), ("scipy", "csc_matrix"))
 _CANNOT_MISS = ("boolean", "integer", "long")
+# Of pandas' own types, those that a serving tool turns into NumPy's.
+_NULLABLE = {
+    *(f"{sign}Int{bits}Dtype" for sign in ("", "U") for bits in (8, 16, 32, 64)),
+    "BooleanDtype", "Float32Dtype", "Float64Dtype", "ArrowDtype",
+}  # fmt: skip
 
 
 def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
@@ -93,15 +98,25 @@ def _pandas_types(frame: Any) -> Iterator[str | None]:
             continue
         if dtype not in known:
             known[dtype] = _pandas_type(dtype)
-        yield known[dtype]
+        kind = known[dtype]
+        # Of types that can miss a value, pandas knows which are missing without looking at them.
+        if (
+            kind in _CANNOT_MISS
+            and _type_name(dtype)[0] != "numpy"
+            and _pandas_values(frame, index).isna().any()
+        ):
+            # What mlflow turns into floats of its own accord: no booleans, and no integers that these could not hold.
+            kind = "double" if dtype.kind in "iu" and dtype.itemsize <= 4 else None
+        yield kind
 
 
 def _pandas_type(dtype: Any) -> str | None:
     package, kind = _type_name(dtype)
-    if package == "numpy":
-        return "datetime" if dtype.kind == "M" else _NUMPY.get((dtype.kind, dtype.itemsize))
-    # Of pandas' own types, those that a serving tool can turn into NumPy's when values are missing.
-    return {"StringDtype": "string", "Float32Dtype": "float", "Float64Dtype": "double"}.get(kind)
+    if package == "numpy" and dtype.kind == "M":
+        return "datetime"
+    if package == "numpy" or kind in _NULLABLE:
+        return _NUMPY.get((dtype.kind, dtype.itemsize))
+    return "string" if kind == "StringDtype" else None
 
 
 def _pandas_values(frame: Any, index: int) -> Any:

@@ -107,6 +107,10 @@ def test_a_pandas_frame_gives_its_columns() -> None:
             "bytes": np.array([b"a", float("nan")], object),
             "when": pd.to_datetime(["2026-01-01", None]),
             "nullable float": pd.array([1.5, None], dtype="Float64"),
+            "nullable single": pd.array([1.5, None], dtype="Float32"),
+            "nullable, all there": pd.array([1, 2], dtype="Int64"),
+            "nullable flag, all there": pd.array([True, False], dtype="boolean"),
+            "nullable, one missing": pd.array([1, None], dtype="UInt32"),
         }
     )
     assert types(frame) == {
@@ -123,14 +127,39 @@ def test_a_pandas_frame_gives_its_columns() -> None:
         "bytes": "binary",
         "when": "datetime",
         "nullable float": "double",
+        "nullable single": "float",
+        "nullable, all there": "long",
+        "nullable flag, all there": "boolean",
+        "nullable, one missing": "double",
     }
     assert inputs(frame[["long"]]) == [{"type": "long", "name": "long"}]
+
+
+def test_a_pandas_frame_of_arrow_columns_gives_its_columns() -> None:
+    """As of pandas' own types that can miss a value."""
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    kinds = {
+        "int8": "integer",
+        "int64": "long",
+        "uint32": "long",
+        "bool": "boolean",
+        "float": "float",
+        "double": "double",
+    }
+    frame = pd.DataFrame({kind: pd.array([0, 1], dtype=f"{kind}[pyarrow]") for kind in kinds})
+    assert types(frame) == kinds
+    frame["int8"] = pd.array([0, None], dtype="int8[pyarrow]")
+    assert types(frame) == {**kinds, "int8": "double"}
+    frame["int64"] = pd.array([0, None], dtype="int64[pyarrow]")
+    assert types(frame) is None
 
 
 @pytest.mark.parametrize(
     "column",
     [
         "pd.array([1, None], dtype='Int64')",
+        "pd.array([1, 2], dtype='UInt64')",
         "pd.array([True, None], dtype='boolean')",
         "pd.Categorical(['a', 'b'])",
         "pd.to_datetime(['2026-01-01', '2026-01-02'], utc=True)",
@@ -147,7 +176,7 @@ def test_a_pandas_frame_gives_its_columns() -> None:
     ],
 )
 def test_a_column_that_serving_could_not_check_leaves_the_frame_without_a_signature(column: str) -> None:
-    """Nullable integers would be refused as soon as one is missing, categories altogether: better none."""
+    """Wide integers of which one is missing would be refused, categories altogether: better none."""
     pd, np = pytest.importorskip("pandas"), pytest.importorskip("numpy")
     assert inputs(pd.DataFrame({"fine": [1, 2], "other": eval(column, {"pd": pd, "np": np})})) is None
 
@@ -290,6 +319,9 @@ scalars = {
     "float32": st.floats(width=32),
     "float64": st.floats(),
     "Int64": st.none() | st.integers(-(2**53), 2**53),
+    "Int8": st.none() | st.integers(-128, 127),
+    "UInt32": st.none() | st.integers(0, 2**32 - 1),
+    "UInt64": st.none() | st.integers(0, 2**64 - 1),
     "Float64": st.none() | st.floats(allow_nan=False),
     "boolean": st.none() | st.booleans(),
     "string": st.none() | st.text(max_size=5),
@@ -325,9 +357,8 @@ def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
     found = infer(frame)
     if found is not None:
         passed = _enforce_schema(frame, Schema.from_json(found["inputs"]))
-        plain = frame.astype(
-            {name: "float64" for name, dtype in frame.dtypes.items() if str(dtype) == "Float64"}
-        )
+        extension = [name for name, dtype in frame.dtypes.items() if str(dtype)[0] in "FIU"]
+        plain = frame.astype({name: passed[name].dtype for name in extension})
         pd.testing.assert_frame_equal(passed, plain, check_dtype=False, check_exact=True)
 
 
