@@ -1,8 +1,8 @@
 """The promise: a model of any flavor leaves home. What a training has recorded is loaded by autolog and by mlflow, natively and
-as pyfunc, and by mlflow's server, and predicts the same bit for bit; a pickle in it is not loaded from a stranger.
+as pyfunc, by mlflow's command line and its server, and predicts the same bit for bit; a stranger's code in it is not run.
 
-Frameworks and an mlflow that are not installed are left out. SERVE names the flavors that are served, each in a process of its
-own: `SERVE=sklearn,pytorch python -m pytest tests/models`.
+Frameworks and an mlflow that are not installed are left out. SERVE names the flavors that mlflow predicts with and serves in
+processes of its own: `SERVE=sklearn,pytorch python -m pytest tests/models`, or `SERVE=all`.
 """
 
 # ruff: noqa: E402
@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +31,8 @@ import pytest
 np = pytest.importorskip("numpy")
 
 import autolog
-from autolog.models import UntrustedModel
+from autolog import ModelError
+from autolog.models import DamagedModel, UntrustedModel
 from autolog.testing import recorded
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
@@ -36,11 +41,14 @@ SERVE = os.environ.get("SERVE", "sklearn").split(",")
 
 
 class Case(NamedTuple):
-    """`train` makes the model, recorded, and returns its predictions of X. `pickled`: loading it runs code."""
+    """`train` makes the model, recorded, and returns its predictions of X. `pickled`: loading it runs code. `hostile`, for a
+    format that can hold code, puts into a folder what makes the second path when it is loaded.
+    """
 
     needs: tuple[str, ...]
     train: Callable[[], Any]
     pickled: bool = False
+    hostile: Callable[[Path, Path], None] | None = None
     options: dict[str, Any] = {}
 
 
@@ -134,17 +142,128 @@ def of_keras() -> Any:
     return model.predict(X, verbose=0)
 
 
+def of_keras_2() -> Any:
+    import tensorflow as tf
+
+    model = tf.keras.Sequential([tf.keras.layers.Dense(3, activation="relu"), tf.keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    return model.predict(X, verbose=0)
+
+
+def of_spark() -> Any:
+    from pyspark.ml import Pipeline
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.ml.regression import LinearRegression
+
+    frame = _spark_frame().selectExpr("*", "a + 2 * b as y")
+    stages = [VectorAssembler(inputCols=list("abcd"), outputCol="features"), LinearRegression(labelCol="y")]
+    model = Pipeline(stages=stages).fit(frame)
+    return np.array([row.prediction for row in model.transform(frame).collect()])
+
+
+def _spark_frame() -> Any:
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    spark = builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
+    return spark.createDataFrame(X.astype("float64").tolist(), "a double, b double, c double, d double")
+
+
+class Hostile:
+    """Its unpickling makes a folder."""
+
+    def __init__(self, made: Path) -> None:
+        self.made = str(made)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.made,)
+
+
+def a_pickle(folder: Path, made: Path) -> None:
+    (folder / "model.pkl").write_bytes(pickle.dumps(Hostile(made)))
+
+
+def a_torch_pickle(folder: Path, made: Path) -> None:
+    import torch
+
+    torch.save(Hostile(made), folder / "data" / "model.pth")
+
+
+def an_archive_with_a_pickle(folder: Path, made: Path) -> None:
+    """Of torch.export: the inputs that it was traced with are pickled."""
+    import torch
+
+    archive = folder / "data" / "model.pt2"
+    torch.save(Hostile(made), made.with_suffix(".pickle"))
+    with zipfile.ZipFile(archive) as read:
+        parts = {name: read.read(name) for name in read.namelist()}
+    [inputs] = [name for name in parts if name.endswith(("sample_inputs/model.pt", "example_inputs.pt"))]
+    parts[inputs] = made.with_suffix(".pickle").read_bytes()
+    with zipfile.ZipFile(archive, "w") as written:
+        for name, content in parts.items():
+            written.writestr(name, content)
+
+
+def an_object_with_a_state(folder: Path, made: Path) -> None:
+    """For skops, of a class that can be imported: its own code takes the state up."""
+    import skops.io
+
+    module = folder.parent / "hostile_state.py"
+    module.write_text(
+        "import os\nclass Hostile:\n    def __setstate__(self, state): os.mkdir(state['made'])\n"
+    )
+    hostile: Any = __import__("hostile_state").Hostile()
+    hostile.made = str(made)
+    skops.io.dump(hostile, folder / "model.skops")
+
+
+def a_lambda(folder: Path, made: Path) -> None:
+    import keras
+
+    layer = keras.layers.Lambda(
+        eval(f"lambda x: (__import__('os').makedirs({str(made)!r}, exist_ok=True), x)[1]")
+    )
+    keras.Sequential([keras.Input((4,)), layer]).save(folder / "data" / "model.keras")
+    made.rmdir()  # it has run to be built
+
+
+def a_stage_of_a_class(folder: Path, made: Path) -> None:
+    """For Spark, which imports the class that a stage names."""
+    (folder.parent / "hostile_stage.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
+    for metadata in (folder / "sparkml").rglob("metadata"):
+        shutil.rmtree(metadata / "_SUCCESS", ignore_errors=True)
+        for file in metadata.iterdir():
+            if file.name.startswith(".") and file.suffix == ".crc":
+                file.unlink()
+    [pipeline] = (folder / "sparkml" / "metadata").glob("part-*")
+    [stage] = (folder / "sparkml" / "stages").glob("0_*/metadata/part-*")
+    said = json.loads(pipeline.read_text())
+    said |= {"class": "pyspark.ml.pipeline.PipelineModel"}
+    said["paramMap"]["language"] = "Python"
+    pipeline.write_text(json.dumps(said))
+    stage.write_text(json.dumps(json.loads(stage.read_text()) | {"class": "hostile_stage.Stage"}))
+
+
 CASES = {
-    "sklearn": Case(("sklearn",), of_sklearn, True),
-    "skops": Case(("sklearn", "skops"), of_sklearn, False, {"sklearn": {"model_format": "skops"}}),
+    "sklearn": Case(("sklearn",), of_sklearn, True, a_pickle),
+    "skops": Case(
+        ("sklearn", "skops"),
+        of_sklearn,
+        False,
+        an_object_with_a_state,
+        {"sklearn": {"model_format": "skops"}},
+    ),
     "xgboost": Case(("xgboost", "sklearn"), of_xgboost),
     "xgboost booster": Case(("xgboost",), of_xgboost_booster),
-    "lightgbm": Case(("lightgbm", "sklearn"), of_lightgbm, True),
+    "lightgbm": Case(("lightgbm", "sklearn"), of_lightgbm, True, a_pickle),
     "lightgbm booster": Case(("lightgbm",), of_lightgbm_booster),
-    "pytorch": Case(("torch",), of_pytorch, True),
-    "torch.export": Case(("torch",), of_torch_export, True),
-    "lightning": Case(("lightning",), of_lightning, True),
-    "keras": Case(("keras",), of_keras),
+    "pytorch": Case(("torch",), of_pytorch, True, a_torch_pickle),
+    "torch.export": Case(("torch",), of_torch_export, True, an_archive_with_a_pickle),
+    "lightning": Case(("lightning",), of_lightning, True, a_torch_pickle),
+    "keras": Case(("keras",), of_keras, False, a_lambda),
+    "tf.keras": Case(("tensorflow",), of_keras_2),
+    "spark": Case(("pyspark",), of_spark, False, a_stage_of_a_class),
 }
 
 
@@ -165,7 +284,11 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param == "torch.export" and _version("torch") < (2, 4):
         pytest.skip("older versions export less")
     if request.param == "keras" and _version("keras") < (3,):
-        pytest.skip("Keras 2 is tf.keras's, and tested with it")
+        pytest.skip("Keras 2 is tf.keras's")
+    if request.param == "tf.keras" and _version("keras") >= (3,):
+        pytest.skip("tf.keras is Keras 3")
+    if request.param == "spark" and not shutil.which("java"):
+        pytest.skip("there is no Java on this machine")
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         patch.setenv("AUTOLOG_CONFIG_DIR", str(home / "config"))
@@ -198,7 +321,25 @@ def predictions(model: Any, name: str) -> Any:
         import xgboost
 
         return model.predict(xgboost.DMatrix(X))
+    if name == "spark":
+        return [row.prediction for row in model.transform(_spark_frame()).collect()]
     return model.predict(X)
+
+
+def asked(name: str) -> Any:
+    """X as the model knows it."""
+    return (
+        X
+        if name != "spark"
+        else pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"), dtype=float)
+    )
+
+
+def request_of(name: str) -> bytes:
+    """The same as mlflow's server and its command line take it."""
+    data = asked(name)
+    said = {"inputs": X.tolist()} if data is X else {"dataframe_split": data.to_dict("split")}
+    return json.dumps(said).encode()
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -208,7 +349,7 @@ def same(found: Any, expected: Any) -> bool:
 def test_it_is_loaded_by_autolog_natively_and_as_a_predictor(trained: Trained) -> None:
     assert same(predictions(autolog.load_model(trained.folder), trained.name), trained.expected)
     predictor = autolog.load_model(trained.folder, as_predictor=True)
-    assert same(predictor.predict(X), trained.expected)
+    assert same(predictor.predict(asked(trained.name)), trained.expected)
 
 
 def test_a_stranger_gets_no_code_run(
@@ -238,44 +379,69 @@ def test_mlflow_loads_it_natively_and_as_pyfunc(trained: Trained) -> None:
     mlflow = pytest.importorskip("mlflow")
     native = _native(mlflow, trained).load_model(str(trained.folder))
     assert same(predictions(native, trained.name), trained.expected)
-    assert same(mlflow.pyfunc.load_model(str(trained.folder)).predict(X), trained.expected)
+    assert same(mlflow.pyfunc.load_model(str(trained.folder)).predict(asked(trained.name)), trained.expected)
+
+
+def test_code_that_a_stranger_put_into_it_is_not_run(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Safe: it is refused, whether the folder is still signed or was never; told to trust it, the same code is seen to run."""
+    if trained.case.hostile is None:
+        pytest.skip("its format holds no code")
+    folder, made = tmp_path / "model", tmp_path / "made"
+    shutil.copytree(trained.folder, folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    trained.case.hostile(folder, made)
+    with pytest.raises(DamagedModel, match="checksum"):
+        autolog.load_model(folder)
+    mlmodel = json.loads((folder / "MLmodel").read_text())
+    del mlmodel["metadata"]
+    (folder / "MLmodel").write_text(json.dumps(mlmodel))
+    with pytest.raises(UntrustedModel, match="trust=True"):
+        autolog.load_model(folder)
+    assert not made.exists()
+    with suppress(ModelError):  # what it has made is no model
+        autolog.load_model(folder, trust=True)
+    assert made.exists()
+
+
+def mlflow_command(trained: Trained, command: str) -> tuple[list[str], dict[str, str]]:
+    """A command of mlflow's on the model, in this environment."""
+    if trained.name not in SERVE and SERVE != ["all"]:
+        pytest.skip("not in SERVE")
+    _native(pytest.importorskip("mlflow"), trained)
+    model = ["-m", str(trained.folder), "--env-manager", "local"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return [sys.executable, "-m", "mlflow", "models", command, *model], {**os.environ, "PATH": path}
+
+
+def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
+    """`mlflow models predict` of the folder."""
+    command, environment = mlflow_command(trained, "predict")
+    (tmp_path / "asked.json").write_bytes(request_of(trained.name))
+    files = ["-t", "json", "-i", str(tmp_path / "asked.json"), "-o", str(tmp_path / "answer.json")]
+    done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_answer(json.loads((tmp_path / "answer.json").read_text()), trained)
 
 
 def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) -> None:
     """`mlflow models serve` of the folder, asked for the rows that the training saw; and with the example in the folder."""
-    if trained.name not in SERVE:
-        pytest.skip("not in SERVE")
-    mlflow = pytest.importorskip("mlflow")
-    _native(mlflow, trained)
+    command, environment = mlflow_command(trained, "serve")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        str(trained.folder),
-        "--env-manager",
-        "local",
-        "-p",
-        str(port),
-    ]
     log = tmp_path / "log"
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with log.open("wb") as written:
         server = subprocess.Popen(
-            [sys.executable, *command],
+            [*command, "-p", str(port)],
             stdout=written,
             stderr=written,
             env=environment,
             start_new_session=True,
         )
     try:
-        answer = _answer(server, port, json.dumps({"inputs": X.tolist()}).encode(), log)
-        found = np.asarray(answer["predictions"], trained.expected.dtype)
-        assert found.reshape(trained.expected.shape).tobytes() == trained.expected.tobytes()
+        assert_answer(_answer(server, port, request_of(trained.name), log), trained)
         example = trained.folder / "serving_input_example.json"
         if example.exists():
             few = _answer(server, port, example.read_bytes(), log)["predictions"]
@@ -283,6 +449,11 @@ def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) 
     finally:
         os.killpg(server.pid, 9)
         server.wait()
+
+
+def assert_answer(answer: Any, trained: Trained) -> None:
+    found = np.asarray(answer["predictions"], trained.expected.dtype)
+    assert found.reshape(trained.expected.shape).tobytes() == trained.expected.tobytes()
 
 
 def _answer(server: subprocess.Popen[bytes], port: int, body: bytes, log: Path) -> Any:
