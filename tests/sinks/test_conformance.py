@@ -173,6 +173,20 @@ def test_files_arrive(backend: Backend, tmp_path: Path):
     )
 
 
+def test_a_file_that_runs_share_on_the_disk_arrives_for_each(backend: Backend, tmp_path: Path):
+    """Equal content takes room once here; a sink is shown an ordinary file under each run, and leaves it as it is."""
+    (tmp_path / "same.bin").write_bytes(b"1" * 20_000)
+    with recording_to(backend) as session:
+        for name in ("one", "two"):
+            with autolog.run(name) as run:
+                run.log_artifact("same.bin")
+        assert autolog.flush(TIMEOUT)
+        kept = [path.stat() for path in Path(session.layout.artifacts).rglob("same.bin")]
+        assert [(one.st_nlink, one.st_size) for one in kept] == [(3, 20_000)] * 2
+    facts = [fact for fact in backend.facts(session) if fact[0] == "artifact"]
+    assert facts == backend.of([("artifact", name, "same.bin", 20_000) for name in ("one", "two")])
+
+
 @pytest.mark.parametrize("backend", [Mlflow, Wandb], indirect=True, ids=lambda kind: kind.scheme)
 @pytest.mark.parametrize("path", ["../../../secret.txt", "{folder}/secret.txt", "link.txt"])
 def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend: Backend, path: str):
