@@ -97,40 +97,45 @@ class KerasIntegration(Integration):
 
         applied = Applied(loops)
 
+        keras = sys.modules.get("keras")
+        version = "" if keras is None else str(keras.__version__)
+        backend = "" if keras is None else keras.backend.backend()
+        # What torch.compile reads of a step has to be Keras's alone: at a stand-in it would compile two parts.
+        reading = sys.modules["torch"].compiler.is_dynamo_compiling if backend == "torch" else None
+
         def batches(target: str) -> FastPatch:
             return FastPatch(
                 target=f"{target}.train_on_batch", before=loops.batch_begins, after=loops.batch_is_trained,
-                raised=loops.batch_failed,
+                raised=loops.batch_failed, unless=reading,
             )  # fmt: skip
 
         def applying(target: str) -> FastPatch:
-            return FastPatch(target=target, before=applied.is_applied, after=applied.was_applied)
+            return FastPatch(
+                target=target, before=applied.is_applied, after=applied.was_applied, unless=reading
+            )
 
-        def reading(target: str) -> FastPatch:
-            return FastPatch(target=f"{target}.result", after=applied.metric_is_read, optional=True)
+        def result(target: str) -> FastPatch:
+            return FastPatch(
+                target=f"{target}.result", after=applied.metric_is_read, unless=reading, optional=True
+            )
 
-        keras = sys.modules.get("keras")
-        version = "" if keras is None else str(keras.__version__)
         if not version.startswith("2."):
             trainer = "keras.src.trainers.trainer:Trainer"
-            yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made)
+            yield FastPatch(target=f"{trainer}.__init__", before=loops.model_is_made, unless=reading)
             yield FastPatch(
-                target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, optional=True
-            )
-            for backend, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
-                yield batches(f"keras.src.backend.{backend}.trainer:{name}Trainer")
-        backend = "" if keras is None else keras.backend.backend()
+                target=f"{trainer}._flatten_metrics_in_order", before=loops.result_is_named, unless=reading,
+                optional=True,
+            )  # fmt: skip
+            for package, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
+                yield batches(f"keras.src.backend.{package}.trainer:{name}Trainer")
         if not version.startswith("2.") and backend != "jax":
             optimizer = "keras.src.optimizers.base_optimizer:BaseOptimizer"
-            yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made)
+            yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made, unless=reading)
             yield applying(f"{optimizer}.apply")
             for metric in RESULTS:
-                yield reading(f"keras.src.metrics.{metric}")
+                yield result(f"keras.src.metrics.{metric}")
         if backend == "torch":
-            yield FastPatch(
-                target="torch.autograd:backward", before=applied.goes_backward,
-                unless=sys.modules["torch"].compiler.is_dynamo_compiling,
-            )  # fmt: skip
+            yield FastPatch(target="torch.autograd:backward", before=applied.goes_backward, unless=reading)
         older = ["tf_keras.src"] if find_spec("tf_keras") else []
         # 2.13 and newer; 2.12.
         older += ["keras.src", "keras"] if version.startswith("2.") or keras is None else []
@@ -143,7 +148,7 @@ class KerasIntegration(Integration):
                 yield FastPatch(target=f"{target}.__init__", before=loops.optimizer_is_made)
                 yield applying(f"{target}.apply_gradients")
             for metric in RESULTS_2:
-                yield reading(f"{package}.metrics.{metric}")
+                yield result(f"{package}.metrics.{metric}")
         # TensorFlow, once the user has it.
         yield FastPatch(
             target="tensorflow.python.eager.backprop:GradientTape.gradient", before=applied.differentiated,

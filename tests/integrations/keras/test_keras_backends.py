@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from helpers import script
 
+from autolog.store.records import Store
+
 SCRIPT = """
 import json, random, sys
 from importlib.util import find_spec
@@ -207,3 +209,38 @@ def test_a_model_that_an_optimizer_of_torch_trains_is_saved_without_tensorflow(t
     assert said == {
         "runs": [[*of_torch, ["keras"]], [*of_torch, ["pytorch"]]], "tensorflow": False, "loaded": "Sequential", "same": True,
     }  # fmt: skip
+
+
+COMPILED = """
+import functools, sys
+import torch
+import autolog
+if sys.argv[1:] == ["with"]:
+    autolog.autolog(silent=True)
+import numpy as np
+import keras
+from torch._dynamo.utils import counters
+
+# What is made of the graphs takes a minute and is not asked for here.
+torch.compile = functools.partial(torch.compile, backend="eager")
+X = np.random.RandomState(0).normal(size=(48, 3)).astype("float32")
+one = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+one.compile("sgd", "mse", jit_compile=True)
+one.fit(X, X.sum(axis=1, keepdims=True), 16, 1, 0)
+print(sum(counters["graph_break"].values()), dict(counters["stats"]))
+"""
+
+
+def test_a_step_that_torch_compiles_is_compiled_as_without_us(tmp_path: Path) -> None:
+    """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded."""
+    pytest.importorskip("torch", minversion="2.4")
+    printed: list[Any] = []
+    for name in ("without", "with"):
+        (tmp_path / name).mkdir()
+        quiet = {"KERAS_BACKEND": "torch", "PYTHONWARNINGS": "ignore"}
+        printed.append(script(COMPILED, tmp_path / name, name, timeout=250, **quiet))
+    assert [(one.returncode, one.stdout) for one in printed] == [(0, printed[0].stdout)] * 2, printed[
+        1
+    ].stderr
+    [run] = Store(tmp_path / "with" / ".autolog").runs()
+    assert (run.status, run.errors, run.params["jit_compile"]) == ("finished", [], True)
