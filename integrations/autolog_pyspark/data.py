@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from autolog import Run
+from autolog_pyspark import plans
 
 MAX_COLUMNS = 200
 MAX_SOURCES = 20
@@ -17,7 +18,7 @@ def log(run: Run, frame: Any, context: str = "train") -> None:
 
 
 def _known(frame: Any) -> dict[str, Any]:
-    java = getattr(frame, "_jdf", None)
+    java = plans.java_frame(frame)
     if java is None:
         connect = type(frame).__module__.startswith("pyspark.sql.connect.")
         return _of_schema(frame.schema) if connect else {}  # it asks the server, which runs nothing

@@ -13,9 +13,14 @@ _COLUMN = re.compile(r"(.*?)#(\d+)L?(?:, |$)", re.DOTALL)
 MAX_DEPTH = 100
 
 
+def java_frame(frame: Any) -> Any:
+    """The JVM's frame, None for what has none. Frames themselves are not asked: they take any name for a column's."""
+    return getattr(frame, "__dict__", {}).get("_jdf")
+
+
 def columns(frame: Any) -> dict[str, int]:
     """The numbers of a frame's columns by name."""
-    java = getattr(frame, "_jdf", None)
+    java = java_frame(frame)
     if java is None:
         return {}
     said = java.queryExecution().analyzed().output().mkString(", ")

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from autolog_pyspark import about, data
+from autolog_pyspark import about, data, plans
 from autolog_pyspark.summaries import chain
 
 MAX_COLUMNS = 50
@@ -23,7 +23,7 @@ TYPES = {
 
 def infer(model: Any, frame: Any) -> dict[str, Any] | None:
     """As `autolog.infer_signature` of the columns that `model` needs of `frame`."""
-    java_frame = getattr(frame, "_jdf", None)
+    java_frame = plans.java_frame(frame)
     stages = [one for one in chain(model) if not hasattr(one, "stages")]
     if java_frame is None or not all(
         type(getattr(one, "_java_obj", None)).__name__ == "JavaObject" for one in stages

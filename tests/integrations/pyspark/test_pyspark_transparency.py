@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 import pytest
 from helpers import environment
-from pyspark.ml import Pipeline
+from pyspark.ml import Estimator, Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.ml.feature import StringIndexer
@@ -155,6 +155,19 @@ def test_what_is_sent_to_tasks_holds_nothing_of_ours(seen: Recorded, spark: Any,
     ]
     seen.session.disable()
     assert cloudpickle.dumps((name, LogisticRegression, Pipeline)) == sent
+
+
+class Constant(Estimator[Any]):
+    """An estimator of the user's that does not look at its data."""
+
+    def _fit(self, dataset: Any) -> Any:
+        return LogisticRegression()
+
+
+def test_a_frame_is_not_asked_for_a_name_that_it_may_not_have(seen: Recorded, frame: Any) -> None:
+    """Harmless: one that was never initialised looks for every name among its columns, without end."""
+    Constant().fit(object.__new__(type(frame)))
+    assert (seen.run.status, seen.run.errors, len(seen.run.datasets)) == ("finished", [], 1)
 
 
 STOPPED = """
