@@ -335,11 +335,15 @@ def asked(name: str) -> Any:
     )
 
 
-def request_of(name: str) -> bytes:
-    """The same as mlflow's server and its command line take it."""
-    data = asked(name)
-    said = {"inputs": X.tolist()} if data is X else {"dataframe_split": data.to_dict("split")}
-    return json.dumps(said).encode()
+def request_of(trained: Trained) -> bytes:
+    """The same as mlflow's server and its command line take it. Without a signature they take numbers of JSON for doubles, and
+    only those of a frame for what torch's modules are made of.
+    """
+    data = asked(trained.name)
+    if data is X and json.loads((trained.folder / "MLmodel").read_text()).get("signature"):
+        return json.dumps({"inputs": X.tolist()}).encode()
+    frame = pytest.importorskip("pandas").DataFrame(data)
+    return json.dumps({"dataframe_split": frame.astype(float).to_dict("split")}).encode()
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -418,7 +422,9 @@ def mlflow_command(trained: Trained, command: str) -> tuple[list[str], dict[str,
 def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
     """`mlflow models predict` of the folder."""
     command, environment = mlflow_command(trained, "predict")
-    (tmp_path / "asked.json").write_bytes(request_of(trained.name))
+    if _version("mlflow") < (3,) and b'"inputs"' in request_of(trained):
+        pytest.skip("the command line of older mlflows takes numbers for doubles whatever the signature")
+    (tmp_path / "asked.json").write_bytes(request_of(trained))
     files = ["-t", "json", "-i", str(tmp_path / "asked.json"), "-o", str(tmp_path / "answer.json")]
     done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -441,7 +447,7 @@ def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) 
             start_new_session=True,
         )
     try:
-        assert_answer(_answer(server, port, request_of(trained.name), log), trained)
+        assert_answer(_answer(server, port, request_of(trained), log), trained)
         example = trained.folder / "serving_input_example.json"
         if example.exists():
             few = _answer(server, port, example.read_bytes(), log)["predictions"]
@@ -452,8 +458,11 @@ def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) 
 
 
 def assert_answer(answer: Any, trained: Trained) -> None:
-    found = np.asarray(answer["predictions"], trained.expected.dtype)
-    assert found.reshape(trained.expected.shape).tobytes() == trained.expected.tobytes()
+    rows = [list(row.values()) if isinstance(row, dict) else row for row in answer["predictions"]]
+    found = np.asarray(rows, trained.expected.dtype).reshape(trained.expected.shape)
+    # Of a frame, torch multiplies columns in another order.
+    rounding = 4 if trained.name in ("pytorch", "lightning") else 0
+    np.testing.assert_array_max_ulp(found, trained.expected, rounding)
 
 
 def _answer(server: subprocess.Popen[bytes], port: int, body: bytes, log: Path) -> Any:
