@@ -461,8 +461,8 @@ def assert_answer(answer: Any, trained: Trained) -> None:
     rows = [list(row.values()) if isinstance(row, dict) else row for row in answer["predictions"]]
     found = np.asarray(rows, trained.expected.dtype).reshape(trained.expected.shape)
     # Of a frame, torch multiplies columns in another order.
-    rounding = 4 if trained.name in ("pytorch", "lightning") else 0
-    np.testing.assert_array_max_ulp(found, trained.expected, rounding)
+    rounding = 1e-6 if trained.name in ("pytorch", "lightning") else 0
+    np.testing.assert_allclose(found, trained.expected, rtol=rounding, atol=rounding)
 
 
 def _answer(server: subprocess.Popen[bytes], port: int, body: bytes, log: Path) -> Any:
