@@ -231,16 +231,12 @@ def a_lambda(folder: Path, made: Path) -> None:
 def a_stage_of_a_class(folder: Path, made: Path) -> None:
     """For Spark, which imports the class that a stage names."""
     (folder.parent / "hostile_stage.py").write_text(f"import os\nos.mkdir({str(made)!r})\n")
-    for metadata in (folder / "sparkml").rglob("metadata"):
-        shutil.rmtree(metadata / "_SUCCESS", ignore_errors=True)
-        for file in metadata.iterdir():
-            if file.name.startswith(".") and file.suffix == ".crc":
-                file.unlink()
+    for checksum in (folder / "sparkml").rglob(".*.crc"):
+        checksum.unlink()
     [pipeline] = (folder / "sparkml" / "metadata").glob("part-*")
     [stage] = (folder / "sparkml" / "stages").glob("0_*/metadata/part-*")
     said = json.loads(pipeline.read_text())
-    said |= {"class": "pyspark.ml.pipeline.PipelineModel"}
-    said["paramMap"]["language"] = "Python"
+    said["class"], said["paramMap"]["language"] = "pyspark.ml.pipeline.PipelineModel", "Python"
     pipeline.write_text(json.dumps(said))
     stage.write_text(json.dumps(json.loads(stage.read_text()) | {"class": "hostile_stage.Stage"}))
 
@@ -328,11 +324,9 @@ def predictions(model: Any, name: str) -> Any:
 
 def asked(name: str) -> Any:
     """X as the model knows it."""
-    return (
-        X
-        if name != "spark"
-        else pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"), dtype=float)
-    )
+    if name == "spark":
+        return pytest.importorskip("pandas").DataFrame(X, columns=list("abcd"), dtype=float)
+    return X
 
 
 def request_of(trained: Trained) -> bytes:
@@ -426,7 +420,7 @@ def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path
         pytest.skip("the command line of older mlflows takes numbers for doubles whatever the signature")
     (tmp_path / "asked.json").write_bytes(request_of(trained))
     files = ["-t", "json", "-i", str(tmp_path / "asked.json"), "-o", str(tmp_path / "answer.json")]
-    done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     assert_answer(json.loads((tmp_path / "answer.json").read_text()), trained)
 

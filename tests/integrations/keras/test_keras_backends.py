@@ -233,14 +233,14 @@ print(sum(counters["graph_break"].values()), dict(counters["stats"]))
 
 def test_a_step_that_torch_compiles_is_compiled_as_without_us(tmp_path: Path) -> None:
     """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded."""
-    pytest.importorskip("torch", minversion="2.4")
+    if find_spec("torch") is None:  # nor imported: this process is TensorFlow's
+        pytest.skip("torch is not installed")
     printed: list[Any] = []
     for name in ("without", "with"):
         (tmp_path / name).mkdir()
         quiet = {"KERAS_BACKEND": "torch", "PYTHONWARNINGS": "ignore"}
         printed.append(script(COMPILED, tmp_path / name, name, timeout=250, **quiet))
-    assert [(one.returncode, one.stdout) for one in printed] == [(0, printed[0].stdout)] * 2, printed[
-        1
-    ].stderr
+    plain, ours = printed
+    assert (ours.returncode, ours.stdout) == (0, plain.stdout), ours.stderr
     [run] = Store(tmp_path / "with" / ".autolog").runs()
     assert (run.status, run.errors, run.params["jit_compile"]) == ("finished", [], True)
