@@ -16,9 +16,10 @@ from typing import Any
 
 # Each line that it reads is a request; each that it writes, how the child ended that was forked to do it.
 FORKS = """
-import importlib, json, os, signal, sys
+import contextlib, importlib, json, os, signal, sys
 for name in sys.argv[1:]:
-    importlib.import_module(name)
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module(name)
 for line in iter(sys.stdin.readline, ""):
     asked = json.loads(line)
     if child := os.fork():
@@ -41,7 +42,8 @@ def run(
     beneath: tuple[str, ...] = (),
 ) -> str:  # fmt: skip
     """Run Python code that finds `arguments` in `sys.argv` and `given` on its standard input; what it printed. `beneath` are
-    modules that it may find imported already. Raises AssertionError with what it said if it fails or takes longer.
+    modules that it may find imported already, if they are installed. Raises AssertionError with what it said if it fails or
+    takes longer.
     """
     path = list(filter(None, sys.path))
     if not beneath or not hasattr(os, "fork"):

@@ -14,6 +14,7 @@ pytest.importorskip  # the framework is imported inside the methods: fresh proce
 class TestSklearn(Contract):
     integration = "sklearn"
     packages = ("sklearn",)
+    beneath = ("scipy.stats", "pandas")
 
     def data(self) -> Any:
         import numpy as np
