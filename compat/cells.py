@@ -45,6 +45,8 @@ class Cell:
     """Installed after the others, alone: those that bring too much with them."""
     tests: tuple[str, ...]
     """Below tests/."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables, beside those that every cell has."""
     bare: bool = False
     """Without what is optional."""
     pre: bool = False
@@ -137,7 +139,9 @@ def matrix(path: Path = MATRIX) -> Matrix:
         for version, python in _regular(one, pythons)
     ]
     for name, held in declared.get("cells", {}).items():
-        _only(held, {"frameworks", "python", "requires", "bare", "pre", "tests"}, f"cells.{name}")
+        _only(
+            held, {"frameworks", "python", "requires", "environment", "bare", "pre", "tests"}, f"cells.{name}"
+        )
         parts = []
         for wanted in held["frameworks"]:
             framework, _, version = wanted.partition(" ")
@@ -199,6 +203,7 @@ def _cell(
         requires=tuple(dict.fromkeys(one for one in requires if one not in alone)),
         without_dependencies=alone,
         tests=(*(more.get("tests") or tests), "contract/test_patch_points.py"),
+        environment=tuple(more.get("environment", {}).items()),
         bare=bare,
         pre=pre,
     )

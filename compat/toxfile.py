@@ -37,7 +37,7 @@ def _settings(cell: cells.Cell, more: Sequence[str]) -> dict[str, Any]:
         "base_python": [cell.python],
         "deps": PythonDeps("\n".join(cell.requires), cells.ROOT),
         "pip_pre": cell.pre,
-        "set_env": "\n".join(f"{name}={value}" for name, value in cells.ENVIRONMENT.items()),
+        "set_env": "\n".join(f"{name}={value}" for name, value in {**cells.ENVIRONMENT, **dict(cell.environment)}.items()),
         "commands": [
             Command(["pytest", "-c", "../pyproject.toml", "--rootdir", "..", "-q", *cells.PYTEST, *cell.tests, *more])
         ],
