@@ -28,6 +28,10 @@ class Config(NamedTuple):
     """URLs of where events go on to."""
     silent: bool = False
     """No line on standard error at the end of a run."""
+    overhead_budget: float = 0.01
+    """The share of a training's time that what is optional may cost, beyond the first 100 ms of autolog's own: metrics of the
+    training data that nobody has asked for, points of single steps. What would cost more is left out or thinned, and the run
+    says so."""
     exit_timeout: float = 5.0
     """The most seconds the interpreter's exit waits for what is not yet on the disk or not yet with the sinks."""
     options: dict[str, Any] = {}
@@ -36,7 +40,11 @@ class Config(NamedTuple):
     """Options of one integration, by its name."""
 
 
-SETTINGS = ("experiment", "include", "exclude", "tags", "sinks", "silent", "exit_timeout")
+SETTINGS = ("experiment", "include", "exclude", "tags", "sinks", "silent", "overhead_budget", "exit_timeout")
+_NUMBERS = {
+    "overhead_budget": "a share of the training's time, as 0.01",
+    "exit_timeout": "a number of seconds, 0 or more",
+}
 _NOT_SETTINGS = ("DIR", "DISABLED", "STRICT", "CHILDREN", "DEBUG", "CONFIG_DIR")
 
 
@@ -125,7 +133,7 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
         if isinstance(value, Mapping):
             return {str(k): str(v) for k, v in cast(Mapping[Any, Any], value).items()}
         raise ValueError(f"tags must be a mapping of names to texts, not {value!r}.")
-    if key == "exit_timeout" and isinstance(value, str) and not strict:
+    if key in _NUMBERS and isinstance(value, str) and not strict:
         try:
             value = float(value)
         except ValueError:
@@ -135,7 +143,7 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
     elif key == "silent":
         wanted, valid = "true or false", isinstance(value, bool)
     else:
-        wanted = "a number of seconds, 0 or more"
+        wanted = _NUMBERS[key]
         valid = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
     if not valid:
         raise ValueError(f"{key}={value!r} is not valid: it must be {wanted}.")
@@ -163,7 +171,7 @@ def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[s
         elif key == "tags":
             pairs = (part.partition("=") for part in _parts(text) if "=" in part)
             found[key] = {name.strip(): value.strip() for name, _, value in pairs}
-        elif key in ("experiment", "exit_timeout"):
+        elif key in ("experiment", *_NUMBERS):
             found[key] = text
         elif key == "silent":
             found[key] = _WORDS.get(text.strip().lower(), {"1": True, "0": False}.get(text.strip(), text))

@@ -103,7 +103,6 @@ def _claim_or_begin(
     tags: dict[str, Any],
 ) -> tuple[Run, bool]:  # fmt: skip
     """The run of a training inside `scope`, and whether it is a new one and not the scope's own."""
-    began = perf_counter()
     version = session.version_of(framework)
     claimed = scope is not None and scope.claim()
     if scope is not None and claimed:
@@ -112,7 +111,6 @@ def _claim_or_begin(
     else:
         run = _new_run(session, scope, name, kind, tags, framework, version, estimator)
     run.kind, run.framework, run.version, run.estimator = kind, framework, version, estimator
-    run.overhead += perf_counter() - began
     return run, not claimed
 
 
@@ -120,7 +118,8 @@ def close_for(session: Session, call: Call) -> None:
     """The training call is over, and so is the run that it opened."""
     run: Run = call.run
     close_loops(session, call.error, lambda loop: loop.run is run)
-    run.overhead += call.observing
+    if run.ended is not None:
+        run.resume(call.since)
     # A run that ends again, as one that goes on over several calls, has been announced.
     quiet = not call.outermost or run.ended is not None or scope_around(call.outer) is not None
     _end(session, run, call.error, quiet)
@@ -297,8 +296,9 @@ def begin(
     session: Session, name: str | None, tags: dict[str, Any], all_children: bool, parent: Token | None = None
 ) -> RunScope:
     """An explicit run, and the frame of its block. With `parent`, it is a child of another process's run."""
-    outer = innermost()
+    outer, began = innermost(), perf_counter()
     run = _new_run(session, parent or scope_around(outer), name, "run", tags, None, None, None)
+    session.ledger.account.seconds += perf_counter() - began
     return RunScope(outer, run, all_children)
 
 
@@ -336,6 +336,7 @@ def _new_run(
 def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -> None:
     run.status, said = outcome(error, run.secrets)
     run.ended = now()
+    run.settle()
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)

@@ -23,6 +23,7 @@ from autolog.instrument.calls import Call, Frame, current, innermost
 from autolog.instrument.guard import Guard
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
+from autolog.instrument.ledger import Ledger
 from autolog.registry import Entry, installed
 from autolog.store import layout
 from autolog.store.writer import Writer
@@ -88,6 +89,7 @@ class Session:
         self.abandoned = False
         self.config = config or Config()
         self.guard = Guard(strict)
+        self.ledger = Ledger()
         self.layout = place or layout.find()
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
@@ -336,6 +338,10 @@ class Session:
             run.note(f"{integration}: {said}", error=True)
 
     # -- Outlet: what runs give away
+
+    @property
+    def overhead_budget(self) -> float:
+        return self.config.overhead_budget
 
     def emit(self, event: Event) -> None:
         if self.active:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
 
 PREFIX = "autolog:1:"
-SETTINGS = ("experiment", "exit_timeout", "options", "integrations")
+SETTINGS = ("experiment", "overhead_budget", "exit_timeout", "options", "integrations")
 """What a task takes over of the driver's settings. Not the sinks: their URLs may hold passwords, and a token travels."""
 
 

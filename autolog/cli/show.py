@@ -148,13 +148,21 @@ def _identity(record: RunRecord) -> dict[str, str]:
         "estimator": record.estimator or "",
         "started": started if started.startswith(recent) else f"{started} ({recent})",
         "took": duration(record.duration) if record.ended else "",
-        "overhead": f"{duration(record.overhead)}, spent by autolog itself" if record.overhead else "",
+        "overhead": _overhead(record),
         "dropped": f"{count(record.dropped, 'metric value')}, as the disk was too slow"
         if record.dropped
         else "",
         "error": record.error or "",
     }
     return {key: value for key, value in fields.items() if value}
+
+
+def _overhead(record: RunRecord) -> str:
+    """What autolog itself has taken, and how much of the training's time that was."""
+    if not record.overhead:
+        return ""
+    share = f", {record.overhead / record.duration:.1%} of the time" if record.duration else ""
+    return f"{duration(record.overhead)}, spent by autolog itself{share}"
 
 
 def _metrics(page: Page, record: RunRecord) -> None:

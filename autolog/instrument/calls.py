@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autolog.instrument.identity import IdentityMap
+from autolog.instrument.ledger import Ledger
 
 if TYPE_CHECKING:
     from inspect import Parameter
@@ -111,6 +112,7 @@ class Host(Protocol):
     """What a patch is installed for. `active` is read on the hot path; the rest only for calls that are looked at."""
 
     active: bool
+    ledger: Ledger
 
     def wants(self, integration: str, instance: object) -> bool:
         """Whether this integration is the one to look at calls on `instance` now."""
@@ -144,13 +146,13 @@ class Call(Frame):
 
     `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
     called with; `run` is the run of the call around it until `start_run` gives it one; `outermost` says that no other call
-    is around it; `error` is what the original raised, or what an observer knows to be behind it; `observing` is the seconds
-    spent in observers.
+    is around it; `error` is what the original raised, or what an observer knows to be behind it;
+    `since` is how the thread's account stood when it began.
     """
 
     __slots__ = (
-        "args", "error", "host", "instance", "integration", "kwargs", "name", "observing", "outermost", "owns_run",
-        "run", "seconds", "wrapped",
+        "args", "error", "host", "instance", "integration", "kwargs", "name", "outermost", "owns_run", "run",
+        "seconds", "since", "wrapped",
     )  # fmt: skip
 
     outer: Frame | None
@@ -172,8 +174,8 @@ class Call(Frame):
         self.run: Any = around.run if around is not None else None
         self.owns_run = False
         self.error: BaseException | None = None
-        self.observing = 0.0
         self.seconds = 0.0
+        self.since = host.ledger.account.seconds
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -252,10 +254,13 @@ class Guarded:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if self.__dict__["_autolog_off"]:
                 return None
+            began = perf_counter()
             try:
                 return found(*args, **kwargs)
             except Exception as error:
                 self._autolog_failed(f"in {type(own).__name__}.{name}", error)
+            finally:
+                self.__dict__["_autolog_guarded"][3].ledger.account.seconds += perf_counter() - began
 
         return guarded
 
@@ -267,11 +272,14 @@ class Guarded:
         held = self.__dict__
         if held["_autolog_off"]:
             return None
-        own = held["_autolog_guarded"][0]
+        own, _, _, host, _ = held["_autolog_guarded"]
+        began = perf_counter()
         try:
             return own(*args, **kwargs)
         except Exception as error:
             self._autolog_failed(f"in {type(own).__name__}.__call__", error)
+        finally:
+            host.ledger.account.seconds += perf_counter() - began
 
     def _autolog_failed(self, place: str, error: Exception) -> None:
         self.__dict__["_autolog_off"] = True
@@ -338,7 +346,8 @@ def intercept(
             call.args, call.kwargs = args, kwargs
             host.failed(integration, f"before {name}", error, call, f"before {_culprit(observer)}")
         called = perf_counter()
-        call.observing = called - began
+        account = host.ledger.account
+        account.seconds += called - began
         try:
             result = wrapped(*call.args, **call.kwargs)
         except BaseException as error:
@@ -349,6 +358,7 @@ def intercept(
             call.seconds = returned - called
             if call.error is not None and generator is not None and host.active:
                 _close(call, generator)
+                account.seconds += perf_counter() - returned
         if generator is not None and host.active:
             try:
                 generator.send(result)
@@ -360,7 +370,7 @@ def intercept(
                 _close(call, generator)
                 twice = RuntimeError("the observer yielded more than once")
                 host.failed(integration, f"after {name}", twice, call)
-        call.observing += perf_counter() - returned
+        account.seconds += perf_counter() - returned
         return result
     except BaseException as error:
         call.error = call.error or error

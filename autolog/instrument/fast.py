@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import signature
+from time import perf_counter
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ def fast(
     """The stand-in for `original`. See `patching.FastPatch`."""
     reading = unless or _never
     frame = current.get
+    ledger = host.ledger
 
     def failed(place: str, error: Exception) -> None:
         switch.on = False
@@ -46,10 +48,12 @@ def fast(
             return original(*args, **kwargs)
         noted = None
         if before is not None:
+            began = perf_counter()
             try:
                 noted = before(*args, **kwargs)
             except Exception as error:
                 failed("before", error)
+            ledger.account.seconds += perf_counter() - began
         if raised is None:
             result = original(*args, **kwargs)
         else:
@@ -63,10 +67,12 @@ def fast(
                         failed("after", ours)
                 raise
         if after is not None and switch.on:
+            began = perf_counter()
             try:
                 after(noted, result, *args, **kwargs)
             except Exception as error:
                 failed("after", error)
+            ledger.account.seconds += perf_counter() - began
         return result
 
     update_wrapper(stand_in, original)
@@ -100,14 +106,17 @@ def guarded(
     """A hook as it is given to the framework. See `patching.Hook`."""
 
     frame = current.get
+    ledger = host.ledger
 
     def call(*args: Any, **kwargs: Any) -> None:
         if switch.on and host.active and ((frame() is None and not any_started) or admits(integration)):
+            began = perf_counter()
             try:
                 hook(*args, **kwargs)
             except Exception as error:
                 switch.on = False
                 host.failed(integration, f"in {name}", error, None, CULPRIT)
+            ledger.account.seconds += perf_counter() - began
 
     if unless is None:
         return call

@@ -30,9 +30,33 @@ from autolog.tracking.events import (
 from autolog.tracking.ids import new_id
 from autolog.tracking.values import MAX_KEY, MAX_PARAMS, key_of, plain, plain_params, text_of
 
+FREE_SECONDS = 0.1
+"""What the optional parts of a run may cost without regard to how long its training takes."""
+
+
+class Account(Protocol):
+    """What autolog has cost a thread so far."""
+
+    seconds: float
+
+
+class Ledger(Protocol):
+    """`account` is that of the thread that asks."""
+
+    @property
+    def account(self) -> Account: ...
+
 
 class Outlet(Protocol):
     """Where a run's events go."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def overhead_budget(self) -> float:
+        """The share of a training's time that what is optional may cost."""
+        ...
 
     def emit(self, event: Event) -> None:
         """Take one event; never raises, never waits long."""
@@ -71,8 +95,8 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_outlet", "_params", "_steps", "_values", "ended", "estimator", "experiment", "framework", "id", "kind",
-        "models", "name", "notes", "overhead", "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_account", "_cost", "_outlet", "_params", "_since", "_steps", "_values", "ended", "estimator",
+        "experiment", "framework", "id", "kind", "models", "name", "notes", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -88,13 +112,36 @@ class Run:
         self.framework: str | None = None
         self.version: str | None = None
         self.estimator: str | None = None
-        self.overhead = 0.0
+        self._cost = 0.0
+        self.resume()
         self._params: set[str] = set()
         self._steps: dict[str, int] = {}
         self._values: dict[str, float] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
+
+    def resume(self, since: float | None = None) -> None:
+        """Count what autolog costs this thread from now on, or from when its account stood at `since`."""
+        self._account = self._outlet.ledger.account
+        self._since = self._account.seconds if since is None else since
+
+    def settle(self) -> None:
+        """Count no longer: the training is over."""
+        self._cost, self._since = self.overhead, None
+
+    @property
+    def overhead(self) -> float:
+        """The seconds that autolog itself has taken from the training's thread since the run began."""
+        return self._cost if self._since is None else self._cost + self._account.seconds - self._since
+
+    @property
+    def allowance(self) -> float:
+        """The seconds that what is optional may cost in all: 100 ms, and `overhead_budget` of the time since the run began. How
+        a run begins is not optional, and slow in a process that has just begun: it does not count.
+        """
+        elapsed = max(0, (self.ended or now()) - self.started) / 1000
+        return FREE_SECONDS + self._outlet.overhead_budget * elapsed
 
     @property
     def token(self) -> str:

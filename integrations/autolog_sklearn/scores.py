@@ -26,13 +26,13 @@ def log(
 ) -> Any:
     """Log what a prediction of the training data shows. Returns the prediction, or None.
 
-    It may take 20 ms or a tenth of the fit, whichever is more; what would take longer, or fails, becomes a note. The caller
-    sees to it that predicting runs nobody's code but scikit-learn's.
+    It may take 20 ms or a tenth of the fit, whichever is more, and no more than `overhead_budget` allows; what would
+    take longer, or fails, becomes a note. The caller sees to it that predicting runs nobody's code but scikit-learn's.
     """
     rows = rows_of(X)
     if not rows:
         return None
-    budget = _Budget(max(0.020, 0.1 * fit_seconds), params)
+    budget = _Budget(min(max(0.020, 0.1 * fit_seconds), run.allowance), params)
     try:
         with quiet(), np.errstate(all="ignore"):
             return _log(run, _apart(model), X, y, weights, rows, budget)
@@ -60,20 +60,22 @@ class _Budget:
         """Whether `times` passes over at most 10,000 rows will do. It is judged from 200 rows, and where those do not tell,
         because the call itself costs most, from 2,000.
         """
-        if rows <= PROBE_FROM:
+        if rows <= PROBE_FROM and self.seconds > 0:
             return True
         if getattr(X, "format", "csr") != "csr":
             run.note(
                 "Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow."
             )
             return False
-        for probe in PROBES:
+        for probe in PROBES if self.seconds > 0 else ():
             self.spend(function, _every(X, -(-rows // probe)))
             if times * self.spent * min(rows, MAX_ROWS) / probe <= self.seconds:
                 return True
             if self.spent * PROBES[-1] / PROBES[0] > self.seconds / 2:
                 break
-        run.note("Training metrics were left out: they would have cost more than a tenth of the fit.")
+        run.note(
+            "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
+        )
         return False
 
 

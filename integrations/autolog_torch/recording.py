@@ -78,6 +78,8 @@ class Recording:
         self._rates: list[Any] = []
         """Each parameter group's, as of the last step."""
         self._sent = 0.0
+        self._is_thinned = False
+        self._cost_before: float | None = None
         self._lr_logged: dict[str, float] = {}
         self._lr_step = -1
         self._prefixes: dict[tuple[int, int], tuple[str, Pass]] = {}
@@ -196,9 +198,25 @@ class Recording:
             now = perf_counter()
             if now - self._sent > SECONDS:
                 self._sent = now
+                self._thin()
                 self.send()
         self._in_bucket = 0
         if self.steps >= DENSE * self._stride:
+            self._stride *= 2
+
+    def _thin(self) -> None:
+        """Half as many points from now on, where the steps since the first of them have cost too much and there are more than
+        one of them at a time.
+        """
+        if self._cost_before is None:
+            self._cost_before = self.run.overhead
+        if len(self._waiting) > 1 and self.run.overhead - self._cost_before > self.run.allowance:
+            if not self._is_thinned:
+                self._is_thinned = True
+                self.run.note(
+                    "The losses of single steps are means of more steps than usual, as autolog has taken more time than "
+                    "overhead_budget allows. Those of epochs are means of all steps."
+                )
             self._stride *= 2
 
     def _step_name(self, series: Series) -> str:

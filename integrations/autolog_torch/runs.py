@@ -24,7 +24,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from autolog import IdentityMap, Run
@@ -178,14 +177,12 @@ class Machine:
             recording = None
         epoch = flow.epoch
         if flow.trained() and recording is not None:
-            began = perf_counter()
             if epoch is not None:
                 recording.end_epoch(epoch)
             self._log_evaluations(recording)
             recording.epochs += 1
             for final in self._finals:
                 final.refresh()
-            recording.run.overhead += perf_counter() - began
         elif recording is not None and flow.others and self._log_evaluations(recording) and epoch is not None:
             recording.evaluated_within(epoch)
 
@@ -215,10 +212,7 @@ class Machine:
             if self._pending or not recording.has_losses:
                 self._step(recording, lead, optimizer, evaluates_again)
             return
-        began = perf_counter()
         self._stepped_other(optimizer, evaluates_again)
-        if self._recording is not None:
-            self._recording.run.overhead += perf_counter() - began
 
     def stepped_elsewhere(self) -> None:
         """What went backward was another framework's: no loop that updates by hand, and no loss of ours."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from autolog.instrument.calls import Call
+from autolog.instrument.ledger import Ledger
 
 
 class Host:
@@ -13,6 +14,7 @@ class Host:
 
     def __init__(self, strict: bool = False) -> None:
         self.active = True
+        self.ledger = Ledger()
         self.strict = strict
         self.wanted: Callable[[Any], bool] = lambda instance: True
         self.failures: list[tuple[str, str]] = []

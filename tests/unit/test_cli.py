@@ -312,7 +312,7 @@ framework   sklearn 1.9.1
 estimator   sklearn.linear_model._logistic.LogisticRegression
 started     2026-01-01 12:02:00
 took        2.5 s
-overhead    3.1 ms, spent by autolog itself
+overhead    3.1 ms, spent by autolog itself, 0.1% of the time
 
 params (5)
   C        0.1
@@ -387,7 +387,7 @@ def test_show_says_how_a_run_failed_and_leaves_out_what_it_does_not_have(example
         "kind        run\n"
         "started     2026-01-01 12:04:00\n"
         "took        2.5 s\n"
-        "overhead    3.1 ms, spent by autolog itself\n"
+        "overhead    3.1 ms, spent by autolog itself, 0.1% of the time\n"
         "error       ValueError: Input X contains NaN.\n"
     )
 

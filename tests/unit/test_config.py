@@ -38,7 +38,8 @@ def complained(**given: Any) -> tuple[Config, list[str]]:
 def test_without_anything_the_defaults_hold() -> None:
     """No setting is needed."""
     assert loaded() == Config(
-        experiment="default", include=None, exclude=(), tags={}, silent=False, exit_timeout=5.0, options={}, integrations={}
+        experiment="default", include=None, exclude=(), tags={}, silent=False, overhead_budget=0.01, exit_timeout=5.0,
+        options={}, integrations={},
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from hostile import CALLED, hostile_objects
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autolog.instrument.ledger import Ledger
 from autolog.tracking import events as e
 from autolog.tracking.run import Run, artifact_name, sizes, tags_of
 
@@ -28,6 +29,8 @@ class Kept:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.ledger = Ledger()
+        self.overhead_budget = 0.01
         self.events: list[e.Event] = []
         self.saved: list[tuple[Any, ...]] = []
         self.shared: list[str] = []

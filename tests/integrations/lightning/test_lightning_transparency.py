@@ -145,6 +145,7 @@ class _Measured(Regression):
 
 def test_raw_torch_records_nothing_inside_a_fit() -> None:
     """Once: Lightning owns the loop beneath it, what a logger writes and what torchmetrics computes."""
+    pytest.importorskip("tensorboard")
     with recorded("lightning", "torch") as seen:
         trainer(max_epochs=1, logger=TensorBoardLogger(".")).fit(_Measured(), loader(), loader())
     assert [run.framework for run in seen.all_runs] == ["lightning"]

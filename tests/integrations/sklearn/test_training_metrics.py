@@ -238,9 +238,21 @@ def test_what_would_take_too_long_is_left_out_and_said(seen: Recorded) -> None:
     model = Slow().fit(X, y)
     assert seen.run.metrics == {}
     assert seen.run.notes == [
-        "Training metrics were left out: they would have cost more than a tenth of the fit."
+        "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
     ]
     assert 0 < model.asked <= 200
+
+
+def test_a_budget_of_nothing_leaves_them_out(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly free: the model is not asked at all."""
+    monkeypatch.setattr("autolog.tracking.run.FREE_SECONDS", 0)
+    autolog.autolog(overhead_budget=0)
+    X, y = make_classification(200, 4, random_state=0)
+    LogisticRegression().fit(X, y)
+    assert training(seen.run.metrics) == {}
+    assert seen.run.notes == [
+        "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
+    ]
 
 
 def test_rows_are_not_taken_from_a_sparse_matrix_where_that_is_slow(seen: Recorded) -> None:

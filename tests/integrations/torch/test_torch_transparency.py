@@ -9,6 +9,7 @@ import pickle
 import sys
 import textwrap
 import weakref
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,40 @@ def test_memory_does_not_grow_with_steps(seen: Recorded) -> None:
     # What grows with steps grows in both halves; an allocator takes a few megabytes more when it pleases.
     assert min(bytes_between - bytes_before, bytes_after - bytes_between) < 1_000_000
     assert len(seen.run.history("train/loss_step")) < 1024 + 512 * math.log2(STEPS / 1024) + 2
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_points_of_steps_are_thinned_where_they_cost_too_much(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    """Nearly free: a run that has cost more than its budget has fewer points, each the mean of its steps, and says so; what it
+    says of epochs is as ever. Here each point takes 30 ms of a budget of nothing.
+    """
+    if not allowed:
+        monkeypatch.setattr("autolog.tracking.run.FREE_SECONDS", 0)
+        autolog.autolog(overhead_budget=0)
+    monkeypatch.setattr("autolog_torch.recording.perf_counter", count(0, 0.03).__next__)
+    parameter = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.0)
+    for number in range(400):
+        optimizer.zero_grad()
+        loss = (parameter * number).sum()
+        loss.backward()
+        optimizer.step()
+    seen.session.disable()
+    points = seen.run.history("train/loss_step")
+    assert [point.value for point in seen.run.history("train/loss")] == [199.5]
+    if allowed:
+        assert [point.value for point in points] == list(range(400))
+        assert seen.run.notes == []
+    else:
+        ends = [*(point.step for point in points[1:]), 400]
+        assert [point.value for point in points] == [
+            (point.step + end - 1) / 2 for point, end in zip(points, ends, strict=True)
+        ]
+        assert len(points) < 100
+        (note,) = seen.run.notes
+        assert note.startswith("The losses of single steps are means of more steps than usual")
 
 
 def resident() -> int:
