@@ -11,6 +11,7 @@ import threading
 import weakref
 from typing import Any
 
+import pytest
 import torch
 import torchmetrics
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
