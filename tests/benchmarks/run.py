@@ -1,4 +1,4 @@
-"""The figures of autolog beside its peers', measured in one go: `python tests/benchmarks/run.py [--json FILE] [WHAT …]`.
+"""The figures of autolog beside its peers', measured in one go: `python tests/benchmarks/run.py [--write] [WHAT …]`.
 
 Nothing here passes or fails: times belong to a machine. Each row is measured in processes of its own, plain, autolog and
 MLflow in turn, so that the ratios hold where the machine's speed drifts; min and median are given.
@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
+import figures
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -271,7 +270,12 @@ ALL = {
 
 def main(
     what: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(ALL)}.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Keep them in figures.json, and make FIGURES.md and README's table anew."
+        ),
+    ] = False,
 ) -> None:
     """Measure and print a table."""
     rows = [measured for name in what or ALL for measured in ALL[name]()]
@@ -281,13 +285,8 @@ def main(
         cells = [f"{r[v]['min']:,.4g} / {r[v]['median']:,.4g}" if v in r else "" for v in variants]
         table.add_row(r["what"], r["unit"], *cells, r["goal"])
     Console(width=200).print(table)
-    if json_file is not None:
-        about = {
-            "date": time.strftime("%Y-%m-%d"),
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-        }
-        json_file.write_text(json.dumps({**about, "cpus": os.cpu_count(), "rows": rows}, indent=1))
+    if write:
+        figures.write(figures.keep(rows))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ package, or files and folders elsewhere, of a checkout of it, say; then `--of` n
 
     python tests/suites/run.py sklearn.tests.test_pipeline sklearn.model_selection.tests
     python tests/suites/run.py --of xgboost ~/xgboost/tests/python/test_callback.py
-    python tests/suites/run.py --quick --jobs 2
+    python tests/suites/run.py --quick --jobs 2 --note "scikit-learn, a part"    (kept in RESULTS.md)
     python tests/suites/run.py --strict sklearn.tests.test_base -- -k clone    (what follows -- is for pytest)
 
 Both runs are the same command in the same environment, each in an empty folder with an empty home; they differ in one
@@ -30,6 +30,7 @@ import tempfile
 import time
 from typing import Annotated, Any
 
+import results
 import typer
 
 QUICK = [
@@ -181,6 +182,9 @@ def main(
     timeout: Annotated[float, typer.Option(help="seconds for each of the two runs")] = 3600,
     keep: Annotated[bool, typer.Option("--keep", help="keep outputs and store")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    note: Annotated[
+        str | None, typer.Option(help="keep what came of it in RESULTS.md under this name")
+    ] = None,
 ) -> None:
     """Run a framework's own tests without autolog and with it, and print the difference."""
     names = [*(QUICK if quick else []), *(modules or [])]
@@ -222,6 +226,8 @@ def main(
     finally:
         print(f"kept: {folder}", file=sys.stderr) if keep else shutil.rmtree(folder, ignore_errors=True)
     changes = result.pop("changes")
+    if note is not None:
+        results.keep("suite", note, results.of_suite(result, changes), versions)
     if as_json:
         print(json.dumps({**result, "changes": changes}, indent=1))
     else:

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, os.path.dirname(__file__))
+import results
 from run import recorded
 
 HOOK = pathlib.Path(__file__).parent / "script_hook"
@@ -129,6 +131,10 @@ def main(
     seed: Annotated[str, typer.Option(help="what is seeded before: numpy, torch, keras")] = "numpy",
     timeout: Annotated[float, typer.Option(help="seconds for each run of a script")] = 600,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    note: Annotated[
+        str | None, typer.Option(help="keep what came of it in RESULTS.md under this name")
+    ] = None,
+    of: Annotated[str, typer.Option(help="distributions whose versions are noted, with commas")] = "",
 ) -> None:
     """Run example scripts without autolog and with it, and print what differs. Arguments are quoted with their script."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` ends the child, too
@@ -157,6 +163,9 @@ def main(
         console.print(
             f"{row['script']}: exit {row['exit']}, changed: {', '.join(row['changed']) or 'nothing'}"
         )
+    if note is not None:
+        versions = [f"{name} {version(name)}" for name in of.split(",") if name]
+        results.keep("scripts", note, results.of_scripts(rows), versions)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:

@@ -1,0 +1,143 @@
+"""The newest figure of each row, in figures.json, and the tables made from them: FIGURES.md beside it, and the README's.
+
+Rows are measured in environments of their own, as not all frameworks fit into one: what is measured takes the place of its last
+measurement, with its date, machine and versions, and leaves the others. Knows nothing of how anything is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+FIGURES, TABLE, README = HERE / "figures.json", HERE / "FIGURES.md", HERE.parents[1] / "README.md"
+BEGIN, END = "<!-- figures: made by `python tests/benchmarks/run.py --write` -->", "<!-- figures: end -->"
+VARIANTS = {
+    "plain": "plain", "autolog": "**autolog**", "autolog-no-model": "autolog, no model", "mlflow": "MLflow",
+    "mlflow-no-model": "MLflow, no model", "comet": "Comet", "client": "its client", "batches": "its client, in batches",
+}  # fmt: skip
+IN_README = (
+    "import and switch on",
+    "fit of a pipeline, 569 × 30, array, model saved",
+    "xgboost, 200 rounds, one eval set, model saved",
+    "lightgbm, 200 rounds, one validation set, model saved",
+    "Lightning, 10 epochs × 32 batches, model saved",
+    "Keras, a fit of one epoch of 4 batches, model saved",
+    "PySpark, a LogisticRegression, 569 × 30, model saved",
+    "PySpark, a CrossValidator, 3 folds × 4 param maps, best model saved",
+    "a step of a raw torch loop, 16 wide",
+    "a step of a raw torch loop, 512 wide",
+    "nested or suspended call",
+    "one logged metric, the caller's side",
+    "points to disk",
+    "50 of 10,000 runs, sorted by a metric, warm",
+    "index of 10,000 runs × 50 values, built",
+)
+"""Those that the project has promised figures for."""
+PACKAGES = (
+    "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "torch", "lightning", "keras", "tensorflow-cpu", "pyspark", "mlflow",
+    "comet_ml", "wandb", "tensorboard",
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def circumstances() -> dict[str, Any]:
+    """When, where and with what is measured."""
+    versions: dict[str, str] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "machine": _machine(), "versions": versions,
+    }  # fmt: skip
+
+
+def _machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{os.cpu_count()} × {name}"
+
+
+def read(path: Path = FIGURES) -> list[Row]:
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def keep(rows: list[Row], path: Path = FIGURES) -> list[Row]:
+    """Put what was measured now in the place of what was measured before."""
+    about = circumstances()
+    held = {row["what"]: row for row in read(path)}
+    held |= {row["what"]: {**row, **about} for row in rows}
+    path.write_text(json.dumps(list(held.values()), indent=1, ensure_ascii=False) + "\n")
+    return list(held.values())
+
+
+def write(rows: list[Row]) -> None:
+    """Both tables anew."""
+    TABLE.write_text(render(rows))
+    text = README.read_text()
+    before, _, rest = text.partition(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{render_readme(rows)}{END}{rest.partition(END)[2]}")
+
+
+def render(rows: list[Row]) -> str:
+    """All rows, minimum and median, grouped by when and where they were measured."""
+    lines = [
+        "# Figures",
+        "",
+        "Made by `python tests/benchmarks/run.py --write`; the numbers are also in [figures.json](figures.json).",
+        "Each cell is the minimum and the median, in processes of its own, the variants in turn. Times belong to a machine;",
+        "what they say is in the ratios.",
+    ]
+    for about in dict.fromkeys(_about(row) for row in rows):
+        group = [row for row in rows if _about(row) == about]
+        variants = [name for name in VARIANTS if any(name in row for row in group)]
+        titles = ["", "unit", *(VARIANTS[name] for name in variants), "goal"]
+        lines += ["", f"## {about}", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+        for row in group:
+            cells = [
+                f"{number(row[name]['min'])} / {number(row[name]['median'])}" if name in row else ""
+                for name in variants
+            ]
+            lines.append(f"| {' | '.join([row['what'], row['unit'], *cells, row['goal']])} |")
+    return "\n".join(lines) + "\n"
+
+
+def render_readme(rows: list[Row]) -> str:
+    """Those that were promised: the least, of rates the median; behind each the day it was measured on."""
+    variants = ("plain", "autolog", "mlflow", "comet")
+    by_name = {row["what"]: row for row in rows}
+    shown = [by_name[name] for name in IN_README if name in by_name]
+    lines = [
+        f"| | {' | '.join(VARIANTS[name] for name in variants)} | goal | |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in shown:
+        pick = "median" if "a second" in row["unit"] else "min"
+        cells = [number(row[name][pick]) if name in row else "" for name in variants]
+        lines.append(
+            f"| {row['what']} ({row['unit']}) | {' | '.join(cells)} | {row['goal']} | {row['date']} |"
+        )
+    machines = ", ".join(dict.fromkeys(row["machine"] for row in shown))
+    return "\n".join(lines) + f"\n\nThe least of several measurements, of rates the median, on {machines}.\n"
+
+
+def _about(row: Row) -> str:
+    """The heading of rows that were measured together."""
+    versions = ", ".join(f"{name} {held}" for name, held in row["versions"].items())
+    return f"{row['date']}, Python {row['python']}, {row['machine']}: {versions}"
+
+
+def number(value: float) -> str:
+    """Four digits, and no more than the value has."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

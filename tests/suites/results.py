@@ -1,0 +1,103 @@
+"""What came of the suites and scripts the last time, one line each in results.jsonl, and the tables made of them: RESULTS.md.
+
+    python tests/suites/results.py        (makes the tables anew)
+
+Knows nothing of how they are run.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS, TABLES = HERE / "results.jsonl", HERE / "RESULTS.md"
+LEFT_OUT = ("changed outcomes", "no longer failing", "added tests")
+"""Changes that are none for the worse are counted, not listed."""
+
+
+def keep(kind: str, name: str, said: dict[str, Any], versions: list[str], path: Path = RESULTS) -> None:
+    """Put a line in the place of the last one of that kind and name, and make the tables anew."""
+    line = {
+        "kind": kind, "name": name, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+        "versions": versions, **said,
+    }  # fmt: skip
+    held = {(one["kind"], one["name"]): one for one in read(path)}
+    held[kind, name] = line
+    lines = [json.dumps(held[key], ensure_ascii=False) for key in sorted(held)]
+    path.write_text("\n".join(lines) + "\n")
+    if path == RESULTS:
+        TABLES.write_text(render(read(path)))
+
+
+def read(path: Path = RESULTS) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def of_suite(result: dict[str, Any], changes: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """What is kept of a comparison of `run.py`."""
+    return {
+        "plain": dict(result["outcomes"][0]), "with": dict(result["outcomes"][1]), "seconds": result["seconds"],
+        "recorded": result["recorded"], "changes": {title: sorted(entries)[:20] for title, entries in changes.items()},
+    }  # fmt: skip
+
+
+def of_scripts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is kept of the rows of `scripts.py`."""
+    kept = ("script", "exit", "changed", "wall", "cpu", "recorded")
+    return {"scripts": [{key: row[key] for key in kept} for row in rows]}
+
+
+def render(lines: list[dict[str, Any]]) -> str:
+    """Markdown: the suites, then the scripts."""
+    suites = [line for line in lines if line["kind"] == "suite"]
+    scripts = [line for line in lines if line["kind"] == "scripts"]
+    return f"""# The frameworks' own tests and example scripts, with autolog and without
+
+Made by `run.py --note NAME` and `scripts.py --note NAME`; what they say is also in [results.jsonl](results.jsonl). New
+failures are those that fail only with autolog on. What changes by itself from one plain run to the
+next, as random streams of unseeded tests, is listed with the rest. Times are ratios, with to without.
+
+| tests | versions | passed plain / with | new failures | other changes | time of the tests | CPU | runs | date |
+|---|---|---|---|---|---|---|---|---|
+{"".join(_suite(line) for line in suites)}
+| scripts | versions | run | changed output, exit or result | time, all | time of those over 10 s, most | CPU | runs | date |
+|---|---|---|---|---|---|---|---|---|
+{"".join(_scripts(line) for line in scripts)}"""
+
+
+def _suite(line: dict[str, Any]) -> str:
+    changes = {title: names for title, names in line["changes"].items() if title not in LEFT_OUT}
+    new = changes.pop("new failures", [])
+    other = "; ".join(f"{title}: {len(names)}" for title, names in changes.items())
+    runs = line["recorded"].get("runs", {})
+    cells = [
+        line["name"], ", ".join(line["versions"]), f"{line['plain'].get('passed', 0):,} / {line['with'].get('passed', 0):,}",
+        f"{len(new)}" + (f": {', '.join(new)}" if new else ""), other, _ratio(line["seconds"]["tests"]),
+        _ratio(line["seconds"]["cpu"]), f"{sum(runs.values()):,}", line["date"],
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _scripts(line: dict[str, Any]) -> str:
+    rows = line["scripts"]
+    changed = [f"{row['script']} ({', '.join(row['changed'])})" for row in rows if row["changed"]]
+    wall, cpu = ([sum(row[name][side] for row in rows) for side in (0, 1)] for name in ("wall", "cpu"))
+    long = [row["wall"][1] / row["wall"][0] for row in rows if row["wall"][0] > 10]
+    runs = sum(sum(row["recorded"].get("runs", {}).values()) for row in rows)
+    cells = [
+        line["name"], ", ".join(line["versions"]), str(len(rows)), ", ".join(changed) or "none", _ratio(wall),
+        f"{max(long):.2f} (of {len(long)})" if long else "", _ratio(cpu), f"{runs:,}", line["date"],
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _ratio(pair: list[float]) -> str:
+    return f"{pair[1] / pair[0]:.2f}" if pair[0] else ""
+
+
+if __name__ == "__main__":
+    TABLES.write_text(render(read()))
