@@ -20,16 +20,19 @@ if not collect_ignore_glob and version("keras").startswith("2."):  # the others 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Small data is not worth threads, and on a busy machine they wait for each other."""
-    if find_spec("tensorflow"):
-        import tensorflow as tf
+    """Small data is not worth threads, and on a busy machine they wait for each other. Two devices are for strategies."""
+    import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        [cpu, *_] = tf.config.list_physical_devices("CPU")
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    [cpu, *_] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+# Now, before any test of this process trains something: then it would be too late.
+if find_spec("keras") and find_spec("tensorflow"):
+    _one_thread()
 
 
 @pytest.fixture(autouse=True)
