@@ -56,6 +56,8 @@ def run(
     stale: Annotated[
         bool, typer.Option(help="Only those whose result is of other code than today's.")
     ] = False,
+    smoke: Annotated[bool, typer.Option(help="Only those few that stand for all.")] = False,
+    write: Annotated[bool, typer.Option(help="Put what came of them into results.jsonl.")] = True,
     keep: Annotated[bool, typer.Option(help="Leave the environments, to look into them.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes that share a cell's tests.")] = 2,
 ) -> None:
@@ -66,12 +68,14 @@ def run(
     from compat.run import run as run_cell
 
     held = results.read()
-    chosen = [cell for cell in _chosen(cells) if not stale or results.is_stale(cell, held)]
+    chosen = [cell for cell in _chosen(cells) if cell.smoke or not smoke]
+    chosen = [cell for cell in chosen if not stale or results.is_stale(cell, held)]
     bad: list[str] = []
     for number, cell in enumerate(chosen, 1):
         console.print(f"[dim]{number}/{len(chosen)}[/dim] {cell.name}: {cell.title}")
         result = run_cell(cell, keep=keep, jobs=jobs, say=console.print)
-        results.write(result)
+        if write:
+            results.write(result)
         numbers = f"{result['passed']} passed, {result['failed']} failed, {result['skipped']} skipped"
         console.print(
             f"    {result['status']} in {result['seconds']} s: {numbers}. {result['reason']}", markup=False

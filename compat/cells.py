@@ -51,6 +51,8 @@ class Cell:
     """Without what is optional."""
     pre: bool = False
     """With pre-releases: may fail."""
+    smoke: bool = False
+    """One of the few that stand for all where there is little time."""
     known: str = ""
     """Why it fails, if it is known to."""
 
@@ -140,7 +142,9 @@ def matrix(path: Path = MATRIX) -> Matrix:
     ]
     for name, held in declared.get("cells", {}).items():
         _only(
-            held, {"frameworks", "python", "requires", "environment", "bare", "pre", "tests"}, f"cells.{name}"
+            held,
+            {"frameworks", "python", "requires", "environment", "bare", "pre", "smoke", "tests"},
+            f"cells.{name}",
         )
         parts = []
         for wanted in held["frameworks"]:
@@ -195,6 +199,7 @@ def _cell(
         requires += one.requirements(version, bare=bare, pre=pre)
         tests += one.tests or (f"integrations/{one.name}", f"contract/test_{one.name}.py")
     requires += more.get("requires", ())
+    tests = more.get("tests") or tests
     alone = tuple(one for one in requires if one.startswith("xgboost=="))
     return Cell(
         name=name,
@@ -202,10 +207,11 @@ def _cell(
         python=python,
         requires=tuple(dict.fromkeys(one for one in requires if one not in alone)),
         without_dependencies=alone,
-        tests=(*(more.get("tests") or tests), "contract/test_patch_points.py"),
+        tests=tuple(tests if "contract" in tests else [*tests, "contract/test_patch_points.py"]),
         environment=tuple(more.get("environment", {}).items()),
         bare=bare,
         pre=pre,
+        smoke=more.get("smoke", False),
     )
 
 

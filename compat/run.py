@@ -20,8 +20,8 @@ from compat.cells import HERE, Cell, interpreter
 
 TIMEOUT = 3600
 """Seconds that a cell may take."""
-RAN = {0: "pass", 1: "fail"}
-"""pytest's exit statuses that are an outcome; any other is no run of the tests."""
+LAST_LINES = 60
+"""Of the output of a cell that failed, these are shown."""
 
 
 def run(
@@ -33,7 +33,7 @@ def run(
         cell: which.
         keep: leave the environment, to look into it.
         jobs: processes that share the tests.
-        say: told where the output of a cell that failed stands.
+        say: told what a cell that failed said last, and where all of it stands.
     """
     fingerprint = results.fingerprint(cell)
     about = {
@@ -66,6 +66,7 @@ def run(
     if status == 0 and outcome["passed"]:
         return {**result, "status": "pass", "reason": ""}
     reason = outcome.pop("reason", "") or _last_words(text)
+    say("\n".join(text.splitlines()[-LAST_LINES:]))
     if keep:
         say(f"{cell.name}: its environment and output are in {work}")
     status_name = "known" if cell.known else "fail"
