@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatch
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -73,7 +74,9 @@ def run(
     bad: list[str] = []
     for number, cell in enumerate(chosen, 1):
         console.print(f"[dim]{number}/{len(chosen)}[/dim] {cell.name}: {cell.title}")
-        result = run_cell(cell, keep=keep, jobs=jobs, say=console.print)
+        result = run_cell(
+            cell, keep=keep, jobs=jobs, say=partial(console.print, markup=False, highlight=False)
+        )
         if write:
             results.write(result)
         numbers = f"{result['passed']} passed, {result['failed']} failed, {result['skipped']} skipped"
