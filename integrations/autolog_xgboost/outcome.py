@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -31,15 +32,30 @@ def log_early_stopping(
     best = booster.attr("best_iteration") if stops else None
     if best is None:
         return
-    score = booster.attr("best_score").strip("()").partition(",")[0]  # of a cv, older versions add the spread
+    # As text: of a cv, older versions add the spread, and NumPy 2 says what its numbers are.
+    score = booster.attr("best_score").replace("np.float64(", "").strip("()").partition(",")[0].rstrip(")")
     found = {"best_iteration": int(best), "best_score": float(score)}
     if isinstance(most, int) and rounds.ran < most:
         found["stopped_iteration"] = rounds.first + rounds.ran - 1
     run.log_metrics({f"{prefix}{name}": value for name, value in found.items()}, step=0)
 
 
+def _ends_the_process(booster: Any) -> bool:
+    """XGBoost 2.1 does so (a segmentation fault) where it is asked for the importances of trees whose leaves are vectors; of a
+    booster that was loaded it only knows how many outputs it has.
+    """
+    if not sys.modules["xgboost"].__version__.startswith("2.1."):
+        return False
+    return json.loads(booster.save_config())["learner"]["learner_model_param"]["num_target"] != "1"
+
+
 def _log_importances(run: Run, booster: Any, prefix: str) -> None:
     """The 1,000 features of the greatest gain at most; `of` is how many the booster has."""
+    if _ends_the_process(booster):
+        run.note(
+            "Feature importances were left out: XGBoost 2.1 crashes where it is asked for those of several outputs."
+        )
+        return
     scores: dict[str, dict[str, Any]] = {}
     for kind in ("gain", "weight", "cover"):
         try:

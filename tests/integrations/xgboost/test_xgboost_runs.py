@@ -497,3 +497,26 @@ def test_what_is_not_wanted_is_not_recorded(tmp_path: Any) -> None:
     assert (seen.run.models, seen.run.notes) == (
         [], ["The model was not saved: it is larger than the limit of 10 bytes"],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_version_that_would_crash_is_not_asked(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch, outputs: int
+) -> None:
+    """Harmless: XGBoost 2.1 ends the process where it is asked how important features of trees of several outputs are, those of
+    a booster that goes on from a file too, which does not know any more how it was trained.
+    """
+    monkeypatch.setattr(xgboost, "__version__", "2.1.4")
+    vectors = {"multi_strategy": "multi_output_tree", "tree_method": "hist"} if outputs == 2 else {}
+    model = xgboost.XGBRegressor(n_estimators=2, **vectors).fit(X, np.c_[Y, 1 - Y][:, :outputs])
+    before = xgboost.Booster(model_file=model.get_booster().save_raw("json"))
+    monkeypatch.setattr(
+        xgboost.Booster, "get_score", lambda *_, **__: pytest.fail("asked") if outputs == 2 else {"f0": 1}
+    )
+    xgboost.train(
+        {"tree_method": "hist"}, xgboost.DMatrix(X, np.c_[Y, 1 - Y][:, :outputs]), 1, xgb_model=before
+    )
+    run = seen.runs[-1]
+    assert ["feature_importances.json" in [one["path"] for one in run.artifacts], len(run.notes)] == (
+        [True, 0] if outputs == 1 else [False, 1]
+    )

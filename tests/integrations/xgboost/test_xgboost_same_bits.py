@@ -272,8 +272,9 @@ def test_a_training_gives_the_same_bits_and_is_recorded(how: str, tmp_path: Path
         assert bits(train(tmp_path / "2")) == plain
         assert np.random.random() == stream
     assert seen.runs
+    noted = 1 if "several outputs" in how and VERSION.release[:2] == (2, 1) else 0  # it would crash
     for run in seen.runs:
-        assert (run.status, run.errors, run.notes) == ("finished", [], [])
+        assert (run.status, run.errors, len(run.notes)) == ("finished", [], noted)
         assert "num_boost_round" in run.params
         assert run.datasets[0]["kind"]
         assert len(run.models) == (run.kind != "cv")
