@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from compat import index, results, table
 from compat.cells import Cell, MatrixError, matrix
@@ -38,16 +38,18 @@ def _chosen(patterns: list[str] | None) -> list[Cell]:
 def list_cells(cells: Patterns = None) -> None:
     """Show the cells, and what came of them the last time."""
     held = results.read()
-    shown = Table("cell", "frameworks", "Python", "result", "passed", "failed", "seconds", "date", box=None)
+    # A name must stand whole: it is what `run` is told.
+    shown = Table(
+        Column("cell", no_wrap=True), "Python", "result", "passed", "failed", "seconds", "date", box=None
+    )
     for cell in _chosen(cells):
         result = held.get(cell.name)
-        what = ", ".join(f"{name} {version}".strip() for name, version in cell.frameworks.items())
         last = ("–", "", "", "", "")
         if result is not None:
             stale = " (stale)" if results.is_stale(cell, held) else ""
             numbers = [str(result[key]) for key in ("passed", "failed", "seconds")]
             last = (result["status"] + stale, *numbers, result["date"])
-        shown.add_row(cell.name, what, cell.python, *last)
+        shown.add_row(cell.name, cell.python, *last)
     console.print(shown)
 
 
