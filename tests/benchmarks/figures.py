@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -136,6 +137,18 @@ def _about(row: Row) -> str:
     """The heading of rows that were measured together."""
     versions = ", ".join(f"{name} {held}" for name, held in row["versions"].items())
     return f"{row['date']}, Python {row['python']}, {row['machine']}: {versions}"
+
+
+def cost(row: Row) -> float | None:
+    """How many times its goal a row costs: `15 above plain`, `3 % above plain`, `3`, and of rates so many a second at least."""
+    goal = re.match(r"([\d,.]+)( %)?( above plain)?$", row["goal"])
+    if goal is None or "autolog" not in row or (goal[3] and "plain" not in row):
+        return None
+    wanted = float(goal[1].replace(",", ""))
+    if "a second" in row["unit"]:
+        return wanted / row["autolog"]["median"]
+    found, plain = row["autolog"]["min"], row["plain"]["min"] if goal[3] else 0
+    return (found / plain - 1) * 100 / wanted if goal[2] else (found - plain) / wanted
 
 
 def number(value: float) -> str:

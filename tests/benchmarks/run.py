@@ -1,7 +1,8 @@
 """The figures of autolog beside its peers', measured in one go: `python tests/benchmarks/run.py [--write] [WHAT …]`.
 
-Nothing here passes or fails: times belong to a machine. Each row is measured in processes of its own, plain, autolog and
-MLflow in turn, so that the ratios hold where the machine's speed drifts; min and median are given.
+Times belong to a machine: none of them passes or fails but by a wide margin, and only if asked to, by `--within 5`. Each row is
+measured in processes of its own, plain, autolog and MLflow in turn, so that the ratios hold where the machine's speed drifts;
+min and median are given.
 """
 
 from __future__ import annotations
@@ -270,6 +271,9 @@ ALL = {
 
 def main(
     what: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(ALL)}.")] = None,
+    within: Annotated[
+        float, typer.Option(help="Fail where the cost is more than so many times its goal; 0: never.")
+    ] = 0,
     write: Annotated[
         bool,
         typer.Option(
@@ -287,6 +291,10 @@ def main(
     Console(width=200).print(table)
     if write:
         figures.write(figures.keep(rows))
+    over = [r["what"] for r in rows if within and (figures.cost(r) or 0) > within]
+    if over:
+        print(f"More than {within:g} times its goal: {', '.join(over)}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -102,3 +102,25 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
         "| its tests | toy 1.2 | 1,002 / 1,001 | 1: a.py::b | moved random streams: 2 | 1.10 | 1.05 | 40 | 2026-01-01 |",
         "| its examples | toy 1.2 | 2 | b.py (stdout) | 1.07 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "unit", "plain", "autolog", "times"),
+    [
+        ("15 above plain", "ms", 100, 130, 2),
+        ("3 % above plain", "ms", 100, 106, 2),
+        ("3", "µs", 0, 1.5, 0.5),
+        ("300,000", "points a second", 0, 150_000, 2),
+        ("", "ms", 1, 2, None),
+        ("as its client", "points a second", 1, 2, None),
+    ],
+)
+def test_a_cost_is_told_in_multiples_of_its_goal(
+    goal: str, unit: str, plain: float, autolog: float, times: float | None
+) -> None:
+    """A regression is a multiple that no busy machine explains."""
+    values = {
+        name: {"min": value, "median": value} for name, value in (("plain", plain), ("autolog", autolog))
+    }
+    row = {"what": "x", "unit": unit, "goal": goal, **values}
+    assert module("benchmarks/figures.py").cost(row) == (None if times is None else pytest.approx(times))
