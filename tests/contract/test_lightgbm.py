@@ -18,7 +18,7 @@ QUIET = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5, "deterministic"
 class LightGBM(Contract):
     integration = "lightgbm"
     packages = ("lightgbm",)
-    beneath = ("scipy.stats", "pandas")
+    beneath = ("scipy.stats", "pandas", "sklearn.model_selection")
 
     def data(self) -> Any:
         import numpy as np
