@@ -303,9 +303,9 @@ class Store:
 
     def remove(self, runs: Iterable[RunRecord]) -> list[str]:
         """Remove runs, their children and their files. Returns the ids. Others' journals are not touched: a journal of our
-        own says that the runs are gone.
+        own says that the runs are gone. Files that lie behind a link in place of the store's folder `artifacts` stay.
         """
-        import shutil
+        from autolog.store.sweep import discard, own
 
         given = list(dict.fromkeys(run.id for run in runs))
         ids = [*given, *self.descendants(given)]
@@ -315,8 +315,7 @@ class Store:
             writer.open()
             writer.drain()
             writer.close()
-            for run in ids:
-                shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
+            discard(own(self.layout, ids))
             collect(self.layout.objects)
         return ids
 

@@ -1,0 +1,172 @@
+"""A store may be somebody else's: unpacked from an archive, cloned with a project, or shared. Whatever is in it, reading it
+runs no code, and nothing outside of it is written, deleted or shown; the rest of it is read as before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import write_journal
+from typer.testing import CliRunner
+
+from autolog.cli.app import app
+from autolog.store.layout import Layout
+from autolog.store.records import Store
+from autolog.tracking import events as e
+
+NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+PRECIOUS = "hunter2, of nobody's business"
+ESCAPES = "\x1b[2J\x1b]0;x\x07\x9b2J\r\n\u202e\u2066\u061c[bold]"
+ACTS = re.compile(
+    "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
+)
+"""What a terminal obeys, or what turns the writing round. A line may end as CSV's do."""
+
+
+class Place:
+    """Somebody else's store, and what is around it. `home` holds what is precious."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layout = Layout(folder / "given" / ".autolog")
+        self.store = self.layout.root
+        self.home = folder / "home"
+        (self.home / "kept").mkdir(parents=True)
+        for name in ("precious.txt", "kept/precious.txt", "kept/.precious.0123456789abcdef"):
+            (self.home / name).write_text(PRECIOUS)
+            os.utime(self.home / name, (0, 0))
+        with sqlite3.connect(self.home / "other.sqlite") as other:
+            other.execute("CREATE TABLE precious (x)")
+        other.close()
+        self.journals = 0
+
+    def journal(self, *events: e.Event) -> Path:
+        self.journals += 1
+        return write_journal(self.layout, events, f"j{self.journals}")
+
+    def link(self, name: str, target: str | Path) -> None:
+        (self.store / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.store / name).symlink_to(target)
+
+    def index(self, *statements: str) -> None:
+        """One that is up to date, and has been tampered with."""
+        Store(self.store).runs()
+        connection = sqlite3.connect(self.layout.index, isolation_level=None)
+        for statement in statements:
+            connection.execute(statement)
+        connection.close()
+
+    def outside(self) -> dict[str, Any]:
+        """All that is not the store's."""
+        found: dict[str, Any] = {}
+        for path in sorted(self.folder.rglob("*")):
+            if not path.is_relative_to(self.folder / "given") and not path.is_relative_to(
+                self.folder / "own"
+            ):
+                content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+                found[str(path)] = (content, path.lstat().st_mode, path.lstat().st_nlink)
+        return found
+
+
+def a_run(run: str = "good", **about: Any) -> list[e.Event]:
+    metrics = [e.MetricsLogged(run, step, NOON + step, {"loss": 1.0 / (1 + step)}) for step in range(3)]
+    start = e.RunStarted(run, NOON, about.pop("name", run), "default", **about)
+    return [start, e.ParamsLogged(run, {"C": 1}), *metrics, e.RunEnded(run, NOON + 9, "finished")]
+
+
+# -- the attacks: what each leaves in the store, beside the run `good`
+
+
+def ids_of_removed_runs(place: Place) -> None:
+    """`gc` removes what is left of removed runs: by ids that are paths, it would remove anything."""
+    place.journal(*(e.RunRemoved(run) for run in ("../../../home", str(place.home), "..", "", "good/../..")))
+
+
+def ids_of_runs(place: Place) -> None:
+    for run in ("../../../home", str(place.home), "../../../home/kept"):
+        place.journal(*a_run(run))
+
+
+def all_runs_folder_is_a_link(place: Place) -> None:
+    place.journal(*a_run("kept"), e.ArtifactLogged("kept", "precious.txt", 1))
+    place.link("artifacts", place.home)
+
+
+def runs_folder_is_a_link(place: Place) -> None:
+    place.link("artifacts/good", place.home / "kept")
+    place.journal(e.RunRemoved("removed"), e.ArtifactLogged("good", "precious.txt", 1))
+    place.link("artifacts/removed", place.home / "kept")
+
+
+def objects_are_a_link(place: Place) -> None:
+    place.link("objects", place.home / "kept")
+
+
+ATTACKS: dict[str, Callable[[Place], None]] = {
+    function.__name__.replace("_", " "): function
+    for function in (
+        ids_of_removed_runs, ids_of_runs, all_runs_folder_is_a_link, runs_folder_is_a_link, objects_are_a_link,
+    )
+}  # fmt: skip
+
+
+# -- what the owner of the computer does with it
+
+
+def commands(place: Place) -> list[list[str]]:
+    runs = ["good", "bad"]
+    reading = [
+        ["ls"], ["ls", "--children", "--json"], ["ls", "metrics.loss < 1"], ["compare", *runs], ["compare", *runs, "--json"],
+        ["export", "--children"], ["export", "--format", "jsonl"], ["export", "--histories"],
+        *(["show", run, *more] for run in runs for more in ([], ["--json"], ["--metric", "loss"])),
+    ]  # fmt: skip
+    sending = [["sync", "--to", f"{kind}:{place.folder / 'own' / kind}"] for kind in ("jsonl", "tensorboard")]
+    removing = [["gc"], *(["rm", run.id, "--yes"] for run in Store(place.store).runs(children=True)), ["gc"]]
+    return [*reading, *sending, *removing]
+
+
+def asked(place: Place) -> None:
+    """The same by Python's means."""
+    for record in Store(place.store).runs(children=True):
+        repr(record), record.to_dict(), record.histories(), record.environment, list(record.children)
+        for model in record.models:
+            with pytest.raises(Exception) as caught:
+                record.model(model["path"])
+            assert PRECIOUS not in str(caught.value)
+            assert not ACTS.search(str(caught.value))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_store_of_somebody_elses_does_no_harm(
+    tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command goes through its work, or says in a line what is wrong; the run beside is there; nothing else happens."""
+    pytest.importorskip("tensorboard")
+    for variable, folder in (
+        ("HOME", "home"),
+        ("XDG_CACHE_HOME", "own/cache"),
+        ("AUTOLOG_CONFIG_DIR", "own/config"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    place = Place(tmp_path)
+    place.journal(*a_run())
+    ATTACKS[attack](place)
+    before = place.outside()
+    asked(place)
+    assert "good" in [run.name for run in Store(place.store).runs()]
+    for arguments in commands(place):
+        done = CliRunner().invoke(app, [*arguments, "--store", str(place.store)])
+        assert isinstance(done.exception, (SystemExit, type(None))), (arguments, done.exception)
+        assert not ACTS.search(done.output.replace("\n", "")), arguments
+        assert PRECIOUS not in done.output
+        assert place.outside() == before, arguments
+    for path in (tmp_path / "own").rglob("*"):
+        assert not path.is_file() or PRECIOUS.encode() not in path.read_bytes()
