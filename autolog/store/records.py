@@ -14,7 +14,7 @@ import msgspec
 
 from autolog.store import journal as journals
 from autolog.store.index import Index, int64
-from autolog.store.layout import Layout, find
+from autolog.store.layout import Layout, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
@@ -402,6 +402,8 @@ class Store:
 
     def _records(self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> Runs:
         rows = connection.execute(sql, parameters).fetchall()
+        if not all(map(_is_possible, rows)):
+            raise sqlite3.DatabaseError("The index has runs that no journal can have put there")
         records = {row[0]: RunRecord(self, dict(zip(_COLUMNS, row, strict=True))) for row in rows}
         numbers = list(records)
         for start in range(0, len(numbers), 500):
@@ -437,6 +439,13 @@ class Store:
             for no, text, error in rows_of("text, error", "notes"):
                 (records[no].errors if error else records[no].notes).append(text)
         return Runs(records.values())
+
+
+def _is_possible(row: Sequence[Any]) -> bool:
+    """Whether a row of `runs` can come from journals. An index may be somebody else's, and an id is the name of a folder."""
+    known = dict(zip(_COLUMNS, row, strict=True))
+    texts = [known[name] for name in ("id", "name", "experiment", "status", "kind")]
+    return all(isinstance(text, str) for text in texts) and is_run_id(known["id"])
 
 
 def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any]:

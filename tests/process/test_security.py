@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import sqlite3
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,66 @@ def objects_are_a_link(place: Place) -> None:
     place.link("objects", place.home / "kept")
 
 
+def index_is_another_programs_database(place: Place) -> None:
+    place.link("index.sqlite", place.home / "other.sqlite")
+
+
+def index_is_a_folder(place: Place) -> None:
+    place.layout.index.mkdir()
+
+
+def index_is_a_pipe(place: Place) -> None:
+    os.mkfifo(place.layout.index)
+
+
+def indexs_journal_names_a_file_to_delete(place: Place) -> None:
+    """SQLite deletes the file that binds the journals of several databases, when it takes back what was half done."""
+    place.index()
+    name, magic = os.fsencode(place.home / "precious.txt"), bytes.fromhex("d9d505f920a163d7")
+    pages = place.layout.index.stat().st_size // 4096
+    head = (magic + struct.pack(">5I", 0, 1, pages, 512, 4096)).ljust(512, b"\0")
+    tail = struct.pack(">I", 0x40000000 // 4096 + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    Path(f"{place.layout.index}-journal").write_bytes(head + tail)
+
+
+def indexs_journal_is_a_link(place: Place) -> None:
+    place.index()
+    place.link("index.sqlite-journal", place.home / "precious.txt")
+
+
+def index_has_triggers_and_views(place: Place) -> None:
+    place.index(
+        "DELETE FROM journals",
+        "ALTER TABLE tags RENAME TO other_tags",
+        f"CREATE VIEW tags AS SELECT 1 AS run, '{ESCAPES}' AS key, writefile('{place.home}/x', 'x') AS value",
+        f"CREATE TRIGGER t AFTER INSERT ON runs BEGIN UPDATE runs SET id = '{place.home}'; END",
+    )
+
+
+def index_has_another_name_in_quotes(place: Place) -> None:
+    place.index('CREATE TABLE """; DROP TABLE runs; --" (x)', "PRAGMA user_version = 1")
+
+
+def index_has_ids_that_are_paths(place: Place) -> None:
+    place.index(
+        "INSERT INTO runs (no, id, name, status, started) VALUES (7, '../../../home/kept', 'bad', 'finished', 1)",
+        f"INSERT INTO runs (no, id, name, status, started) VALUES (8, '{place.home}', 'worse', 'finished', 1)",
+        f"INSERT INTO models VALUES (7, '{place.home}/kept', 'sklearn', 1, 1.0)",
+        f"INSERT INTO removed VALUES ('{place.home}')",
+    )
+
+
+def index_has_what_is_no_json(place: Place) -> None:
+    place.index("INSERT INTO params SELECT no, 'bad', 1, '{' FROM runs")
+
+
 ATTACKS: dict[str, Callable[[Place], None]] = {
     function.__name__.replace("_", " "): function
     for function in (
         ids_of_removed_runs, ids_of_runs, all_runs_folder_is_a_link, runs_folder_is_a_link, objects_are_a_link,
+        index_is_another_programs_database, index_is_a_folder, index_is_a_pipe, indexs_journal_names_a_file_to_delete,
+        indexs_journal_is_a_link, index_has_triggers_and_views, index_has_another_name_in_quotes,
+        index_has_ids_that_are_paths, index_has_what_is_no_json,
     )
 }  # fmt: skip
 
