@@ -84,6 +84,27 @@ def is_run_id(text: str) -> bool:
     return text.isascii() and len(text) <= 64 and text.replace("-", "0").replace("_", "0").isalnum()
 
 
+def file_of(artifacts: Path, run: str, path: str) -> Path | None:
+    """Where a run's file or folder is, which may be there no more, below the folder of all runs' files. None for a path that
+    leads out of the run's folder, as a journal of somebody else's may have it, and for one that only comes back to it: whoever
+    makes a file of that path elsewhere would be led astray.
+    """
+    from pathlib import Path
+
+    parts = path.replace(os.sep, "/").split("/")
+    if not is_run_id(run) or not {"", ".", ".."}.isdisjoint(parts):
+        return None
+    folder = os.path.join(os.path.realpath(artifacts), run)
+    try:
+        found = os.path.realpath(os.path.join(folder, path))
+        os.lstat(found)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError):  # a loop of links, or too long; a NUL
+        return None
+    return Path(found) if found.startswith(os.path.join(folder, "")) else None
+
+
 def find(start: str | os.PathLike[str] | None = None) -> Layout:
     """The store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or a new
     one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken.

@@ -14,7 +14,7 @@ import msgspec
 
 from autolog.store import journal as journals
 from autolog.store.index import Index, int64
-from autolog.store.layout import Layout, find, is_run_id
+from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
@@ -130,6 +130,8 @@ class RunRecord:
             said = others or " ".join(self.notes)
             said = said or ("It is still running." if self.status == "running" else "It was not logged.")
             raise LookupError(f"{self.name} has no model {path!r}. {said}")
+        if file_of(self._store.layout.artifacts, self.id, path) is None:
+            raise LookupError(f"{self.name} has no model {path!r}: that leads out of the run's folder.")
         from autolog.models.load import load
 
         return load(self.folder / path, trust=trust, as_predictor=as_predictor)

@@ -399,7 +399,7 @@ def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[st
 def artifact_name(name: str) -> str:
     """A relative path with forward slashes. Raises ValueError if it leads elsewhere."""
     parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0]:
+    if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0] or "\0" in name:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
     return "/".join(parts)
 

@@ -5,6 +5,7 @@ runs no code, and nothing outside of it is written, deleted or shown; the rest o
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sqlite3
@@ -18,7 +19,7 @@ from helpers import write_journal
 from typer.testing import CliRunner
 
 from autolog.cli.app import app
-from autolog.store.layout import Layout
+from autolog.store.layout import Layout, file_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
@@ -163,13 +164,37 @@ def index_has_what_is_no_json(place: Place) -> None:
     place.index("INSERT INTO params SELECT no, 'bad', 1, '{' FROM runs")
 
 
+def paths_of_files(place: Place) -> None:
+    folder = place.layout.artifacts_of("good")
+    (folder / "a/b/c").mkdir(parents=True)
+    (folder / "fine").mkdir()
+    (folder / "way").symlink_to(folder / "a/b/c")  # `way/../..` is another place where no such link is
+    paths = [
+        "../../../../home/kept",
+        f"{place.home}/kept",
+        "out",
+        "way/../../../fine",
+        "C:\\x",
+        "nul\0",
+        "x" * 5000,
+    ]
+    place.link("artifacts/good/out", place.home / "kept")
+    for path in paths:
+        place.journal(
+            e.ArtifactLogged("good", f"{path}/precious.txt", 1),
+            e.ModelLogged("good", path, "sklearn", 1, {"x": 1}),
+        )
+    for model in (place.home / "kept", folder / "fine"):
+        (model / "MLmodel").write_text(json.dumps({"flavors": {"nothing": {}, PRECIOUS: {}}}))
+
+
 ATTACKS: dict[str, Callable[[Place], None]] = {
     function.__name__.replace("_", " "): function
     for function in (
         ids_of_removed_runs, ids_of_runs, all_runs_folder_is_a_link, runs_folder_is_a_link, objects_are_a_link,
         index_is_another_programs_database, index_is_a_folder, index_is_a_pipe, indexs_journal_names_a_file_to_delete,
         indexs_journal_is_a_link, index_has_triggers_and_views, index_has_another_name_in_quotes,
-        index_has_ids_that_are_paths, index_has_what_is_no_json,
+        index_has_ids_that_are_paths, index_has_what_is_no_json, paths_of_files,
     )
 }  # fmt: skip
 
@@ -227,3 +252,27 @@ def test_a_store_of_somebody_elses_does_no_harm(
         assert place.outside() == before, arguments
     for path in (tmp_path / "own").rglob("*"):
         assert not path.is_file() or PRECIOUS.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [
+        ("fine.txt", True), ("a/fine.txt", True), ("not there/x", True), ("fine.txt/x", True), ("a\\..\\b", True),
+        ("..", False), ("../other/x", False), ("../good/fine.txt", False), ("a/../fine.txt", False), ("a//x", False),
+        ("", False), (".", False), ("/etc/passwd", False), ("out", False), ("out/precious.txt", False), ("loop/x", False),
+        ("nul\0", False), ("x" * 5000, False), ("x/" * 5000 + "x", False),
+    ],
+)  # fmt: skip
+def test_a_path_in_a_journal_is_one_in_the_runs_folder_or_none(
+    tmp_path: Path, path: str, inside: bool
+) -> None:
+    """For sinks and for models: what leads out, by itself or through a link, is no file of the run."""
+    place = Place(tmp_path)
+    folder = place.layout.artifacts_of("good")
+    (folder / "a").mkdir(parents=True)
+    for name in ("fine.txt", "a/fine.txt"):
+        (folder / name).write_text("fine")
+    place.link("artifacts/good/out", place.home)
+    place.link("artifacts/good/loop", "loop")
+    assert file_of(place.layout.artifacts, "good", path) == (folder / path if inside else None)
+    assert file_of(place.layout.artifacts, "../artifacts/good", path) is None
