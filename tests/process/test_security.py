@@ -19,6 +19,8 @@ from helpers import write_journal
 from typer.testing import CliRunner
 
 from autolog.cli.app import app
+from autolog.registry import make_sink, sinks
+from autolog.sinks.follower import _note_of
 from autolog.store.layout import Layout, file_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
@@ -188,6 +190,19 @@ def paths_of_files(place: Place) -> None:
         (model / "MLmodel").write_text(json.dumps({"flavors": {"nothing": {}, PRECIOUS: {}}}))
 
 
+def notes_of_sinks_are_links(place: Place) -> None:
+    """The names under which a position is written are known beforehand."""
+    for kind in ("jsonl", "tensorboard"):
+        sink = make_sink(f"{kind}:{place.folder / 'own' / kind}", sinks())
+        note = _note_of(sink, place.layout.journals / "j1.jsonl", place.layout)
+        for suffix, target in (
+            (f".{os.getpid()}", "precious.txt"),
+            (".lock", f"made by {kind}"),
+            (".json", "/dev/zero"),
+        ):
+            place.link(f"followers/{note.with_suffix(suffix).name}", place.home / target)
+
+
 ATTACKS: dict[str, Callable[[Place], None]] = {
     function.__name__.replace("_", " "): function
     for function in (
@@ -195,6 +210,7 @@ ATTACKS: dict[str, Callable[[Place], None]] = {
         index_is_another_programs_database, index_is_a_folder, index_is_a_pipe, indexs_journal_names_a_file_to_delete,
         indexs_journal_is_a_link, index_has_triggers_and_views, index_has_another_name_in_quotes,
         index_has_ids_that_are_paths, index_has_what_is_no_json, paths_of_files,
+        notes_of_sinks_are_links,
     )
 }  # fmt: skip
 
