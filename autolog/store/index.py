@@ -235,12 +235,19 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 
 
 def _journals(layout: Layout) -> dict[str, int]:
-    """Journal names and sizes."""
+    """Journal names and sizes. What is no file, as a named pipe that would be waited for, is no journal."""
+    found: dict[str, int] = {}
     try:
         with os.scandir(layout.journals) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".jsonl")}
+            for entry in entries:
+                try:
+                    if entry.name.endswith(".jsonl") and entry.is_file():
+                        found[entry.name] = entry.stat().st_size
+                except OSError:  # a loop of links
+                    continue
     except FileNotFoundError:
-        return {}
+        pass
+    return found
 
 
 def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
@@ -256,6 +263,8 @@ def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
             return True
         except (PermissionError, OSError):
             return False
+        except OverflowError:  # no process has such a number
+            return True
         return False
     try:
         return time.time() - path.stat().st_mtime > SILENT_SECONDS

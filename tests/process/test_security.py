@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -203,6 +204,39 @@ def notes_of_sinks_are_links(place: Place) -> None:
             place.link(f"followers/{note.with_suffix(suffix).name}", place.home / target)
 
 
+def journals_are_no_files(place: Place) -> None:
+    place.index(
+        "INSERT INTO journals (name, position) VALUES ('gone.jsonl', 9)"
+    )  # so that all are read again
+    (place.layout.journals / "folder.jsonl").mkdir()
+    os.mkfifo(place.layout.journals / "pipe.jsonl")
+    for name, target in (("device", "/dev/zero"), ("loop", "loop.jsonl"), ("nothing", "not there")):
+        place.link(f"journal/{name}.jsonl", target)
+    place.link("journal/secret.jsonl", place.home / "precious.txt")
+
+
+def journals_of_processes_that_cannot_be(place: Place) -> None:
+    for host in (socket.gethostname(), "x" * 9000):
+        for pid in (-1, 2**63 - 1):
+            path = place.journal()
+            header = {"e": "journal", "version": 1, "t": 2**60, "host": host, "pid": pid}
+            start = {"e": "start", "run": f"r{place.journals}", "t": 2**60, "name": "bad", "experiment": "x"}
+            path.write_text(f"{json.dumps(header)}\n{json.dumps(start)}\n")
+
+
+def lines_of_any_kind(place: Place) -> None:
+    with open(place.journal(*a_run("bad")), "ab") as file:
+        for depth in (100, 900, 990, 1000, 100_000):
+            file.write(b'{"e":"params","run":"bad","values":{"x":%s}}\n' % (b"[" * depth + b"]" * depth))
+            file.write(b'{"e":"environment","values":{"x":%s}}\n' % (b'{"a":' * depth + b"1" + b"}" * depth))
+        many = ",".join(f'"metric {number}":{number}' for number in range(1_000))
+        file.write(b'{"e":"m","run":"bad","step":1,"t":1,"v":{%s}}\n' % many.encode())
+        file.write(b'{"e":"tags","run":"bad","values":{"x":"%s"}}\n' % (b"x" * 1_000_000))
+        file.write(
+            b"\0" * 1_000_000 + b"\n\xff\xfe\n" + b'{"e":"end","run":"bad","t":-9e999}\n' + b"{" * 1_000_000
+        )
+
+
 ATTACKS: dict[str, Callable[[Place], None]] = {
     function.__name__.replace("_", " "): function
     for function in (
@@ -210,7 +244,7 @@ ATTACKS: dict[str, Callable[[Place], None]] = {
         index_is_another_programs_database, index_is_a_folder, index_is_a_pipe, indexs_journal_names_a_file_to_delete,
         indexs_journal_is_a_link, index_has_triggers_and_views, index_has_another_name_in_quotes,
         index_has_ids_that_are_paths, index_has_what_is_no_json, paths_of_files,
-        notes_of_sinks_are_links,
+        notes_of_sinks_are_links, journals_are_no_files, journals_of_processes_that_cannot_be, lines_of_any_kind,
     )
 }  # fmt: skip
 
