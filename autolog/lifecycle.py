@@ -25,7 +25,7 @@ from autolog.tracking import (
     redact,
 )
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted, now
-from autolog.tracking.ids import new_name
+from autolog.tracking.ids import is_word, new_name
 from autolog.tracking.run import Run, tags_of
 from autolog.tracking.values import MAX_KEY, plain, text_of
 
@@ -385,8 +385,6 @@ def announce(session: Session, run: Run) -> None:
 
 def summary(run: Run) -> str:
     """`brave-otter · LogisticRegression · 14 params · 6 metrics · model 2.1 kB · autolog show brave-otter`"""
-    # What a shell would not take as one word is named by its id.
-    plain = all(letter.isalnum() or letter in "-_." for letter in run.name) and not run.name.startswith("-")
     parts = [
         run.name,
         (run.estimator or run.kind).rpartition(".")[2],
@@ -394,7 +392,7 @@ def summary(run: Run) -> str:
         _count(run.param_count, "param"),
         _count(len(run.metric_names), "metric"),
         *(f"{path} {_size(size)}" for path, size in run.models),
-        f"autolog show {run.name if plain else run.id}",
+        f"autolog show {run.name if is_word(run.name) else run.id}",
     ]
     return " · ".join(parts)
 

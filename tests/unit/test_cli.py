@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 from helpers import write_journal
 from hypothesis import given, settings
@@ -25,6 +26,7 @@ from autolog import __version__
 from autolog.cli import chart, text
 from autolog.cli.app import app
 from autolog.cli.compare import better
+from autolog.cli.store import run_names
 from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking.events import (
@@ -687,6 +689,24 @@ def test_the_shell_completes_names_of_runs(example: Path) -> None:
         "curves",
         "plain",
     ]
+
+
+@pytest.mark.parametrize(
+    "evil", ["$(touch x)", "`touch x`", "a;touch x", "--yes", "a b", "*", "a\\nb", "~", "'x", "a\x1b[2J"]
+)
+def test_the_shell_is_offered_no_name_that_it_would_act_on(tmp_path: Path, evil: str) -> None:
+    """Names may come from anybody's journal, and a shell puts what it is offered onto the command line as it is."""
+    keep(
+        tmp_path,
+        RunStarted(id_of(1), NOON, evil, "default"),
+        RunStarted(id_of(2), NOON, "otter.v2/a_b-1", "default"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOLOG_DIR", str(tmp_path))
+        context = click.Context(click.Command("rm"))
+        assert run_names(context, "") == ["otter.v2/a_b-1"]
+        assert run_names(context, evil[:1]) == []
+        assert run_names(context, id_of(1)[:10]) == [id_of(2), id_of(1)]
 
 
 # -- terminals and pipes
