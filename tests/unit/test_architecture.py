@@ -109,7 +109,7 @@ def part_of(name: str) -> str:
 
 MAY = {
     "userkey": "",
-    "config": "",
+    "config": "store.layout",
     "instrument": "instrument",
     "tracking": "tracking userkey",
     "models": "models userkey instrument.quiet tracking.datasets __version__",
