@@ -27,7 +27,7 @@ from autolog.tracking import (
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted, now
 from autolog.tracking.ids import is_word, new_name
 from autolog.tracking.run import Run, tags_of
-from autolog.tracking.values import MAX_KEY, plain, text_of
+from autolog.tracking.values import MAX_KEY, clean, plain, text_of
 
 if TYPE_CHECKING:
     from autolog.session import Session
@@ -394,7 +394,7 @@ def summary(run: Run) -> str:
         *(f"{path} {_size(size)}" for path, size in run.models),
         f"autolog show {run.name if is_word(run.name) else run.id}",
     ]
-    return " · ".join(parts)
+    return clean(" · ".join(parts))
 
 
 def _count(number: int, what: str) -> str:

@@ -18,7 +18,7 @@ from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
-from autolog.tracking.values import number_of
+from autolog.tracking.values import clean, clean_lines, number_of
 
 if TYPE_CHECKING:
     import pandas
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 class UnknownRun(LookupError):
     """No run, or more than one, is meant by what was asked for; the message says which there are."""
+
+    def __str__(self) -> str:
+        return clean_lines(super().__str__())
 
 
 class Point(NamedTuple):
@@ -73,7 +76,7 @@ class RunRecord:
         self.notes, self.errors = [], []
 
     def __repr__(self) -> str:
-        return f"<RunRecord {_shown(self.name)} {_shown(self.id)} {self.status}>"
+        return f"<RunRecord {clean(self.name)} {self.id} {clean(self.status)}>"
 
     @property
     def started(self) -> datetime | None:
@@ -129,9 +132,11 @@ class RunRecord:
             )
             said = others or " ".join(self.notes)
             said = said or ("It is still running." if self.status == "running" else "It was not logged.")
-            raise LookupError(f"{self.name} has no model {path!r}. {said}")
+            raise LookupError(clean_lines(f"{self.name} has no model {path!r}. {said}"))
         if file_of(self._store.layout.artifacts, self.id, path) is None:
-            raise LookupError(f"{self.name} has no model {path!r}: that leads out of the run's folder.")
+            raise LookupError(
+                f"{clean(self.name)} has no model {path!r}: that leads out of the run's folder."
+            )
         from autolog.models.load import load
 
         return load(self.folder / path, trust=trust, as_predictor=as_predictor)
@@ -175,7 +180,7 @@ class Runs(Sequence[RunRecord]):
         return (
             f"<Runs: {len(self)}>"
             if len(self) > 5
-            else f"<Runs: {', '.join(_shown(run.name) for run in self)}>"
+            else f"<Runs: {', '.join(clean(run.name) for run in self)}>"
         )
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -473,11 +478,6 @@ def _time(milliseconds: int | None) -> datetime | None:
         return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
     except OverflowError:  # no time at all, from a damaged journal
         return None
-
-
-def _shown(text: str) -> str:
-    """A name in a `repr`, which a terminal gets: what would act on it is escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _iso(milliseconds: int | None) -> str | None:

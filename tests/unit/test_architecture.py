@@ -112,7 +112,7 @@ MAY = {
     "config": "store.layout",
     "instrument": "instrument",
     "tracking": "tracking userkey",
-    "models": "models userkey instrument.quiet tracking.datasets __version__",
+    "models": "models userkey instrument.quiet tracking.datasets tracking.values __version__",
     "store": "store tracking.events tracking.values models.load",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
