@@ -24,6 +24,7 @@ import msgspec
 from autolog.store.journal import process_start, read_from
 from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
+from autolog.userkey import make_private
 
 SCHEMA_VERSION = 3
 SILENT_SECONDS = 90.0
@@ -222,11 +223,9 @@ def _path_in_cache(layout: Layout) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(base) / "autolog"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(str(folder))
     except OSError:
-        import tempfile
-
-        folder = Path(tempfile.mkdtemp(prefix="autolog-index-"))
+        return Path(":memory:")
     return folder / f"index-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]}.sqlite"
 
 

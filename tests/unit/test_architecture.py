@@ -113,7 +113,7 @@ MAY = {
     "instrument": "instrument",
     "tracking": "tracking userkey",
     "models": "models userkey instrument.quiet tracking.datasets tracking.values __version__",
-    "store": "store tracking.events tracking.values models.load",
+    "store": "store tracking.events tracking.values models.load userkey",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.
