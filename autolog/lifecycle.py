@@ -321,7 +321,7 @@ def _new_run(
     elif above is not None:  # its other children are of other processes: they cannot be counted
         run = Run(session, name or f"{above.name}/{new_name()}", above.experiment, above.run)
     else:
-        run = Run(session, name or new_name(), session.config.experiment)
+        run = Run(session, name or new_name(), text_of(str(plain(session.config.experiment)), MAX_KEY))
         tags = {**session.config.tags, **tags}
     session.start()
     session.emit(

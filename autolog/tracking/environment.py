@@ -32,13 +32,13 @@ _GIT_SECONDS = 5.0
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
     """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
     return {
-        "script": None if script is None else text_of(script),
+        "script": None if script is None else _path(script),
         "arguments": _arguments(arguments),
-        "working_directory": text_of(folder),
+        "working_directory": _path(folder),
         "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "executable": text_of(sys.executable or ""),
+        "executable": _path(sys.executable or ""),
         "platform": _platform(),
         "host": platform.node(),
         "user": _user(),
@@ -47,6 +47,11 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "gpus": _gpus(),
         "distributions": distributions(),
     }
+
+
+def _path(path: str) -> str:
+    """A path without the secrets that folders may be named after."""
+    return text_of(redact.redact_text(path))
 
 
 def _arguments(arguments: list[Any]) -> list[str]:
@@ -122,7 +127,7 @@ def git(folder: str) -> dict[str, Any] | None:
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", without=without) or ""
     said: dict[str, Any] = {
         "commit": commit.strip(),
-        "branch": branch.strip(),
+        "branch": redact.redact_text(branch.strip()),
         "dirty": bool(changed.strip()),
     }
     if said["dirty"]:
