@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from autolog.store.layout import is_anybodys
+
 
 class Config(NamedTuple):
     """One session's settings; replaced whole when one changes."""
@@ -210,6 +212,9 @@ def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
             except OSError:
                 continue
             if name == "pyproject.toml" and b"tool.autolog" not in data:
+                continue
+            if is_anybodys(path):
+                complaints.append(f"{path} belongs to another user. It is left out.")
                 continue
             try:
                 table = _toml(data.decode("utf-8-sig"))

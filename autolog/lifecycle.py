@@ -25,9 +25,9 @@ from autolog.tracking import (
     redact,
 )
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted, now
-from autolog.tracking.ids import new_name
+from autolog.tracking.ids import is_word, new_name
 from autolog.tracking.run import Run, tags_of
-from autolog.tracking.values import MAX_KEY, plain, text_of
+from autolog.tracking.values import MAX_KEY, clean, plain, text_of
 
 if TYPE_CHECKING:
     from autolog.session import Session
@@ -321,7 +321,7 @@ def _new_run(
     elif above is not None:  # its other children are of other processes: they cannot be counted
         run = Run(session, name or f"{above.name}/{new_name()}", above.experiment, above.run)
     else:
-        run = Run(session, name or new_name(), session.config.experiment)
+        run = Run(session, name or new_name(), text_of(str(plain(session.config.experiment)), MAX_KEY))
         tags = {**session.config.tags, **tags}
     session.start()
     session.emit(
@@ -385,8 +385,6 @@ def announce(session: Session, run: Run) -> None:
 
 def summary(run: Run) -> str:
     """`brave-otter · LogisticRegression · 14 params · 6 metrics · model 2.1 kB · autolog show brave-otter`"""
-    # What a shell would not take as one word is named by its id.
-    plain = all(letter.isalnum() or letter in "-_." for letter in run.name) and not run.name.startswith("-")
     parts = [
         run.name,
         (run.estimator or run.kind).rpartition(".")[2],
@@ -394,9 +392,9 @@ def summary(run: Run) -> str:
         _count(run.param_count, "param"),
         _count(len(run.metric_names), "metric"),
         *(f"{path} {_size(size)}" for path, size in run.models),
-        f"autolog show {run.name if plain else run.id}",
+        f"autolog show {run.name if is_word(run.name) else run.id}",
     ]
-    return " · ".join(parts)
+    return clean(" · ".join(parts))
 
 
 def _count(number: int, what: str) -> str:

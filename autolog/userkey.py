@@ -30,6 +30,17 @@ def config_dir() -> str:
     return os.path.join(os.path.expanduser(base), "autolog")
 
 
+def make_private(folder: str) -> None:
+    """Make a folder and those around it that are missing, for this user alone."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_private(os.path.dirname(folder))
+        make_private(folder)
+
+
 def user_key() -> bytes:
     """This user's key, made at the first call ever. Raises NoUserKey with the reason where that is impossible."""
     return _key(os.path.join(config_dir(), "key"))
@@ -65,7 +76,7 @@ def _read(path: str) -> bytes:
 
 def _create(path: str) -> None:
     """Makes the key file, complete and private from its first moment; of several processes at it, one wins."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    make_private(os.path.dirname(path))
     draft = f"{path}.{os.urandom(8).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

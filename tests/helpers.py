@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import base64
 import configparser
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -74,6 +78,38 @@ def script(
         [sys.executable, str(path), *arguments],
         cwd=folder, env=environment(folder, **variables), capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
+
+
+def found(files: Mapping[str, bytes], secrets: Iterable[str]) -> list[tuple[str, str]]:
+    """(file, secret) for each secret that is in a file or in its name, as it is or in an encoding that files and logs have."""
+    return [
+        (name, secret)
+        for name, data in files.items()
+        for secret in secrets
+        if any(form in data or form in name.encode("utf-8", "surrogateescape") for form in forms_of(secret))
+    ]
+
+
+@cache
+def forms_of(secret: str) -> tuple[bytes, ...]:
+    """A text as it may stand in a file: plain, escaped for URLs or JSON, in hexadecimal, UTF-16 and UTF-32, and in base 64
+    wherever in a longer text it began.
+    """
+    data = secret.encode()
+    texts = (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], data.hex(), data.hex().upper())
+    # What depends on the bytes before and after is left out.
+    shifted = (base64.b64encode(bytes(shift) + data)[-(-shift * 4 // 3) : -4] for shift in range(3))
+    encoded = [form for form in shifted for form in (form, form.replace(b"+", b"-").replace(b"/", b"_"))]
+    wide = [secret.encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
+    return tuple(dict.fromkeys([*(text.encode() for text in texts), *encoded, *wide]))
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """All files below a folder, by their paths from it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()
+    }  # fmt: skip
 
 
 def write_script(code: str, folder: str | Path, name: str = "script.py") -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 HISTORY = ("run", "name", "metric", "step", "epoch", "time", "value")
 ROWS_AT_ONCE = 100_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(str, enum.Enum):
@@ -56,7 +57,8 @@ def export(
 
     In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with the last
     value, tags.<name>. In JSON it is as `autolog show --json` prints it. With --histories, the columns are: run, name, metric,
-    step, epoch, time (seconds since 1970), value. Parquet needs pyarrow.
+    step, epoch, time (seconds since 1970), value. Parquet needs pyarrow. In CSV, text that a spreadsheet would take for a
+    formula has ' before it.
     """
     if format is Format.parquet and output is None:
         raise Refusal("Parquet needs a file: --output runs.parquet")
@@ -103,7 +105,7 @@ def _csv(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> int:
         table.writerow(columns)
         written = 0
         for row in rows:
-            table.writerow([_cell(row.get(column)) for column in columns])
+            table.writerow([_cell_of_csv(row.get(column)) for column in columns])
             written += 1
         return written
     finally:
@@ -183,6 +185,24 @@ def _cell(value: Any) -> str:
 
         return msgspec.json.encode(value).decode()
     return value if isinstance(value, str) else repr(value)
+
+
+def _cell_of_csv(value: Any) -> str:
+    """The same, but for text that a spreadsheet would take for a formula: a name may be anybody's, and a formula can send what
+    is in the table elsewhere.
+    """
+    cell = _cell(value)
+    return (
+        f"'{cell}" if isinstance(value, str) and cell.startswith(_FORMULA) and not _is_number(cell) else cell
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -5,14 +5,16 @@ Knows nothing of runs. Text that is given here may come from anywhere: no markup
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from autolog.cli.text import clean, clean_json
+from autolog.tracking.values import clean_lines
 
 
 class Refusal(Exception):
@@ -23,13 +25,25 @@ class Refusal(Exception):
 def destination(path: str | None) -> Generator[IO[bytes], None, None]:
     """The file that a command writes to, or standard output. Nothing takes the file's place until it is complete."""
     if path is None:
-        yield sys.stdout.buffer
+        yield cast("IO[bytes]", _Screen()) if sys.stdout.isatty() else sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     from autolog.tracking.run import in_stead_of
 
     with in_stead_of(os.path.expanduser(path)) as draft, open(draft, "wb") as file:
         yield file
+
+
+class _Screen(io.RawIOBase):
+    """Standard output where somebody is looking: what would act on the terminal is escaped. Takes whole lines at a time."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        lines = bytes(data).decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        sys.stdout.buffer.write(clean_lines(lines).encode())
+        return len(data)
 
 
 class Column(NamedTuple):
@@ -130,7 +144,7 @@ def write_json(value: Any) -> None:
 
 def write_error(text: str) -> None:
     """A line on standard error."""
-    sys.stderr.write("\n".join(map(clean, text.split("\n"))) + "\n")
+    sys.stderr.write(f"{clean_lines(text)}\n")
     sys.stderr.flush()
 
 

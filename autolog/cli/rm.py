@@ -11,7 +11,7 @@ import typer
 from autolog.cli.output import Refusal, ask, write, write_error, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import clean, count, size
-from autolog.store.sweep import alone, whole
+from autolog.store.sweep import alone, own, whole
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord, Store
@@ -54,11 +54,15 @@ def rm(
 def _what_goes(store: Store, records: list[RunRecord]) -> tuple[int, list[str]]:
     """The bytes that this frees on the disk, and a line on each run with the size of its files."""
     lines: list[str] = []
-    folders: dict[str, Path] = {}
+    folders: dict[Path, None] = {}
+    artifacts = store.layout.artifacts
+    elsewhere = (
+        f"; its files stay in {artifacts.resolve()}, where a link leads" if artifacts.is_symlink() else ""
+    )
     for record in records:
         children = store.descendants([record.id])
-        own = {run: store.layout.artifacts_of(run) for run in (record.id, *children)}
-        folders |= own
+        theirs = own(store.layout, (record.id, *children))
+        folders |= dict.fromkeys(theirs)
         also = f", {count(len(children), 'child', 'children')}" if children else ""
-        lines.append(f"{record.name} ({record.id}){also}, {size(whole(own.values()))}")
-    return alone(folders.values()), lines
+        lines.append(f"{record.name} ({record.id}){also}, {size(whole(theirs))}{elsewhere}")
+    return alone(folders), lines

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autolog.cli.output import Refusal
-from autolog.cli.text import clean
 
 if TYPE_CHECKING:
     from autolog.store.records import Store
@@ -34,12 +33,14 @@ def open_store(path: str | None) -> Store:
 
 
 def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names and ids of runs that begin so, newest first. Those that would act on the terminal are not offered: a shell writes
-    them as they are.
+    """Names and ids of runs that begin so, newest first. What a shell would act on, or take for several words or an option, is
+    not offered: it writes them onto the command line as they are.
     """
+    from autolog.tracking.ids import is_word
+
     try:
         store = open_store(ctx.params.get("store"))
-        return [name for name in store.names(incomplete, limit=50) if clean(name) == name]
+        return [name for name in store.names(incomplete, limit=50) if is_word(name)]
     except Exception:  # at a half-written command line there is nobody to tell
         return []
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import datetime, timezone
 from typing import Any
 
-_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from autolog.tracking.values import ACTS
+from autolog.tracking.values import clean as clean
+
 ABSENT = "-"
 
 
-def clean(text: str) -> str:
-    """`text` on one line, without what would move a terminal's cursor, colour it or turn the writing round."""
-    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
 def clean_json(text: str) -> str:
-    """The same JSON without these characters: they can only stand in its strings, line breaks aside."""
-    return _HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    """The same JSON without what acts on a terminal: it can only stand in its strings, line breaks aside."""
+    return ACTS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def cut(text: str, limit: int) -> str:

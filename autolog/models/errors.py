@@ -12,11 +12,15 @@ NoUserKey, that this user has no key to sign with and none can be made, is from 
 
 from __future__ import annotations
 
+from autolog.tracking.values import clean_lines
 from autolog.userkey import NoUserKey as NoUserKey
 
 
 class ModelError(Exception):
-    """Base of all errors about models."""
+    """Base of all errors about models. A folder may be somebody else's: what is told of it does not act on a terminal."""
+
+    def __str__(self) -> str:
+        return clean_lines(super().__str__())
 
 
 class ModelNotSaved(ModelError):

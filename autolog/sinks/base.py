@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autolog.sinks.address import Address
+from autolog.store.layout import file_of
 from autolog.tracking.events import Event
 
 
@@ -65,10 +66,7 @@ class Origin(NamedTuple):
         """A run's file or folder, which may be there no more; None for a path that leads out of the run's folder, as a journal
         of somebody else's may have it.
         """
-        folder = self.artifacts.resolve() / run
-        found = (folder / path).resolve()
-        within = folder.parent == self.artifacts.resolve() and run not in ("", ".", "..")
-        return found if within and found != folder and found.is_relative_to(folder) else None
+        return file_of(self.artifacts, run, path)
 
 
 class Sink:

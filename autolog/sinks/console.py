@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from autolog.sinks.base import Origin, Sink, SinkError
 from autolog.tracking.events import Event, MetricsLogged, RunDescribed, RunEnded, RunRecorded, RunStarted
+from autolog.tracking.values import clean
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MAX_NAME = 80
 _MAX_ERROR = 200
 
@@ -88,7 +87,7 @@ class ConsoleSink(Sink):
     def _say(self, run: str, *parts: str) -> None:
         name = self._runs[run][0] if run in self._runs else run
         text = " · ".join([name[:_MAX_NAME], *parts])
-        self._lines.append(f"autolog: {_CONTROL.sub(' ', text)}\n")
+        self._lines.append(f"autolog: {clean(' '.join(text.split()))}\n")
 
 
 def _what(estimator: str | None, kind: str) -> str:

@@ -182,7 +182,9 @@ class Follower:
             return
         try:
             self._note.parent.mkdir(parents=True, exist_ok=True)
-            claim = os.open(self._note.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # A store may be somebody else's: no link in it leads to what is made or written here.
+            how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            claim = os.open(self._note.with_suffix(".lock"), how, 0o666)
         except OSError:  # full or read-only
             return
         try:
@@ -198,7 +200,7 @@ class Follower:
 
     def _kept(self) -> int:
         """The position as it was kept, or 0 if it is not one of this journal as it is now."""
-        if self._note is None:
+        if self._note is None or not self._note.is_file():  # a device would be read for ever
             return 0
         try:
             note: Any = msgspec.json.decode(self._note.read_bytes())
@@ -225,13 +227,16 @@ class Follower:
         draft = self._note.with_suffix(f".{os.getpid()}")
         try:
             try:
-                draft.write_bytes(msgspec.json.encode(note))
+                file = open(draft, "xb")  # noqa: SIM115  a new one: what is there may be a link
             except FileNotFoundError:
                 self._note.parent.mkdir(parents=True, exist_ok=True)
-                draft.write_bytes(msgspec.json.encode(note))
+                file = open(draft, "xb")  # noqa: SIM115
+            with file:
+                file.write(msgspec.json.encode(note))
             draft.replace(self._note)
         except OSError:
-            # Full or read-only: what is kept is an earlier position, and a later process delivers some events again.
+            # Full or read-only, or what a killed process of this number has left: what is kept is an earlier position, and a
+            # later process delivers some events again.
             try:
                 draft.unlink()
             except OSError:

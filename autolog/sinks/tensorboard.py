@@ -24,6 +24,7 @@ from autolog.tracking.values import number_of
 
 _NOT_IN_NAMES = re.compile(r"[^\w./=+@ -]|\.\.+")
 MAX_NAME = 100
+"""Bytes: file systems count them."""
 MAX_OPEN = 32
 TEXT = "run/text_summary"
 _STRING = 7
@@ -159,7 +160,8 @@ class TensorboardSink(Sink):
         known = self._runs.get(run)
         if known is None:
             return run
-        parts = [part.strip(" .") for part in _NOT_IN_NAMES.sub("_", known.name[:MAX_NAME]).split("/")]
+        name = known.name.encode()[:MAX_NAME].decode(errors="ignore")
+        parts = [part.strip(" .") for part in _NOT_IN_NAMES.sub("_", name).split("/")]
         return f"{'/'.join(filter(None, parts)) or 'run'}-{run[-6:].lower()}"
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ import msgspec
 from autolog.store.journal import process_start, read_from
 from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
+from autolog.userkey import make_private
 
 SCHEMA_VERSION = 3
 SILENT_SECONDS = 90.0
@@ -56,6 +58,10 @@ CREATE INDEX datasets_of ON datasets (run);
 CREATE INDEX notes_of ON notes (run);
 """
 
+_STATEMENTS = frozenset(statement.strip() for statement in _SCHEMA.split(";") if statement.strip())
+_NAMES_ANOTHER_FILE = bytes.fromhex("d9d505f920a163d7")
+"""The end of a journal of SQLite's that names a file, which SQLite deletes. Those of one database alone have none."""
+
 T = TypeVar("T")
 
 
@@ -75,7 +81,7 @@ class Index:
                 return self._read(query)
             except sqlite3.ProgrammingError:
                 raise
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
                 self.close()
                 if not _is_busy(error):
                     self._discard(error)
@@ -105,10 +111,10 @@ class Index:
                     self._connection = _connect(self.path)
         return self._connection
 
-    def _discard(self, error: sqlite3.DatabaseError) -> None:
+    def _discard(self, error: Exception) -> None:
         """Make room for a new index; where the store cannot be written at all, in the user's cache directory."""
         try:
-            for suffix in ("", "-journal"):
+            for suffix in _FILES:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         except OSError:
             self.path = _path_in_cache(self.layout)
@@ -157,8 +163,35 @@ class Index:
                 connection.execute(sql, change)
 
 
+_FILES = ("", "-journal", "-wal", "-shm")
+
+
+def _require_harmless(path: str | Path) -> None:
+    """Raises OSError for files that SQLite must not open: one in the cache directory takes their place. A store may be somebody
+    else's: through a link, the tables of another program's database would be dropped; and a file that a journal names would be
+    deleted.
+    """
+    for suffix in _FILES:
+        try:
+            if not stat.S_ISREG(os.lstat(f"{path}{suffix}").st_mode):
+                raise OSError(f"{path}{suffix} is not a file")
+            if suffix == "-journal" and _end_of(f"{path}{suffix}") == _NAMES_ANOTHER_FILE:
+                raise OSError(f"{path}{suffix} names another file")
+        except FileNotFoundError:  # or gone in the meantime: another reader is done
+            continue
+
+
+def _end_of(path: str) -> bytes:
+    size = len(_NAMES_ANOTHER_FILE)
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read(size)
+
+
 def _connect(path: str | Path) -> sqlite3.Connection:
+    _require_harmless(path)
     connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA synchronous = OFF")  # a cache: made anew after a power cut if it is damaged
     connection.execute("PRAGMA temp_store = MEMORY")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -170,7 +203,8 @@ def _connect(path: str | Path) -> sqlite3.Connection:
                 for (table,) in connection.execute(
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
                 ).fetchall():
-                    connection.execute(f'DROP TABLE "{table}"')
+                    quoted = table.replace('"', '""')
+                    connection.execute(f'DROP TABLE "{quoted}"')
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -178,6 +212,10 @@ def _connect(path: str | Path) -> sqlite3.Connection:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    if {text for (text,) in found} != _STATEMENTS:  # a trigger or a view would act in our name
+        connection.close()
+        raise sqlite3.DatabaseError("The index is not as this version makes it")
     return connection
 
 
@@ -185,11 +223,9 @@ def _path_in_cache(layout: Layout) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = Path(base) / "autolog"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(str(folder))
     except OSError:
-        import tempfile
-
-        folder = Path(tempfile.mkdtemp(prefix="autolog-index-"))
+        return Path(":memory:")
     return folder / f"index-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]}.sqlite"
 
 
@@ -198,12 +234,19 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
 
 
 def _journals(layout: Layout) -> dict[str, int]:
-    """Journal names and sizes."""
+    """Journal names and sizes. What is no file, as a named pipe that would be waited for, is no journal."""
+    found: dict[str, int] = {}
     try:
         with os.scandir(layout.journals) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".jsonl")}
+            for entry in entries:
+                try:
+                    if entry.name.endswith(".jsonl") and entry.is_file():
+                        found[entry.name] = entry.stat().st_size
+                except OSError:  # a loop of links
+                    continue
     except FileNotFoundError:
-        return {}
+        pass
+    return found
 
 
 def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
@@ -219,6 +262,8 @@ def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
             return True
         except (PermissionError, OSError):
             return False
+        except OverflowError:  # no process has such a number
+            return True
         return False
     try:
         return time.time() - path.stat().st_mtime > SILENT_SECONDS

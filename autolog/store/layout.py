@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from typing import TYPE_CHECKING
 
@@ -84,9 +85,45 @@ def is_run_id(text: str) -> bool:
     return text.isascii() and len(text) <= 64 and text.replace("-", "0").replace("_", "0").isalnum()
 
 
+def file_of(artifacts: Path, run: str, path: str) -> Path | None:
+    """Where a run's file or folder is, which may be there no more, below the folder of all runs' files. None for a path that
+    leads out of the run's folder, as a journal of somebody else's may have it, and for one that only comes back to it: whoever
+    makes a file of that path elsewhere would be led astray.
+    """
+    from pathlib import Path
+
+    parts = path.replace(os.sep, "/").split("/")
+    if not is_run_id(run) or not {"", ".", ".."}.isdisjoint(parts):
+        return None
+    folder = os.path.join(os.path.realpath(artifacts), run)
+    try:
+        found = os.path.realpath(os.path.join(folder, path))
+        os.lstat(found)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError):  # a loop of links, or too long; a NUL
+        return None
+    return Path(found) if found.startswith(os.path.join(folder, "")) else None
+
+
+def is_anybodys(path: str) -> bool:
+    """Whether it may be there for us without our knowledge: in a folder such as /tmp, where everybody may put things, what
+    belongs to another user is not ours to obey.
+    """
+    if os.name == "nt":
+        return False
+    try:
+        around = os.stat(os.path.dirname(path)).st_mode
+        everybodys = around & stat.S_ISVTX and around & stat.S_IWOTH
+        return bool(everybodys) and os.lstat(path).st_uid != os.getuid()
+    except OSError:
+        return False
+
+
 def find(start: str | os.PathLike[str] | None = None) -> Layout:
     """The store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or a new
-    one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken.
+    one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken, nor is
+    another user's in a folder like /tmp: in its stead, one in the home folder.
     """
     chosen = os.environ.get("AUTOLOG_DIR")
     if chosen:
@@ -97,9 +134,12 @@ def find(start: str | os.PathLike[str] | None = None) -> Layout:
         here = os.path.expanduser("~")
     folder = here
     while True:
-        above = os.path.dirname(folder)
-        if (above != folder or folder == here) and os.path.isdir(os.path.join(folder, NAME)):
-            return Layout(os.path.join(folder, NAME))
+        above, store = os.path.dirname(folder), os.path.join(folder, NAME)
+        if (above != folder or folder == here) and os.path.isdir(store):
+            if not is_anybodys(store):
+                return Layout(store)
+            if folder == here:
+                here = os.path.expanduser("~")
         if above == folder:
             return Layout(os.path.join(here, NAME))
         folder = above

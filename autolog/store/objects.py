@@ -88,9 +88,12 @@ def _share_unknown(objects: str, path: str) -> None:
 def collect(objects: str | os.PathLike[str]) -> int:
     """Remove the objects that no run's file is a name of any more. Returns the bytes freed.
 
-    Beside a process that is just making such a file nothing is lost: the file keeps its content, under one name less.
+    Beside a process that is just making such a file nothing is lost: the file keeps its content, under one name less. A link in
+    the folder's place, in a store of somebody else's, is not followed: what is there are no objects.
     """
     freed = 0
+    if os.path.islink(objects):
+        return freed
     for entry in _entries(objects):
         try:
             status = entry.stat(follow_symlinks=False)

@@ -14,11 +14,11 @@ import msgspec
 
 from autolog.store import journal as journals
 from autolog.store.index import Index, int64
-from autolog.store.layout import Layout, find
+from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
 from autolog.tracking import events as e
-from autolog.tracking.values import number_of
+from autolog.tracking.values import clean, clean_lines, number_of
 
 if TYPE_CHECKING:
     import pandas
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 class UnknownRun(LookupError):
     """No run, or more than one, is meant by what was asked for; the message says which there are."""
+
+    def __str__(self) -> str:
+        return clean_lines(super().__str__())
 
 
 class Point(NamedTuple):
@@ -73,7 +76,7 @@ class RunRecord:
         self.notes, self.errors = [], []
 
     def __repr__(self) -> str:
-        return f"<RunRecord {_shown(self.name)} {_shown(self.id)} {self.status}>"
+        return f"<RunRecord {clean(self.name)} {self.id} {clean(self.status)}>"
 
     @property
     def started(self) -> datetime | None:
@@ -129,7 +132,11 @@ class RunRecord:
             )
             said = others or " ".join(self.notes)
             said = said or ("It is still running." if self.status == "running" else "It was not logged.")
-            raise LookupError(f"{self.name} has no model {path!r}. {said}")
+            raise LookupError(clean_lines(f"{self.name} has no model {path!r}. {said}"))
+        if file_of(self._store.layout.artifacts, self.id, path) is None:
+            raise LookupError(
+                f"{clean(self.name)} has no model {path!r}: that leads out of the run's folder."
+            )
         from autolog.models.load import load
 
         return load(self.folder / path, trust=trust, as_predictor=as_predictor)
@@ -173,7 +180,7 @@ class Runs(Sequence[RunRecord]):
         return (
             f"<Runs: {len(self)}>"
             if len(self) > 5
-            else f"<Runs: {', '.join(_shown(run.name) for run in self)}>"
+            else f"<Runs: {', '.join(clean(run.name) for run in self)}>"
         )
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -303,9 +310,9 @@ class Store:
 
     def remove(self, runs: Iterable[RunRecord]) -> list[str]:
         """Remove runs, their children and their files. Returns the ids. Others' journals are not touched: a journal of our
-        own says that the runs are gone.
+        own says that the runs are gone. Files that lie behind a link in place of the store's folder `artifacts` stay.
         """
-        import shutil
+        from autolog.store.sweep import discard, own
 
         given = list(dict.fromkeys(run.id for run in runs))
         ids = [*given, *self.descendants(given)]
@@ -315,8 +322,7 @@ class Store:
             writer.open()
             writer.drain()
             writer.close()
-            for run in ids:
-                shutil.rmtree(self.layout.artifacts_of(run), ignore_errors=True)
+            discard(own(self.layout, ids))
             collect(self.layout.objects)
         return ids
 
@@ -403,6 +409,8 @@ class Store:
 
     def _records(self, connection: sqlite3.Connection, sql: str, parameters: Sequence[Any]) -> Runs:
         rows = connection.execute(sql, parameters).fetchall()
+        if not all(map(_is_possible, rows)):
+            raise sqlite3.DatabaseError("The index has runs that no journal can have put there")
         records = {row[0]: RunRecord(self, dict(zip(_COLUMNS, row, strict=True))) for row in rows}
         numbers = list(records)
         for start in range(0, len(numbers), 500):
@@ -440,6 +448,13 @@ class Store:
         return Runs(records.values())
 
 
+def _is_possible(row: Sequence[Any]) -> bool:
+    """Whether a row of `runs` can come from journals. An index may be somebody else's, and an id is the name of a folder."""
+    known = dict(zip(_COLUMNS, row, strict=True))
+    texts = [known[name] for name in ("id", "name", "experiment", "status", "kind")]
+    return all(isinstance(text, str) for text in texts) and is_run_id(known["id"])
+
+
 def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any]:
     """The events of one run between two bytes of a journal; other runs' lines are not decoded."""
     try:
@@ -463,11 +478,6 @@ def _time(milliseconds: int | None) -> datetime | None:
         return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
     except OverflowError:  # no time at all, from a damaged journal
         return None
-
-
-def _shown(text: str) -> str:
-    """A name in a `repr`, which a terminal gets: what would act on it is escaped."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _iso(milliseconds: int | None) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autolog.store.layout import Layout, is_run_id
 from autolog.store.objects import collect
 
 if TYPE_CHECKING:
@@ -19,6 +20,24 @@ DRAFT_SECONDS = 86_400.0
 """What has not grown for this long is being written by nobody."""
 _DRAFT = re.compile(r"^\..+\.[0-9a-f]{16}(\.old)?$|[.-][0-9a-f]{16}\.tmp(\.\w+)?$")
 """Names under which files and model folders are made before they are put in their places."""
+
+
+def own(layout: Layout, runs: Iterable[str]) -> list[Path]:
+    """The folders of these runs that may be removed. A store may be somebody else's: an id in it that is a path, or a link in
+    place of the folder of all runs, would lead out of it.
+    """
+    if layout.artifacts.is_symlink():
+        return []
+    return [layout.artifacts_of(run) for run in runs if is_run_id(run)]
+
+
+def discard(folders: Iterable[Path]) -> None:
+    """Remove folders; of one that is a link, the link."""
+    for folder in folders:
+        if folder.is_symlink():
+            folder.unlink()
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def whole(folders: Iterable[Path]) -> int:
@@ -43,7 +62,7 @@ def _files(places: Iterable[Path]) -> Iterator[os.stat_result]:
     """The files at and below these places."""
     for place in places:
         below = (Path(where, file) for where, _, files in os.walk(place) for file in files)
-        for file in below if place.is_dir() else (place,):
+        for file in below if place.is_dir() and not place.is_symlink() else (place,):
             try:
                 yield file.lstat()
             except OSError:
@@ -55,20 +74,19 @@ def sweep(store: Store) -> int:
     file's any more. Returns the bytes freed. Files of runs that the store does not know stay: their journal may be on its way.
     """
     freed, removed = 0, store.removed()
-    folders = [store.layout.artifacts_of(run) for run in removed]
-    for folder in (*filter(Path.is_dir, folders), *_drafts(store, removed)):
-        freed += sum(status.st_size for status in _files([folder]) if status.st_nlink == 1)
-        if folder.is_dir():
-            shutil.rmtree(folder, ignore_errors=True)
+    for place in (*filter(Path.is_dir, own(store.layout, removed)), *_drafts(store, removed)):
+        freed += sum(status.st_size for status in _files([place]) if status.st_nlink == 1)
+        if place.is_dir():
+            discard([place])
         else:
-            folder.unlink(missing_ok=True)
+            place.unlink(missing_ok=True)
     return freed + collect(store.layout.objects)
 
 
 def _drafts(store: Store, removed: frozenset[str]) -> list[Path]:
     root, before = store.layout.artifacts, time.time() - DRAFT_SECONDS
     found: list[Path] = []
-    for where, folders, files in os.walk(root):
+    for where, folders, files in () if root.is_symlink() else os.walk(root):
         for name in [name for name in (*folders, *files) if _DRAFT.search(name)]:
             place = Path(where, name)
             run, *path = place.relative_to(root).parts

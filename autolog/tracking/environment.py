@@ -32,13 +32,13 @@ _GIT_SECONDS = 5.0
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
     """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
     return {
-        "script": None if script is None else text_of(script),
+        "script": None if script is None else _path(script),
         "arguments": _arguments(arguments),
-        "working_directory": text_of(folder),
+        "working_directory": _path(folder),
         "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "executable": text_of(sys.executable or ""),
+        "executable": _path(sys.executable or ""),
         "platform": _platform(),
         "host": platform.node(),
         "user": _user(),
@@ -47,6 +47,11 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "gpus": _gpus(),
         "distributions": distributions(),
     }
+
+
+def _path(path: str) -> str:
+    """A path without the secrets that folders may be named after."""
+    return text_of(redact.redact_text(path))
 
 
 def _arguments(arguments: list[Any]) -> list[str]:
@@ -118,30 +123,57 @@ def git(folder: str) -> dict[str, Any] | None:
     if commit is None:
         return None
     branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD") or ""
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
+    without = _programs(folder)
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", without=without) or ""
     said: dict[str, Any] = {
         "commit": commit.strip(),
-        "branch": branch.strip(),
+        "branch": redact.redact_text(branch.strip()),
         "dirty": bool(changed.strip()),
     }
     if said["dirty"]:
-        diff = _git(folder, "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv") or ""
+        how = ("--no-color", "--no-ext-diff", "--no-textconv")
+        diff = _git(folder, "diff", "HEAD", *how, without=without) or ""
         if len(diff) > MAX_DIFF:  # at a line's end: half a secret would not be known for one
             diff = "\n".join((diff[:MAX_DIFF].rpartition("\n")[0], f"… [cut: {len(diff)} characters]"))
         said["diff"] = text_of(redact.redact_text(diff), 2 * MAX_DIFF)
     return said
 
 
-def _git(folder: str, *arguments: str) -> str | None:
+def _programs(folder: str) -> tuple[str, ...]:
+    """The repository's own settings of programs that git would run to see what has changed. It may be somebody else's: these
+    are left out, unlike the user's.
+    """
+    asked = (
+        "config",
+        "--show-scope",
+        "--name-only",
+        "-z",
+        "--get-regexp",
+        r"^filter\..*\.(clean|process|required)$",
+    )
+    said = (_git(folder, *asked) or "").split("\0")
+    own = [name for scope, name in zip(said[::2], said[1::2], strict=False) if scope in ("local", "worktree")]
+    return ("core.fsmonitor", *own)
+
+
+def _git(folder: str, *arguments: str, without: tuple[str, ...] = ()) -> str | None:
+    """What git prints, with the settings `without` empty; None if it fails."""
     program = shutil.which("git")
     if program is None:
         return None
+    # No lock is taken in the user's repository, and nothing is asked at a prompt.
+    variables = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    if without:
+        given = variables.get("GIT_CONFIG_COUNT", "")
+        first = int(given) if given.isdecimal() else 0
+        variables["GIT_CONFIG_COUNT"] = str(first + len(without))
+        for number, name in enumerate(without, first):
+            variables[f"GIT_CONFIG_KEY_{number}"] = name
+            variables[f"GIT_CONFIG_VALUE_{number}"] = ""
     try:
         done = subprocess.run(
             [program, "-C", folder, *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_GIT_SECONDS,
-            # No lock is taken in the user's repository, and nothing is asked at a prompt.
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_GIT_SECONDS, env=variables,
         )  # fmt: skip
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

@@ -33,6 +33,11 @@ def new_name() -> str:
     return f"{ADJECTIVES[adjective]}-{ANIMALS[animal]}"
 
 
+def is_word(name: str) -> bool:
+    """Whether a shell takes a name as one word, which it does not act on, and a command takes it for no option."""
+    return all(letter.isalnum() or letter in "-_./" for letter in name) and not name.startswith("-")
+
+
 ADJECTIVES = """
 able agile airy alert amber ample apt arctic ardent autumn azure balmy basic bold brave breezy brief bright brisk broad
 bronze calm candid careful casual cheerful chief civil clean clear clever cloudy coastal cobalt cool copper coral cosmic

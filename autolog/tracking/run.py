@@ -28,7 +28,7 @@ from autolog.tracking.events import (
     now,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
-from autolog.tracking.values import MAX_KEY, MAX_PARAMS, key_of, plain, plain_params, text_of
+from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
 
 FREE_SECONDS = 0.1
 """What the optional parts of a run may cost without regard to how long its training takes."""
@@ -190,16 +190,17 @@ class Run:
             self.note("What is no mapping was logged as metrics.")
             return
         values: dict[str, float] = {}
+        steps = self._steps
         for key, value in items:
             kind = _type(value)
             if kind is not float and kind is not int:
                 value = _number(value)
                 if value is None:
                     continue
-            values[key if type(key) is str and len(key) <= MAX_KEY and key.isascii() else key_of(key)] = value
+            # A name that is known has been looked at before.
+            values[key if type(key) is str and key in steps else key_of(key)] = value
         if not values:
             return
-        steps = self._steps
         if step is not None and (type(step) is not int or not -_FAR < step < _FAR):
             step = _whole(step)
         if step is None:
@@ -323,7 +324,7 @@ class Run:
             items = []
         numbers = {key_of(key): number for key, value in items if (number := _number(value)) is not None}
         child = RunRecorded(
-            new_id(), self.id, f"{self.name}/{name}", self.experiment, started or self.started, ended or now(), kind,
+            new_id(), self.id, f"{self.name}/{key_of(name)}", self.experiment, started or self.started, ended or now(), kind,
             self.framework, self.version, self.estimator, status, plain_params(params, self.secrets), numbers,
             tags_of(tags, self.secrets),
         )  # fmt: skip
@@ -399,7 +400,7 @@ def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[st
 def artifact_name(name: str) -> str:
     """A relative path with forward slashes. Raises ValueError if it leads elsewhere."""
     parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0]:
+    if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0] or "\0" in name:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
     return "/".join(parts)
 

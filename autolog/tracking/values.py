@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import functools
 import math
+import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
@@ -49,6 +50,20 @@ def text_of(text: str, limit: int = MAX_TEXT) -> str:
         except UnicodeEncodeError:  # a lone surrogate, as from a file name
             text = text.encode("utf-8", "backslashreplace").decode()
     return text
+
+
+ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys, and what turns the writing round. Text that was recorded may come from anywhere."""
+
+
+def clean(text: str) -> str:
+    """`text` on one line, without what would move a terminal's cursor, colour it or turn the writing round."""
+    return ACTS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def clean_lines(text: str) -> str:
+    """The same, on as many lines as it has."""
+    return "\n".join(map(clean, text.split("\n")))
 
 
 def number_of(value: float) -> float | str:

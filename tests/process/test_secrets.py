@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from helpers import script
+from helpers import files_below, found, script
 
 from autolog.store.records import Store
 
@@ -56,23 +60,23 @@ SCRIPT = f"""
 """
 
 
+def test_the_scanner_finds_a_secret_in_whatever_form() -> None:
+    """Otherwise the tests below could not fail."""
+    secret = 'hunter2 "& more"'
+    text = f"x{secret}y"
+    forms = {
+        "plain": text.encode(), "name": b"", "url": quote(text).encode(), "json": json.dumps(text).encode(),
+        "hex": text.encode().hex().encode(), "windows": text.encode("utf-16"), "numpy": text.encode("utf-32"),
+        **{f"base 64 from {shift}": base64.b64encode(bytes(shift) + text.encode()) for shift in range(3)},
+    }  # fmt: skip
+    assert [name for name, _ in found(forms, [secret])] == [name for name in forms if name != "name"]
+    assert found({f"a/{secret}.txt": b""}, [secret]) == [(f"a/{secret}.txt", secret)]
+
+
 def stored(folder: Path) -> dict[str, bytes]:
     """All files of the store, the index included."""
     Store(folder / ".autolog").runs(children=True)
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in (folder / ".autolog").rglob("*") if path.is_file()
-    }  # fmt: skip
-
-
-def found(files: dict[str, bytes], secrets: tuple[str, ...] = SECRETS) -> list[tuple[str, str]]:
-    """(file, secret) for each secret that is in a file, as it is or in base 64."""
-    return [
-        (name, secret)
-        for name, data in files.items()
-        for secret in secrets
-        if secret.encode() in data or base64.b64encode(secret.encode()).rstrip(b"=") in data
-    ]
+    return files_below(folder / ".autolog")
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
@@ -87,13 +91,119 @@ def test_planted_secrets_are_nowhere_in_the_store(tmp_path: Path) -> None:
     done = script(SCRIPT, tmp_path, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     files = stored(tmp_path)
-    assert found(files) == []
+    assert found(files, SECRETS) == []
     store = Store(tmp_path / ".autolog")
     assert [run.status for run in store.runs(order_by="started")] == ["finished", "failed", "finished"]
     for run in store.runs():
         assert "settings.py" in run.environment["git"]["diff"]  # it is the diff that was searched
         assert run.environment["arguments"][1] == "--password"
     assert "403 from postgres://" in store.runs("status == 'failed'")[0].error
+
+
+ESCAPES = "\x1b[2J\x9b2J\u202e\r\n"
+HOSTILE = f"""
+    import os, subprocess, sys, tempfile
+    import autolog, toy
+    autolog.autolog()
+
+    class Named(toy.Slope):
+        pass
+
+    Named.__qualname__ = Named.__name__ = "Slope{ESCAPES!r}"[:-1].replace("'", "")
+    long, evil = "x" * 300, {ESCAPES!r}
+    with autolog.run("{GITHUB}", tags={{"{GITHUB}": evil, evil: 1}}) as run:
+        run.log_params({{"https://me:{URL_PASSWORD}@host/": 1, evil: 2, "{AWS} and more": 3, "../../up": 4, long: 5}})
+        for step in range(2):
+            run.log_metrics({{"https://me:{URL_PASSWORD}@host/ms": 1.0, "using {AWS}": 2.0, evil: 3.0, "../../up": 4.0}})
+        run.record_child("{AWS}", kind="candidate", params={{"{GITHUB}": 1}}, metrics={{"with {AWS}": 1.0}})
+        run.note("Bearer {GITHUB}")
+        for name in ("up\\\\..\\\\..", evil, "-rf", "a b;c", "\u202etxt"):
+            run.log_text(name, "fine")
+        for name in ("../up", "/up", "C:/up", "nul\\0", ""):
+            try:
+                run.log_text(name, "up")
+                raise SystemExit(name + " was taken")
+            except ValueError:
+                pass
+    for name in ("../../../up", evil, "--yes", long, "", "/up", "a/../../up"):
+        with autolog.run(name):
+            Named(rounds=2).fit([1.0, 2.0], [2.0, 4.0])
+    try:
+        with autolog.run():
+            raise RuntimeError("no entry with key {AWS}")
+    except RuntimeError:
+        pass
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_whatever_is_given_as_a_name_stays_in_its_place_and_tells_no_secret(tmp_path: Path) -> None:
+    """Names of runs, experiments, tags, params, metrics, files and classes, of the script's folder and its branch; a remote's
+    URL, settings and variables: in the store, in sinks, in the user's folders and in the temporary folder. With a umask of 0,
+    nobody else can read a thing, and nothing is left behind.
+    """
+    pytest.importorskip("tensorboard")
+    places = {name: tmp_path / name for name in ("home", "tmp", "sinks", f"project-{GITHUB}")}
+    for place in places.values():
+        place.mkdir(mode=0o700)
+    project = places[f"project-{GITHUB}"]
+    (project / "autolog.toml").write_text(
+        f'experiment = "x {GITHUB}"\nsinks = ["jsonl:{tmp_path}/sinks/events", "tensorboard:{tmp_path}/sinks/tb"]\n'
+    )
+    git = ["git", "-C", str(project), "-c", "user.name=x", "-c", "user.email=x@x"]
+    remote = f"https://me:{URL_PASSWORD}@example.org/x.git"
+    for command in (
+        "init -q",
+        "commit -q --allow-empty -m x",
+        f"checkout -q -b x/{GITHUB}",
+        f"remote add origin {remote}",
+    ):
+        subprocess.run([*git, *command.split()], check=True, timeout=60)
+    variables = {
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "AUTOLOG_TAGS": f"secret={IN_ERROR},x={AWS}",
+    }
+    umask = os.umask(0)
+    try:
+        done = script(
+            HOSTILE, project, "--token", TOKEN, DATABASE_URL=f"postgres://me:{URL_PASSWORD}@db/", **variables
+        )
+    finally:
+        os.umask(umask)
+    assert done.returncode == 0, done.stderr
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", done.stderr)
+    records = Store(project / ".autolog").runs(children=True, order_by="started")
+    assert [record.status for record in records] == ["finished"] * 9 + ["failed"]
+    assert len(records[0].artifacts) == 5
+    assert len(records[0].metrics) == len(records[0].tags) == 4
+
+    made = {
+        **files_below(project / ".autolog"),
+        **files_below(tmp_path / "home"),
+        **files_below(tmp_path / "sinks"),
+    }
+    assert len(made) > 15
+    assert found(made, SECRETS) == []
+    assert found({"stderr": done.stderr.encode()}, SECRETS) == []
+    assert sorted(path.name for path in project.iterdir()) == [
+        ".autolog",
+        ".git",
+        "autolog.toml",
+        "script.py",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(places)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    modes = {
+        str(path.relative_to(tmp_path)): f"{path.stat().st_mode & 0o777:o}"
+        for path in [project / ".autolog", *(tmp_path / "home").rglob("*")]
+    }
+    assert modes == {
+        f"project-{GITHUB}/.autolog": "700",
+        "home/.config": "700",
+        "home/.config/autolog": "700",
+        "home/.config/autolog/key": "600",
+    }
 
 
 def test_secrets_in_sklearn_are_nowhere_in_the_store(tmp_path: Path) -> None:
@@ -116,7 +226,7 @@ def test_secrets_in_sklearn_are_nowhere_in_the_store(tmp_path: Path) -> None:
     """
     done = script(code, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert found(stored(tmp_path)) == []
+    assert found(stored(tmp_path), SECRETS) == []
     runs = Store(tmp_path / ".autolog").runs()
     assert len(runs) == 4
     assert all(any("secret" in note for note in run.notes) for run in runs)

@@ -188,9 +188,12 @@ def test_a_file_that_runs_share_on_the_disk_arrives_for_each(backend: Backend, t
 
 
 @pytest.mark.parametrize("backend", [Mlflow, Wandb], indirect=True, ids=lambda kind: kind.scheme)
-@pytest.mark.parametrize("path", ["../../../secret.txt", "{folder}/secret.txt", "link.txt"])
+@pytest.mark.parametrize(
+    "path",
+    ["../../../secret.txt", "{folder}/secret.txt", "link.txt", "../r/fine.txt", "nul\0"],
+)
 def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend: Backend, path: str):
-    """A crafted path leads out of the run's folder: nothing there is read, sent or written."""
+    """A crafted path leads out of the run's folder, if only to come back: nothing there is read, sent or written."""
     folder = backend.folder
     (folder / "secret.txt").write_text("hunter2")
     journal = Journal(folder / ".autolog")
@@ -201,8 +204,12 @@ def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend:
     (own / "model" / "MLmodel").write_text('{"flavors": {}, "utc_time_created": "", "model_uuid": ""}')
     for link in ("link.txt", "model/link.txt"):
         (own / link).symlink_to(folder / "secret.txt")
+    (own / "odd.model").mkdir()
+    (own / "odd.model" / "MLmodel").symlink_to(folder / "secret.txt")
     files = [ArtifactLogged("r", name, 3) for name in (path.format(folder=folder), "fine.txt")]
-    models = [ModelLogged("r", name, "sklearn", 7, {"secret.txt": 7}) for name in ("../../..", "model")]
+    models = [
+        ModelLogged("r", name, "sklearn", 7, {"secret.txt": 7}) for name in ("../../..", "odd.model", "model")
+    ]
     journal.append([started(), *files, *models, RunEnded("r", 2000, "finished")])
     follower = Follower(make(backend), journal.path, journal.store)
     while follower.advance():

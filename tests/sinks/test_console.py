@@ -55,7 +55,7 @@ def test_a_run_reads_as_lines(capfd: pytest.CaptureFixture[str]):
         "autolog: brave-otter · epoch 0.5 · step 1 · loss 1e-12\n"
         "autolog: brave-otter · step 1 · loss 2\n"
         "autolog: brave-otter/1 · finished · score 0.5 · 0.5 s\n"
-        "autolog: brave-otter · failed · ValueError: no such [31m column · 1000 s\n"
+        "autolog: brave-otter · failed · ValueError: no such\\x1b[31m column · 1000 s\n"
         "autolog: unknown · B\n"
     )
 

@@ -168,6 +168,14 @@ def test_many_runs_need_few_open_files(journal: Journal, tmp_path: Path):
         assert shown["scalars"] == {"loss": [(0, 1000, 1.0), (1, 1001, 1.0)]}
 
 
+def test_a_long_name_in_any_script_is_a_folder_too(tmp_path: Path):
+    """File systems count bytes: one that was refused held up all that came after it."""
+    sink = TensorboardSink(f"tensorboard:{tmp_path / 'logs'}")
+    sink.write([e.RunStarted("01RUNAAA", 1000, "名" * 250, "default")])
+    sink.close()
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{'名' * 33}-runaaa"]
+
+
 def test_a_place_that_cannot_be_written_is_said(journal: Journal, tmp_path: Path):
     """A folder below a file: a reason, and no events lost."""
     (tmp_path / "file").write_text("")

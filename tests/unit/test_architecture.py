@@ -109,11 +109,11 @@ def part_of(name: str) -> str:
 
 MAY = {
     "userkey": "",
-    "config": "",
+    "config": "store.layout",
     "instrument": "instrument",
     "tracking": "tracking userkey",
-    "models": "models userkey instrument.quiet tracking.datasets __version__",
-    "store": "store tracking.events tracking.values models.load",
+    "models": "models userkey instrument.quiet tracking.datasets tracking.values __version__",
+    "store": "store tracking.events tracking.values models.load userkey",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.

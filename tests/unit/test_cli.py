@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import pytest
 from helpers import write_journal
 from hypothesis import given, settings
@@ -25,6 +26,8 @@ from autolog import __version__
 from autolog.cli import chart, text
 from autolog.cli.app import app
 from autolog.cli.compare import better
+from autolog.cli.store import run_names
+from autolog.models.errors import ModelError
 from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking.events import (
@@ -419,7 +422,7 @@ def test_show_metric_as_json_is_its_history(example: Path) -> None:
 
 def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
     """Journals may come from others: no escape sequence, line break or change of direction gets through."""
-    evil = "\x1b[31m\x1b]0;x\x07\r\n[bold]\u202eevil\u2028\x9b2J"
+    evil = "\x1b[31m\x1b]0;x\x07\r\n[bold]\u202eevil\u2028\x9b2J\u061c\u200f"
     run = RunStarted(
         id_of(1), NOON, f"otter{evil}", evil, kind=evil, framework=evil, estimator=evil, tags={evil: evil}
     )
@@ -428,7 +431,7 @@ def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
             DatasetLogged(id_of(1), evil, {"kind": evil}), EnvironmentLogged({"script": evil, "host": evil})]  # fmt: skip
     keep(tmp_path, run, *rest)
     keep(tmp_path, RunStarted(id_of(2), NOON, "other", "default"))
-    acts = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]"
+    acts = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200f\u2028\u202e]"
     for arguments in (
         ["ls"],
         ["show", id_of(1)],
@@ -444,6 +447,14 @@ def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
     assert json.loads(shown)["artifacts"] == [{"path": f"../{evil}", "bytes": 1}]
     runs = Store(Layout(tmp_path)).runs()
     assert not re.search(acts, f"{runs!r} {runs[0]!r} {runs[1]!r}")
+    for ask in (
+        lambda: Store(Layout(tmp_path)).get("evil"),
+        lambda: runs[1].model(),
+        lambda: runs[1].model(evil),
+    ):
+        with pytest.raises((LookupError, ModelError)) as caught:  # whose message Python prints as it is
+            ask()
+        assert not re.search(acts, str(caught.value))
     words = {"_AUTOLOG_COMPLETE": "complete_bash", "COMP_WORDS": "autolog show ", "COMP_CWORD": "2"}
     assert process("-m", "autolog", cwd=tmp_path, AUTOLOG_DIR=str(tmp_path), **words).out == "other\n"
 
@@ -689,6 +700,24 @@ def test_the_shell_completes_names_of_runs(example: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "evil", ["$(touch x)", "`touch x`", "a;touch x", "--yes", "a b", "*", "a\\nb", "~", "'x", "a\x1b[2J"]
+)
+def test_the_shell_is_offered_no_name_that_it_would_act_on(tmp_path: Path, evil: str) -> None:
+    """Names may come from anybody's journal, and a shell puts what it is offered onto the command line as it is."""
+    keep(
+        tmp_path,
+        RunStarted(id_of(1), NOON, evil, "default"),
+        RunStarted(id_of(2), NOON, "otter.v2/a_b-1", "default"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOLOG_DIR", str(tmp_path))
+        context = click.Context(click.Command("rm"))
+        assert run_names(context, "") == ["otter.v2/a_b-1"]
+        assert run_names(context, evil[:1]) == []
+        assert run_names(context, id_of(1)[:10]) == [id_of(2), id_of(1)]
+
+
 # -- terminals and pipes
 
 
@@ -712,6 +741,18 @@ def test_on_a_terminal_tables_have_colours_and_fit(example: Path) -> None:
     )
     assert "│" in drawn
     assert "└──" in drawn
+
+
+def test_on_a_terminal_an_export_does_not_act_on_it(tmp_path: Path) -> None:
+    """In a pipe or a file, it is the data as it is."""
+    evil = "\x1b[2J\x9b2J\u202e\u200f\r,\n"
+    keep(tmp_path / ".autolog", RunStarted(id_of(1), NOON, evil, "default"))
+    for format in ("csv", "jsonl"):
+        printed = on_a_terminal("export", "--format", format, cwd=tmp_path)
+        assert "2J" in printed.out
+        assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u200f\u202e]|\r(?!\n)", printed.out)
+        done = process("-m", "autolog", "export", "--format", format, cwd=tmp_path)
+        assert ("\x1b[2J\x9b2J\u202e\u200f" if format == "csv" else "\x9b2J\u202e\u200f") in done.out
 
 
 def test_on_a_terminal_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -49,6 +50,22 @@ def test_csv_has_a_row_a_run(store: Store):
     frame = store.runs().to_pandas()
     assert set(rows[0]) == set(frame.columns)
     assert len(list(csv.DictReader(export(store, "--children").splitlines()))) == 4
+
+
+def test_no_text_in_csv_is_a_formula():
+    """Whoever opens it in a spreadsheet would run what somebody else has named a run or a param. Numbers stay as they are."""
+    evil, fine = ["=1+1", "+x", "-x|y", "@x", "\t=1", "\r=1"], ["-1e5", "+.5", "a=1", "1-1", "-inf"]
+    with recorded() as seen:
+        with autolog.run("=HYPERLINK()") as run:
+            run.log_params({str(number): text for number, text in enumerate([*evil, *fine])})
+            run.log_params({"number": -1.5})
+        autolog.flush(60)
+        (row,) = csv.DictReader(io.StringIO(export(Store(seen.session.layout)), newline=""))
+        lines = export(Store(seen.session.layout), "--format", "jsonl")
+    said = [row[f"params.{number}"] for number in range(len(evil) + len(fine))]
+    assert said == [*(f"'{text}" for text in evil), *fine]
+    assert (row["name"], row["params.number"]) == ("'=HYPERLINK()", "-1.5")
+    assert json.loads(lines)["params"]["0"] == "=1+1"
 
 
 def test_json_lines_are_what_show_prints(store: Store):

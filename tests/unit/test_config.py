@@ -5,6 +5,7 @@ variable never stops a training.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,23 @@ def test_the_nearest_file_with_settings_counts(tmp_path: Path, monkeypatch: pyte
     assert loaded().experiment == "own"
     (tmp_path / "a" / "b" / "autolog.toml").mkdir()
     assert loaded().experiment == "own"
+
+
+def test_another_users_file_in_a_folder_like_tmp_is_left_out_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could send all that is recorded elsewhere."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "autolog.toml").write_text('sinks = ["jsonl:theirs"]')
+    tmp_path.chmod(0o1777)
+    monkeypatch.chdir(tmp_path / "project")
+    assert loaded().sinks == ("jsonl:theirs",)  # our own
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    config, complaints = load({}, None, (), ())
+    assert (config, complaints) == (
+        Config(),
+        [f"{tmp_path / 'autolog.toml'} belongs to another user. It is left out."],
+    )
 
 
 BROKEN = {

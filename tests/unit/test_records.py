@@ -652,3 +652,21 @@ def test_the_store_is_the_nearest_one_above_but_for_the_root(
     monkeypatch.setattr(os.path, "isdir", lambda path: str(path) == os.path.abspath("/.autolog"))
     assert find(deep).root == deep / ".autolog"
     assert find("/").root == Path("/.autolog")
+
+
+def test_another_users_store_in_a_folder_like_tmp_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever made it would read all that is recorded. A team's, in a folder of its own, is taken as before."""
+    monkeypatch.delenv("AUTOLOG_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    project = tmp_path / "tmp" / "project"
+    project.mkdir(parents=True)
+    (tmp_path / "tmp" / ".autolog").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    assert find(project).root == tmp_path / "tmp" / ".autolog"  # our own
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert find(project).root == project / ".autolog"
+    assert find(tmp_path / "tmp").root == tmp_path / "home" / ".autolog"
+    (tmp_path / "tmp").chmod(0o775)
+    assert find(project).root == tmp_path / "tmp" / ".autolog"

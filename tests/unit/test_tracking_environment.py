@@ -80,10 +80,15 @@ def test_a_long_diff_is_cut_at_a_line_and_says_so(repository: Path, monkeypatch:
 
 
 def test_nothing_is_written_to_the_repository_and_no_program_of_its_settings_runs(repository: Path) -> None:
-    """Not even git's own refreshing of its index; no external diff, no text conversion, no pager."""
+    """Not even git's own refreshing of its index; no external diff, text conversion, pager, filter or watcher of files: the
+    repository may be somebody else's.
+    """
     trap = f"touch {repository.parent / 'ran'}; cat"
-    (repository / ".gitattributes").write_text("*.py diff=trap\n")
-    for key in ("diff.external", "diff.trap.textconv", "diff.trap.command", "core.pager"):
+    (repository / ".gitattributes").write_text("*.py diff=trap filter=tr=ap\n")
+    (repository / ".git" / "more").write_text('[filter "tr=ap"]\nrequired\n')
+    subprocess.run(["git", "config", "include.path", "more"], cwd=repository, check=True)
+    programs = ("external", "trap.textconv", "trap.command")
+    for key in (*(f"diff.{name}" for name in programs), "core.pager", "core.fsmonitor", "filter.tr=ap.clean"):
         subprocess.run(["git", "config", key, f"sh -c '{trap}'"], cwd=repository, check=True)
     (repository / "train.py").write_text("lr = 0.2\n")
     os.utime(repository / "train.py", (1, 1))

@@ -348,7 +348,7 @@ def test_a_folder_that_holds_the_store_is_copied_without_it(tmp_path: Path) -> N
     assert kept.events == [e.ArtifactLogged(run.id, "code/train.py", 2)]
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../b", "", ".", "C:\\x", "c:/x"])
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../b", "", ".", "C:\\x", "c:/x", "nul\0"])
 def test_no_name_leads_out_of_the_runs_folder(run: Run, kept: Kept, tmp_path: Path, name: str) -> None:
     """It is refused, before anything is copied."""
     (tmp_path / "x").write_bytes(b"1")

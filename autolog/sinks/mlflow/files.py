@@ -67,7 +67,7 @@ class Storage:
         if logged is not None:
             self._finish_model(run, logged)
         else:
-            self._note_model(run, path, folder)
+            refused += self._note_model(run, path, local(f"{path}/MLmodel"))
         if self._register:
             source = f"models:/{logged.model_id}" if logged is not None else f"{root}/{path}"
             refused += self._server.refusal(
@@ -122,18 +122,22 @@ class Storage:
         if model.model_id not in [one.model_id for one in (outputs.model_outputs if outputs else ())]:
             server.call(server.store.log_outputs, run, [server.entities.LoggedModelOutput(model.model_id, 0)])
 
-    def _note_model(self, run: str, path: str, folder: Path) -> None:
-        """The tag by which MLflow 2 shows that a run's files are a model."""
-        server = self._server
+    def _note_model(self, run: str, path: str, description: Path | None) -> list[str]:
+        """The tag by which MLflow 2 shows that a run's files are a model, from its MLmodel file. Returns what was refused in a
+        line, or nothing.
+        """
         key = "mlflow.log-model.history"
-        described: dict[str, Any] = json.loads((folder / "MLmodel").read_text())
-        entry = {
-            "run_id": run, "artifact_path": path, "flavors": described["flavors"],
-            "utc_time_created": described["utc_time_created"], "model_uuid": described["model_uuid"],
-        }  # fmt: skip
+        try:
+            described: dict[str, Any] = json.loads(description.read_text() if description is not None else "")
+            said = {name: described[name] for name in ("flavors", "utc_time_created", "model_uuid")}
+        except (OSError, ValueError, LookupError, TypeError):  # a store may be somebody else's
+            return [f"model {path}: its MLmodel file cannot be read"]
+        server = self._server
+        entry = {"run_id": run, "artifact_path": path, **said}
         held = json.loads(server.call(server.store.get_run, run).data.tags.get(key, "[]"))
         others = [one for one in held if one["artifact_path"] != path]
         server.call(server.store.set_tag, run, server.entities.RunTag(key, json.dumps([*others, entry])))
+        return []
 
     def _register_model(self, source: str, run: str, model: str | None) -> None:
         """A version of the registered model, unless there is one of this source."""
