@@ -163,7 +163,7 @@ class _Delivery:
         if self._chosen is not None:
             only = frozenset((*self._chosen, *self._store.descendants(self._chosen)))
         removed = self._store.removed()
-        names = {path.name for path in self._store.layout.journals.glob("*.jsonl")}
+        names = set(self._store.journals())
         if only is not None:
             names &= self._store.journals_of(only)
         waiting: list[tuple[Path, Follower]] = []

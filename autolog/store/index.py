@@ -122,7 +122,7 @@ class Index:
             name: (number, position)
             for number, name, position in connection.execute("SELECT id, name, position FROM journals")
         }
-        found = _journals(self.layout)
+        found = journal_sizes(self.layout)
         stale = {
             name: known.get(name, (None, 0))
             for name, size in found.items()
@@ -197,13 +197,24 @@ def _is_busy(error: sqlite3.DatabaseError) -> bool:
     return "locked" in str(error) or "busy" in str(error)
 
 
-def _journals(layout: Layout) -> dict[str, int]:
-    """Journal names and sizes."""
+def journal_sizes(layout: Layout) -> dict[str, int]:
+    """Journal names and sizes. What else lies there, whatever its name, is passed over."""
+    found: dict[str, int] = {}
     try:
         with os.scandir(layout.journals) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".jsonl")}
-    except FileNotFoundError:
-        return {}
+            for entry in entries:
+                try:
+                    if entry.name.endswith(".jsonl") and entry.is_file():
+                        entry.name.encode()
+                        found[entry.name] = entry.stat().st_size
+                except (
+                    OSError,
+                    UnicodeError,
+                ):  # gone meanwhile, a link to nowhere, or a name that is no text
+                    continue
+    except OSError:
+        pass
+    return found
 
 
 def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
@@ -306,7 +317,7 @@ class _Update:
                 else:
                     last = getattr(event, "t", last)
                     self._gather(self._run(runs, event.run, start, end), event)
-        except FileNotFoundError:
+        except OSError:  # gone meanwhile, unreadable, or damaged from here on
             pass
         for run_id, run in runs.items():
             if run_id not in self.removed and is_run_id(run_id):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import environment, make_toy_importable, script, write_script
+from helpers import environment, make_toy_importable, write_script
 from truth import TIMEOUT
 
 from autolog.store.records import Store
@@ -83,9 +83,10 @@ def test_sinks_that_fail_all_the_time_are_felt_by_nobody(tmp_path: Path) -> None
     pytest.importorskip("sklearn")
     make_toy_importable()
     path = write_script(SCRIPT.replace("PARTS", str(PARTS)), tmp_path)
+    states_file = (tmp_path / "states").open("w")  # noqa: SIM115  closed with the process
     training = subprocess.Popen(
         [sys.executable, str(path), str(SECONDS)], cwd=tmp_path, env=environment(tmp_path, OMP_NUM_THREADS="1"),
-        stdout=open(tmp_path / "states", "w"), stderr=subprocess.PIPE, text=True,
+        stdout=states_file, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     kills = follow_and_kill(training, tmp_path)
     stderr = training.communicate(timeout=TIMEOUT)[1]

@@ -228,6 +228,6 @@ def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
         code, out, said = sync(store, "--to", "ledger:ledger")
         assert (code, out) == (1, "")
         assert said == (
-            f"autolog: ledger:ledger takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and the"
-            " same command goes on from here.\n"
+            f"autolog: ledger:ledger takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and"
+            " the same command goes on from here.\n"
         )
