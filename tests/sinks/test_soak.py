@@ -83,7 +83,7 @@ def test_sinks_that_fail_all_the_time_are_felt_by_nobody(tmp_path: Path) -> None
     pytest.importorskip("sklearn")
     make_toy_importable()
     path = write_script(SCRIPT.replace("PARTS", str(PARTS)), tmp_path)
-    states_file = (tmp_path / "states").open("w")  # noqa: SIM115  closed with the process
+    states_file = (tmp_path / "states").open("w")
     training = subprocess.Popen(
         [sys.executable, str(path), str(SECONDS)], cwd=tmp_path, env=environment(tmp_path, OMP_NUM_THREADS="1"),
         stdout=states_file, stderr=subprocess.PIPE, text=True,
