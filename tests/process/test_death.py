@@ -122,7 +122,7 @@ FINISHER = """
 """
 
 
-@pytest.mark.timeout(300 + 5 * KILLS)
+@pytest.mark.timeout(600 + 10 * KILLS)
 def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_killed(tmp_path: Path) -> None:
     """Nothing lost and nothing half: while models and files are written, events are flushed, the process exits, and readers
     make the index. A model's folder is there as a whole, and loads, or is not there; whatever was said to be flushed is whole.
@@ -161,7 +161,7 @@ def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_k
             whole += check_ends(store, f"k{kill}", [int(line) for line in said if line != "end\n"])
     finally:
         finisher.stdin.close()
-        finisher.wait(60)
+        finisher.wait(300)  # on a machine with many others, to exit takes long
     print(f"{KILLS} kills: {ends} after the last run, {whole} runs flushed and whole")
     assert whole > 0
 

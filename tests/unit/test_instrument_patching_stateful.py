@@ -152,6 +152,7 @@ class Machine(RuleBasedStateMachine):
         try:
             while self.on:
                 self.remove(next(iter(self.on)))
+                self.calls_give_what_they_should_and_are_seen_once()
             while self.foreign:
                 self.undo(-1)
             self.what_is_bare_is_what_there_was()
