@@ -446,13 +446,17 @@ class Session:
         What the parent had under way when it forked ends here too, on the child's stack. It belongs to the abandoned
         session and goes nowhere.
         """
-        from autolog import lifecycle
-
         heir = Session(place, config or (self.config if self._configured else None))
-        # Who records elsewhere is inside nothing of what is around it here.
-        current.set(lifecycle.scope_around(current.get()) if on is None else None)
         if on is None:
             on = self.switched_on
+            heir.switched_off = set(self.switched_off)
+            frame = innermost()
+            while frame is not None:  # blocks of the user's stay
+                if isinstance(frame, Call):
+                    frame.end()
+                frame = frame.outer
+        else:
+            current.set(None)  # who records elsewhere is inside nothing of what is around it here
         self.disable()
         if self.abandoned:
             heir._inherited = self._live

@@ -123,6 +123,7 @@ class _Delivery:
         self._followers: dict[str, Follower] = {}
         self._left: set[str] = set()
         self._touched: set[str] = set()
+        self._not_closed = ""
         self.events = 0
 
     def run(self) -> None:
@@ -135,7 +136,9 @@ class _Delivery:
                     self._round(progress)
             finally:
                 for follower in self._followers.values():
-                    follower.close()
+                    self._close(follower)
+        if self._not_closed:
+            raise self._refusal(self._not_closed)
 
     def said(self) -> str:
         left = (
@@ -160,7 +163,7 @@ class _Delivery:
         if self._chosen is not None:
             only = frozenset((*self._chosen, *self._store.descendants(self._chosen)))
         removed = self._store.removed()
-        names = {path.name for path in self._store.layout.journals.glob("*.jsonl") if path.is_file()}
+        names = set(self._store.journals())
         if only is not None:
             names &= self._store.journals_of(only)
         waiting: list[tuple[Path, Follower]] = []
@@ -179,8 +182,17 @@ class _Delivery:
             except Taken:
                 self._left.add(path.name)
             if not self._follow:
-                follower.close()
                 del self._followers[path.name]
+                self._close(follower)
+
+    def _close(self, follower: Follower) -> None:
+        try:
+            follower.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if follower.sink.delivers_at_close:  # else there is nothing to lose
+                self._not_closed = self._described(error)
 
     def _deliver(
         self, path: Path, follower: Follower, only: Collection[str] | None, progress: _Progress
@@ -211,30 +223,38 @@ class _Delivery:
         """Do it, again and again where that may help. Raises Refusal when it does not."""
         from autolog.sinks.base import SinkError
         from autolog.sinks.follower import Taken
-        from autolog.sinks.live import PARKED_AFTER, describe, pause_after
+        from autolog.sinks.live import PARKED_AFTER, pause_after
 
         failures, began = 0, time.monotonic()
         while True:
             try:
                 done = what()
-            except Taken:
+            except (Taken, KeyboardInterrupt):
                 raise
-            except Exception as error:
+            except BaseException as error:  # a sink's SystemExit, too: it would end this without a word
                 failures += 1
-                said = describe(error, self._address)
+                said = self._described(error)
                 final = isinstance(error, SinkError) and not error.retryable
                 enough = failures >= PARKED_AFTER or time.monotonic() - began > PATIENCE_SECONDS
                 if final or (enough and not self._follow):
-                    raise Refusal(
-                        f"{self._address.safe} takes nothing ({said}). {count(self.events, 'event')} delivered; the rest is"
-                        " kept, and the same command goes on from here."
-                    ) from None
+                    raise self._refusal(said) from None
                 progress.waiting(said)
                 time.sleep(pause_after(failures, self._random))
             else:
                 if failures:
                     progress.idle()
                 return done
+
+    def _described(self, error: BaseException) -> str:
+        from autolog.sinks.live import describe
+
+        return describe(error, self._address)
+
+    def _refusal(self, said: str) -> Refusal:
+        return Refusal(
+            f"{self._address.safe} takes nothing ({said}). {count(self.events, 'event')} delivered; the rest is kept, and the"
+            " same command goes on from here."
+        )
 
 
 class _Progress:

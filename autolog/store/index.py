@@ -128,7 +128,7 @@ class Index:
             name: (number, position)
             for number, name, position in connection.execute("SELECT id, name, position FROM journals")
         }
-        found = _journals(self.layout)
+        found = journal_sizes(self.layout)
         stale = {
             name: known.get(name, (None, 0))
             for name, size in found.items()
@@ -213,7 +213,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
             connection.execute("ROLLBACK")
             raise
     found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-    if {text for (text,) in found} != _STATEMENTS:  # a trigger or a view would act in our name
+    if frozenset(text for (text,) in found) != _STATEMENTS:  # a trigger or a view would act in our name
         connection.close()
         raise sqlite3.DatabaseError("The index is not as this version makes it")
     return connection
@@ -229,22 +229,23 @@ def _path_in_cache(layout: Layout) -> Path:
     return folder / f"index-{hashlib.sha256(str(layout.root).encode()).hexdigest()[:16]}.sqlite"
 
 
-def _is_busy(error: sqlite3.DatabaseError) -> bool:
+def _is_busy(error: Exception) -> bool:
     return "locked" in str(error) or "busy" in str(error)
 
 
-def _journals(layout: Layout) -> dict[str, int]:
-    """Journal names and sizes. What is no file, as a named pipe that would be waited for, is no journal."""
+def journal_sizes(layout: Layout) -> dict[str, int]:
+    """Journal names and sizes. What is no file, as a named pipe that would be waited for, is no journal whatever its name."""
     found: dict[str, int] = {}
     try:
         with os.scandir(layout.journals) as entries:
             for entry in entries:
                 try:
                     if entry.name.endswith(".jsonl") and entry.is_file():
+                        entry.name.encode()
                         found[entry.name] = entry.stat().st_size
-                except OSError:  # a loop of links
-                    continue
-    except FileNotFoundError:
+                except (OSError, UnicodeError):
+                    continue  # gone meanwhile, a link to nowhere or in a loop, a name that is no text
+    except OSError:
         pass
     return found
 
@@ -351,7 +352,7 @@ class _Update:
                 else:
                     last = getattr(event, "t", last)
                     self._gather(self._run(runs, event.run, start, end), event)
-        except FileNotFoundError:
+        except OSError:  # gone meanwhile, unreadable, or damaged from here on
             pass
         for run_id, run in runs.items():
             if run_id not in self.removed and is_run_id(run_id):

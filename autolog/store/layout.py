@@ -96,6 +96,7 @@ def file_of(artifacts: Path, run: str, path: str) -> Path | None:
     if not is_run_id(run) or not {"", ".", ".."}.isdisjoint(parts):
         return None
     folder = os.path.join(os.path.realpath(artifacts), run)
+    found = ""
     try:
         found = os.path.realpath(os.path.join(folder, path))
         os.lstat(found)

@@ -109,5 +109,5 @@ def _entries(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             yield from entries
-    except FileNotFoundError:
+    except OSError:  # there are none
         return

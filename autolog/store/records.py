@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import msgspec
 
 from autolog.store import journal as journals
-from autolog.store.index import Index, int64
+from autolog.store.index import Index, int64, journal_sizes
 from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order
@@ -332,6 +332,11 @@ class Store:
             lambda connection: frozenset(id for (id,) in connection.execute("SELECT id FROM removed"))
         )
 
+    def journals(self) -> list[str]:
+        """The names of the journals that can be read."""
+        folder = self.layout.journals
+        return sorted(name for name in journal_sizes(self.layout) if os.access(folder / name, os.R_OK))
+
     def journals_of(self, runs: Iterable[str]) -> set[str]:
         """The names of the journals that speak of these runs."""
         sql = "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
@@ -467,7 +472,7 @@ def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any
                 position += len(line)
                 if needle in line:
                     yield journals.decode(line)
-    except FileNotFoundError:
+    except OSError:
         return
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import environment, write_script
 
+import autolog
 from autolog.store.records import Store
 
 KILLS = int(os.environ.get("AUTOLOG_TEST_KILLS", "12"))
+PROCESSES = int(os.environ.get("AUTOLOG_TEST_PROCESSES", "16"))
 
 # Logs a point, then says that it has, and when. `stall` is the longest that the machine itself has held the process up: no
 # program can write while it does not run.
@@ -88,6 +92,109 @@ def test_whatever_is_older_than_a_fifth_of_a_second_survives_sigkill(tmp_path: P
         assert {name: content(store, name) for name in seen} == seen
 
 
+# Forks a process for each line that it reads, as importing takes long. That one ends one run after the other, each with a
+# model, files and metrics, and says what is finished once `flush` has said so.
+FINISHER = """
+    import os, sys, autolog
+    from sklearn.linear_model import Ridge
+
+    def finish_runs(name, count):
+        autolog.autolog(silent=True)
+        print("begin", os.getpid(), flush=True)
+        for number in range(count):
+            with autolog.run(f"{name}-{number}", children=True) as run:
+                Ridge(alpha=number / 8).fit([[1.0], [2.0], [4.0]], [2.0, 4.0, 5.0])
+                for step in range(20):
+                    run.log_metrics({"m": step}, step=step)
+                run.log_json("big.json", {"text": "x" * 20_000})
+            if number % 2 and autolog.flush(30):
+                print(number, flush=True)
+        print("end", flush=True)
+
+    while line := sys.stdin.readline():
+        child = os.fork()
+        if not child:
+            name, count = line.split()
+            finish_runs(name, int(count))
+            sys.exit()
+        os.waitpid(child, 0)
+        print("over", flush=True)
+"""
+
+
+@pytest.mark.timeout(600 + 10 * KILLS)
+def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_killed(tmp_path: Path) -> None:
+    """Nothing lost and nothing half: while models and files are written, events are flushed, the process exits, and readers
+    make the index. A model's folder is there as a whole, and loads, or is not there; whatever was said to be flushed is whole.
+    """
+    pytest.importorskip("sklearn")
+    write_script(FINISHER, tmp_path)
+    chance = random.Random()
+    store, whole, length, ends = Store(tmp_path / ".autolog"), 0, 0.2, 0
+    finisher = subprocess.Popen(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment(tmp_path, OMP_NUM_THREADS="1"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert finisher.stdin is not None
+    assert finisher.stdout is not None
+    try:
+        for kill in range(KILLS):
+            finisher.stdin.write(f"k{kill} {chance.randint(2, 12)}\n")
+            finisher.stdin.flush()
+            begin, pid = finisher.stdout.readline().split()
+            assert begin == "begin"
+            reader = None
+            if kill % 4 == 0:  # one that is killed while it makes the index, too
+                command = [sys.executable, "-m", "autolog", "ls", "--json"]
+                reader = subprocess.Popen(
+                    command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL
+                )
+            # Half of them have flushed something, however slow the machine.
+            early = [finisher.stdout.readline()] if kill % 2 else []
+            time.sleep(chance.uniform(0, length))
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(int(pid), signal.SIGKILL)
+            said = [*early, *iter(finisher.stdout.readline, "over\n")]
+            ends += "end\n" in said
+            length *= 0.8 if "end\n" in said else 1.1  # so that some are killed while they exit
+            if reader is not None:
+                reader.kill()
+                reader.wait()
+            whole += check_ends(store, f"k{kill}", [int(line) for line in said if line != "end\n"])
+    finally:
+        finisher.stdin.close()
+        finisher.wait(300)  # on a machine with many others, to exit takes long
+    print(f"{KILLS} kills: {ends} after the last run, {whole} runs flushed and whole")
+    assert whole > 0
+
+
+def check_ends(store: Store, name: str, flushed: list[int]) -> int:
+    """Read what a killed finisher has left. Returns how many of its runs are whole."""
+    runs = {run.name: run for run in store.runs(f"'{name}-' in name and kind == 'run'")}
+    last = max(flushed, default=-1)
+    assert {f"{name}-{number}" for number in range(last + 1)} <= runs.keys()
+    whole = 0
+    for run in runs.values():
+        number = int(run.name.rpartition("-")[2])
+        assert run.status in ("finished", "lost")
+        points = [point.value for point in run.history("m")] if run.metrics else []
+        assert points == [float(step) for step in range(len(points))]
+        fits = run.children
+        if number <= last:
+            assert (run.status, len(points), [fit.status for fit in fits]) == ("finished", 20, ["finished"])
+            assert [file["path"] for file in run.artifacts] == ["big.json"]
+            assert fits[0].models
+            whole += 1
+        for file in run.artifacts:
+            assert (run.folder / str(file["path"])).stat().st_size == file["bytes"]
+        for fit in fits:
+            for model in fit.models:
+                assert fit.model(str(model["path"]), trust=True).alpha == number / 8
+            if (fit.folder / "model").exists():  # though the journal may not yet speak of it
+                assert autolog.load_model(fit.folder / "model", trust=True).alpha == number / 8
+    return whole
+
+
 def test_a_torn_last_line_and_rubbish_are_passed_over(tmp_path: Path) -> None:
     """Nothing lost: a journal cut anywhere gives all of its whole lines."""
     write_script(LOGGER.replace("1_000_000", "30"), tmp_path)
@@ -106,8 +213,11 @@ def test_a_torn_last_line_and_rubbish_are_passed_over(tmp_path: Path) -> None:
         assert sum(run.metrics["m"]["count"] for run in runs if run.metrics) == len(whole)
 
 
-def test_sixteen_processes_log_into_one_store_at_once(tmp_path: Path) -> None:
-    """Nothing lost: no lock is shared, every run is complete, while a reader reads all along."""
+@pytest.mark.timeout(300 + 10 * PROCESSES)
+def test_many_processes_log_into_one_store_at_once(tmp_path: Path) -> None:
+    """Nothing lost: no lock is shared, every run is complete, while a reader reads all along. `AUTOLOG_TEST_PROCESSES=100`
+    says of how many.
+    """
     code = """
         import sys, autolog, toy
         autolog.autolog(silent=True)
@@ -121,16 +231,16 @@ def test_sixteen_processes_log_into_one_store_at_once(tmp_path: Path) -> None:
     path = write_script(code, tmp_path)
     processes = [
         subprocess.Popen([sys.executable, str(path), str(number)], cwd=tmp_path, env=environment(tmp_path))
-        for number in range(16)
+        for number in range(PROCESSES)
     ]
     store = Store(tmp_path / ".autolog")
     while any(process.poll() is None for process in processes):
         assert all(run.status in ("running", "finished") for run in store.runs())
-    assert [process.wait(60) for process in processes] == [0] * 16
+    assert [process.wait(60 + 5 * PROCESSES) for process in processes] == [0] * PROCESSES
     named = {run.name: run for run in store.runs("kind == 'run'")}
     fits = {run.params["rate"]: run for run in store.runs("kind == 'fit'")}
-    assert sorted(named, key=int) == [str(number) for number in range(16)]
-    assert sorted(fits) == [number / 1000 for number in range(16)]
+    assert sorted(named, key=int) == [str(number) for number in range(PROCESSES)]
+    assert sorted(fits) == [number / 1000 for number in range(PROCESSES)]
     assert all(run.status == "finished" for run in (*named.values(), *fits.values()))
     assert all([p.value for p in run.history("m")] == list(range(500)) for run in named.values())
     assert all(len(run.history("loss")) == 50 for run in fits.values())

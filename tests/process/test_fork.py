@@ -193,3 +193,38 @@ def test_a_process_forked_without_a_session_can_record(tmp_path: Path) -> None:
     done = script(code, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert runs(tmp_path) == [("finished", 3, False)]
+
+
+AGAIN = "child(lambda: (autolog.autolog(silent=True), fit(), autolog.flush(30)))"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"autolog.disable('toy'); {AGAIN}",
+        f"with autolog.suspended(): {AGAIN}",
+        f"with autolog.suspended('toy'): {AGAIN}",
+        f"fit(callbacks=[Forks(lambda: autolog.suspended().__enter__() or {AGAIN})])",
+    ],
+)
+def test_a_child_that_records_records_nothing_of_what_was_switched_off_around_it(
+    tmp_path: Path, code: str
+) -> None:
+    """As in the parent, where `autolog()` lifts neither a block nor what was switched off by name."""
+    done = script(START + f"    {code}\n", tmp_path, **WARNED)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert runs(tmp_path) == ([("finished", 3, False)] if "Forks" in code else [])
+
+
+def test_a_thread_that_was_started_in_a_fit_forks_a_child_that_records(tmp_path: Path) -> None:
+    """The fit is the parent's, though the thread had not asked for it before it forked."""
+    code = f"""
+    def forks():
+        thread = threading.Thread(target=lambda: {AGAIN})
+        thread.start()
+        thread.join()
+    fit(callbacks=[Forks(forks)])
+"""
+    done = script(START + code, tmp_path, **WARNED)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(runs(tmp_path)) == [("finished", 3, False)] * 2

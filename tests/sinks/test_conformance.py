@@ -24,7 +24,7 @@ from autolog.sinks.follower import Follower
 from autolog.testing import recorded
 from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded, RunStarted
 
-AWKWARD = {"halting", "hanging", "refusing", "rude"}
+AWKWARD = {"faulty", "halting", "hanging", "refusing", "rude"}
 
 
 @pytest.fixture(params=BACKENDS, ids=[one.scheme for one in BACKENDS])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backends import ledger_events
@@ -15,6 +16,7 @@ from truth import TIMEOUT, Journal, events_of, points, started
 from typer.testing import CliRunner
 
 from autolog.cli.app import app
+from autolog.sinks import SinkError, live
 from autolog.sinks.follower import Follower, Taken
 from autolog.store.records import Store
 from autolog.tracking.events import RunEnded, RunRemoved, RunStarted
@@ -180,3 +182,52 @@ def test_following_goes_on_until_ctrl_c(tmp_path: Path):
     assert follower.returncode == 130
     assert said.startswith("autolog: stopped; ")
     assert " delivered to jsonl:out.jsonl. The same command goes on from here.\n" in said
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), SinkError("503"), MemoryError()])
+def test_whatever_a_sink_raises_it_is_tried_again(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    """Everything arrives, even if the first try ends with what would end a program; and its close is nobody's concern."""
+    from third_party_sinks import LedgerSink
+
+    tries: list[object] = []
+
+    def flush(self: Any) -> None:
+        tries.append(self)
+        if len(tries) == 1:
+            raise error
+        flush_well(self)
+
+    def close(self: Any) -> None:
+        raise error
+
+    flush_well = LedgerSink.flush
+    monkeypatch.setattr(LedgerSink, "flush", flush)
+    monkeypatch.setattr(LedgerSink, "close", close)
+    monkeypatch.setattr(live, "FIRST_RETRY_SECONDS", 0.0)
+    code, out, said = sync(store, "--to", "ledger:ledger")
+    assert (code, out) == (0, "")
+    assert said.startswith(f"autolog: {len(all_events(store)) + 1} events of 2 journals delivered to ledger:")
+    assert len(ledger_events(tmp_path / "ledger")) == len(all_events(store)) + 1
+
+
+def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In a line, with an error's exit code, and the same command begins again."""
+    from third_party_sinks import LedgerSink
+
+    def close(self: Any) -> None:
+        raise ConnectionError("reset")
+
+    monkeypatch.setattr(LedgerSink, "delivers_at_close", True)
+    monkeypatch.setattr(LedgerSink, "close", close)
+    count = len(all_events(store)) + 1
+    for _ in range(2):
+        code, out, said = sync(store, "--to", "ledger:ledger")
+        assert (code, out) == (1, "")
+        assert said == (
+            f"autolog: ledger:ledger takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and"
+            " the same command goes on from here.\n"
+        )

@@ -8,10 +8,15 @@ import importlib
 import os
 import queue
 import shutil
+import signal
 import sys
 import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +60,30 @@ class Worker:
         self._thread.join(30)
 
 
+def forked(work: Callable[[], Any]) -> int:
+    """Do it in a forked child. Returns its exit status; one that hangs is killed."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -1
+
+
 class Machine(RuleBasedStateMachine):
     """Does things to autolog, and keeps account of what should be recorded."""
 
@@ -77,19 +106,31 @@ class Machine(RuleBasedStateMachine):
         self.expected: list[
             tuple[str, str | None, str, int | None]
         ] = []  # kind, estimator, status, position of parent
+        self.points: dict[int, int] = {}  # losses of the runs that have some, by position
+        self.log_rounds = True
+        self.last: int | None = None  # the position of the run that ended last in this thread
+        self.answers: list[tuple[str, int]] = []  # ids of runs that the API gave, and the positions meant
+        self.lasting: list[tuple[Worker, list[list[Any]]]] = []  # threads, and the blocks they began in
 
     def teardown(self) -> None:
         try:
             while self.blocks:
                 self.leave(None)
-            autolog.flush(30)
+            assert autolog.flush(30)
             found = sorted(autolog.runs(children=True), key=lambda one: one.id)
             places = {one.id: place for place, one in enumerate(found)}
             assert [
                 (one.kind, one.estimator, one.status, places.get(one.parent or "")) for one in found
             ] == self.expected
             assert [one.errors for one in found] == [[]] * len(found)
+            losses = {
+                places[one.id]: one.metrics["loss"]["count"] for one in found if one.metrics.get("loss")
+            }
+            assert losses == self.points
+            assert [places[run] for run, _ in self.answers] == [place for _, place in self.answers]
         finally:
+            for worker, _ in self.lasting:
+                worker.stop()
             here = session.get()
             if here is not None:
                 here.disable()
@@ -163,7 +204,7 @@ class Machine(RuleBasedStateMachine):
     @rule(log_rounds=st.booleans())
     def enable(self, log_rounds: bool) -> None:
         autolog.enable("toy", log_rounds=log_rounds)
-        self.on, self.off_by_name = True, False
+        self.on, self.off_by_name, self.log_rounds = True, False, log_rounds
 
     @rule()
     def disable(self) -> None:
@@ -200,6 +241,8 @@ class Machine(RuleBasedStateMachine):
     def leave(self, error: BaseException | None) -> None:
         block, what, _ = self.blocks.pop()
         block.__exit__(type(error) if error else None, error, None)
+        if what != "suspended":
+            self.last = what
         if what != "suspended" and error is not None:
             kind, estimator, _, parent = self.expected[what]
             status = "failed" if isinstance(error, Exception) else "interrupted"
@@ -208,26 +251,38 @@ class Machine(RuleBasedStateMachine):
     # -- training
 
     def _expect(
-        self, kind: str, estimator: str, status: str = "finished", *, elsewhere: bool = False
-    ) -> int | None:
-        """Note what a training now should become. Returns the position of its run."""
-        blocks = [] if elsewhere else self.blocks
+        self, kind: str, estimator: str, status: str = "finished", *, where: str = "here", points: int = 2,
+        blocks: list[list[Any]] | None = None,
+    ) -> int | None:  # fmt: skip
+        """Note what a training now should become, in this thread or another, inside the blocks that are open or these.
+        Returns the position of its run.
+        """
+        blocks = [] if where == "other thread" else self.blocks if blocks is None else blocks
         if not self.on or any(what == "suspended" for _, what, _ in blocks):
             return None
-        for block in reversed(blocks):
-            if not block[2]:  # not claimed yet: the training is this run
-                block[2] = True
-                place = block[1]
-                self.expected[place] = (kind, estimator, *self.expected[place][2:])
-                return int(place)
-            break
-        self.expected.append((kind, estimator, status, blocks[-1][1] if blocks else None))
-        return len(self.expected) - 1
+        place = self._claimed(kind, estimator, blocks)
+        if place is None:
+            self.expected.append((kind, estimator, status, blocks[-1][1] if blocks else None))
+            place = len(self.expected) - 1
+            if where == "here":
+                self.last = place
+        if points and self.log_rounds:
+            self.points[place] = self.points.get(place, 0) + points
+        return place
+
+    def _claimed(self, kind: str, estimator: str, blocks: list[list[Any]]) -> int | None:
+        """The position of the explicit run that this training is, as the first one in its block."""
+        if not blocks or blocks[-1][2]:
+            return None
+        blocks[-1][2] = True
+        place: int = blocks[-1][1]
+        self.expected[place] = (kind, estimator, *self.expected[place][2:])
+        return place
 
     @precondition(lambda self: self.toy is not None)
     @rule(where=st.sampled_from(["here", "new thread", "other thread"]))
     def fit(self, where: str) -> None:
-        self._expect("fit", "toy.core.Slope", elsewhere=where == "other thread")
+        self._expect("fit", "toy.core.Slope", where=where)
         assert self._at(where, lambda: self.toy.Slope(rounds=2).fit(X, Y).weight) == WEIGHT
 
     def _at(self, where: str, work: Callable[[], Any]) -> Any:
@@ -244,7 +299,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.toy is not None)
     @rule(where=st.sampled_from(["here", "new thread", "other thread"]))
     def fit_that_fails(self, where: str) -> None:
-        self._expect("fit", "toy.core.Slope", "failed", elsewhere=where == "other thread")
+        self._expect("fit", "toy.core.Slope", "failed", where=where, points=0)
 
         def work() -> str:
             with pytest.raises(ValueError, match="2 values and 1 targets") as error:
@@ -256,7 +311,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.toy is not None)
     @rule()
     def fit_that_fits_others(self) -> None:
-        self._expect("fit", "toy.core.Committee")
+        self._expect("fit", "toy.core.Committee", points=0)
         assert len(self.toy.Committee().fit(X, Y).members) == 3
 
     @precondition(lambda self: self.toy is not None)
@@ -278,7 +333,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.toy is not None)
     @rule()
     def tune(self) -> None:
-        place = self._expect("search", "Slope")
+        place = self._expect("search", "Slope", points=0)
         assert self.toy.tune(self.toy.Slope, [0.1, 0.2], X, Y).rate == 0.2
         if place is not None:
             self.expected += [("candidate", "Slope", "finished", place)] * 2
@@ -296,6 +351,147 @@ class Machine(RuleBasedStateMachine):
 
         self._expect("fit", "toy.core.Slope")
         assert self.toy.Slope(rounds=2).fit(X, Y, [Switches()]).weight == WEIGHT
+
+    @precondition(lambda self: self.toy is not None)
+    @rule(error=st.sampled_from([KeyboardInterrupt, SystemExit, GeneratorExit]))
+    def fit_that_is_interrupted(self, error: type[BaseException]) -> None:
+        """By Ctrl-C after the first round."""
+
+        class Interrupts:
+            def after_round(self, number: int, loss: float) -> None:
+                raise error
+
+        self._expect("fit", "toy.core.Slope", "interrupted", points=0)
+        with pytest.raises(error):
+            self.toy.Slope(rounds=2).fit(X, Y, [Interrupts()])
+
+    @precondition(lambda self: self.toy is not None)
+    @rule(inner=st.sampled_from(["fit", "train", "tune", "begin"]))
+    def nested(self, inner: str) -> None:
+        """A training in the callback of another adds to that one's run, or begins its own in a block."""
+        machine = self
+
+        class Trains:
+            def after_round(self, number: int, loss: float) -> None:
+                if number:
+                    return
+                if inner == "begin":
+                    with autolog.run():
+                        machine.toy.Slope(rounds=2).fit(X, Y)
+                elif inner == "tune":
+                    machine.toy.tune(machine.toy.Slope, [0.1], X, Y)
+                elif inner == "train":
+                    machine.toy.train({}, X, Y, rounds=2)
+                else:
+                    machine.toy.Slope(rounds=2).fit(X, Y)
+
+        place = self._expect("fit", "toy.core.Slope")
+        if inner == "begin":
+            suspended = any(what == "suspended" for _, what, _ in self.blocks)
+            known = ("fit", "toy.core.Slope") if self.on and not suspended else ("run", None)
+            self.expected.append((*known, "finished", self._parent()))
+            if place is None or self.last != place:
+                self.last = len(self.expected) - 1
+            if known[0] == "fit" and self.log_rounds:
+                self.points[len(self.expected) - 1] = 2
+        elif place is not None and self.log_rounds:
+            # Inside a fit the search is not looked at, so that it does not seal off its own fit, of five rounds.
+            self.points[place] += 5 if inner == "tune" else 2
+        assert self.toy.Slope(rounds=2).fit(X, Y, [Trains()]).weight == WEIGHT
+
+    # -- threads that outlive what they began in
+
+    @precondition(lambda self: self.toy is not None and len(self.lasting) < 2)
+    @rule()
+    def begin_a_thread(self) -> None:
+        self.lasting.append((Worker(), list(self.blocks) if self.on else []))
+
+    @precondition(lambda self: self.lasting)
+    @rule()
+    def fit_in_an_older_thread(self) -> None:
+        """It is in those blocks that it began in and that have not ended."""
+        worker, blocks = self.lasting[-1]
+        blocks[:] = [block for block in blocks if any(block is one for one in self.blocks)]
+        self._expect("fit", "toy.core.Slope", where="older thread", blocks=blocks)
+        assert worker.do(lambda: self.toy.Slope(rounds=2).fit(X, Y).weight) == WEIGHT
+
+    # -- forked children
+
+    @precondition(lambda self: self.toy is not None)
+    @rule(switches_on=st.booleans(), inside=st.booleans())
+    def fork(self, switches_on: bool, inside: bool) -> None:
+        """A child trains, and records only if it has called `autolog()`; it never hangs, and leaves the parent's journal alone.
+        With `inside`, it is forked in the middle of a fit.
+        """
+        assert autolog.flush(30)
+        folder = Path(self.folder, "journal")
+        before = {path: path.read_bytes() for path in folder.glob("*")}
+
+        def in_child() -> None:
+            assert autolog.flush(30) == (session.get() is None)
+            assert self.toy.Slope(rounds=2).fit(X, Y).weight == WEIGHT
+            with autolog.suspended():
+                assert self.toy.train({}, X, Y, rounds=2).weight == WEIGHT
+            if switches_on:
+                autolog.autolog(silent=True)
+                assert self.toy.Slope(rounds=2).fit(X, Y).weight == WEIGHT
+                assert autolog.flush(30)
+            here = session.get()
+            if here is not None:
+                here.at_exit()
+
+        if inside:
+            machine = self
+
+            class Forks:
+                def after_round(self, number: int, loss: float) -> None:
+                    if number == 0:
+                        assert forked(in_child) == 0
+                        machine.unchanged(before, 1)
+
+            self._expect("fit", "toy.core.Slope")
+            task = partial(self.toy.Slope(rounds=2).fit, X, Y, [Forks()])
+        else:
+            task = partial(forked, in_child)
+        here = len(self.expected)
+        if switches_on and not self.off_by_name:
+            while_on, self.on = self.on, True
+            claims = [block[2] for block in self.blocks]
+            for block in self.blocks:
+                block[2] = True  # a child's training is never the parent's run itself
+            self._expect("fit", "toy.core.Slope", where="child")
+            for block, claimed in zip(self.blocks, claims, strict=True):
+                block[2] = claimed
+            self.on = while_on
+        result = task()
+        assert (result == 0) if not inside else (result.weight == WEIGHT)
+        if not inside:
+            self.unchanged(before)
+        assert len(list(folder.glob("*"))) - len(before) <= (len(self.expected) > here) + inside
+
+    def unchanged(self, before: dict[Path, bytes], starts: int = 0) -> None:
+        """Nothing of a child's stands in a journal that there was: no more runs than so many have begun there since."""
+        for path, content in before.items():
+            now = path.read_bytes()
+            assert now.startswith(content)
+            assert now[len(content) :].count(b'"e":"start"') <= starts
+
+    # -- asking
+
+    @rule(sinks=st.booleans())
+    def flush(self, sinks: bool) -> None:
+        assert autolog.flush(30, sinks=sinks)
+
+    @rule()
+    def ask(self) -> None:
+        """Which run it is, and which it was."""
+        now, was = autolog.current_run(), autolog.last_run()
+        assert (now is None) == (self._parent() is None)
+        assert (was is None) == (self.last is None)
+        for run, place in ((now, self._parent()), (was, self.last)):
+            if run is not None and place is not None:
+                self.answers.append((run.id, place))
+        assert "toy" in str(autolog.status())
 
     # -- what always holds
 

@@ -1,12 +1,15 @@
 """Sinks of a third party, as `pip install` would leave them: one that does everything right, and some that do not."""
 
 import os
+import random
 import sqlite3
 import threading
+import time
 
 import msgspec
 
 from autolog.sinks import Sink, SinkError
+from autolog.store.journal import encode
 
 FOR_EVER = threading.Event()
 
@@ -76,3 +79,75 @@ class RudeSink(Sink):
 
     def __init__(self, url):
         raise RuntimeError(f"no such place as {url}")
+
+
+class FaultySink(Sink):
+    """`faulty:PATH?after=N`: appends what comes to a file, one event a line, with `#write` before each write and `#flushed`
+    after a flush; and fails at random, in every way: before, after and in the middle. At the write number `after` it refuses
+    for good. With `FAULTY_IS_WELL` in the environment it is well.
+    """
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.path, _, after = url.partition(":")[2].partition("?after=")
+        self.after = int(after or 0)
+        self.chance = random.Random()
+        self.writes = 0
+        self.back_at = 0.0
+        self.file = -1
+
+    def identity(self):
+        return f"faulty:{os.path.abspath(self.path)}"
+
+    def open(self, origin):
+        self._trouble(0.5)
+        self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def write(self, events):
+        self.writes += 1
+        if self.after and self.writes >= self.after:
+            self._refuse()
+        self._trouble(0.1)
+        lines = b"\n#write\n" + encode(events)
+        half = self.chance.randrange(len(lines))
+        os.write(self.file, lines[:half])
+        self._trouble(0.1)
+        os.write(self.file, lines[half:])
+
+    def flush(self):
+        self._trouble(0.1)
+        os.write(self.file, b"#flushed\n")
+        self._trouble(0.1)
+
+    def close(self):
+        os.close(self.file)
+        self._trouble(0.5)
+
+    def _refuse(self):
+        if "FAULTY_IS_WELL" not in os.environ:
+            raise SinkError("413 too large", retryable=False)
+
+    def _trouble(self, often):
+        if "FAULTY_IS_WELL" in os.environ:
+            return
+        if time.monotonic() < self.back_at:
+            raise ConnectionRefusedError("nobody there")
+        if self.chance.random() >= often:
+            return
+        kind = self.chance.choice(
+            ("answers 503", "resets", "is slow", "hangs", "exits", "has no memory", "dies")
+        )
+        if kind == "is slow":
+            time.sleep(0.1)
+        elif kind == "hangs":
+            time.sleep(self.chance.uniform(0.5, 2))
+        elif kind == "dies":
+            self.back_at = time.monotonic() + self.chance.choice((0.5, 0.5, 5, 20))
+            raise ConnectionResetError("died")
+        else:
+            raise {
+                "answers 503": SinkError,
+                "resets": OSError,
+                "exits": SystemExit,
+                "has no memory": MemoryError,
+            }[kind](kind)
