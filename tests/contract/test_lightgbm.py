@@ -46,6 +46,7 @@ class TestTrain(LightGBM):
         lightgbm.train({"objective": "binary", **QUIET}, lightgbm.Dataset(data[0], data[1][:3]))
 
 
+@pytest.mark.skipif(find_spec("sklearn") is None, reason="its estimators take scikit-learn")
 class TestScikitLearnAPI(LightGBM):
     def train(self, data: Any) -> Any:
         from lightgbm import LGBMClassifier

@@ -44,6 +44,7 @@ class TestTrain(Contract):
         xgboost.train({"nthread": 1}, xgboost.DMatrix(*data), 2, obj=objective)
 
 
+@pytest.mark.skipif(find_spec("sklearn") is None, reason="its estimators take scikit-learn")
 class TestEstimator(TestTrain):
     def train(self, data: Any) -> Any:
         import xgboost
