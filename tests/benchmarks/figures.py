@@ -106,10 +106,7 @@ def render(rows: list[Row]) -> str:
         titles = ["", "unit", *(VARIANTS[name] for name in variants), "goal"]
         lines += ["", f"## {about}", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
         for row in group:
-            cells = [
-                f"{number(row[name]['min'])} / {number(row[name]['median'])}" if name in row else ""
-                for name in variants
-            ]
+            cells = [_pair(row[name]) if name in row else "" for name in variants]
             lines.append(f"| {' | '.join([row['what'], row['unit'], *cells, row['goal']])} |")
     return "\n".join(lines) + "\n"
 
@@ -131,6 +128,11 @@ def render_readme(rows: list[Row]) -> str:
         )
     machines = ", ".join(dict.fromkeys(row["machine"] for row in shown))
     return "\n".join(lines) + f"\n\nThe least of several measurements, of rates the median, on {machines}.\n"
+
+
+def _pair(held: dict[str, float]) -> str:
+    """Minimum and median, if both are known."""
+    return " / ".join(number(held[name]) for name in ("min", "median") if name in held)
 
 
 def _about(row: Row) -> str:
