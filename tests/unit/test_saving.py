@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autolog.instrument.ledger import Ledger
 from autolog.models import errors, flavors
 from autolog.models.example import example_of
 from autolog.models.flavors import Captured
@@ -26,6 +27,7 @@ class Here:
 
     def __init__(self, root: Path, **options: Any) -> None:
         self.layout = Layout(root)
+        self.ledger = Ledger()
         self.best: dict[Any, Any] = {}
         self.options = SimpleNamespace(**{"log_models": True, "log_input_examples": False, **options})
         self.events: list[Event] = []
