@@ -180,7 +180,7 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
             autolog.autolog(sinks=["console:", "jsnol:events.jsonl"])
         assert str(caught.value) == (
             "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed are:"
-            " console, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb."
+            " console, faulty, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb."
         )
         assert seen.session.sinks == before
 
@@ -204,7 +204,7 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
 def test_a_wrong_sink_is_refused_with_a_reason(tmp_path: Path, sinks: object, complaint: str):
     """In the call, a mistake is an error at once, and not a sink that gets nothing."""
     everything = (
-        "console, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb"
+        "console, faulty, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb"
     )
     with recorded() as seen:
         with pytest.raises(ValueError) as caught:
