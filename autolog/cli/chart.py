@@ -21,7 +21,9 @@ def sparkline(values: Sequence[float], width: int = 20) -> str:
     for part in range(amount):
         some = values[part * len(values) // amount : (part + 1) * len(values) // amount]
         finite = [value for value in some if math.isfinite(value)]
-        parts.append(sum(value / len(finite) for value in finite) if finite else None)
+        mean = sum(value / len(finite) for value in finite)
+        # Of the largest numbers there are, the rounded mean would be larger.
+        parts.append(min(max(mean, min(finite)), max(finite)) if finite else None)
     known = [part for part in parts if part is not None]
     if not known:
         return "×" * amount
