@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import click
 import pytest
 from helpers import write_journal
-from hypothesis import example, given, settings
+from hypothesis import example as also
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -997,7 +998,7 @@ def test_a_sparkline_shows_the_course_in_a_few_characters() -> None:
 
 
 @settings(deadline=None)
-@example([sys.float_info.max] * 3, 1)
+@also([sys.float_info.max] * 3, 1)
 @given(st.lists(st.floats()), st.integers(1, 30))
 def test_a_sparkline_takes_any_values(values: list[float], width: int) -> None:
     assert len(chart.sparkline(values, width)) == min(len(values), width)
