@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 FIGURES, TABLE, README = HERE / "figures.json", HERE / "FIGURES.md", HERE.parents[1] / "README.md"
 BEGIN, END = "<!-- figures: made by `python tests/benchmarks/run.py --write` -->", "<!-- figures: end -->"
 VARIANTS = {
-    "plain": "plain", "autolog": "**autolog**", "autolog-no-model": "autolog, no model", "mlflow": "MLflow",
+    "plain": "plain", "autolog": "**autolog**", "suspended": "suspended", "nested": "nested",
+    "autolog-no-model": "autolog, no model", "mlflow": "MLflow",
     "mlflow-no-model": "MLflow, no model", "comet": "Comet", "client": "its client", "batches": "its client, in batches",
 }  # fmt: skip
 IN_README = (
@@ -114,7 +115,7 @@ def render(rows: list[Row]) -> str:
 def render_readme(rows: list[Row]) -> str:
     """Those that were promised: the least, of rates the median; behind each the day it was measured on."""
     variants = ("plain", "autolog", "mlflow", "comet")
-    by_name = {row["what"]: row for row in rows}
+    by_name = {row["what"]: {**row, **({"autolog": ours} if (ours := _ours(row)) else {})} for row in rows}
     shown = [by_name[name] for name in IN_README if name in by_name]
     lines = [
         f"| | {' | '.join(VARIANTS[name] for name in variants)} | goal | |",
@@ -141,15 +142,27 @@ def _about(row: Row) -> str:
     return f"{row['date']}, Python {row['python']}, {row['machine']}: {versions}"
 
 
+def _ours(row: Row) -> dict[str, float] | None:
+    """What autolog takes; of several ways in which it is there, the worst."""
+    return max(
+        (row[name] for name in ("autolog", "nested", "suspended") if name in row), key=_least, default=None
+    )
+
+
+def _least(held: dict[str, float]) -> float:
+    return held["min"]
+
+
 def cost(row: Row) -> float | None:
     """How many times its goal a row costs: `15 above plain`, `3 % above plain`, `3`, and of rates so many a second at least."""
     goal = re.match(r"([\d,.]+)( %)?( above plain)?$", row["goal"])
-    if goal is None or "autolog" not in row or (goal[3] and "plain" not in row):
+    ours = _ours(row)
+    if goal is None or ours is None or (goal[3] and "plain" not in row):
         return None
     wanted = float(goal[1].replace(",", ""))
     if "a second" in row["unit"]:
-        return wanted / row["autolog"]["median"]
-    found, plain = row["autolog"]["min"], row["plain"]["min"] if goal[3] else 0
+        return wanted / ours["median"]
+    found, plain = ours["min"], row["plain"]["min"] if goal[3] else 0
     return (found / plain - 1) * 100 / wanted if goal[2] else (found - plain) / wanted
 
 
