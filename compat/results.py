@@ -41,7 +41,8 @@ def fingerprint(cell: Cell) -> str:
     digest.update(json.dumps(asdict(cell), sort_keys=True).encode())
     for path in sorted(_files(cell)):
         digest.update(str(path.relative_to(ROOT)).encode())
-        digest.update(path.read_bytes())
+        # Not what follows from results: a table that is made anew must not make them old.
+        digest.update(b"".join(line for line in path.open("rb") if not line.startswith(b"    tested = ")))
     return digest.hexdigest()[:16]
 
 

@@ -54,7 +54,7 @@ class LightgbmIntegration(Integration):
     name = "lightgbm"
     # Before 4.0, an additional callback changed what LightGBM printed.
     supports = "lightgbm>=4.0"
-    tested = "4.6.0"
+    tested = "4.0.0 to 4.7.0"
     claims = ("lightgbm",)
     Options = LightgbmOptions
 

@@ -42,6 +42,7 @@ class LightningIntegration(Integration):
 
     name = "lightning"
     supports = "lightning>=2.1"
+    tested = "2.1.4 to 2.6.6"
     claims = PACKAGES
     Options = LightningOptions
 

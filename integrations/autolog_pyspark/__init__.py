@@ -39,6 +39,7 @@ class PysparkIntegration(Integration):
 
     name = "pyspark"
     supports = "pyspark>=3.4"
+    tested = "3.4.4 to 4.3.0"
     claims = ("pyspark.ml",)
 
     def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:

@@ -81,6 +81,7 @@ class SklearnIntegration(Integration):
 
     name = "sklearn"
     supports = "scikit-learn>=1.3"
+    tested = "1.3.0 to 1.9.1"
     Options = SklearnOptions
 
     def patches(self) -> Iterable[Patch | SubclassPatch]:

@@ -32,7 +32,7 @@ class XGBoostIntegration(Integration):
 
     name = "xgboost"
     supports = "xgboost>=2.0"
-    tested = "3.2.0"
+    tested = "2.0.3 to 3.4.1"
     claims = ("xgboost.sklearn", "xgboost.dask")
 
     def patches(self) -> Iterable[Patch | SubclassPatch]:

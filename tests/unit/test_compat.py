@@ -129,6 +129,10 @@ def test_a_result_is_stale_once_the_code_that_it_tested_has_changed(
     assert results.is_stale(cell, {})
     (tmp_path / "integrations/autolog_other/c.py").write_text("2")
     assert not results.is_stale(cell, held)
+    (tmp_path / "integrations/autolog_toy/b.py").write_text(
+        '    tested = "1.0 to 2.0"\n1'
+    )  # what a table writes there
+    assert not results.is_stale(cell, held)
     (tmp_path / "tests/contract/test_toy.py").write_text("2")
     assert results.is_stale(cell, held)
 
