@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import struct
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from autolog.sinks.follower import _note_of
 from autolog.store.layout import Layout, file_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
+
+SINKS = ("jsonl", "tensorboard") if find_spec("tensorboard") else ("jsonl",)
 
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z
 PRECIOUS = "hunter2, of nobody's business"
@@ -193,7 +196,7 @@ def paths_of_files(place: Place) -> None:
 
 def notes_of_sinks_are_links(place: Place) -> None:
     """The names under which a position is written are known beforehand."""
-    for kind in ("jsonl", "tensorboard"):
+    for kind in SINKS:
         sink = make_sink(f"{kind}:{place.folder / 'own' / kind}", sinks())
         note = _note_of(sink, place.layout.journals / "j1.jsonl", place.layout)
         for suffix, target in (
@@ -259,7 +262,7 @@ def commands(place: Place) -> list[list[str]]:
         ["export", "--children"], ["export", "--format", "jsonl"], ["export", "--histories"],
         *(["show", run, *more] for run in runs for more in ([], ["--json"], ["--metric", "loss"])),
     ]  # fmt: skip
-    sending = [["sync", "--to", f"{kind}:{place.folder / 'own' / kind}"] for kind in ("jsonl", "tensorboard")]
+    sending = [["sync", "--to", f"{kind}:{place.folder / 'own' / kind}"] for kind in SINKS]
     removing = [["gc"], *(["rm", run.id, "--yes"] for run in Store(place.store).runs(children=True)), ["gc"]]
     return [*reading, *sending, *removing]
 
