@@ -92,15 +92,29 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
     if truth is None or not budget.allows(model.predict, X, rows, 2 if classifier else 1, run):
         return None
     part, weight = _every(X, step), _column(weights, rows, step)
-    predicted = budget.spend(model.predict, part)
+    last, part = _last_step(model, part)
+    predicted = budget.spend(last.predict, part)
     if classifier:
         probabilities = None
-        if budget.spent < budget.seconds / 2 and hasattr(model, "predict_proba"):
-            probabilities = model.predict_proba(part)
+        if budget.spent < budget.seconds / 2 and hasattr(last, "predict_proba"):
+            probabilities = last.predict_proba(part)
         _log_classifier(run, model, truth, _column(predicted, len(truth), 1), probabilities, weight)
     else:
         _log_regressor(run, truth, _column(predicted, len(truth), 1), weight)
     return predicted
+
+
+def _last_step(model: Any, X: Any) -> tuple[Any, Any]:
+    """A pipeline's last step and what that one is given for X, so that the transformers, which cost more than the model on
+    a small frame, see X once for two predictions. Anything else is its own last step.
+    """
+    steps = steps_of(model)
+    if not steps or type(model).__module__ != "sklearn.pipeline":
+        return model, X
+    for _, transformer in steps[:-1]:
+        if transformer not in (None, "passthrough"):
+            X = transformer.transform(X)
+    return steps[-1][1], X
 
 
 def _apart(model: Any) -> Any:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import metrics
 from sklearn.base import BaseEstimator
@@ -42,6 +41,8 @@ from sklearn.preprocessing import StandardScaler
 import autolog
 from autolog import RunRecord
 from autolog.testing import Recorded, recorded
+
+pd = pytest.importorskip("pandas")
 
 Last = Callable[[RunRecord], dict[str, Any]]
 Artifact = Callable[[RunRecord, str], Any]

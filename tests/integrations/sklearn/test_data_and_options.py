@@ -8,7 +8,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 from scipy import sparse
@@ -24,6 +23,8 @@ from sklearn.preprocessing import StandardScaler
 import autolog
 from autolog import RunRecord
 from autolog.testing import Recorded
+
+pd = pytest.importorskip("pandas")
 
 X, Y = make_classification(80, 3, n_informative=2, n_redundant=0, random_state=0)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import BaseEstimator
@@ -44,6 +43,8 @@ from sklearn.svm import SVC
 
 from autolog import RunRecord
 from autolog.testing import Recorded
+
+pd = pytest.importorskip("pandas")
 
 Last = Callable[[RunRecord], dict[str, Any]]
 Artifact = Callable[[RunRecord, str], Any]

@@ -13,7 +13,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn import metrics
@@ -40,6 +39,8 @@ import autolog
 from autolog import RunRecord
 from autolog.testing import Recorded
 from autolog_sklearn import scores
+
+pd = pytest.importorskip("pandas")
 
 Last = Callable[[RunRecord], dict[str, Any]]
 
@@ -449,3 +450,13 @@ def test_small_data_is_predicted_once(
     GaussianNB().fit(*make_classification(rows, 4, random_state=0))
     tried = [("predict", 200)] if rows > 1_000 else []
     assert asked == [*tried, ("predict", rows), ("predict_proba", rows)]
+
+
+def test_a_pipelines_transformers_see_the_data_once(seen: Recorded, last: Last) -> None:
+    """Nearly free: on a small frame they cost more than the model, and there are two predictions."""
+    autolog.enable("sklearn", log_training_metrics="always")
+    counting = CountingTransformer()
+    model = make_pipeline(counting, "passthrough", StandardScaler(), GaussianNB()).fit(X2, Y2)
+    asked = counting.asked_
+    assert asked == 2, "once in the fit, once for the metrics"
+    assert training(last(seen.run)) == pytest.approx(of_classifier(model, X2, Y2))
