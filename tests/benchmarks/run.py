@@ -33,6 +33,8 @@ def child(script: str, *arguments: str) -> Any:
             **os.environ, "AUTOLOG_DIR": f"{folder}/store", "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             "MLFLOW_DISABLE_TELEMETRY": "true", "AUTOLOG_SILENT": "1",
         }  # fmt: skip
+        # A user's Python keeps what it has compiled: without that, each process would compile our modules and none of theirs.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-W", "ignore", str(HERE / "cases.py"), script, *arguments]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -50,7 +50,8 @@ PYTEST = "-q --pyargs --continue-on-collection-errors --timeout=300 -p no:cachep
 def execute(args: list[str], folder: pathlib.Path, timeout: float, suite: dict[str, str]) -> dict[str, Any]:
     """Run pytest once in `folder`: its exit code (None: out of time), what it reported, its wall and CPU seconds."""
     (folder / "home").mkdir(parents=True)
-    foreign = ("AUTOLOG_", "MLFLOW_", "PYTEST_", "XDG_")
+    # The last: a user's Python keeps what it has compiled.
+    foreign = ("AUTOLOG_", "MLFLOW_", "PYTEST_", "XDG_", "PYTHONDONTWRITEBYTECODE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     paths = [os.path.dirname(__file__), *env.get("PYTHONPATH", "").split(os.pathsep)]
     env |= {f"SUITE_{name}": value for name, value in suite.items()}

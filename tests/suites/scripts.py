@@ -64,7 +64,8 @@ def execute(
     place = folder / root.name / path.parent.relative_to(root)
     shutil.copytree(root, folder / root.name, symlinks=True)
     (folder / "home").mkdir()
-    foreign = ("AUTOLOG_", "MLFLOW_", "XDG_", "SCRIPT_")
+    # The last: a user's Python keeps what it has compiled.
+    foreign = ("AUTOLOG_", "MLFLOW_", "XDG_", "SCRIPT_", "PYTHONDONTWRITEBYTECODE")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     paths = [str(HOOK), *env.get("PYTHONPATH", "").split(os.pathsep)]
     env |= {
