@@ -87,8 +87,8 @@ def _series(learnt: Any) -> dict[str, list[float]]:
         values = values.tolist() if type(values).__name__ == "ndarray" else values
         if type(values) is list and values and {type(v) for v in values} <= {int, float}:
             found[name] = values
-        elif type(values) is list and values and all(hasattr(v, "item") for v in values):
-            found[name] = [float(v) for v in values]
+        elif type(values) is list and values and all(getattr(v, "size", 0) == 1 for v in values):
+            found[name] = [float(v.item()) for v in values]
     return found
 
 

@@ -33,7 +33,7 @@ from sklearn.linear_model import (
     RidgeCV,
     SGDClassifier,
 )
-from sklearn.mixture import GaussianMixture
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
@@ -110,6 +110,14 @@ def test_single_numbers_are_metrics(seen: Recorded, last: Last) -> None:
         model.fit(X, Y)
     for (name, model), run in zip(models.items(), seen.runs, strict=True):
         assert last(run)[name] == np.max(getattr(model, f"{name}_")), name
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_numbers_within_arrays_are_numbers(seen: Recorded) -> None:
+    """Harmless: the bounds of a tied Bayesian mixture are arrays of one number each, which NumPy does not convert."""
+    model = BayesianGaussianMixture(covariance_type="tied", max_iter=3).fit(X)
+    bounds = getattr(model, "lower_bounds_", model.lower_bound_)
+    assert series(seen.run, "lower_bound") == np.ravel(bounds).tolist()
 
 
 # -- early stopping
