@@ -27,6 +27,7 @@ import logging
 import os
 import pickle
 import random
+import re
 import sys
 import tempfile
 import threading
@@ -678,7 +679,8 @@ def _state() -> dict[str, Any]:
         "streams": [getattr(sys, name) is getattr(sys, f"__{name}__") for name in ("stdin", "stdout", "stderr")],
         "environment": dict(os.environ),
         "folder": os.getcwd(),
-        "path": sys.path,
+        # Old releases of torch make a temporary folder and put it here.
+        "path": [re.sub(r"(?<=/tmp)\w{8}$", "", folder) for folder in sys.path],
         "signals": {str(one): str(signal.getsignal(one)) for one in signal.valid_signals()},
         "random": _streams(),
         "threads": [t.name for t in threading.enumerate() if not t.name.startswith("autolog-")],
