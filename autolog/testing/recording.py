@@ -75,11 +75,14 @@ def recorded(
     """Record what is trained inside the block, with these integrations (all that are installed by default).
 
     An integration may be given as its class, whether or not its entry point is installed. `settings` are those of
-    `autolog.autolog()`; files and environment are not asked. With `strict`, an error of the integration's own is raised where
+    `autolog.autolog()`; files and environment are not asked, and `overhead_budget` is all of the time, so that no machine is too
+    slow to record everything. With `strict`, an error of the integration's own is raised where
     it happens; without, the training goes on as it does for users. Session, patches and store are as before after the block.
     """
     folder = tempfile.mkdtemp(prefix="autolog-test-")
-    here = session.Session(Layout(os.path.join(folder, ".autolog")), Config(silent=True), strict)
+    here = session.Session(
+        Layout(os.path.join(folder, ".autolog")), Config(silent=True, overhead_budget=1.0), strict
+    )
     known = installed()
     names = [one if isinstance(one, str) else one.name for one in integrations] or list(known)
     for one in integrations:
