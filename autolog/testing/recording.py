@@ -75,9 +75,9 @@ def recorded(
     """Record what is trained inside the block, with these integrations (all that are installed by default).
 
     An integration may be given as its class, whether or not its entry point is installed. `settings` are those of
-    `autolog.autolog()`; files and environment are not asked, and `overhead_budget` is all of the time, so that no machine is too
-    slow to record everything. With `strict`, an error of the integration's own is raised where
-    it happens; without, the training goes on as it does for users. Session, patches and store are as before after the block.
+    `autolog.autolog()`; files and environment are not asked, and `overhead_budget` is all of the time, so that no machine is
+    too slow to record everything. With `strict`, an error of the integration's own is raised where it happens; without, the
+    training goes on as it does for users. Session, patches and store are as before after the block.
     """
     folder = tempfile.mkdtemp(prefix="autolog-test-")
     here = session.Session(
