@@ -342,19 +342,24 @@ def sweep_modules(switches: set[Switch]) -> None:
 def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
     """`__main__` and the modules that neither an installed package, nor Python, nor `apart_from`'s package brought."""
     others = {"autolog", apart_from.partition(".")[0]}
-    for name, module in list(sys.modules.items()):
-        if type(module) is not ModuleType or name.partition(".")[0] in others:
+    # A framework has dozens of patches and thousands of modules: each of these is looked at once, not once a patch.
+    for name in set(sys.modules) - _installed:
+        module = sys.modules.get(name)
+        if type(module) is not ModuleType:
             continue
         file = vars(module).get("__file__")
-        if name == "__main__" or (
-            isinstance(file, str)
-            and "site-packages" not in file
-            and "dist-packages" not in file
-            and not file.startswith(_STDLIB)
-        ):
+        if name != "__main__":
+            if not isinstance(file, str):
+                continue
+            if "site-packages" in file or "dist-packages" in file or file.startswith(_STDLIB):
+                _installed.add(name)
+                continue
+        if name.partition(".")[0] not in others:
             yield module
 
 
+_installed: set[str] = set()
+"""The names of modules that were found to be an installed package's or Python's."""
 _STDLIB = os.path.dirname(os.__file__) + os.sep
 
 

@@ -71,7 +71,13 @@ def switch_on() -> list[Row]:
             "ms",
             in_turn(7, "switch_on", peers("plain", "autolog", "mlflow")),
             "40 above plain",
-        )
+        ),
+        row(
+            "the same, and import scikit-learn, which is patched",
+            "ms",
+            in_turn(7, "switch_on", peers("plain", "autolog", "mlflow"), "import sklearn.ensemble"),
+            "",
+        ),
     ]
 
 

@@ -23,7 +23,14 @@ from hosts import Host
 
 from autolog.instrument.calls import Call, Frame, current
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.patching import Installation, Patch, SubclassPatch, ThreadInheritance, sweep_modules
+from autolog.instrument.patching import (
+    Installation,
+    Patch,
+    SubclassPatch,
+    ThreadInheritance,
+    sweep_modules,
+    users_modules,
+)
 
 SOURCE = '''
 import abc
@@ -565,6 +572,26 @@ def test_names_that_were_bound_before_are_observed_in_the_users_modules_only(
     finally:
         for name in modules:
             del sys.modules[name]
+
+
+def test_an_installed_module_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly free: a framework has dozens of patches, and a program thousands of modules."""
+
+    class Watched(str):
+        """A module's file that counts how often it is looked at."""
+
+        looks = 0
+
+        def __contains__(self, part: object) -> bool:
+            Watched.looks += 1
+            return super().__contains__(part)  # type: ignore[operator]
+
+    module = types.ModuleType("an_installed_one")
+    module.__file__ = Watched("/x/site-packages/a.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for _ in range(3):
+        assert module not in list(users_modules())
+    assert Watched.looks == 1
 
 
 def test_a_reloaded_module_is_patched_anew_and_put_back(
