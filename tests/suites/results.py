@@ -59,7 +59,8 @@ def render(lines: list[dict[str, Any]]) -> str:
 
 Made by `run.py --note NAME` and `scripts.py --note NAME`; what they say is also in [results.jsonl](results.jsonl). New
 failures are those that fail only with autolog on. What changes by itself from one plain run to the
-next, as random streams of unseeded tests, is listed with the rest. Times are ratios, with to without.
+next, as random streams of unseeded tests, is listed with the rest. Times are ratios, with to without; those of CPU say more,
+as the machine had other work beside.
 
 | tests | versions | passed plain / with | new failures | other changes | time of the tests | CPU | runs | date |
 |---|---|---|---|---|---|---|---|---|
