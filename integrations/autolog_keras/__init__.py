@@ -61,7 +61,7 @@ class KerasIntegration(Integration):
 
     name = "keras"
     supports = "keras>=2.12"
-    tested = "3.15.1"
+    tested = "3.1.1 to 3.15.1"
     claims = ("keras.src.models", "keras.src.engine", "keras.engine", "tf_keras.src.engine")
     Options = KerasOptions
 

@@ -36,7 +36,7 @@ class TorchIntegration(Integration):
 
     name = "torch"
     supports = "torch>=2.3"
-    tested = "2.13.0"
+    tested = "2.3.1 to 2.13.0"
     Options = TorchOptions
 
     def patches(self) -> Iterable[FastPatch | Hook | OnImport]:
