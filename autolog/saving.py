@@ -16,7 +16,7 @@ from autolog.models.signature import infer, with_output
 from autolog.store.objects import share
 from autolog.tracking.better import better, judge
 from autolog.tracking.events import Event, ModelLogged
-from autolog.tracking.run import Run, sizes
+from autolog.tracking.run import Run
 
 if TYPE_CHECKING:
     from autolog.session import Session
@@ -73,9 +73,8 @@ def save_model(
     def write() -> list[Event]:
         target = folder / path
         # It may be saved again: a model that goes on learning.
-        size = write_folder(taken, target, replace=True, share=partial(share, session.layout.objects))
-        files = {name.lstrip("/"): part for name, part in sizes(str(target))}
-        return [ModelLogged(run.id, path, flavor, size, files, round(seconds, 6))]
+        files = write_folder(taken, target, replace=True, share=partial(share, session.layout.objects))
+        return [ModelLogged(run.id, path, flavor, sum(files.values()), files, round(seconds, 6))]
 
     session.defer(write)
 

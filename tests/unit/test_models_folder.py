@@ -403,7 +403,7 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path) -> None:
         modules=frozenset({"toy_flavor", "local_lib", "my_script", "os"}),
         signature={"inputs": "[]", "outputs": None, "params": None},
     )
-    size = write(taken, tmp_path / "model", metadata={"run": "01JD"})
+    written = write(taken, tmp_path / "model", metadata={"run": "01JD"})
     files = {
         str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()
     }
@@ -413,7 +413,8 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path) -> None:
     assert len(mlmodel.pop("utc_time_created")) == len("2026-11-22 18:30:05.123456")
     assert len(ours.pop("signature")) == 64
     python = ".".join(map(str, sys.version_info[:3]))
-    assert size == sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    places = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert written == {str(path.relative_to(tmp_path / "model")): path.stat().st_size for path in places}
     assert mlmodel == {
         "flavors": {
             "toy": {"data": "data/toy.pkl"},
