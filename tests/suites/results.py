@@ -65,8 +65,8 @@ as the machine had other work beside.
 | tests | versions | passed plain / with | new failures | other changes | time of the tests | CPU | runs | date |
 |---|---|---|---|---|---|---|---|---|
 {"".join(_suite(line) for line in suites)}
-| scripts | versions | run | changed output, exit or result | time, all | time of those over 10 s, most | CPU | runs | date |
-|---|---|---|---|---|---|---|---|---|
+| scripts | versions | run | changed output, exit or result | time | CPU | time of those over 10 s | their CPU | runs | date |
+|---|---|---|---|---|---|---|---|---|---|
 {"".join(_scripts(line) for line in scripts)}"""
 
 
@@ -86,14 +86,20 @@ def _suite(line: dict[str, Any]) -> str:
 def _scripts(line: dict[str, Any]) -> str:
     rows = line["scripts"]
     changed = [f"{row['script']} ({', '.join(row['changed'])})" for row in rows if row["changed"]]
-    wall, cpu = ([sum(row[name][side] for row in rows) for side in (0, 1)] for name in ("wall", "cpu"))
-    long = [row["wall"][1] / row["wall"][0] for row in rows if row["wall"][0] > 10]
+    ended = sum(row["exit"] != 0 and "exit" not in row["changed"] for row in rows)
+    long = [row for row in rows if row["wall"][0] > 10]
     runs = sum(sum(row["recorded"].get("runs", {}).values()) for row in rows)
     cells = [
-        line["name"], ", ".join(line["versions"]), str(len(rows)), ", ".join(changed) or "none", _ratio(wall),
-        f"{max(long):.2f} (of {len(long)})" if long else "", _ratio(cpu), f"{runs:,}", line["date"],
+        line["name"], ", ".join(line["versions"]), f"{len(rows)}" + (f", {ended} end with an error in both" if ended else ""),
+        ", ".join(changed) or "none", _cost(rows, "wall"), _cost(rows, "cpu"),
+        f"{_cost(long, 'wall')} (of {len(long)})" if long else "", _cost(long, "cpu"), f"{runs:,}", line["date"],
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
+
+
+def _cost(rows: list[dict[str, Any]], name: str) -> str:
+    """Of all of them together, so that many short ones do not hide what a long one costs."""
+    return _ratio([sum(row[name][side] for row in rows) for side in (0, 1)])
 
 
 def _ratio(pair: list[float]) -> str:

@@ -94,13 +94,15 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
             "recorded": {"runs": {"finished": 2}},
         },
         {"script": "b.py", "exit": 0, "changed": {"stdout": "…"}, "wall": [1.0, 2.0], "cpu": [1.0, 1.0], "recorded": {}},
+        {"script": "c.py", "exit": 1, "changed": {}, "wall": [1.0, 1.0], "cpu": [1.0, 1.0], "recorded": {}},
     ]  # fmt: skip
     results.keep("scripts", "its examples", results.of_scripts(rows), ["toy 1.2"], path)
     lines = [{**line, "date": "2026-01-01"} for line in results.read(path)]
     shown = [line for line in results.render(lines).splitlines() if "toy" in line]
     assert shown == [
         "| its tests | toy 1.2 | 1,002 / 1,001 | 1: a.py::b | moved random streams: 2 | 1.10 | 1.05 | 40 | 2026-01-01 |",
-        "| its examples | toy 1.2 | 2 | b.py (stdout) | 1.07 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
+        "| its examples | toy 1.2 | 3, 1 end with an error in both | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 "
+        "| 2026-01-01 |",
     ]
 
 
