@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from autolog.instrument.calls import Call
     from autolog.instrument.identity import IdentityMap
     from autolog.instrument.integration import Integration, Options
+    from autolog.instrument.interrupts import let_through
     from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
     from autolog.instrument.quiet import quiet
     from autolog.models import ModelError, ModelNotSaved, UntrustedModel, infer_signature
@@ -47,6 +48,7 @@ _HOME = {
     "Call": "autolog.instrument.calls",
     "IdentityMap": "autolog.instrument.identity",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
+    "let_through": "autolog.instrument.interrupts",
     **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     "quiet": "autolog.instrument.quiet",
     **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel", "infer_signature"), "autolog.models"),
@@ -59,7 +61,7 @@ _HOME = {
 __all__ = [
     "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "OnImport",
     "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog",
-    "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "load_model", "number_of",
+    "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "let_through", "load_model", "number_of",
     "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
 ]  # fmt: skip
 

@@ -19,7 +19,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autolog.instrument.identity import IdentityMap
+from autolog.instrument.interrupts import let_through
 from autolog.instrument.ledger import Ledger
+from autolog.instrument.unseen import unseen
 
 if TYPE_CHECKING:
     from inspect import Parameter
@@ -282,6 +284,7 @@ class Guarded:
             host.ledger.account.seconds += perf_counter() - began
 
     def _autolog_failed(self, place: str, error: Exception) -> None:
+        let_through(error)
         self.__dict__["_autolog_off"] = True
         _, call, run, host, integration = self.__dict__["_autolog_guarded"]
         call.run, kept = run, call.run  # an ended call has let go of its run
@@ -306,6 +309,7 @@ def call_around(frame: Frame | None) -> Call | None:
     return None
 
 
+@unseen
 def intercept(
     host: Host, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
     instance: Any, args: Any, kwargs: Any,

@@ -15,6 +15,8 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from autolog.instrument.calls import Host, Switch, admits, any_started, call_around, current, innermost
+from autolog.instrument.interrupts import let_through
+from autolog.instrument.unseen import code_of, unseen
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
@@ -37,9 +39,11 @@ def fast(
     ledger = host.ledger
 
     def failed(place: str, error: Exception) -> None:
+        let_through(error)
         switch.on = False
         host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
+    @unseen
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         # In no frame, as nearly always, is asked first: `admits` is a call more.
         if reading() or not (
@@ -88,7 +92,7 @@ def codes() -> list[CodeType]:
     """The code of all stand-ins and guarded hooks and of what they ask, for compilers that are to be kept out of it."""
     asked = [one.__code__ for one in (admits, innermost, _never)]
     return asked + [
-        inner
+        code_of(inner) if inner.co_name == "stand_in" else inner
         for outer in (fast, guarded)
         for inner in outer.__code__.co_consts
         if isinstance(inner, CodeType)
@@ -114,6 +118,7 @@ def guarded(
             try:
                 hook(*args, **kwargs)
             except Exception as error:
+                let_through(error)
                 switch.on = False
                 host.failed(integration, f"in {name}", error, None, CULPRIT)
             ledger.account.seconds += perf_counter() - began

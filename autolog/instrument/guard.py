@@ -2,13 +2,16 @@
 
 An error of ours never reaches the user's training. The first one at a place is said once, calmly; later ones are counted.
 With `AUTOLOG_STRICT=1`, as in our own tests, it is raised again so that it cannot go unnoticed. Only `Exception` is ever
-caught: Ctrl-C and `sys.exit()` belong to the user.
+caught: Ctrl-C and `sys.exit()` belong to the user. So does what a signal's handler raises, as one that sets a time limit: it
+arrives wherever the program happens to be, in our code too, and is let through.
 """
 
 from __future__ import annotations
 
 import os
 from itertools import count
+
+from autolog.instrument.interrupts import let_through
 
 
 class Guard:
@@ -26,8 +29,10 @@ class Guard:
 
         Raises `error` itself when strict; not on a thread in the `background`, where nobody would see it.
         """
-        if self.strict and not background:
-            raise error
+        if not background:
+            let_through(error)
+            if self.strict:
+                raise error
         described = f"{place}: {type(error).__name__}: {_text(error)}"
         # Two threads may fail at once: both steps are atomic, so that exactly one of them gets the first number.
         if next(self._numbers.setdefault((integration, culprit or place), count(1))) == 1:

@@ -23,6 +23,7 @@ import msgspec
 from autolog.instrument.calls import Host, Observer, Switch, current, remember_start
 from autolog.instrument.fast import Own, fast, guarded
 from autolog.instrument.imports import ImportHooks
+from autolog.instrument.unseen import unseen
 
 _ABSENT: Any = object()
 
@@ -243,7 +244,7 @@ class Installation:
         assert isinstance(self.patch, SubclassPatch)
         for name in self.patch.methods:
             owner = next((c for c in cls.__mro__ if name in vars(c) and c is not object), None)
-            original = None if owner is None else vars(owner)[name]
+            original = None if owner is None else _own(owner, name)
             if owner is None or not _can_wrap(original):
                 continue
             self._classes[id(owner)] = owner
@@ -251,7 +252,7 @@ class Installation:
                 continue
             try:
                 path = f"{owner.__module__}:{owner.__qualname__}.{name}"
-                setattr(owner, name, self._wrap(original, owner, path, base))
+                _put(owner, name, self._wrap(original, owner, path, base))
             except (TypeError, AttributeError):  # an extension type, or a metaclass that forbids it
                 pass
         if "__init_subclass__" in vars(cls):
@@ -268,6 +269,7 @@ class Installation:
 
         if owner is object:
 
+            @unseen
             def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
                 # Passed on to whoever comes next in this subclass's order.
                 super(base, cls).__init_subclass__(*args, **kwargs)
@@ -281,6 +283,7 @@ class Installation:
             return
         from autolog.instrument.wrapper import Wrapper
 
+        @unseen
         def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             result = wrapped(*args, **kwargs)
             self._place_in_new_class(instance, base)
@@ -372,8 +375,30 @@ class _Slot(NamedTuple):
 
 
 def _own(owner: Any, name: str) -> Any:
-    """What the owner's own namespace holds, descriptors as they are."""
-    return vars(owner).get(name, _ABSENT) if isinstance(owner, (type, ModuleType)) else _ABSENT
+    """What the owner's own namespace holds, descriptors as they are; of a conditional method, the function."""
+    if not isinstance(owner, (type, ModuleType)):
+        return _ABSENT
+    held: Any = vars(owner).get(name, _ABSENT)
+    return held.fn if _is_conditional(held) else held
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    """Let the owner hold `value` where `_own` has found something."""
+    held: Any = vars(owner).get(name)
+    if _is_conditional(held):
+        held.fn = value
+    else:
+        setattr(owner, name, value)
+
+
+def _is_conditional(held: Any) -> bool:
+    """Whether it is what scikit-learn's `available_if` makes, which holds the method and what decides whether there is one. It
+    stays where it is: other tools look for it, and patch the function within.
+    """
+    if type(held).__name__ != "_AvailableIfDescriptor":
+        return False
+    namespace: dict[str, Any] = vars(held)
+    return "fn" in namespace and "check" in namespace
 
 
 def _resolve(module: ModuleType, path: str) -> Any:
@@ -455,7 +480,7 @@ def _put_back(slot: _Slot, switch: Switch) -> None:
     elif absent:
         delattr(owner, name)
     else:
-        setattr(owner, name, original)
+        _put(owner, name, original)
 
 
 def _splice(above: Any, ours: Any, original: Any) -> None:

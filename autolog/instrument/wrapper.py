@@ -19,6 +19,7 @@ import wrapt
 from wrapt.wrappers import PartialCallableObjectProxy  # pyright: ignore[reportMissingImports]
 
 from autolog.instrument.calls import Host, Observer, Switch, current, intercept
+from autolog.instrument.unseen import unseen
 
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):
@@ -130,6 +131,7 @@ def interceptor(
     """
     get = current.get
 
+    @unseen
     def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         frame = get()
         if frame is not None and not (frame.admits_nested if nested else frame.admits):

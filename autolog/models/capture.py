@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from autolog.instrument.interrupts import let_through
 from autolog.instrument.quiet import quiet
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import find
@@ -81,6 +82,7 @@ def snapshot(
         spool.discard()
         if isinstance(error, ModelError) or not isinstance(error, Exception):
             raise
+        let_through(error)
         reason = f"{type(error).__name__}: {error}"[:500]
     # Outside the `except`, so that the error does not carry the frames of the failed attempt, and in them the model.
     raise ModelNotSaved(reason)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, cast
 
+from autolog.instrument.interrupts import let_through
 from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
 
 # Of a class, whatever its metaclass would say.
@@ -62,6 +63,7 @@ def _describe(data: Any, digest: Any) -> dict[str, Any]:
         elif package != "pyspark":  # its tables count their rows when they are asked for their shape
             _shaped(data, said)
     except Exception as error:  # a subclass that behaves differently: what is known so far is still true
+        let_through(error)
         said["note"] = f"not fully described: {class_name(error)}"
     return said
 

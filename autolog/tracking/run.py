@@ -30,6 +30,8 @@ from autolog.tracking.events import (
 from autolog.tracking.ids import new_id
 from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
 
+MAX_FILE_NAME = 255
+"""Bytes, on nearly every file system."""
 FREE_SECONDS = 0.1
 """What the optional parts of a run may cost without regard to how long its training takes."""
 
@@ -241,9 +243,12 @@ class Run:
 
         Raises FileNotFoundError if there is none, ValueError if `name` leads out of the run's folder.
         """
-        source: str = os.path.abspath(os.fspath(path))
-        if not os.path.exists(source):
-            raise FileNotFoundError(f"There is no file or folder {source} to log.")
+        given: str = os.fspath(path)
+        source = os.path.abspath(given)
+        if not given or not os.path.exists(
+            source
+        ):  # an empty path, as of a variable that is not set, is no folder
+            raise FileNotFoundError(f"There is no file or folder {source if given else repr(given)} to log.")
         name = artifact_name(name or os.path.basename(source))
         folder = self._outlet.artifacts_of(self.id)
         target = os.path.join(folder, *name.split("/"))
@@ -402,13 +407,15 @@ def artifact_name(name: str) -> str:
     parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]
     if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0] or "\0" in name:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
+    if any(len(part.encode("utf-8", "surrogatepass")) > MAX_FILE_NAME for part in parts):
+        raise ValueError(f"{name[:60]!r}… is longer than a file's name can be ({MAX_FILE_NAME} bytes).")
     return "/".join(parts)
 
 
 @contextmanager
 def in_stead_of(target: str) -> Generator[str, None, None]:
     """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
-    draft = f"{target}.{os.urandom(8).hex()}.tmp"
+    draft = os.path.join(os.path.dirname(target), f".{os.urandom(8).hex()}.tmp")
     try:
         yield draft
         os.replace(draft, target)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+from autolog.instrument.interrupts import let_through
 from autolog.tracking import redact
 
 MAX_TEXT = 6_000
@@ -106,7 +107,8 @@ def plain_params(params: Mapping[Any, Any], secrets: set[str] | None = None) -> 
     """Params as one flat mapping of text to plain data: nested dicts become dotted names; at most 2,000."""
     try:
         items = [(key, value) for key, value in islice(params.items(), MAX_PARAMS + 1)]
-    except Exception:
+    except Exception as error:
+        let_through(error)
         return {}
     flat: dict[str, Plain] = {}
     converter = _Converter(secrets)
@@ -210,7 +212,8 @@ class _Converter:
             if issubclass(kind, _CONTAINERS):
                 return self._container(value, kind, key, depth)
             return self._other(value, kind, key, depth)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             return f"<{class_name(value)}>"
 
     def _text(self, value: str, key: str) -> str:

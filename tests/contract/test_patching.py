@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
+import logging
 import sys
 import threading
 import types
 import unittest.mock
+import warnings
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +19,8 @@ from typing import Any
 import pytest
 import wrapt
 
-from autolog import Call, Integration, Patch, SubclassPatch
+import autolog
+from autolog import Call, FastPatch, Integration, Patch, SubclassPatch
 from autolog.testing import Recorded, assert_untouched, fake_framework, recorded
 
 X, Y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]
@@ -800,3 +804,64 @@ def test_recorded_leaves_the_session_around_it_alone(toy: Any) -> None:
         toy.Careful().fit(X, Y)
     assert names(outer) == ["toy.core.Slope", "toy.core.Careful"]
     assert names(inner) == ["toy.core.Mean"]
+
+
+# -- who is to blame
+
+
+@pytest.mark.parametrize("kind", ["method", "function", "fast", "subclass hook"])
+@pytest.mark.parametrize("nobody_looks", [False, True])
+def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
+    toy: Any, kind: str, nobody_looks: bool
+) -> None:
+    """Transparent: `stacklevel=2` means the line that called the framework, whatever of ours stands between."""
+
+    def warn(*_: Any, **__: Any) -> None:
+        warnings.warn("old", DeprecationWarning, stacklevel=2)
+        logging.getLogger("toy").warning("old", stacklevel=2)
+
+    class Warner(toy.Model):
+        fit = warn
+
+        def __init_subclass__(cls) -> None:
+            warn_of_subclass()
+
+    def warn_of_subclass() -> None:
+        if kind == "subclass hook":
+            warnings.warn("old", DeprecationWarning, stacklevel=3)
+            logging.getLogger("toy").warning("old", stacklevel=3)
+
+    toy.Warner, toy.warn = Warner, warn
+    targets: dict[str, Any] = {
+        "method": FIT,
+        "function": on("toy:warn"),
+        "fast": FastPatch(target="toy:warn", before=lambda *_, **__: None),
+        "subclass hook": FIT,
+    }
+
+    class Watching(Integration):
+        name = "toy"
+        supports = "toy"
+
+        def patches(self) -> Any:
+            return [targets[kind]]
+
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logging.getLogger("toy").addHandler(handler)
+    try:
+        with recorded(Watching), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with autolog.suspended() if nobody_looks else contextlib.nullcontext():
+                if kind == "method":
+                    Warner().fit()
+                elif kind == "subclass hook":
+                    type("Child", (Warner,), {})
+                else:
+                    toy.warn()
+    finally:
+        logging.getLogger("toy").removeHandler(handler)
+    assert [warning.filename for warning in caught] == [__file__]
+    if sys.version_info >= (3, 11):  # before, logging counts every frame
+        assert [record.pathname for record in records] == [__file__]

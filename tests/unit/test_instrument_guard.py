@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
+import signal
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -142,3 +146,51 @@ def test_nothing_of_logging_is_changed(capsys: pytest.CaptureFixture[str]) -> No
     )
     assert after == before
     assert capsys.readouterr().out == ""
+
+
+class TimeUp(Exception):
+    pass
+
+
+def end(signal: int, frame: object) -> None:
+    raise TimeUp
+
+
+class Handler:
+    def __call__(self, signal: int, frame: object) -> None:
+        raise TimeUp
+
+
+@pytest.mark.parametrize(
+    "handler", [end, functools.partial(end), Handler(), Handler().__call__], ids=["function", "partial", "object", "method"]
+)  # fmt: skip
+def test_what_a_signals_handler_raises_is_the_users(handler: Any, said: list[logging.LogRecord]) -> None:
+    """A time limit that is up while our code runs ends what the user has limited: it is not taken for an error of ours."""
+
+    def ours() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        for _ in range(1000):  # the handler runs between two instructions
+            pass
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with pytest.raises(TimeUp):
+            try:
+                ours()
+            except Exception as error:
+                Guard(strict=False).report("toy", "somewhere", error)
+        with pytest.raises(TimeUp):
+            Guard(strict=False).report("toy", "somewhere", raised_by(ours))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert said == []
+    Guard(strict=False).report("toy", "somewhere", raised_by(lambda: 1 / 0))
+    assert len(said) == 1
+
+
+def raised_by(function: Any) -> Exception:
+    try:
+        function()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")

@@ -389,6 +389,18 @@ def test_a_model_is_given_to_the_outlet(run: Run, kept: Kept) -> None:
         run.log_model("model", path="../best")
 
 
+def test_an_artifact_that_cannot_be_is_refused_at_once(run: Run, kept: Kept) -> None:
+    """An empty path, as of a variable that is not set, is not the working directory; and what no file can be called would fail
+    only later, where nobody sees it.
+    """
+    with pytest.raises(FileNotFoundError, match="no file or folder ''"):
+        run.log_artifact("")
+    with pytest.raises(ValueError, match=r"longer than a file's name can be \(255 bytes\)"):
+        run.log_text(f"notes/{'é' * 128}.txt", "")
+    run.log_text("x" * 255, "the longest")
+    assert kept.events == [e.ArtifactLogged(run.id, "x" * 255, 11)]
+
+
 @given(st.text(max_size=30))
 def test_a_name_of_an_artifact_stays_below_its_folder(name: str) -> None:
     """Whatever the text: it is refused or leads to a place inside."""

@@ -1,0 +1,34 @@
+"""Whose an exception is that arrives in our code: what a signal's handler raises, as one that sets a time limit, is the user's.
+
+Python runs the handler wherever the program happens to be. Knows nothing of what was being done.
+"""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import Any
+
+
+def let_through(error: Exception) -> None:
+    """Raise `error` again if it is not ours but was raised by a signal's handler. For every `except Exception` around more than
+    a moment's work on the user's thread.
+    """
+    traceback = error.__traceback__
+    if traceback is None or traceback.tb_next is None:
+        return
+    codes = {
+        getattr(_function(handler), "__code__", None)
+        for handler in map(signal.getsignal, signal.valid_signals())
+    }
+    while (traceback := traceback.tb_next) is not None:
+        if traceback.tb_frame.f_code in codes:
+            raise error
+
+
+def _function(handler: Any) -> Any:
+    while isinstance(handler, partial):
+        handler = handler.func
+    if callable(handler) and not hasattr(handler, "__code__"):
+        handler = type(handler).__call__
+    return getattr(handler, "__func__", handler)
