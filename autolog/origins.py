@@ -84,7 +84,7 @@ class Provenance:
             return
         self._predictions.set(values, prediction)
         base = getattr(values, "base", None)  # the views of a view have its base as theirs
-        if base is not None and base is not prediction.data():
+        if base is not None and not _is_of(base, prediction.data()):
             self._predictions.set(base, prediction)
 
     def name_of_argument(self) -> str:
@@ -119,12 +119,19 @@ class Provenance:
         run = current_run() if model is None else model.run
         if run is None:
             return
+        if names.is_called_by(self._frameworks):
+            return  # of permuted data, say: not what the user measures
         name = self.name_of_argument()
         result = yield
         metric = call.name.rpartition(".")[2]
         run.log_metrics({f"{metric}_{name}" if name else metric: result})
         if model is not None:
             self.describe(Prediction(model, _weakly(_first(call)), name), call.arguments.get("y"))
+
+
+def _is_of(base: Any, data: Any) -> bool:
+    """Whether an array is the data that was predicted, or what that is a view of: then so may be the targets."""
+    return base is data or base is getattr(data, "base", None)
 
 
 def _weakly(value: Any) -> Callable[[], Any]:

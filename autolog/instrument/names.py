@@ -19,12 +19,24 @@ def of_first_argument(frameworks: Container[str]) -> str:
     """The name of the variable in the first argument of the user's call that we are in, or nothing where it is no variable
     or where one of `frameworks` (top-level packages) is the caller.
     """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(_package(frame)):
-        frame = frame.f_back
+    frame = _caller()
     if frame is None or _package(frame) in frameworks:
         return ""
     return first_argument(frame.f_code, frame.f_lasti)
+
+
+def is_called_by(frameworks: Container[str]) -> bool:
+    """Whether the call that we are in was made by one of `frameworks` itself."""
+    frame = _caller()
+    return frame is not None and _package(frame) in frameworks
+
+
+def _caller() -> FrameType | None:
+    """The frame of whoever has called what we watch."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(_package(frame)):
+        frame = frame.f_back
+    return frame
 
 
 def _package(frame: FrameType) -> str:

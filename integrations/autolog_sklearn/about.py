@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from autolog import Run, quiet
+from autolog import Run, let_through, quiet
 
 
 def path_of(estimator: object) -> str:
@@ -30,7 +31,8 @@ def trains(estimator: Any) -> bool:
             if hasattr(type(one), "predict") and not steps_of(one):
                 return True
             return not any(hasattr(one, name) for name in _PREPARES)
-    except Exception:  # a property of the user's own
+    except Exception as error:  # a property of the user's own
+        let_through(error)
         return False
 
 
@@ -92,6 +94,7 @@ def params_of(estimator: Any, run: Run) -> dict[str, Any]:
         with quiet():
             return dict(estimator.get_params(deep=True))
     except Exception as error:
+        let_through(error)
         run.note(f"get_params() failed: {type(error).__name__}")
         return {}
     finally:
@@ -149,23 +152,47 @@ def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
     }
 
 
+def works_in_place(params: dict[str, Any]) -> bool:
+    """Whether a part of the model works in the caller's own array, or uses up what it is given: fitted on it, it is not to be
+    asked for it again.
+    """
+    return any(
+        (part.startswith("copy") and not value)
+        or (part == "input" and type(value) is str and value == "file")
+        for part, value in ((name.rpartition("__")[2], value) for name, value in params.items())
+    )
+
+
 def predicts_harmlessly(model: Any, params: dict[str, Any]) -> bool:
-    """Whether a prediction runs nobody's code but scikit-learn's, draws no random numbers, and leaves no trace in the model but
-    those that `scores` knows to avoid.
+    """Whether a prediction runs nobody's code but scikit-learn's, draws no random numbers, prints nothing, and leaves no trace
+    in the model but those that `scores` knows to avoid.
     """
     last = model
     while steps := steps_of(last):
         last = steps[-1][1]
     for value in (model, *params.values()):
-        if not _of_sklearn(value) or (value is not last and _leaves_traces(value)) or _draws(value):
+        if not _of_sklearn(value) or _draws(value):
+            return False
+        if value is not last and (_leaves_traces(value) or (hasattr(value, "get_params") and _talks(value))):
             return False
     return True
 
 
+def _talks(estimator: Any) -> bool:
+    """Whether it may print while it predicts. A pipeline says what it fits, and nothing then."""
+    return bool(getattr(estimator, "verbose", False)) and not steps_of(estimator)
+
+
+_DRAWING = ("NMF", "MiniBatchNMF", "DictionaryLearning", "MiniBatchDictionaryLearning", "BernoulliRBM")
+"""What may draw random numbers when it transforms."""
+
+
 def _draws(value: Any) -> bool:
     name = type(value).__name__
-    return (name == "DummyClassifier" and value.strategy in ("stratified", "uniform")) or (
-        name == "IterativeImputer" and value.sample_posterior
+    return (
+        name in _DRAWING
+        or (name == "DummyClassifier" and value.strategy in ("stratified", "uniform"))
+        or (name == "IterativeImputer" and value.sample_posterior)
     )
 
 
@@ -189,4 +216,8 @@ def _of_sklearn(value: Any, depth: int = 0) -> bool:
     module = str((value if named else kind).__module__).split(".")
     if "tests" in module or "_mocking" in module:  # scikit-learn's own stand-ins for users' classes
         return False
+    if module[0] == "numpy" and not named and callable(value):
+        # `vectorize` and `frompyfunc` carry a function of the user's; those of NumPy and SciPy are found under their names.
+        homes = (sys.modules.get("numpy"), sys.modules.get("scipy.special"))
+        return any(getattr(home, getattr(value, "__name__", ""), None) is value for home in homes)
     return module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib")

@@ -25,6 +25,7 @@ _NOT_SETTINGS = (
     "sample_weight", "labels", "target_names", "zero_division", "warn_for", "digits", "output_dict", "force_finite", "copy",
     "drop_intermediate", "raise_warning", "random_state", "n_jobs",
 )  # fmt: skip
+_TRUTH = ("y_true", "labels_true")
 _CURVES = {
     "roc_curve": ("fpr", "tpr", "thresholds"),
     "precision_recall_curve": ("precision", "recall", "thresholds"),
@@ -46,7 +47,10 @@ class After:
     def observe_metric(self, call: Call) -> Generator[None, Any, None]:
         result = yield
         known = provenance()
-        prediction = known.find((*call.args, *call.kwargs.values()))
+        arguments = call.arguments
+        # What is measured before what it is measured by: pseudo-labels are a prediction, too, of another model.
+        predicted = [value for name, value in arguments.items() if name not in _TRUTH]
+        prediction = known.find((*predicted, *arguments.values()))
         # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
         run = current_run() if prediction is None else prediction.model.run
         if run is None:
@@ -63,7 +67,7 @@ class After:
             return
         for part in result if isinstance(result, tuple) else ():  # `auc(fpr, tpr)` is this prediction's
             known.belongs(part, prediction)
-        known.describe(prediction, call.arguments.get("y_true"))
+        known.describe(prediction, arguments.get("y_true"))
 
 
 def _joined(*parts: str) -> str:

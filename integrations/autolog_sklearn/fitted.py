@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autolog import Run, quiet
+from autolog import Run, let_through, quiet
 from autolog_sklearn.about import chain, is_search, steps_of
 
 # Single numbers; they become metrics of the same name without the underscore at its end.
@@ -75,7 +75,8 @@ def _read(learnt: Any, name: str) -> Any:
         try:
             with quiet():
                 return getattr(learnt, name)
-        except Exception:
+        except Exception as error:
+            let_through(error)
             return None
     return None
 
@@ -150,7 +151,8 @@ def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | No
             if len(steps_of(one)) > 1:
                 known = harmless and count <= MAX_NAMED
                 names = one[:-1].get_feature_names_out(names) if known else None
-    except Exception:  # a step that does not know
+    except Exception as error:  # a step that does not know
+        let_through(error)
         return None
     return [str(name) for name in names] if names is not None and len(names) == count else None
 

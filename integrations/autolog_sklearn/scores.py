@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from autolog import Run, plain, quiet
+from autolog import Run, let_through, plain, quiet
 from autolog_sklearn import formulas
-from autolog_sklearn.about import rows_of, steps_of
+from autolog_sklearn.about import rows_of, steps_of, works_in_place
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
@@ -32,11 +32,17 @@ def log(
     rows = rows_of(X)
     if not rows:
         return None
+    if works_in_place(params):
+        run.note(
+            "Training metrics were left out: the model has worked in the data itself, as copy=False lets it."
+        )
+        return None
     budget = _Budget(min(max(0.020, 0.1 * fit_seconds), run.allowance), params)
     try:
         with quiet(), np.errstate(all="ignore"):
             return _log(run, _apart(model), X, y, weights, rows, budget)
     except Exception as error:
+        let_through(error)
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
         return None
 
@@ -118,7 +124,9 @@ def _last_step(model: Any, X: Any) -> tuple[Any, Any]:
 
 
 def _apart(model: Any) -> Any:
-    """The model; or where it would count what it is asked, as trees of neighbours do, a shallow copy with a tree of its own."""
+    """The model; or where it would count what it is asked, as trees of neighbours do, or say what it does, a shallow copy that
+    has a tree of its own and is silent.
+    """
     if steps := steps_of(model):
         name, last = steps[-1]
         other = _apart(last)
@@ -127,10 +135,18 @@ def _apart(model: Any) -> Any:
             model.steps = [*steps[:-1], (name, other)]
         return model
     held = getattr(model, "__dict__", {})
-    for name in ("_tree", "tree_"):
-        if type(held.get(name)).__name__.startswith(("KDTree", "BallTree")):
-            model = copy(model)
-            setattr(model, name, copy(held[name]))
+    own: dict[str, Any] = {
+        name: copy(held[name])
+        for name in ("_tree", "tree_")
+        if type(held.get(name)).__name__.startswith(("KDTree", "BallTree"))
+    }
+    if "nn_fit" in held:  # the neighbours of a label propagation
+        own["nn_fit"] = _apart(held["nn_fit"])
+    if held.get("verbose"):
+        own["verbose"] = 0
+    if own:
+        model = copy(model)
+        vars(model).update(own)
     return model
 
 

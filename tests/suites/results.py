@@ -90,7 +90,7 @@ def _scripts(line: dict[str, Any]) -> str:
     long = [row for row in rows if row["wall"][0] > 10]
     runs = sum(sum(row["recorded"].get("runs", {}).values()) for row in rows)
     cells = [
-        line["name"], ", ".join(line["versions"]), f"{len(rows)}" + (f", {ended} end with an error in both" if ended else ""),
+        line["name"], ", ".join(line["versions"]), f"{len(rows)}" + (f", {ended} fail in both" if ended else ""),
         ", ".join(changed) or "none", _cost(rows, "wall"), _cost(rows, "cpu"),
         f"{_cost(long, 'wall')} (of {len(long)})" if long else "", _cost(long, "cpu"), f"{runs:,}", line["date"],
     ]  # fmt: skip

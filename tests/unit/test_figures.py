@@ -101,8 +101,7 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
     shown = [line for line in results.render(lines).splitlines() if "toy" in line]
     assert shown == [
         "| its tests | toy 1.2 | 1,002 / 1,001 | 1: a.py::b | moved random streams: 2 | 1.10 | 1.05 | 40 | 2026-01-01 |",
-        "| its examples | toy 1.2 | 3, 1 end with an error in both | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 "
-        "| 2026-01-01 |",
+        "| its examples | toy 1.2 | 3, 1 fail in both | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
     ]
 
 

@@ -329,3 +329,56 @@ def test_nothing_is_measured_if_so_wished(seen: Recorded) -> None:
     model.score(X_test, y_test)
     assert measured(seen.run) == {}
     assert [d["context"] for d in seen.run.datasets] == ["train"]
+
+
+def test_what_scikit_learn_measures_for_itself_is_not_the_users(
+    seen: Recorded, binary: tuple[Any, Any]
+) -> None:
+    """`permutation_importance` scores shuffled data again and again, `bic` asks for a score: neither is the run's."""
+    from sklearn.inspection import permutation_importance
+    from sklearn.mixture import GaussianMixture
+
+    X, y = binary
+    model = LogisticRegression().fit(X, y)
+    score = model.score(X, y)
+    permutation_importance(model, X, y, n_repeats=3, random_state=0)
+    GaussianMixture().fit(X).bic(X)
+    run, mixture = seen.runs
+    assert [name for name in mixture.metrics if name.startswith("score")] == []
+    assert run.metrics["score_X"]["last"] == score
+    assert "score" not in run.metrics
+
+
+def test_targets_beside_the_data_are_no_prediction(seen: Recorded) -> None:
+    """X and y cut from one array, and a baseline that gives back a column of X: what is measured of another model later is that
+    one's.
+    """
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.linear_model import Lasso
+    from sklearn.metrics import mean_absolute_error
+
+    class Naive(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any) -> Naive:
+            return self
+
+        def predict(self, X: Any) -> Any:
+            return X[:, -1]
+
+    data = np.random.default_rng(0).random((60, 4))
+    X, y = data[:, :-1], data[:, -1]
+    naive = mean_absolute_error(y, Naive().fit(X, y).predict(X))
+    lasso = mean_absolute_error(y, Lasso().fit(X, y).predict(X))
+    assert [run.metrics["mean_absolute_error_X"]["last"] for run in seen.runs] == [naive, lasso]
+
+
+def test_pseudo_labels_are_measured_for_the_student(seen: Recorded, binary: tuple[Any, Any]) -> None:
+    """The teacher's predictions are the truth that the student is measured by."""
+    from sklearn.metrics import accuracy_score
+
+    X, y = binary
+    pseudo = LogisticRegression(C=0.01).fit(X, y).predict(X)
+    student = LogisticRegression().fit(X, pseudo)
+    found = accuracy_score(pseudo, student.predict(X))
+    teacher, own = seen.runs
+    assert own.metrics["accuracy_score_X"]["last"] == found
+    assert "accuracy_score_X" not in teacher.metrics

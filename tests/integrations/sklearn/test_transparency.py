@@ -24,11 +24,11 @@ import joblib
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification
-from sklearn.decomposition import PCA
+from sklearn.decomposition import NMF, PCA, DictionaryLearning
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import accuracy_score, f1_score, make_scorer
@@ -38,8 +38,14 @@ from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
-from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    RobustScaler,
+    SplineTransformer,
+    StandardScaler,
+)
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.utils import all_estimators
 
 import autolog
@@ -334,3 +340,144 @@ def test_an_ended_run_stays_ended(seen: Recorded) -> None:
     accuracy_score(Y, model.predict(X))
     assert (seen.run.ended, seen.run.status, len(seen.all_runs)) == (ended, "finished", 1)
     assert autolog.current_run() is None
+
+
+# -- what a second look at the data would do
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_pipeline(StandardScaler(copy=False), LogisticRegression()),
+        lambda: make_pipeline(MinMaxScaler(copy=False), RobustScaler(copy=False), LogisticRegression()),
+        lambda: LinearRegression(copy_X=False),
+        lambda: GridSearchCV(make_pipeline(StandardScaler(copy=False), Ridge(copy_X=False)), {"ridge__alpha": [1]}, cv=2),
+    ],
+    ids=["pipeline", "two scalers", "regression", "search"],
+)  # fmt: skip
+@pytest.mark.parametrize("wanted", [True, "always"])
+def test_data_that_a_model_works_in_is_worked_in_once(make: Any, wanted: Any) -> None:
+    """`copy=False` lets a model change the caller's array: it is not asked for training metrics, which would change it again
+    and be those of other data; the run says so.
+    """
+    plain, data = X.copy(), X.copy()
+    make().fit(plain, Y)
+    with recorded("sklearn", sklearn={"log_training_metrics": wanted}) as seen:
+        make().fit(data, Y)
+        run = seen.run
+    assert data.tobytes() == plain.tobytes()
+    assert [name for name in run.metrics if name.startswith("training_")] == []
+    assert [str(note) for note in run.notes if "copy=False" in str(note)]
+
+
+@pytest.mark.parametrize(
+    "wrap", [np.vectorize, lambda f: np.frompyfunc(f, 1, 1)], ids=["vectorize", "frompyfunc"]
+)
+def test_a_function_of_the_users_is_not_called_again_whatever_numpy_makes_of_it(
+    wrap: Any, seen: Recorded
+) -> None:
+    """NumPy's own functions may be; these are the user's, who may count calls or draw random numbers in them."""
+    calls: list[float] = []
+
+    def own(value: float) -> float:
+        calls.append(value)
+        return value
+
+    def fit() -> int:
+        calls.clear()
+        make_pipeline(
+            FunctionTransformer(np.sqrt), FunctionTransformer(wrap(own)), StandardScaler(), Ridge()
+        ).fit(X, Y)
+        return len(calls)
+
+    recorded_calls = fit()
+    autolog.disable()
+    assert recorded_calls == fit()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [NMF(2, init="nndsvda", shuffle=True, max_iter=20), DictionaryLearning(2, max_iter=2, transform_algorithm="lasso_cd")],
+    ids=lambda step: type(step).__name__,
+)  # fmt: skip
+def test_transformers_that_draw_do_not_draw_again(step: Any, seen: Recorded) -> None:
+    """What comes after a training draws the same numbers from NumPy's global stream."""
+
+    def fit() -> float:
+        np.random.seed(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            make_pipeline(clone(step), LogisticRegression()).fit(X, Y)
+        return np.random.rand()
+
+    drawn = fit()
+    autolog.disable()
+    assert drawn == fit()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(3, verbose=1),
+        RandomForestClassifier(3, verbose=60),
+        make_pipeline(StandardScaler(), RandomForestClassifier(3, verbose=1)),
+        BaggingClassifier(RandomForestClassifier(2, verbose=1), 2, verbose=1),
+    ],
+    ids=["forest", "much", "pipeline", "nested"],
+)
+def test_a_talkative_model_says_what_it_says_once(model: Any, seen: Recorded, capfd: Any) -> None:
+    """`verbose` models also print while they predict: the prediction for the training metrics is silent, or not made."""
+
+    def said() -> list[str]:
+        clone(model).fit(X, Y)
+        both = capfd.readouterr()
+        return [re.sub(r"[\d.]+(s|min)", "", line) for line in (both.out + both.err).splitlines()]
+
+    with_autolog = said()
+    autolog.disable()
+    assert with_autolog == said()
+
+
+def test_neighbours_of_a_label_propagation_are_not_counted(seen: Recorded) -> None:
+    """Its tree counts what it is asked; the model that the user pickles has not been asked by us."""
+    some = np.where(np.arange(len(Y)) % 3, Y, -1)
+    model = LabelSpreading(kernel="knn", n_neighbors=5).fit(X, some)
+    autolog.disable()
+    plain = LabelSpreading(kernel="knn", n_neighbors=5).fit(X, some)
+    assert joblib.hash(model) == joblib.hash(plain)
+
+
+# -- who is to blame
+
+
+class Deprecated(BaseEstimator):
+    """Warns as libraries do: of the line that called it."""
+
+    def fit(self, X: Any, y: Any = None) -> Deprecated:
+        warnings.warn("an old option", DeprecationWarning, stacklevel=2)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        warnings.warn("an old method", DeprecationWarning, stacklevel=2)
+        return np.zeros(len(X))
+
+
+def test_a_warning_names_the_line_of_the_user(seen: Recorded) -> None:
+    """Python shows a DeprecationWarning only where `__main__` is to blame, and filters go by the module: our frames between the
+    caller and the framework do not count.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = Deprecated().fit(X, Y)
+        model.predict(X)
+    assert [warning.filename for warning in caught] == [__file__, __file__]
+
+
+def test_a_conditional_method_stays_what_scikit_learn_has_made(seen: Recorded) -> None:
+    """`available_if` makes descriptors that other tools look for, MLflow among them, to patch the function in them."""
+    GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(X, Y).predict(X)
+    held = vars(GridSearchCV.__mro__[1])["predict"]
+    assert type(held).__name__ == "_AvailableIfDescriptor"
+    assert callable(object.__getattribute__(held, "fn"))
+    autolog.disable()
+    assert type(held.fn).__name__ == "function"
