@@ -83,6 +83,22 @@ def test_a_loop_ends_with_its_process(tmp_path: Path, end: str) -> None:
     assert done.stdout == ""
 
 
+def test_a_loop_ends_while_what_was_imported_after_autolog_still_works(tmp_path: Path) -> None:
+    """Nothing lost: its model is saved before a library's own exit function, registered later than autolog's, takes away what
+    that needs, as h5py's does; and what such a function of the user's logs after that is there, too.
+    """
+    before = """import atexit
+    needed = [1]
+    atexit.register(lambda: autolog.last_run().log_metrics({{"late": 2}}))
+    atexit.register(needed.clear)
+    import toy"""
+    code = LOOP.replace("import toy", before).replace('{{"left": 1}}', '{{"left": len(needed)}}')
+    done = script(code.format(what="pass"), tmp_path)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (done.returncode, run.status, run.errors) == (0, "finished", [])
+    assert {name: values["last"] for name, values in run.metrics.items()} == {"left": 1, "late": 2}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_leaves_the_loop_to_its_parent(tmp_path: Path) -> None:
     """It neither ends it nor logs into it."""
