@@ -11,7 +11,7 @@ from autolog_lightning import about, outcome
 
 class Watch:
     """`epoch` is the last one that was seen to its end; in an evaluation after a fit, the fit's. `trials` counts the tuner's
-    searches around; `hparams` are names that the user has given.
+    searches around; `hparams` and `logged` are names that the user has given: of params, and of metrics. They are the user's.
     """
 
     def __init__(self, run: Run, *, epoch: int = 0, muted: bool = False) -> None:
@@ -21,6 +21,7 @@ class Watch:
         self.started = self.evaluated = False
         self.trials = 0
         self.hparams: frozenset[str] = frozenset()
+        self.logged: set[str] = set()
         self.best: dict[int, tuple[Any, int | None]] = {}
         self._rates: dict[str, float] = {}
         self._began = 0.0
@@ -50,12 +51,18 @@ class Watch:
         """An epoch's training, with the learning rates it began with: the schedulers have been there already."""
         ended = perf_counter()
         self.epoch = trainer.current_epoch
-        values = {**computed(trainer._results), **self._rates, "epoch_time": ended - self._began}
-        self.run.log_metrics(values, step=self.epoch, epoch=self.epoch)
+        values = computed(trainer._results)
+        self.logged |= values.keys()
+        ours = {**self._rates, "epoch_time": ended - self._began}
+        self.run.log_metrics({**self.without_logged(ours), **values}, step=self.epoch, epoch=self.epoch)
         for one in outcome.keepers(trainer):
             if self.best.get(id(one), (None,))[0] is not (score := outcome.score_of(one)):
                 self.best[id(one)] = score, self.epoch
         self._rates, self._began = about.learning_rates(trainer), ended
+
+    def without_logged(self, ours: dict[str, Any]) -> dict[str, Any]:
+        """Metrics of our own, but those whose names the user has for others."""
+        return {name: value for name, value in ours.items() if name not in self.logged}
 
     def evaluation_ends(self, trainer: Any) -> None:
         """Within a fit at the epoch or, where there are several an epoch, at the step; after it, at its last epoch."""
@@ -63,7 +70,9 @@ class Watch:
         epoch = self._now(trainer)
         several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped if several else epoch
-        self.run.log_metrics(computed(trainer._results), step=step, epoch=epoch)
+        values = computed(trainer._results)
+        self.logged |= values.keys()
+        self.run.log_metrics(values, step=step, epoch=epoch)
 
     def _now(self, trainer: Any) -> int:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
