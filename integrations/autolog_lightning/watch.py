@@ -20,6 +20,7 @@ class Watch:
         self.muted = muted
         self.started = self.evaluated = False
         self.trials = 0
+        self._undescribed = False
         self.hparams: frozenset[str] = frozenset()
         self.logged: set[str] = set()
         self.best: dict[int, tuple[Any, int | None]] = {}
@@ -32,11 +33,18 @@ class Watch:
         self.run.log_params({name: value for name, value in params.items() if name not in self.hparams})
         if log_datasets:
             about.log_data(self.run, trainer.train_dataloader, "train")
-            about.log_data(self.run, trainer.val_dataloaders, "validation")
+        self._undescribed = log_datasets
+        self.describe_validation(trainer)
         self.started = True
         self.best = {id(one): (outcome.score_of(one), None) for one in outcome.keepers(trainer)}
         self._rates = about.learning_rates(trainer)
         self._began = perf_counter()
+
+    def describe_validation(self, trainer: Any) -> None:
+        """The data that a fit validates on, once it is there: without a sanity check, Lightning first asks for it later."""
+        if self._undescribed and trainer.val_dataloaders is not None:
+            self._undescribed = False
+            about.log_data(self.run, trainer.val_dataloaders, "validation")
 
     def batch(self, trainer: Any, metrics: dict[str, Any], step: int | None) -> None:
         """What one batch gave. Under `<name>_step`, as Lightning calls what it reduces over the epoch, too: an epoch's values

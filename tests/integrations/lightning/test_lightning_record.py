@@ -156,6 +156,21 @@ def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, poin
     }
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"num_sanity_val_steps": 0},
+        {"fast_dev_run": 2},
+        {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2},
+    ],
+    ids=["without a sanity check", "fast_dev_run", "only in the second epoch"],
+)
+def test_validation_data_that_is_there_later_is_described(seen: Recorded, how: dict[str, Any]) -> None:
+    """Complete: once, though Lightning asks for it only after the training has begun."""
+    trainer(max_epochs=2, **how).fit(Regression(), loader(), loader())
+    assert [(one["context"], one["rows"]) for one in seen.run.datasets] == [("train", 32), ("validation", 32)]
+
+
 class _Measured(Regression):
     def __init__(self) -> None:
         super().__init__()
