@@ -48,11 +48,12 @@ class Watch:
 
     def batch(self, trainer: Any, metrics: dict[str, Any], step: int | None) -> None:
         """What one batch gave. Under `<name>_step`, as Lightning calls what it reduces over the epoch, too: an epoch's values
-        are counted otherwise.
+        are counted otherwise. What the user has given such a name gets another `_step`: an epoch's value has the first.
         """
         if step is None:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        named = {name if name.endswith("_step") else f"{name}_step": value for name, value in metrics.items()}
+        forked = names_of_forks(trainer._results)
+        named = {name if name in forked else f"{name}_step": value for name, value in metrics.items()}
         self.run.log_metrics(named, step=step, epoch=self._now(trainer))
 
     def epoch_ends(self, trainer: Any) -> None:
@@ -114,3 +115,9 @@ def computed(results: Any) -> dict[str, Any]:
         if value is not None:
             values.update(dict.fromkeys(results._forked_name(item, on_step=False), value))
     return values
+
+
+def names_of_forks(results: Any) -> set[str]:
+    """What Lightning calls the batches' values of what it reduces over the epoch, too."""
+    both = (item for item in results.values() if item.meta.on_step and item.meta.on_epoch)
+    return {results._forked_name(item, on_step=True)[1] for item in both}

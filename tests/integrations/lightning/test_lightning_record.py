@@ -156,6 +156,25 @@ def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, poin
     }
 
 
+class _NamedAfterSteps(Regression):
+    def training_step(self, batch: Any, number: int) -> Any:
+        self.log("n_step", float(number))
+        self.log("both", float(number), on_step=True, on_epoch=True)
+        return self.loss(batch)
+
+
+def test_a_users_name_that_ends_as_those_of_batches_is_not_two_series_in_one(
+    seen: Recorded, points: Points
+) -> None:
+    """In order: an epoch's value under the name, as in `callback_metrics`, and the batches' under `<name>_step`."""
+    trainer(max_epochs=2, log_every_n_steps=2).fit(_NamedAfterSteps(), loader())
+    batches = [(1, 1.0), (3, 3.0), (5, 1.0), (7, 3.0)]
+    assert {name: points(seen.run, name) for name in seen.run.metrics if name.startswith(("n_", "both"))} == {
+        "n_step": [(0, 3.0), (1, 3.0)], "n_step_step": batches,
+        "both": [(0, 1.5), (1, 1.5)], "both_epoch": [(0, 1.5), (1, 1.5)], "both_step": batches,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "how",
     [
