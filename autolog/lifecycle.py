@@ -340,7 +340,7 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)
-    if not quiet:
+    if session.active and not quiet:  # where nothing is kept of a run, nothing is said of it
         # A process that records for another may be killed at any time after.
         session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
         announce(session, run)
