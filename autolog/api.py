@@ -185,10 +185,9 @@ class run:
         assert self._session is not None
         _leave(self._token)
         self._scope.end()
-        if self._session.active:
-            from autolog import lifecycle
+        from autolog import lifecycle
 
-            lifecycle.finish(self._session, self._scope, error)
+        lifecycle.finish(self._session, self._scope, error)
 
 
 def current_run() -> Run | None:

@@ -184,12 +184,21 @@ def close_loops_at_exit(session: Session) -> None:
     """The process ends: with an exception that nobody caught, if Python has reported one since the loop began; by SystemExit
     with what is no success; in a worker of multiprocessing, with the exception that it is handling.
     """
+    threads = sys._current_frames()
+
+    def ends_by(loop: Loop, error: BaseException | None) -> bool:
+        # What interrupts a process does so in its main thread: a loop whose own thread is over has come to its own end. Any
+        # other exception may be that thread's, as a pool's `result()` raises it again.
+        return loop.thread in threads or isinstance(error, Exception)
+
     error, number = _last_exception()
-    close_loops(session, error, lambda loop: loop.seen != number)
+    close_loops(session, error, lambda loop: loop.seen != number and ends_by(loop, error))
     ending = sys.exc_info()[1] or (session.leaving.error if session.leaving is not None else None)
     if ending is None and session.main is not None:
         ending = _raised_in(session.main)
-    close_loops(session, None if _is_success(ending) else ending, lambda loop: True)
+    if not _is_success(ending):
+        close_loops(session, ending, lambda loop: ends_by(loop, ending))
+    close_loops(session, None, lambda loop: True)
 
 
 class Leaving(NamedTuple):
@@ -340,7 +349,7 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)
-    if not quiet:
+    if session.active and not quiet:  # where nothing is kept of a run, nothing is said of it
         # A process that records for another may be killed at any time after.
         session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
         announce(session, run)

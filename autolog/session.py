@@ -317,7 +317,10 @@ class Session:
             return None
         from autolog import lifecycle
 
-        return lifecycle.open_loop(self, integration, closing, **about)
+        run = lifecycle.open_loop(self, integration, closing, **about)
+        if run is not None:
+            _end_loops_before_others()
+        return run
 
     def close_loop(self, run: Run, error: BaseException | None) -> None:
         if self.active:
@@ -469,12 +472,15 @@ class Session:
             util.Finalize(None, heir.at_exit, exitpriority=0)
         return heir
 
-    def at_exit(self) -> None:
-        if self.active and self._started:
-            if self.loops:
-                from autolog import lifecycle
+    def end_loops_at_exit(self) -> None:
+        if self.active and self._started and self.loops:
+            from autolog import lifecycle
 
-                lifecycle.close_loops_at_exit(self)
+            lifecycle.close_loops_at_exit(self)
+
+    def at_exit(self) -> None:
+        self.end_loops_at_exit()
+        if self.active and self._started:
             self.finish(self.config.exit_timeout)
 
     def finish(self, timeout: float) -> bool:
@@ -623,6 +629,23 @@ def put(session: Session | None) -> None:
 def _at_exit() -> None:
     if _session is not None:
         _session.at_exit()
+
+
+def _end_loops_before_others() -> None:
+    """Have the loops' runs end before the exit functions that are registered by now.
+
+    The last one registered is called first, and libraries that are imported after `autolog()` take away in theirs what a model
+    needs to be saved: h5py its converters, without which Keras writes no weights. So this one is put in the first place anew
+    with each run of a loop. What finishes the session stays where it is: what the user logs in functions of his own that are
+    registered after `autolog()` is to be recorded.
+    """
+    atexit.unregister(_end_loops_at_exit)
+    atexit.register(_end_loops_at_exit)
+
+
+def _end_loops_at_exit() -> None:
+    if _session is not None:
+        _session.end_loops_at_exit()
 
 
 def _before_fork() -> None:

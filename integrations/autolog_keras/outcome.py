@@ -57,7 +57,7 @@ def log(run: Run, watch: Watch, finished: bool) -> None:
     for one in _of(watch.callbacks, "ModelCheckpoint"):
         if one.save_best_only and one.best is not None:
             metrics.setdefault("best_model_score", one.best)
-    run.log_metrics(metrics, step=watch.epoch)
+    run.log_metrics(watch.without_told(metrics), step=watch.epoch)
     kept = [
         {"path": path, "epoch": epoch} for path, epoch in watch.checkpoints.items() if os.path.exists(path)
     ]

@@ -22,6 +22,8 @@ class Watch:
         self.logs: Any = None
         self.callbacks: list[Any] = []
         self.checkpoints: dict[str, int] = {}
+        self.told: set[str] = set()
+        """Names of metrics that Keras has told: what the user calls so is the user's."""
         self._rates: dict[str, float] = {}
         self._batches = self._batch = 0
         self._began = perf_counter()
@@ -59,8 +61,14 @@ class Watch:
         """Callbacks have been told: what History was told, or if there is none what the list of callbacks was."""
         self.epoch = epoch
         told = self.logs if isinstance(self.logs, dict) else about.flat(logs)
-        values = {name: value for name, value in told.items() if name not in self._rates}
-        self.run.log_metrics({**values, **self._rates, "epoch_time": self._took}, step=epoch, epoch=epoch)
+        self.told |= told.keys()
+        # Keras's callbacks tell a learning rate, too: ours was read before they could change it.
+        values = {**self.without_told({"epoch_time": self._took}), **told, **self._rates}
+        self.run.log_metrics(values, step=epoch, epoch=epoch)
+
+    def without_told(self, ours: dict[str, Any]) -> dict[str, Any]:
+        """Metrics of our own, but those whose names are the user's."""
+        return {name: value for name, value in ours.items() if name not in self.told}
 
     def log_size(self, model: Any) -> None:
         """How large the model is, once it is built: many are by their first batch."""

@@ -104,7 +104,10 @@ class Calls:
     def metrics_are_there(self, connector: Any, metrics: Any, step: int | None = None) -> None:
         trainer = connector.trainer
         watch = self._watches.get(trainer)
-        if watch is None or watch.muted or watch.trials or trainer.sanity_checking:
+        if watch is None or watch.trials or trainer.sanity_checking:
+            return
+        watch.describe_validation(trainer)
+        if watch.muted:
             return
         if connector._first_loop_iter is not None:
             if metrics:  # not so after most batches of an evaluation

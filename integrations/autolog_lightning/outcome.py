@@ -65,7 +65,7 @@ def log(run: Run, trainer: Any, watch: Watch, options: LightningOptions) -> None
                 metrics["stopped_epoch"] = one.stopped_epoch
         elif epoch is not None:
             metrics["best_model_score"] = score
-    run.log_metrics(metrics)
+    run.log_metrics(watch.without_logged(metrics))
     kept = _checkpoints(trainer)
     if not kept:
         return

@@ -11,7 +11,7 @@ from autolog_lightning import about, outcome
 
 class Watch:
     """`epoch` is the last one that was seen to its end; in an evaluation after a fit, the fit's. `trials` counts the tuner's
-    searches around; `hparams` are names that the user has given.
+    searches around; `hparams` and `logged` are names that the user has given: of params, and of metrics. They are the user's.
     """
 
     def __init__(self, run: Run, *, epoch: int = 0, muted: bool = False) -> None:
@@ -20,7 +20,9 @@ class Watch:
         self.muted = muted
         self.started = self.evaluated = False
         self.trials = 0
+        self._undescribed = False
         self.hparams: frozenset[str] = frozenset()
+        self.logged: set[str] = set()
         self.best: dict[int, tuple[Any, int | None]] = {}
         self._rates: dict[str, float] = {}
         self._began = 0.0
@@ -31,31 +33,45 @@ class Watch:
         self.run.log_params({name: value for name, value in params.items() if name not in self.hparams})
         if log_datasets:
             about.log_data(self.run, trainer.train_dataloader, "train")
-            about.log_data(self.run, trainer.val_dataloaders, "validation")
+        self._undescribed = log_datasets
+        self.describe_validation(trainer)
         self.started = True
         self.best = {id(one): (outcome.score_of(one), None) for one in outcome.keepers(trainer)}
         self._rates = about.learning_rates(trainer)
         self._began = perf_counter()
 
+    def describe_validation(self, trainer: Any) -> None:
+        """The data that a fit validates on, once it is there: without a sanity check, Lightning first asks for it later."""
+        if self._undescribed and trainer.val_dataloaders is not None:
+            self._undescribed = False
+            about.log_data(self.run, trainer.val_dataloaders, "validation")
+
     def batch(self, trainer: Any, metrics: dict[str, Any], step: int | None) -> None:
         """What one batch gave. Under `<name>_step`, as Lightning calls what it reduces over the epoch, too: an epoch's values
-        are counted otherwise.
+        are counted otherwise. What the user has given such a name gets another `_step`: an epoch's value has the first.
         """
         if step is None:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        named = {name if name.endswith("_step") else f"{name}_step": value for name, value in metrics.items()}
+        forked = names_of_forks(trainer._results)
+        named = {name if name in forked else f"{name}_step": value for name, value in metrics.items()}
         self.run.log_metrics(named, step=step, epoch=self._now(trainer))
 
     def epoch_ends(self, trainer: Any) -> None:
         """An epoch's training, with the learning rates it began with: the schedulers have been there already."""
         ended = perf_counter()
         self.epoch = trainer.current_epoch
-        values = {**computed(trainer._results), **self._rates, "epoch_time": ended - self._began}
-        self.run.log_metrics(values, step=self.epoch, epoch=self.epoch)
+        values = computed(trainer._results)
+        self.logged |= values.keys()
+        ours = {**self._rates, "epoch_time": ended - self._began}
+        self.run.log_metrics({**self.without_logged(ours), **values}, step=self.epoch, epoch=self.epoch)
         for one in outcome.keepers(trainer):
             if self.best.get(id(one), (None,))[0] is not (score := outcome.score_of(one)):
                 self.best[id(one)] = score, self.epoch
         self._rates, self._began = about.learning_rates(trainer), ended
+
+    def without_logged(self, ours: dict[str, Any]) -> dict[str, Any]:
+        """Metrics of our own, but those whose names the user has for others."""
+        return {name: value for name, value in ours.items() if name not in self.logged}
 
     def evaluation_ends(self, trainer: Any) -> None:
         """Within a fit at the epoch or, where there are several an epoch, at the step; after it, at its last epoch."""
@@ -63,7 +79,9 @@ class Watch:
         epoch = self._now(trainer)
         several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped if several else epoch
-        self.run.log_metrics(computed(trainer._results), step=step, epoch=epoch)
+        values = computed(trainer._results)
+        self.logged |= values.keys()
+        self.run.log_metrics(values, step=step, epoch=epoch)
 
     def _now(self, trainer: Any) -> int:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
@@ -97,3 +115,9 @@ def computed(results: Any) -> dict[str, Any]:
         if value is not None:
             values.update(dict.fromkeys(results._forked_name(item, on_step=False), value))
     return values
+
+
+def names_of_forks(results: Any) -> set[str]:
+    """What Lightning calls the batches' values of what it reduces over the epoch, too."""
+    both = (item for item in results.values() if item.meta.on_step and item.meta.on_epoch)
+    return {results._forked_name(item, on_step=True)[1] for item in both}

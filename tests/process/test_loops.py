@@ -83,6 +83,61 @@ def test_a_loop_ends_with_its_process(tmp_path: Path, end: str) -> None:
     assert done.stdout == ""
 
 
+def test_a_loop_ends_while_what_was_imported_after_autolog_still_works(tmp_path: Path) -> None:
+    """Nothing lost: its model is saved before a library's own exit function, registered later than autolog's, takes away what
+    that needs, as h5py's does; and what such a function of the user's logs after that is there, too.
+    """
+    before = """import atexit
+    needed = [1]
+    atexit.register(lambda: autolog.last_run().log_metrics({{"late": 2}}))
+    atexit.register(needed.clear)
+    import toy"""
+    code = LOOP.replace("import toy", before).replace('{{"left": 1}}', '{{"left": len(needed)}}')
+    done = script(code.format(what="pass"), tmp_path)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (done.returncode, run.status, run.errors) == (0, "finished", [])
+    assert {name: values["last"] for name, values in run.metrics.items()} == {"left": 1, "late": 2}
+
+
+IN_THREADS = {
+    "Ctrl-C, later": ("train.start(); train.join(); os.kill(os.getpid(), signal.SIGINT)", "finished", None),
+    "Ctrl-C, while it waits for the thread": (
+        "train.start(); trained.wait(); os.kill(os.getpid(), signal.SIGINT)", "finished", None,
+    ),
+    "Ctrl-C, while the thread trains that is not waited for": (
+        "goes_on = True; train.daemon = True; train.start(); trained.wait(); os.kill(os.getpid(), signal.SIGINT)",
+        "interrupted", "KeyboardInterrupt",
+    ),
+    "an exit, later": ("train.start(); train.join(); sys.exit('no data')", "finished", None),
+    "an exit, while the thread trains that is not waited for": (
+        "goes_on = True; train.daemon = True; train.start(); trained.wait(); sys.exit('no data')",
+        "interrupted", "SystemExit: no data",
+    ),
+    "the thread's own exception, which is raised again": (
+        "fails = True; ThreadPoolExecutor(1).submit(work).result()", "failed", "KeyError: 'mine'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("end", IN_THREADS)
+def test_a_loop_in_a_thread_ends_with_its_thread(tmp_path: Path, end: str) -> None:
+    """True: what interrupts the main thread has not interrupted a training whose own thread came to its end."""
+    what, status, error = IN_THREADS[end]
+    work = """import threading
+    from concurrent.futures import ThreadPoolExecutor
+    trained, goes_on, fails = threading.Event(), False, False
+    def work():
+        import toy
+        trained.set()
+        if goes_on: threading.Event().wait()
+        if fails: raise KeyError("mine")
+    train = threading.Thread(target=work)"""
+    done = script(LOOP.replace("import toy", work).format(what=what), tmp_path)
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.error or None, run.metrics["left"]["count"]) == (status, error, 1)
+    assert done.returncode != 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_leaves_the_loop_to_its_parent(tmp_path: Path) -> None:
     """It neither ends it nor logs into it."""

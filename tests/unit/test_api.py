@@ -552,6 +552,22 @@ def test_one_variable_switches_everything_off(toy: ModuleType, monkeypatch: pyte
     assert not Path(".autolog").exists()
 
 
+@pytest.mark.parametrize("variable", ["AUTOLOG_DISABLED", "LOCAL_RANK"])
+def test_a_script_goes_on_with_its_last_run_where_nothing_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    """Switched off, or in a job's second process: what a block has left is there to be used, and nothing comes of it."""
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(KeyError), autolog.run("mine") as run:
+        raise KeyError
+    last = autolog.last_run()
+    assert last is run
+    last.log_metrics({"late": 1})
+    assert (last.name, last.status) == ("mine", "failed")
+    assert not Path(".autolog").exists()
+    assert capsys.readouterr().err == ""
+
+
 def test_switched_off_once_it_can_be_on_later(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that sets the variable around a part of itself."""
     monkeypatch.setenv("AUTOLOG_DISABLED", "1")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
+from helpers import script
 from small import X, Y, model
 
 import autolog
 from autolog import RunRecord
+from autolog.store.records import Store
 from autolog.testing import Recorded, recorded
 
 Points = Callable[[RunRecord, str], list[tuple[int, float]]]
@@ -99,3 +103,26 @@ def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -
     assert points(run, "loss") == [(step, round(float(loss), 6)) for step, loss in enumerate(told)]
     assert (run.status, run.errors, run.notes, run.params["model.parameters"]) == ("finished", [], [], 4)
     assert [one["path"] for one in run.models] == ["model"]
+
+
+def test_a_script_that_switches_autolog_on_before_it_imports_keras_keeps_its_model(tmp_path: Path) -> None:
+    """Nothing lost: in the README's order, a loop whose run ends with the process has its last model, which loads."""
+    code = """
+        import autolog
+        autolog.autolog(silent=True)
+        import keras, numpy as np
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        x = np.ones((8, 3), "float32")
+        for _ in range(3):
+            model.train_on_batch(x, x[:, :1])
+        np.save("expected.npy", model.predict(x, verbose=0))
+    """
+    done = script(code, tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (run,) = Store(tmp_path / ".autolog").runs()
+    assert (run.status, run.errors, run.notes) == ("finished", [], [])
+    assert (
+        run.model(trust=True).predict(np.ones((8, 3), "float32"), verbose=0)
+        == np.load(tmp_path / "expected.npy")
+    ).all()

@@ -97,6 +97,19 @@ def test_values_are_those_of_history(seen: Recorded, points: Points) -> None:
     assert points(run, "learning_rate") == [(0, 0.01), (1, 0.005), (2, 0.0025)]
 
 
+def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, points: Points) -> None:
+    """True: what his callback tells History as `epoch_time` is recorded, and ours of that name is not; nor another of ours."""
+
+    class Tells(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs.update(epoch_time=42.0, best_epoch=7.0)
+
+    callbacks = [Tells(), keras.callbacks.EarlyStopping("loss", patience=3)]
+    model().fit(X, Y, epochs=2, verbose=0, callbacks=callbacks)
+    for name, value in (("epoch_time", 42.0), ("best_epoch", 7.0)):
+        assert points(seen.run, name) == [(0, value), (1, value)]
+
+
 class _Once(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()

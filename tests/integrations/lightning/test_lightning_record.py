@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,8 +33,6 @@ def test_a_fit_and_a_test_are_one_run_with_all_that_can_be_told(
     seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]], package: str
 ) -> None:
     """Complete: of either package's Trainer, with its own callbacks; and nothing that is not said here."""
-    from importlib import import_module
-
     callbacks = import_module(f"{package}.callbacks")
     stopping = callbacks.EarlyStopping("val_loss", patience=2, min_delta=1e-5)
     keeping = callbacks.ModelCheckpoint(dirpath="kept", filename="{epoch}", monitor="val_loss", save_top_k=2)
@@ -130,6 +129,65 @@ def test_every_form_of_log_is_recorded(seen: Recorded, points: Points) -> None:
         "val_both_step": [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0), (4, 0.0), (5, 1.0), (6, 2.0), (7, 3.0)],
         "at_the_end": [(0, 7.0), (1, 7.0)],
     }  # fmt: skip
+
+
+class _HasOurNames(Regression):
+    """Logs what has the names of metrics that are ours, in training and in validation."""
+
+    def training_step(self, batch: Any, number: int) -> Any:
+        self.log_dict({"lr-SGD": 0.25, "loss": 1.0})
+        return self.loss(batch)
+
+    def validation_step(self, batch: Any, number: int) -> None:
+        self.log("epoch_time", 64.0)
+        self.log("val_loss", self.loss(batch))
+
+    def on_train_epoch_end(self) -> None:
+        self.log("best_score", 32.0)
+
+
+def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, points: Points) -> None:
+    """True: ours of the same name stays out."""
+    stopping = import_module("lightning.pytorch.callbacks").EarlyStopping("val_loss")
+    trainer(max_epochs=2, callbacks=[stopping]).fit(_HasOurNames(), loader(), loader())
+    expected = {"lr-SGD": 0.25, "epoch_time": 64.0, "best_score": 32.0}
+    assert {name: points(seen.run, name) for name in expected} == {
+        name: [(0, value), (1, value)] for name, value in expected.items()
+    }
+
+
+class _NamedAfterSteps(Regression):
+    def training_step(self, batch: Any, number: int) -> Any:
+        self.log("n_step", float(number))
+        self.log("both", float(number), on_step=True, on_epoch=True)
+        return self.loss(batch)
+
+
+def test_a_users_name_that_ends_as_those_of_batches_is_not_two_series_in_one(
+    seen: Recorded, points: Points
+) -> None:
+    """In order: an epoch's value under the name, as in `callback_metrics`, and the batches' under `<name>_step`."""
+    trainer(max_epochs=2, log_every_n_steps=2).fit(_NamedAfterSteps(), loader())
+    batches = [(1, 1.0), (3, 3.0), (5, 1.0), (7, 3.0)]
+    assert {name: points(seen.run, name) for name in seen.run.metrics if name.startswith(("n_", "both"))} == {
+        "n_step": [(0, 3.0), (1, 3.0)], "n_step_step": batches,
+        "both": [(0, 1.5), (1, 1.5)], "both_epoch": [(0, 1.5), (1, 1.5)], "both_step": batches,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"num_sanity_val_steps": 0},
+        {"fast_dev_run": 2},
+        {"num_sanity_val_steps": 0, "check_val_every_n_epoch": 2},
+    ],
+    ids=["without a sanity check", "fast_dev_run", "only in the second epoch"],
+)
+def test_validation_data_that_is_there_later_is_described(seen: Recorded, how: dict[str, Any]) -> None:
+    """Complete: once, though Lightning asks for it only after the training has begun."""
+    trainer(max_epochs=2, **how).fit(Regression(), loader(), loader())
+    assert [(one["context"], one["rows"]) for one in seen.run.datasets] == [("train", 32), ("validation", 32)]
 
 
 class _Measured(Regression):
