@@ -158,7 +158,11 @@ class Flow:
             return None  # of loaders that are iterated side by side, the first one counts
         given = [one for one in self.others if one.moved and not one.evaluates]
         if given:
-            return next((one for one in given if not one.tested), given[0])
+            # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
+            # passes over the same data the first was a look at one batch.
+            going = [one for one in given if not one.over] or given
+            going = list({one.data: one for one in going}.values())
+            return next((one for one in going if not one.tested), going[0])
         evaluated = any(one.evaluates for one in self.others)
         if epoch is not None and not evaluated:
             return None

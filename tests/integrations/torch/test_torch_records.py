@@ -344,6 +344,48 @@ def test_what_is_read_is_called_as_the_user_calls_it(seen: Recorded) -> None:
     }  # fmt: skip
 
 
+def test_a_loader_that_is_looked_at_before_is_trained_on_for_whole_epochs(seen: Recorded) -> None:
+    """A batch to look at, kept or dropped; statistics of all data; an evaluation or an epoch of which no batch was used: what
+    comes after it is one epoch.
+    """
+    loader = torch.utils.data.DataLoader(loops.data(), batch_size=16)
+
+    def look() -> None:
+        next(iter(loader))
+
+    def read() -> None:
+        list(loader)
+
+    means = []
+
+    def train(between: Callable[[], Any]) -> None:
+        model = loops.Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        kept = []
+        for _ in range(2):
+            kept.append(between())
+            losses = []
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                losses.append(float(loss))
+            means.append(sum(losses) / 3)
+
+    def keep() -> Any:
+        iterator = iter(loader)
+        next(iterator)
+        return iterator
+
+    for between in (look, read, keep):
+        train(between)
+    seen.session.disable()
+    found = [[(p.step, p.epoch, p.value) for p in run.history("train/loss")] for run in seen.runs]
+    wanted = [[(2, 0, first), (5, 1, second)] for first, second in zip(means[::2], means[1::2], strict=True)]
+    assert [near(one) for one in wanted] == found
+
+
 CELL = """
 for epoch in range({epochs}):
     for x, y in loader:
