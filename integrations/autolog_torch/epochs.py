@@ -169,6 +169,13 @@ class Flow:
         last = self.others[-1] if self.others else None
         return last if last is not None and not last.is_loader and not last.evaluates else Pass()
 
+    def stretch(self) -> Pass:
+        """A run begins without a pass of its own: what is computed from now on is no more of the last run's."""
+        epoch = self.epoch = Pass()
+        if self.current is None or self.current.over or not self.current.is_loader:
+            self.current = epoch
+        return epoch
+
     def here(self, evaluates: bool) -> Pass:
         """The pass that a loss or a metric computed now belongs to."""
         current = self.current

@@ -330,8 +330,8 @@ class Machine:
         self._idle = 0
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
-        if epoch is None:  # its backward could not be seen
-            epoch = self.flow.epoch = Pass()
+        if epoch is None:  # its backward could not be seen, or was the last run's
+            epoch = self.flow.stretch()
         recording.step(epoch, optimizer)
         if losses:
             recording.take(losses, member.number, evaluates_again)
@@ -445,7 +445,7 @@ class Machine:
         self._root = _nothing if root is None else weakref.ref(root)
         self._kind = None if root is None else type(root)
         if before:
-            epoch = self.flow.epoch = self.flow.epoch or Pass()
+            epoch = self.flow.epoch or self.flow.stretch()
             recording.step(epoch, optimizer)
             recording.take(before, 0, False)
         if recording.owned:
@@ -520,7 +520,8 @@ class Machine:
         return bool(found)
 
     def _end_for_another(self, recording: Recording) -> None:
-        """Another training has begun: what is held and pending is of that one."""
+        """Another training has begun: what is held and pending is of that one, as is an optimizer that waits."""
+        self._waiting = None  # or it would join the run that ends
         held, self._held = self._held, deque(maxlen=HELD)
         pending, self._pending = self._pending, []
         self._integration.end_run(recording.run)

@@ -171,6 +171,65 @@ def test_a_model_that_is_too_large_is_not_saved(seen: Recorded) -> None:
 # -- whose run it is
 
 
+def test_a_training_that_follows_while_the_first_optimizer_lives_is_not_in_the_first_run(
+    seen: Recorded, visible: Visible
+) -> None:
+    """Neither its losses, nor its optimizer, nor its model; its own run has all of them, and says what it reads."""
+    x, y = loops.xy()
+    told: list[list[float]] = []
+    kept: list[Any] = []
+    for kind in (torch.optim.SGD, torch.optim.Adam):
+        model = nn.Sequential(nn.Linear(4, 3))
+        optimizer = kind(model.parameters(), lr=0.1)
+        kept.append(optimizer)
+        losses: list[float] = []
+        for _ in range(4):
+            optimizer.zero_grad()
+            out = model(x)
+            loss = F.cross_entropy(out, y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            share = (out.argmax(1) == y).float().mean().item()
+            kept.append(share)
+        told.append(losses)
+    seen.session.disable()
+    for number, run in enumerate(seen.runs):
+        losses = told[number]
+        shown = visible(run)
+        assert [(m[0], m[1]) for m in shown["models"]] == [("model", "pytorch")]
+        assert not [name for name in shown["params"] if name.startswith(("optimizer2", "model2"))]
+        assert shown["metrics"]["train/loss_step"] == near((n, 0, one) for n, one in enumerate(losses))
+        assert shown["metrics"]["train/loss"] == near([(3, 0, sum(losses) / 4)])
+        assert set(shown["metrics"]) == {"train/loss", "train/loss_step", "lr", "reads/share"}
+
+
+def test_such_a_training_over_a_loader_has_its_first_epoch(seen: Recorded) -> None:
+    """As a sweep in a notebook that keeps what it has made; in `test_torch_loops` there is one in which nothing is read."""
+    means: list[list[float]] = []
+    kept = []
+    for lr in (0.1, 0.01):
+        model = loops.Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        kept.append(optimizer)
+        means.append([])
+        for _ in range(2):
+            running = 0.0
+            for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                running += loss.item()
+            means[-1].append(running / 3)
+    seen.session.disable()
+    for run, (first, second) in zip(seen.runs, means, strict=True):
+        assert [(p.step, p.epoch, p.value) for p in run.history("train/loss")] == near(
+            [(2, 0, first), (5, 1, second)]
+        )
+        assert {name for name in run.metrics if "train" in name} == {"train/loss", "train/loss_step"}
+
+
 def test_inside_a_block_a_loop_is_its_run(seen: Recorded) -> None:
     """And ends with it, complete."""
     with autolog.run("mine") as run:
