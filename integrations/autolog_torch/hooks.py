@@ -5,6 +5,7 @@ Everything here runs in the user's loop: a few microseconds a step in all. Dynam
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -152,9 +153,8 @@ class Hooks:
         if machine.backward_tells(criterion):
             return
         given = args[0] if args else kwargs.get("input")
-        shape = getattr(given, "shape", None)
-        rows = int(shape[0]) if shape is not None and len(shape) else 1
-        reduction = getattr(criterion, "reduction", "mean")
+        rows = about.rows_of(given) or 1
+        reduction = about.told(criterion, "reduction") or "mean"
         if reduction != "none" and isinstance(result, self._tensor):
             machine.criterion(type(criterion).__name__, result, reduction, rows)
 
@@ -198,7 +198,9 @@ class Hooks:
     # -- files
 
     def after_save(self, _: Any, __: Any, obj: Any = None, f: Any = None, *___: Any, **____: Any) -> None:
-        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
+        path: Any = f
+        if not isinstance(f, (str, os.PathLike)):
+            path = getattr(f, "name", None) if isinstance(f, io.IOBase) else about.told(f, "name")
         if isinstance(path, (str, os.PathLike)):
             self.machine.checkpoint(os.path.abspath(os.fspath(path)))
 

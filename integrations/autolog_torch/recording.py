@@ -254,7 +254,8 @@ class Recording:
         if epoch.is_loader and epoch.batches:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:
-                values["samples_per_second"] = epoch.samples / seconds
+                if epoch.samples:  # of batches of the user's own kind nothing is known
+                    values["samples_per_second"] = epoch.samples / seconds
                 values["data_wait"] = min(1.0, epoch.wait / seconds)
         self._add_reads(values, epoch, "", [*epoch.losses.values(), *epoch.named.values()])
         self._log(values, max(0, self.steps - 1), self.epochs)

@@ -182,7 +182,7 @@ class Machine:
             self._log_evaluations(recording)
             recording.epochs += 1
             for final in self._finals:
-                final.refresh()
+                self._attempt(final.refresh)
         elif recording is not None and flow.others and self._log_evaluations(recording) and epoch is not None:
             recording.evaluated_within(epoch)
 
@@ -414,7 +414,7 @@ class Machine:
             recording.run.log_params(about.optimizer_params(optimizer, f"optimizer{member.number + 1}"))
             root, wrappers = about.unwrapped(self._seen.modules.root_of(optimizer))
             if root is not None and all(one.root is None or one.root() is not root for one in self._finals):
-                self._keep(recording.run, f"model{len(self._finals) + 1}", root, wrappers)
+                self._attempt(self._keep, recording.run, f"model{len(self._finals) + 1}", root, wrappers)
         return member
 
     # -- runs
@@ -449,11 +449,13 @@ class Machine:
             recording.step(epoch, optimizer)
             recording.take(before, 0, False)
         if recording.owned:
-            self._describe(run, optimizer, root, wrappers)
+            self._attempt(self._describe, run, optimizer)
+            if root is not None:
+                self._attempt(self._keep, run, "model", root, wrappers)
         self._log_evaluations(recording)  # of the model as it was before
         return True
 
-    def _describe(self, run: Run, optimizer: Any, root: Any, wrappers: list[str]) -> None:
+    def _describe(self, run: Run, optimizer: Any) -> None:
         params: dict[str, Any] = {}
         if optimizer is not None:
             params.update(about.optimizer_params(optimizer, "optimizer"))
@@ -474,8 +476,17 @@ class Machine:
         params.update({**self.facts, **processes})
         run.log_params(params)
         self.facts, self.data = {}, None
-        if root is not None:
-            self._keep(run, "model", root, wrappers)
+
+    def _attempt(self, work: Callable[..., None], *args: Any) -> None:
+        """An error while a run is described, as of an object that is like no other, costs that run a part of its record. It
+        must not leave the hook: that would be off, and later runs be lost.
+        """
+        try:
+            work(*args)
+        except Exception as error:
+            host = self._integration.host
+            if host is not None:
+                host.failed(self._integration.name, "in describing a run", error)
 
     def _keep(self, run: Run, path: str, root: Any, wrappers: list[str]) -> None:
         """This model is one of the run's: it is saved when the run ends, or when it dies."""
