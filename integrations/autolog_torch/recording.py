@@ -69,6 +69,8 @@ class Recording:
         self.steps = 0
         self.epochs = -1
         self._series: dict[tuple[Site, int], Series] = {}
+        self.undivided: set[Site] = set()
+        """Places whose losses are not divided by the number of accumulated backwards."""
         self._has_begun = False
         """One of them, since they were looked at last."""
         self._stride = 1
@@ -111,6 +113,8 @@ class Recording:
                 self.run.log_params({"backwards_per_step": len(divisors)})
             if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
                 series.factor = float(len(divisors))
+        if series.factor == 1.0:
+            self.undivided.add(site)
         return series
 
     def _gather(self, epoch: Pass) -> None:

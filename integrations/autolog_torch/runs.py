@@ -136,7 +136,7 @@ class Machine:
         """A loss was multiplied by a GradScaler."""
         value = self._reader.read(loss)
         if value is not None:
-            self._scaled = weakref.ref(scaled), value, self._divisor(loss)
+            self._scaled = weakref.ref(scaled), value, self._divisor(None, loss)
             self.facts["grad_scaler"] = True
 
     def noted(self, tensor: Any, site: Site) -> Loss | None:
@@ -151,12 +151,17 @@ class Machine:
         if value is None:
             return None
         self.last_loss = id(tensor), value
-        return site, value, self._divisor(tensor)
+        return site, value, self._divisor(site, tensor)
 
-    def _divisor(self, loss: Any) -> float:
-        """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
-        if self._recording is not None and self._recording.steps:
-            return 1.0
+    def _divisor(self, site: Site | None, loss: Any) -> float:
+        """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; not asked once it is known to be undivided, unless
+        the next training may have begun.
+        """
+        recording, lead = self._recording, self._lead
+        if recording is not None and not recording.closed and lead is not None and lead.optimizer() is not None:
+            known = recording.undivided
+            if known and (site is None or site in known):
+                return 1.0
         node = loss.grad_fn
         kind = type(node).__name__
         if kind in ("DivBackward0", "MulBackward0"):

@@ -106,6 +106,34 @@ def test_accumulated_gradients_are_one_step(seen: Recorded) -> None:
     assert len(seen.run.history("train/loss_step")) == 12
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_accumulated_gradients_are_one_step_in_each_training(seen: Recorded, keep: bool) -> None:
+    """Of the second run of a helper, too, whether or not the first one's optimizer is alive."""
+    kept: list[Any] = []
+    told: list[list[float]] = []
+
+    def train() -> None:
+        model = nn.Sequential(nn.Linear(4, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        losses = []
+        for number in range(8):
+            x, y = loops.xy(8, number)
+            loss = F.cross_entropy(model(x), y)
+            losses.append(loss.detach().item())
+            (loss / 2).backward()
+            if number % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        told.append([(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=True)])
+        kept.extend([optimizer] if keep else [])
+
+    for _ in range(3):
+        train()
+    seen.session.disable()
+    found = [[p.value for p in run.history("train/loss_step")] for run in seen.runs]
+    assert found == [pytest.approx(losses) for losses in told]
+
+
 def test_a_sweep_is_twenty_runs_each_with_its_own_model(seen: Recorded) -> None:
     """Params, losses and the very weights, though no model outlives its function."""
     weights = []
