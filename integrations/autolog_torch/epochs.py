@@ -25,18 +25,21 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "data", "evaluates", "last", "losses", "moved", "name", "named", "over",
+        "batches", "began", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named", "over",
         "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
-        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = ()
-    ) -> None:
+        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = (),
+        described: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.data = data
         """The ids of the data set and its loader."""
         self.sources = sources
         """Give these while they live, see `about.weakly`."""
+        self.described = described or {}
+        """The loader, as a run's params."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0

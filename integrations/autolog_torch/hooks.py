@@ -144,9 +144,9 @@ class Hooks:
             self.machine.scaled(scaled, outputs)
 
     def before_autocast(self, autocast: Any) -> None:
-        facts = self._threads.machine.facts
-        if autocast._enabled and "amp" not in facts:
-            facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
+        machine = self._threads.machine
+        if machine.amp is None and autocast._enabled and self._grad_enabled():
+            machine.amp = autocast.fast_dtype
 
     def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
         machine = self._threads.machine
@@ -175,11 +175,10 @@ class Hooks:
 
     def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
         machine = self.machine
-        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
-        machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
         data = (id(loader.dataset), id(loader)), (about.weakly(loader.dataset), about.weakly(loader))
-        machine.flow.began(iterator, Pass(name, *data))
+        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
+        machine.flow.began(iterator, Pass(name, *data, about.loader_params(loader)))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

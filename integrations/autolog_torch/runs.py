@@ -83,9 +83,12 @@ class Machine:
         self._grad_enabled = _grad_enabled()
         self.flow = Flow()
         self.facts: dict[str, Any] = {}
-        """What the next run's params are to say beside what is looked up: loss, AMP, the loader."""
-        self.data: tuple[dict[str, Any], Callable[[], Any]] | None = None
-        """What a loader that was iterated is, and its data set."""
+        """What the next run's params are to say, as the user says himself."""
+        # What the step that is under way is made with: of a new training's first one this describes its run, and of steps
+        # before it nothing does.
+        self.loss: type | None = None
+        self.amp: Any = None
+        self._scales = False
         self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
         self.last_loss: tuple[int, Value] | None = None
         """Which tensor it was, as it cannot be held, and its value."""
@@ -126,8 +129,8 @@ class Machine:
         """Whether a loss module is part of a training whose losses are seen in `backward`."""
         if self.evaluates:
             return False
-        if "loss" not in self.facts:
-            self.facts["loss"] = type(criterion).__name__
+        if self.loss is None:
+            self.loss = type(criterion)
         flow = self.flow
         current = flow.current
         return current is None or current is flow.epoch or not current.is_loader or current.over
@@ -137,7 +140,7 @@ class Machine:
         value = self._reader.read(loss)
         if value is not None:
             self._scaled = weakref.ref(scaled), value, self._divisor(None, loss)
-            self.facts["grad_scaler"] = True
+            self._scales = True
 
     def noted(self, tensor: Any, site: Site) -> Loss | None:
         """A loss, before its backward."""
@@ -333,6 +336,8 @@ class Machine:
     def _step(self, recording: Recording, member: Member, optimizer: Any, evaluates_again: bool) -> None:
         """A step of the optimizer that leads."""
         self._idle = 0
+        self.loss = self.amp = None
+        self._scales = False
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
         if epoch is None:  # its backward could not be seen, or was the last run's
@@ -372,6 +377,8 @@ class Machine:
         if member is lead:
             self._step(recording, member, optimizer, evaluates_again)
             return
+        self.loss = self.amp = None
+        self._scales = False
         losses, self._pending = self._pending, []
         if losses and self.flow.epoch is not None:
             recording.take(losses, member.number, evaluates_again)
@@ -470,17 +477,24 @@ class Machine:
                 params.update(about.scheduler_params(scheduler))
         else:
             params["optimizer"] = "by hand"
-        if self.data is not None:
-            params.update(self.data[0])
-            tensors = about.dataset_tensors(self.data[1]())
+        epoch = self.flow.epoch
+        if epoch is not None and epoch.is_loader:
+            params.update(epoch.described)
+            tensors = about.dataset_tensors(epoch.sources[0]())
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
         processes = about.distribution()
         if processes.get("world_size", 1) > 1:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
+        facts = {
+            "loss": None if self.loss is None else self.loss.__name__,
+            "amp": None if self.amp is None else str(self.amp).removeprefix("torch."),
+            "grad_scaler": self._scales or None,
+        }
+        params.update({name: value for name, value in facts.items() if value is not None})
         params.update({**self.facts, **processes})
+        self.facts = {}
         run.log_params(params)
-        self.facts, self.data = {}, None
 
     def _attempt(self, work: Callable[..., None], *args: Any) -> None:
         """An error while a run is described, as of an object that is like no other, costs that run a part of its record. It

@@ -232,6 +232,41 @@ def test_a_training_that_follows_while_the_first_optimizer_lives_is_not_in_the_f
         assert set(shown["metrics"]) == {"train/loss", "train/loss_step", "lr", "reads/share"}
 
 
+def test_a_run_is_described_by_what_its_own_training_is_made_with(seen: Recorded) -> None:
+    """Loss, autocast, loader and data set of the training before say nothing of this one, nor does what was evaluated after
+    it; in whichever order they come.
+    """
+
+    def train(criterion: Any, loader: Any = None, amp: bool = False) -> None:
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for x, y in loader or [loops.xy(), loops.xy()]:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+                loss = criterion(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            for x, y in torch.utils.data.DataLoader(loops.data(8), batch_size=4):
+                criterion(model(x), y)
+
+    def described() -> list[Any]:
+        names = ("loss", "amp", "data.batch_size")
+        return [
+            [*(run.params.get(name) for name in names), [one["rows"] for one in run.datasets]] for run in seen.runs
+        ]
+
+    train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(), batch_size=16), amp=True)
+    train(nn.MultiMarginLoss())
+    train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(24), batch_size=12))
+    train(nn.CrossEntropyLoss(), amp=True)
+    seen.session.disable()
+    assert described() == [
+        ["CrossEntropyLoss", "bfloat16", 16, [48]], ["MultiMarginLoss", None, None, []],
+        ["CrossEntropyLoss", None, 12, [24]], ["CrossEntropyLoss", "bfloat16", None, []],
+    ]  # fmt: skip
+
+
 def test_such_a_training_over_a_loader_has_its_first_epoch(seen: Recorded) -> None:
     """As a sweep in a notebook that keeps what it has made; in `test_torch_loops` there is one in which nothing is read."""
     means: list[list[float]] = []
