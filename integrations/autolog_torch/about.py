@@ -70,7 +70,25 @@ class Modules:
             for module in (child, parent):
                 if module is not None and any(one is param for one in module._parameters.values()):
                     return module
-        return _holder_by_referrers(param)
+        return self._look_around(param)
+
+    def _look_around(self, param: Any) -> Any:
+        """The module that holds a parameter, where modules were not registered while we could see it, as copies and those from
+        a file: once for such a training, all that Python knows of are asked for their parts.
+        """
+        import gc
+
+        module_type = sys.modules["torch"].nn.Module
+        holder = None
+        for one in gc.get_objects():
+            if issubclass(type(one), module_type):
+                held = vars(one)
+                for child in held.get("_modules", {}).values():
+                    if child is not None and self._parents.get(child) is None:
+                        self._parents.set(child, weakref.ref(one))
+                if holder is None and any(own is param for own in held.get("_parameters", {}).values()):
+                    holder = one
+        return holder
 
     def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
         yield from self._parents.items()
@@ -88,23 +106,6 @@ class Modules:
             return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
         module = self._holder_of(param)
         return None if module is None else self.outermost(module)
-
-
-def _holder_by_referrers(param: Any) -> Any:
-    """A module that was made before we could see it: looked for once, among what Python says refers to the parameter."""
-    import gc
-
-    module_type = sys.modules["torch"].nn.Module
-    for held in gc.get_referrers(param):
-        if isinstance(held, dict) and held is not sys.modules:  # until torch 2.4, an OrderedDict
-            for owner in gc.get_referrers(held):
-                if isinstance(owner, module_type):
-                    return owner
-                if isinstance(owner, dict) and owner.get("_parameters") is held:
-                    for module in gc.get_referrers(owner):
-                        if isinstance(module, module_type):
-                            return module
-    return None
 
 
 def parameter_behind(loss: Any) -> Any:

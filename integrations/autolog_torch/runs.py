@@ -161,7 +161,12 @@ class Machine:
         the next training may have begun.
         """
         recording, lead = self._recording, self._lead
-        if recording is not None and not recording.closed and lead is not None and lead.optimizer() is not None:
+        if (
+            recording is not None
+            and not recording.closed
+            and lead is not None
+            and lead.optimizer() is not None
+        ):
             known = recording.undivided
             if known and (site is None or site in known):
                 return 1.0

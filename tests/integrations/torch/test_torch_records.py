@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -253,7 +254,8 @@ def test_a_run_is_described_by_what_its_own_training_is_made_with(seen: Recorded
     def described() -> list[Any]:
         names = ("loss", "amp", "data.batch_size")
         return [
-            [*(run.params.get(name) for name in names), [one["rows"] for one in run.datasets]] for run in seen.runs
+            [*(run.params.get(name) for name in names), [one["rows"] for one in run.datasets]]
+            for run in seen.runs
         ]
 
     train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(), batch_size=16), amp=True)
@@ -397,6 +399,28 @@ def test_a_layer_that_is_updated_by_hand_is_the_model(seen: Recorded) -> None:
         "torch.nn.modules.linear.Linear", "by hand", 5,
     )  # fmt: skip
     assert [model["path"] for model in run.models] == ["model"]
+
+
+def test_a_copy_and_a_model_from_a_file_are_whole_models(seen: Recorded, tmp_path: Any) -> None:
+    """Their parts were not registered while we could see it, and an optimizer that is given a list does not know its model."""
+
+    def train(model: Any, params: Any) -> None:
+        loops._steps(model, torch.optim.SGD(params, lr=0.1), 2)
+
+    model = loops.Net()
+    torch.save(model, tmp_path / "model.pt")
+    copied = copy.deepcopy(model)
+    train(copied, filter(lambda p: p.requires_grad, copied.parameters()))
+    nested = copy.deepcopy(nn.Sequential(nn.Sequential(loops.Net())))
+    train(nested, [{"params": [p for p in nested.parameters() if p.ndim == n]} for n in (1, 2)])
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    train(loaded, list(loaded.parameters()))
+    alone = copy.deepcopy(nn.Linear(4, 3))
+    train(alone, list(alone.parameters()))
+    seen.session.disable()
+    assert [(str(run.estimator).rpartition(".")[2], run.params["model.parameters"]) for run in seen.runs] == [
+        ("Net", 83), ("Sequential", 83), ("Net", 83), ("Linear", 15),
+    ]  # fmt: skip
 
 
 def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Recorded) -> None:
