@@ -199,6 +199,11 @@ def scheduler_params(scheduler: Any) -> dict[str, Any]:
             and _is_plain(value)
         ):
             said[f"scheduler.{name}"] = value
+    inner, milestones = (vars(scheduler).get(name) for name in ("_schedulers", "_milestones"))
+    if isinstance(inner, (list, tuple)):
+        said["scheduler.schedulers"] = [type(one).__name__ for one in inner]
+    if milestones and _is_plain(milestones):
+        said["scheduler.milestones"] = list(milestones)
     return said
 
 

@@ -86,6 +86,9 @@ class Hooks:
         schedulers = "torch.optim.lr_scheduler"
         yield self._fast(f"{schedulers}:LRScheduler.__init__", before=self.before_scheduler)
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
+        # Those that hold others call no parent's.
+        yield self._fast(f"{schedulers}:SequentialLR.__init__", before=self.before_scheduler)
+        yield self._fast(f"{schedulers}:ChainedScheduler.__init__", before=self.before_chained)
         if self._integration.options.log_checkpoints:
             yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
         # Its optimizers update parameters themselves, and its loops are Keras's.
@@ -116,6 +119,11 @@ class Hooks:
     def before_scheduler(self, scheduler: Any, optimizer: Any = None, *_: Any, **__: Any) -> None:
         if optimizer is not None:
             self._seen.schedulers.set(optimizer, weakref.ref(scheduler))
+
+    def before_chained(self, scheduler: Any, schedulers: Any = (), optimizer: Any = None, **_: Any) -> None:
+        if optimizer is None and isinstance(schedulers, (list, tuple)) and schedulers:
+            optimizer = about.told(schedulers[0], "optimizer")
+        self.before_scheduler(scheduler, optimizer)
 
     # -- losses
 

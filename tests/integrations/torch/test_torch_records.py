@@ -82,6 +82,31 @@ def test_training_and_validation(seen: Recorded, visible: Visible) -> None:
     assert params == {"scheduler": "StepLR", "scheduler.gamma": 0.5, "scheduler.step_size": 1}
 
 
+def test_a_schedule_that_is_made_of_others_is_recorded_as_such(seen: Recorded) -> None:
+    """Not as the one of them that was made last."""
+    from torch.optim import lr_scheduler
+
+    def train(schedule: Callable[[Any], Any]) -> None:
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = schedule(optimizer)
+        loops._steps(model, optimizer, 2)
+        scheduler.step()
+
+    def parts(optimizer: Any) -> list[Any]:
+        return [lr_scheduler.LinearLR(optimizer, total_iters=2), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+
+    train(lambda optimizer: lr_scheduler.SequentialLR(optimizer, parts(optimizer), milestones=[2]))
+    train(lambda optimizer: lr_scheduler.ChainedScheduler(parts(optimizer)))
+    seen.session.disable()
+    names = ["LinearLR", "ExponentialLR"]
+    found = [{k: v for k, v in run.params.items() if k.startswith("scheduler")} for run in seen.runs]
+    assert found == [
+        {"scheduler": "SequentialLR", "scheduler.schedulers": names, "scheduler.milestones": [2]},
+        {"scheduler": "ChainedScheduler", "scheduler.schedulers": names},
+    ]
+
+
 def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
     """A GAN: each loss by its name, both optimizers, both models."""
     numbers = loops.gan()
