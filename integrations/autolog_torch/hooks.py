@@ -127,7 +127,7 @@ class Hooks:
 
     # -- losses
 
-    def before_backward(self, tensors: Any, *_: Any, **__: Any) -> list[Loss]:
+    def before_backward(self, tensors: Any = None, *_: Any, **__: Any) -> list[Loss]:
         site = self._sites.of_user(sys._getframe(2), "backward")
         machine = self._threads.machine
         if site is None:
@@ -136,7 +136,9 @@ class Hooks:
             loss = machine.noted(tensors, site)
             losses = [] if loss is None else [loss]
         else:
-            found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+            # Whatever else the user gives, torch is to say what is wrong with it.
+            given = tensors if isinstance(tensors, (list, tuple)) else ()
+            found = [machine.noted(one, site) for one in given if isinstance(one, self._tensor)]
             losses = [loss for loss in found if loss is not None]
         machine.backward(losses)
         return losses

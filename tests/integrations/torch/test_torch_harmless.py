@@ -208,6 +208,35 @@ def test_a_users_exception_and_ctrl_c_pass_through(seen: Recorded) -> None:
     assert (seen.run.status, seen.run.metrics["train/loss_step"]["count"]) == ("finished", len(attempts))
 
 
+def test_a_backward_that_is_called_wrongly_is_torchs_to_complain_of(seen: Recorded) -> None:
+    """The session is strict: an error of ours would be raised in place of torch's. The training goes on, and is recorded."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loops._steps(model, optimizer, 1)
+    wrong: list[tuple[Any, ...]] = [
+        (),
+        (None,),
+        (3,),
+        ("loss",),
+        (torch.ones(2),),
+        (torch.ones(1), 1, 2, 3, 4, 5, 6, 7),
+    ]
+    backward: Any = torch.autograd.backward
+    for arguments in wrong:
+        with pytest.raises((TypeError, RuntimeError, AssertionError)) as raised:
+            backward(*arguments)
+        assert raised.value.__context__ is None
+        assert "before_backward" not in str(raised.value)
+    with pytest.raises(TypeError):
+        backward(nothing=1)
+    optimizer.zero_grad()
+    backward(model(loops.xy()[0]).mean() for _ in range(1))  # torch takes any iterable, and is given it whole
+    assert model.first.weight.grad is not None
+    loops._steps(model, optimizer, 1)
+    seen.session.disable()
+    assert (seen.run.errors, seen.run.metrics["train/loss_step"]["count"]) == ([], 2)
+
+
 def test_a_training_in_another_thread_is_recorded_and_what_this_one_does_is_not_its(seen: Recorded) -> None:
     """Numbers read and losses computed here, meanwhile, are nobody's."""
     trained: list[float] = []
