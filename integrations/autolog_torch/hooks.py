@@ -21,6 +21,7 @@ from autolog_torch.own_names import OwnNames
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
 from autolog_torch.sites import Sites
+from autolog_torch.values import same
 
 if TYPE_CHECKING:
     from autolog_torch import TorchIntegration
@@ -170,7 +171,8 @@ class Hooks:
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         machine = self._threads.machine
-        if (id(tensor), value) == machine.last_loss:
+        last = machine.last_loss
+        if last is not None and last[0] == id(tensor) and same(last[1], value):
             return  # read once more: it is recorded
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             frame = sys._getframe(2)

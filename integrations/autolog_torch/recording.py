@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import Run
 from autolog_torch.epochs import Pass
 from autolog_torch.own_names import says_phase
-from autolog_torch.values import Mean, Value
+from autolog_torch.values import Mean, Value, same
 
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
@@ -370,4 +370,4 @@ class Recording:
 
 
 def _close(one: float, other: float) -> bool:
-    return one == other or abs(one - other) <= 1e-7 * max(abs(one), abs(other))
+    return same(one, other) or abs(one - other) <= 1e-7 * max(abs(one), abs(other))

@@ -557,6 +557,22 @@ def test_a_loader_that_is_looked_at_before_is_trained_on_for_whole_epochs(seen: 
     assert [near(one) for one in wanted] == found
 
 
+def test_a_loss_that_is_no_number_is_the_loss_all_the_same(seen: Recorded) -> None:
+    """It is not recorded a second time where it is read, by the step or as the epoch's mean."""
+    model, running, told = nn.Linear(4, 3), 0.0, []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x) * float("nan"), y)
+        loss.backward()
+        optimizer.step()
+        running += loss.item()
+        told.append(f"{loss.item():.3f}")
+        told.append((loss * 1).item())
+    seen.session.disable()
+    assert set(seen.run.metrics) == {"train/loss", "train/loss_step", "lr", "samples_per_second", "data_wait"}
+
+
 CELL = """
 for epoch in range({epochs}):
     for x, y in loader:
