@@ -25,7 +25,7 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named", "over",
+        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named", "over",
         "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
@@ -45,6 +45,8 @@ class Pass:
         self.wait = 0.0
         self.moved = False
         """Has given a batch since the last backward."""
+        self.beside = False
+        """Gives batches of the same training as the epoch's loader does."""
         self.evaluates = False
         self.tested = False
         """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
@@ -122,7 +124,8 @@ class Flow:
         found.last = now
         found.moved = True
         found.evaluates = evaluates
-        self.current = found
+        if not found.beside:
+            self.current = found
 
     def ended(self, iterator: Any) -> None:
         entry = self._live.pop(id(iterator), None)
@@ -143,6 +146,9 @@ class Flow:
             chosen = self._begun(epoch)
         else:
             epoch.moved = False
+            self._go_beside(epoch)
+        if chosen is not None and chosen.is_loader:
+            self._go_beside(chosen)
         for one in self.others:
             one.moved = False
         if chosen is None:
@@ -155,16 +161,24 @@ class Flow:
             self.current = chosen
         return True
 
+    def _go_beside(self, epoch: Pass) -> None:
+        """Other loaders that have given a batch for the same backward, as of unlabelled data: what was computed is of the epoch."""
+        for one in self.others:
+            if one.moved and one is not epoch and not (one.over or one.evaluates or one.tested or epoch.over):
+                one.beside = True
+                one.criteria, one.reads = {}, {}
+                self.current = epoch
+
     def _begun(self, epoch: Pass | None) -> Pass | None:
         """The pass that this backward makes an epoch; None while the last one goes on."""
         if epoch is not None and epoch.is_loader and not epoch.over:
-            return None  # of loaders that are iterated side by side, the first one counts
+            return None  # of loaders that are iterated side by side, the first that gives a batch counts
         given = [one for one in self.others if one.moved and not one.evaluates]
         if given:
             # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
             # passes over the same data the first was a look at one batch.
             going = [one for one in given if not one.over] or given
-            going = list({one.data: one for one in going}.values())
+            going = sorted({one.data: one for one in going}.values(), key=lambda one: one.last)
             return next((one for one in going if not one.tested), going[0])
         evaluated = any(one.evaluates for one in self.others)
         if epoch is not None and not evaluated:

@@ -573,6 +573,38 @@ def test_a_loss_that_is_no_number_is_the_loss_all_the_same(seen: Recorded) -> No
     assert set(seen.run.metrics) == {"train/loss", "train/loss_step", "lr", "samples_per_second", "data_wait"}
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_data_that_is_fetched_beside_the_epochs_is_no_validation(seen: Recorded, first: bool) -> None:
+    """As unlabelled data, by next() of an iterator that is begun before the epoch or within it, and again when it is over."""
+    model, criterion, told = nn.Linear(4, 3), nn.CrossEntropyLoss(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    labelled = torch.utils.data.DataLoader(loops.data(), batch_size=16)
+    unlabelled = torch.utils.data.DataLoader(loops.data(20, 1), batch_size=10)
+    iterator = iter(unlabelled) if first else iter(())
+    for _ in range(3):
+        running = 0.0
+        for x, y in labelled:
+            try:
+                u, _ = next(iterator)
+            except StopIteration:
+                iterator = iter(unlabelled)
+                u, _ = next(iterator)
+            supervised = criterion(model(x), y)
+            total = supervised + model(u).pow(2).mean()
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            running += supervised.item()
+        told.append(running / 3)
+    seen.session.disable()
+    run = seen.run
+    assert [name for name in run.metrics if name.startswith(("val", "train_eval"))] == []
+    assert [(p.step, p.epoch, p.value) for p in run.history("reads/supervised")] == near(
+        [(2, 0, told[0]), (5, 1, told[1]), (8, 2, told[2])]
+    )
+    assert (run.params["data.batch_size"], run.datasets[0]["rows"]) == (16, 48)
+
+
 CELL = """
 for epoch in range({epochs}):
     for x, y in loader:
