@@ -25,8 +25,8 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named", "over",
-        "reads", "samples", "sources", "steps", "tested", "wait",
+        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named",
+        "over", "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -162,7 +162,7 @@ class Flow:
         return True
 
     def _go_beside(self, epoch: Pass) -> None:
-        """Other loaders that have given a batch for the same backward, as of unlabelled data: what was computed is of the epoch."""
+        """Other loaders that have given a batch for the same backward, as of unlabelled data: what is computed is training."""
         for one in self.others:
             if one.moved and one is not epoch and not (one.over or one.evaluates or one.tested or epoch.over):
                 one.beside = True
