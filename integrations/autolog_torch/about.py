@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from inspect import getattr_static
 from time import perf_counter
-from types import FrameType
+from types import FrameType, GeneratorType, MemberDescriptorType
 from typing import Any
 
 from autolog import IdentityMap
@@ -36,10 +37,9 @@ class Modules:
         group = params[0] if isinstance(params, (list, tuple)) and params else params
         if isinstance(group, dict):
             group = group.get("params")
-        frame = getattr(group, "gi_frame", None)
-        if frame is not None:
-            module = frame.f_locals.get("self")
-            if module is not None and hasattr(module, "named_parameters"):
+        if isinstance(group, GeneratorType) and group.gi_frame is not None:
+            module = group.gi_frame.f_locals.get("self")
+            if isinstance(module, sys.modules["torch"].nn.Module):
                 self._of_optimizers.set(optimizer, weakref.ref(module))
 
     def root_of(self, optimizer: Any) -> Any:
@@ -70,7 +70,25 @@ class Modules:
             for module in (child, parent):
                 if module is not None and any(one is param for one in module._parameters.values()):
                     return module
-        return _holder_by_referrers(param)
+        return self._look_around(param)
+
+    def _look_around(self, param: Any) -> Any:
+        """The module that holds a parameter, where modules were not registered while we could see it, as copies and those from
+        a file: once for such a training, all that Python knows of are asked for their parts.
+        """
+        import gc
+
+        module_type = sys.modules["torch"].nn.Module
+        holder = None
+        for one in gc.get_objects():
+            if issubclass(type(one), module_type):
+                held = vars(one)
+                for child in held.get("_modules", {}).values():
+                    if child is not None and self._parents.get(child) is None:
+                        self._parents.set(child, weakref.ref(one))
+                if holder is None and any(own is param for own in held.get("_parameters", {}).values()):
+                    holder = one
+        return holder
 
     def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
         yield from self._parents.items()
@@ -88,23 +106,6 @@ class Modules:
             return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
         module = self._holder_of(param)
         return None if module is None else self.outermost(module)
-
-
-def _holder_by_referrers(param: Any) -> Any:
-    """A module that was made before we could see it: looked for once, among what Python says refers to the parameter."""
-    import gc
-
-    module_type = sys.modules["torch"].nn.Module
-    for held in gc.get_referrers(param):
-        if isinstance(held, dict) and held is not sys.modules:  # until torch 2.4, an OrderedDict
-            for owner in gc.get_referrers(held):
-                if isinstance(owner, module_type):
-                    return owner
-                if isinstance(owner, dict) and owner.get("_parameters") is held:
-                    for module in gc.get_referrers(owner):
-                        if isinstance(module, module_type):
-                            return module
-    return None
 
 
 def parameter_behind(loss: Any) -> Any:
@@ -154,6 +155,17 @@ def unwrapped(module: Any) -> tuple[Any, list[str]]:
     return module, wrappers
 
 
+def told(one: Any, name: str) -> Any:
+    """An attribute, asked by no code of the user's: his `__getattr__` may raise anything, his property do anything."""
+    held = getattr_static(one, name, None)
+    if type(held) is MemberDescriptorType:  # of a class with slots
+        try:
+            return held.__get__(one)
+        except AttributeError:
+            return None
+    return None if hasattr(type(held), "__get__") else held
+
+
 def path_of(one: object) -> str:
     """`package.module.Class`."""
     return f"{type(one).__module__}.{type(one).__qualname__}"
@@ -187,6 +199,11 @@ def scheduler_params(scheduler: Any) -> dict[str, Any]:
             and _is_plain(value)
         ):
             said[f"scheduler.{name}"] = value
+    inner, milestones = (vars(scheduler).get(name) for name in ("_schedulers", "_milestones"))
+    if isinstance(inner, (list, tuple)):
+        said["scheduler.schedulers"] = [type(one).__name__ for one in inner]
+    if milestones and _is_plain(milestones):
+        said["scheduler.milestones"] = list(milestones)
     return said
 
 
@@ -202,23 +219,23 @@ def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
         said[f"{prefix}.device"] = str(params[0].device)
     if wrappers:
         said[f"{prefix}.wrappers"] = wrappers
-    if "OptimizedModule" in wrappers or getattr(root, "_compiled_call_impl", None) is not None:
+    if "OptimizedModule" in wrappers or vars(root).get("_compiled_call_impl") is not None:
         said[f"{prefix}.compiled"] = True
     return said
 
 
 def loader_params(loader: Any) -> dict[str, Any]:
-    dataset = getattr(loader, "dataset", None)
+    dataset = told(loader, "dataset")
     # With a batch sampler of its own, as accelerate makes them, a loader's other settings say nothing.
-    batches = getattr(loader, "batch_sampler", None)
-    chosen = loader if getattr(loader, "batch_size", None) is not None or batches is None else batches
+    batches = told(loader, "batch_sampler")
+    chosen = loader if told(loader, "batch_size") is not None or batches is None else batches
     said: dict[str, Any] = {
-        "data.batch_size": getattr(chosen, "batch_size", None),
+        "data.batch_size": told(chosen, "batch_size"),
         "data.dataset": type(dataset).__name__,
-        "data.sampler": type(getattr(chosen, "sampler", None)).__name__,
-        "data.workers": getattr(loader, "num_workers", None),
-        "data.drop_last": getattr(loader, "drop_last", None),
-        "data.pin_memory": getattr(loader, "pin_memory", None),
+        "data.sampler": type(told(chosen, "sampler")).__name__,
+        "data.workers": told(loader, "num_workers"),
+        "data.drop_last": told(loader, "drop_last"),
+        "data.pin_memory": told(loader, "pin_memory"),
     }
     size = size_of(dataset)
     if size is not None:
@@ -239,8 +256,8 @@ def size_of(dataset: Any) -> int | None:
 
 def dataset_tensors(dataset: Any) -> tuple[Any, Any] | None:
     """Data and target of a `TensorDataset`."""
-    tensors: Any = getattr(dataset, "tensors", None)
-    if type(dataset).__name__ == "TensorDataset" and isinstance(tensors, tuple) and tensors:
+    if type(dataset) is sys.modules["torch"].utils.data.TensorDataset and dataset.tensors:
+        tensors = dataset.tensors
         return tensors[0], tensors[1] if len(tensors) > 1 else None
     return None
 
@@ -270,15 +287,20 @@ def _never_gone() -> bool:
 def rows_of(batch: Any, depth: int = 0) -> int:
     """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
     listed = isinstance(batch, (list, tuple))
-    shape = getattr(batch[0] if listed and batch else batch, "shape", None)
-    if shape is not None:
+    first = batch[0] if listed and batch else batch
+    if isinstance(first, sys.modules["torch"].Tensor) or type(first).__module__ == "numpy":
+        shape = getattr(first, "shape", ())
         return shape[0] if len(shape) else 1
+    if not isinstance(first, (list, tuple, dict, str)):
+        shape = told(first, "shape")
+        if isinstance(shape, tuple) and shape and type(shape[0]) is int:
+            return shape[0]
     if depth < 3:
         parts: Iterable[Any] = ()
         if listed:
             parts = batch[:2]
         elif isinstance(batch, dict):
-            parts = batch.values()
+            parts = dict.values(batch)
         for part in parts:
             rows = rows_of(part, depth + 1)
             if rows:

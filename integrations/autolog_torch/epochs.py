@@ -25,23 +25,28 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "criteria", "data", "evaluates", "last", "losses", "moved", "name", "named", "over",
-        "reads", "samples", "sources", "steps", "tested", "wait",
+        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named",
+        "over", "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
-        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = ()
-    ) -> None:
+        self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = (),
+        described: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.data = data
         """The ids of the data set and its loader."""
         self.sources = sources
         """Give these while they live, see `about.weakly`."""
+        self.described = described or {}
+        """The loader, as a run's params."""
         self.began = self.last = perf_counter()
         self.batches = self.samples = self.steps = 0
         self.wait = 0.0
         self.moved = False
         """Has given a batch since the last backward."""
+        self.beside = False
+        """Gives batches of the same training as the epoch's loader does."""
         self.evaluates = False
         self.tested = False
         """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
@@ -119,7 +124,8 @@ class Flow:
         found.last = now
         found.moved = True
         found.evaluates = evaluates
-        self.current = found
+        if not found.beside:
+            self.current = found
 
     def ended(self, iterator: Any) -> None:
         entry = self._live.pop(id(iterator), None)
@@ -140,6 +146,9 @@ class Flow:
             chosen = self._begun(epoch)
         else:
             epoch.moved = False
+            self._go_beside(epoch)
+        if chosen is not None and chosen.is_loader:
+            self._go_beside(chosen)
         for one in self.others:
             one.moved = False
         if chosen is None:
@@ -152,18 +161,37 @@ class Flow:
             self.current = chosen
         return True
 
+    def _go_beside(self, epoch: Pass) -> None:
+        """Other loaders that have given a batch for the same backward, as of unlabelled data: what is computed is training."""
+        for one in self.others:
+            if one.moved and one is not epoch and not (one.over or one.evaluates or one.tested or epoch.over):
+                one.beside = True
+                one.criteria, one.reads = {}, {}
+                self.current = epoch
+
     def _begun(self, epoch: Pass | None) -> Pass | None:
         """The pass that this backward makes an epoch; None while the last one goes on."""
         if epoch is not None and epoch.is_loader and not epoch.over:
-            return None  # of loaders that are iterated side by side, the first one counts
+            return None  # of loaders that are iterated side by side, the first that gives a batch counts
         given = [one for one in self.others if one.moved and not one.evaluates]
         if given:
-            return next((one for one in given if not one.tested), given[0])
+            # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
+            # passes over the same data the first was a look at one batch.
+            going = [one for one in given if not one.over] or given
+            going = sorted({one.data: one for one in going}.values(), key=lambda one: one.last)
+            return next((one for one in going if not one.tested), going[0])
         evaluated = any(one.evaluates for one in self.others)
         if epoch is not None and not evaluated:
             return None
         last = self.others[-1] if self.others else None
         return last if last is not None and not last.is_loader and not last.evaluates else Pass()
+
+    def stretch(self) -> Pass:
+        """A run begins without a pass of its own: what is computed from now on is no more of the last run's."""
+        epoch = self.epoch = Pass()
+        if self.current is None or self.current.over or not self.current.is_loader:
+            self.current = epoch
+        return epoch
 
     def here(self, evaluates: bool) -> Pass:
         """The pass that a loss or a metric computed now belongs to."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from autolog import Run
@@ -116,23 +118,21 @@ def _copied(value: Any, depth: int = 0) -> Any:
             return _CANNOT
         parts = [_copied(one, depth + 1) for one in value]
         return _CANNOT if any(one is _CANNOT for one in parts) else kind(parts)
-    if kind is dict or kind.__name__ == "OrderedDict":
+    if kind in (dict, OrderedDict):
         if len(value) > 1000:
             return _CANNOT
         items = {key: _copied(one, depth + 1) for key, one in value.items()}
         if any(one is _CANNOT for one in items.values()) or any(_copied(key, 4) is _CANNOT for key in items):
             return _CANNOT
         return kind(items)
-    # Functions and classes of modules are there anyway; those made inside functions may hold on to anything.
-    module_level = getattr(value, "__closure__", None) is None and "<locals>" not in getattr(
-        value, "__qualname__", "<locals>"
-    )
-    if module_level and (
-        isinstance(value, type) or kind.__name__ in ("function", "builtin_function_or_method")
-    ):
-        return value if getattr(value, "__self__", None) in (None, sys.modules.get("torch._C")) or isinstance(
-            getattr(value, "__self__", None), type(sys)
-        ) else _CANNOT  # fmt: skip
+    # Functions and classes of modules are there anyway; those made inside functions may hold on to anything. Of other things,
+    # which are the user's, nothing is asked: what they answer may be an error.
+    if issubclass(kind, type) or kind is FunctionType:
+        inside = "<locals>" in value.__qualname__ or (kind is FunctionType and value.__closure__ is not None)
+        return _CANNOT if inside else value
+    if kind is BuiltinFunctionType:
+        owner = value.__self__
+        return value if owner is None or type(owner) is ModuleType else _CANNOT
     return _CANNOT
 
 

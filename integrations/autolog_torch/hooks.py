@@ -5,6 +5,7 @@ Everything here runs in the user's loop: a few microseconds a step in all. Dynam
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from autolog_torch.own_names import OwnNames
 from autolog_torch.recording import Loss
 from autolog_torch.runs import Machine, Seen
 from autolog_torch.sites import Sites
+from autolog_torch.values import same
 
 if TYPE_CHECKING:
     from autolog_torch import TorchIntegration
@@ -85,6 +87,9 @@ class Hooks:
         schedulers = "torch.optim.lr_scheduler"
         yield self._fast(f"{schedulers}:LRScheduler.__init__", before=self.before_scheduler)
         yield self._fast(f"{schedulers}:ReduceLROnPlateau.__init__", before=self.before_scheduler)
+        # Those that hold others call no parent's.
+        yield self._fast(f"{schedulers}:SequentialLR.__init__", before=self.before_scheduler)
+        yield self._fast(f"{schedulers}:ChainedScheduler.__init__", before=self.before_chained)
         if self._integration.options.log_checkpoints:
             yield self._fast("torch:save", aliases=("torch.serialization:save",), after=self.after_save)
         # Its optimizers update parameters themselves, and its loops are Keras's.
@@ -116,9 +121,14 @@ class Hooks:
         if optimizer is not None:
             self._seen.schedulers.set(optimizer, weakref.ref(scheduler))
 
+    def before_chained(self, scheduler: Any, schedulers: Any = (), optimizer: Any = None, **_: Any) -> None:
+        if optimizer is None and isinstance(schedulers, (list, tuple)) and schedulers:
+            optimizer = about.told(schedulers[0], "optimizer")
+        self.before_scheduler(scheduler, optimizer)
+
     # -- losses
 
-    def before_backward(self, tensors: Any, *_: Any, **__: Any) -> list[Loss]:
+    def before_backward(self, tensors: Any = None, *_: Any, **__: Any) -> list[Loss]:
         site = self._sites.of_user(sys._getframe(2), "backward")
         machine = self._threads.machine
         if site is None:
@@ -127,7 +137,9 @@ class Hooks:
             loss = machine.noted(tensors, site)
             losses = [] if loss is None else [loss]
         else:
-            found = [machine.noted(one, site) for one in tensors if isinstance(one, self._tensor)]
+            # Whatever else the user gives, torch is to say what is wrong with it.
+            given = tensors if isinstance(tensors, (list, tuple)) else ()
+            found = [machine.noted(one, site) for one in given if isinstance(one, self._tensor)]
             losses = [loss for loss in found if loss is not None]
         machine.backward(losses)
         return losses
@@ -143,24 +155,24 @@ class Hooks:
             self.machine.scaled(scaled, outputs)
 
     def before_autocast(self, autocast: Any) -> None:
-        facts = self._threads.machine.facts
-        if autocast._enabled and "amp" not in facts:
-            facts["amp"] = str(autocast.fast_dtype).removeprefix("torch.")
+        machine = self._threads.machine
+        if machine.amp is None and autocast._enabled and self._grad_enabled():
+            machine.amp = autocast.fast_dtype
 
     def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
         machine = self._threads.machine
         if machine.backward_tells(criterion):
             return
         given = args[0] if args else kwargs.get("input")
-        shape = getattr(given, "shape", None)
-        rows = int(shape[0]) if shape is not None and len(shape) else 1
-        reduction = getattr(criterion, "reduction", "mean")
+        rows = about.rows_of(given) or 1
+        reduction = about.told(criterion, "reduction") or "mean"
         if reduction != "none" and isinstance(result, self._tensor):
             machine.criterion(type(criterion).__name__, result, reduction, rows)
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         machine = self._threads.machine
-        if (id(tensor), value) == machine.last_loss:
+        last = machine.last_loss
+        if last is not None and last[0] == id(tensor) and same(last[1], value):
             return  # read once more: it is recorded
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             frame = sys._getframe(2)
@@ -175,11 +187,10 @@ class Hooks:
 
     def after_iter(self, _: Any, iterator: Any, loader: Any) -> None:
         machine = self.machine
-        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
-        machine.data = about.loader_params(loader), about.weakly(loader.dataset)
         name = self._sites.loop(sys._getframe(2))
         data = (id(loader.dataset), id(loader)), (about.weakly(loader.dataset), about.weakly(loader))
-        machine.flow.began(iterator, Pass(name, *data))
+        # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
+        machine.flow.began(iterator, Pass(name, *data, about.loader_params(loader)))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()
@@ -198,7 +209,9 @@ class Hooks:
     # -- files
 
     def after_save(self, _: Any, __: Any, obj: Any = None, f: Any = None, *___: Any, **____: Any) -> None:
-        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)
+        path: Any = f
+        if not isinstance(f, (str, os.PathLike)):
+            path = getattr(f, "name", None) if isinstance(f, io.IOBase) else about.told(f, "name")
         if isinstance(path, (str, os.PathLike)):
             self.machine.checkpoint(os.path.abspath(os.fspath(path)))
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import Run
 from autolog_torch.epochs import Pass
 from autolog_torch.own_names import says_phase
-from autolog_torch.values import Mean, Value
+from autolog_torch.values import Mean, Value, same
 
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
@@ -69,6 +69,8 @@ class Recording:
         self.steps = 0
         self.epochs = -1
         self._series: dict[tuple[Site, int], Series] = {}
+        self.undivided: set[Site] = set()
+        """Places whose losses are not divided by the number of accumulated backwards."""
         self._has_begun = False
         """One of them, since they were looked at last."""
         self._stride = 1
@@ -111,6 +113,8 @@ class Recording:
                 self.run.log_params({"backwards_per_step": len(divisors)})
             if all(abs(divisor - len(divisors)) < 1e-3 for divisor in divisors):
                 series.factor = float(len(divisors))
+        if series.factor == 1.0:
+            self.undivided.add(site)
         return series
 
     def _gather(self, epoch: Pass) -> None:
@@ -254,7 +258,8 @@ class Recording:
         if epoch.is_loader and epoch.batches:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:
-                values["samples_per_second"] = epoch.samples / seconds
+                if epoch.samples:  # of batches of the user's own kind nothing is known
+                    values["samples_per_second"] = epoch.samples / seconds
                 values["data_wait"] = min(1.0, epoch.wait / seconds)
         self._add_reads(values, epoch, "", [*epoch.losses.values(), *epoch.named.values()])
         self._log(values, max(0, self.steps - 1), self.epochs)
@@ -365,4 +370,4 @@ class Recording:
 
 
 def _close(one: float, other: float) -> bool:
-    return one == other or abs(one - other) <= 1e-7 * max(abs(one), abs(other))
+    return same(one, other) or abs(one - other) <= 1e-7 * max(abs(one), abs(other))

@@ -83,9 +83,12 @@ class Machine:
         self._grad_enabled = _grad_enabled()
         self.flow = Flow()
         self.facts: dict[str, Any] = {}
-        """What the next run's params are to say beside what is looked up: loss, AMP, the loader."""
-        self.data: tuple[dict[str, Any], Callable[[], Any]] | None = None
-        """What a loader that was iterated is, and its data set."""
+        """What the next run's params are to say, as the user says himself."""
+        # What the step that is under way is made with: of a new training's first one this describes its run, and of steps
+        # before it nothing does.
+        self.loss: type | None = None
+        self.amp: Any = None
+        self._scales = False
         self._scaled: tuple[weakref.ref[Any], Value, float] | None = None
         self.last_loss: tuple[int, Value] | None = None
         """Which tensor it was, as it cannot be held, and its value."""
@@ -126,8 +129,8 @@ class Machine:
         """Whether a loss module is part of a training whose losses are seen in `backward`."""
         if self.evaluates:
             return False
-        if "loss" not in self.facts:
-            self.facts["loss"] = type(criterion).__name__
+        if self.loss is None:
+            self.loss = type(criterion)
         flow = self.flow
         current = flow.current
         return current is None or current is flow.epoch or not current.is_loader or current.over
@@ -136,8 +139,8 @@ class Machine:
         """A loss was multiplied by a GradScaler."""
         value = self._reader.read(loss)
         if value is not None:
-            self._scaled = weakref.ref(scaled), value, self._divisor(loss)
-            self.facts["grad_scaler"] = True
+            self._scaled = weakref.ref(scaled), value, self._divisor(None, loss)
+            self._scales = True
 
     def noted(self, tensor: Any, site: Site) -> Loss | None:
         """A loss, before its backward."""
@@ -151,12 +154,22 @@ class Machine:
         if value is None:
             return None
         self.last_loss = id(tensor), value
-        return site, value, self._divisor(tensor)
+        return site, value, self._divisor(site, tensor)
 
-    def _divisor(self, loss: Any) -> float:
-        """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; asked only until the first step."""
-        if self._recording is not None and self._recording.steps:
-            return 1.0
+    def _divisor(self, site: Site | None, loss: Any) -> float:
+        """What a loss was divided by last, as `loss / 4` or `loss * 0.25`; not asked once it is known to be undivided, unless
+        the next training may have begun.
+        """
+        recording, lead = self._recording, self._lead
+        if (
+            recording is not None
+            and not recording.closed
+            and lead is not None
+            and lead.optimizer() is not None
+        ):
+            known = recording.undivided
+            if known and (site is None or site in known):
+                return 1.0
         node = loss.grad_fn
         kind = type(node).__name__
         if kind in ("DivBackward0", "MulBackward0"):
@@ -182,7 +195,7 @@ class Machine:
             self._log_evaluations(recording)
             recording.epochs += 1
             for final in self._finals:
-                final.refresh()
+                self._attempt(final.refresh)
         elif recording is not None and flow.others and self._log_evaluations(recording) and epoch is not None:
             recording.evaluated_within(epoch)
 
@@ -328,10 +341,12 @@ class Machine:
     def _step(self, recording: Recording, member: Member, optimizer: Any, evaluates_again: bool) -> None:
         """A step of the optimizer that leads."""
         self._idle = 0
+        self.loss = self.amp = None
+        self._scales = False
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
-        if epoch is None:  # its backward could not be seen
-            epoch = self.flow.epoch = Pass()
+        if epoch is None:  # its backward could not be seen, or was the last run's
+            epoch = self.flow.stretch()
         recording.step(epoch, optimizer)
         if losses:
             recording.take(losses, member.number, evaluates_again)
@@ -367,6 +382,8 @@ class Machine:
         if member is lead:
             self._step(recording, member, optimizer, evaluates_again)
             return
+        self.loss = self.amp = None
+        self._scales = False
         losses, self._pending = self._pending, []
         if losses and self.flow.epoch is not None:
             recording.take(losses, member.number, evaluates_again)
@@ -414,7 +431,7 @@ class Machine:
             recording.run.log_params(about.optimizer_params(optimizer, f"optimizer{member.number + 1}"))
             root, wrappers = about.unwrapped(self._seen.modules.root_of(optimizer))
             if root is not None and all(one.root is None or one.root() is not root for one in self._finals):
-                self._keep(recording.run, f"model{len(self._finals) + 1}", root, wrappers)
+                self._attempt(self._keep, recording.run, f"model{len(self._finals) + 1}", root, wrappers)
         return member
 
     # -- runs
@@ -445,15 +462,17 @@ class Machine:
         self._root = _nothing if root is None else weakref.ref(root)
         self._kind = None if root is None else type(root)
         if before:
-            epoch = self.flow.epoch = self.flow.epoch or Pass()
+            epoch = self.flow.epoch or self.flow.stretch()
             recording.step(epoch, optimizer)
             recording.take(before, 0, False)
         if recording.owned:
-            self._describe(run, optimizer, root, wrappers)
+            self._attempt(self._describe, run, optimizer)
+            if root is not None:
+                self._attempt(self._keep, run, "model", root, wrappers)
         self._log_evaluations(recording)  # of the model as it was before
         return True
 
-    def _describe(self, run: Run, optimizer: Any, root: Any, wrappers: list[str]) -> None:
+    def _describe(self, run: Run, optimizer: Any) -> None:
         params: dict[str, Any] = {}
         if optimizer is not None:
             params.update(about.optimizer_params(optimizer, "optimizer"))
@@ -463,19 +482,35 @@ class Machine:
                 params.update(about.scheduler_params(scheduler))
         else:
             params["optimizer"] = "by hand"
-        if self.data is not None:
-            params.update(self.data[0])
-            tensors = about.dataset_tensors(self.data[1]())
+        epoch = self.flow.epoch
+        if epoch is not None and epoch.is_loader:
+            params.update(epoch.described)
+            tensors = about.dataset_tensors(epoch.sources[0]())
             if tensors is not None and self._options.log_datasets:
                 run.log_dataset(*tensors)
         processes = about.distribution()
         if processes.get("world_size", 1) > 1:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
+        facts = {
+            "loss": None if self.loss is None else self.loss.__name__,
+            "amp": None if self.amp is None else str(self.amp).removeprefix("torch."),
+            "grad_scaler": self._scales or None,
+        }
+        params.update({name: value for name, value in facts.items() if value is not None})
         params.update({**self.facts, **processes})
+        self.facts = {}
         run.log_params(params)
-        self.facts, self.data = {}, None
-        if root is not None:
-            self._keep(run, "model", root, wrappers)
+
+    def _attempt(self, work: Callable[..., None], *args: Any) -> None:
+        """An error while a run is described, as of an object that is like no other, costs that run a part of its record. It
+        must not leave the hook: that would be off, and later runs be lost.
+        """
+        try:
+            work(*args)
+        except Exception as error:
+            host = self._integration.host
+            if host is not None:
+                host.failed(self._integration.name, "in describing a run", error)
 
     def _keep(self, run: Run, path: str, root: Any, wrappers: list[str]) -> None:
         """This model is one of the run's: it is saved when the run ends, or when it dies."""
@@ -520,7 +555,8 @@ class Machine:
         return bool(found)
 
     def _end_for_another(self, recording: Recording) -> None:
-        """Another training has begun: what is held and pending is of that one."""
+        """Another training has begun: what is held and pending is of that one, as is an optimizer that waits."""
+        self._waiting = None  # or it would join the run that ends
         held, self._held = self._held, deque(maxlen=HELD)
         pending, self._pending = self._pending, []
         self._integration.end_run(recording.run)

@@ -126,6 +126,11 @@ class Reader:
         return late
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, or both no number."""
+    return one == other or (one != one and other != other)
+
+
 class Mean:
     """The mean of values, each with a weight."""
 

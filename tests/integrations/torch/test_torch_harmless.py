@@ -79,6 +79,89 @@ def test_a_fault_anywhere_costs_the_record_and_not_the_training(
     assert any(told.values())
 
 
+class AttrDict(dict[str, Any]):
+    """As people write it: what it lacks is a KeyError."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Rows(torch.utils.data.Dataset[Any]):
+    def __init__(self) -> None:
+        self.columns = {"x": torch.randn(8, 4)}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.columns[name]
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        return self.x[index]
+
+
+class Lazy:
+    """A batch whose shape cannot be asked for."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    @property
+    def shape(self) -> Any:
+        raise RuntimeError("not there yet")
+
+
+class Configured(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, 2)
+        self.config = AttrDict(width=4)
+
+    def forward(self, batch: Any) -> Any:
+        return self.first(batch.x)
+
+
+def _train_with(batch: Callable[[Any], Any]) -> list[float]:
+    model, losses = Configured(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for rows in DataLoader(Rows(), batch_size=4, collate_fn=batch):
+        optimizer.zero_grad()
+        loss = model(rows).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_objects_that_raise_whatever_they_are_asked_are_recorded(seen: Recorded) -> None:
+    """A data set, a batch and a model's setting whose `__getattr__` or property raises something else than AttributeError."""
+    losses = [
+        _train_with(lambda rows: AttrDict(x=torch.stack(rows))),
+        _train_with(lambda rows: Lazy(torch.stack(rows))),
+    ]
+    seen.session.disable()
+    assert [[p.value for p in run.history("train/loss_step")] for run in seen.runs] == losses
+    assert [(run.params["data.dataset"], run.errors) for run in seen.runs] == [("Rows", [])] * 2
+    assert ["samples_per_second" in run.metrics for run in seen.runs] == [True, False]
+
+
+def test_a_run_that_cannot_be_described_costs_its_params_and_no_later_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """It says so itself, and has its metrics."""
+    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
+    with recorded("torch", strict=False) as seen:
+        with monkeypatch.context() as patch:
+            patch.setattr(about, "model_params", broken)
+            small()
+        small()
+    first, second = seen.runs
+    assert [len(run.history("train/loss_step")) for run in (first, second)] == [4, 4]
+    assert first.errors == ["torch: in describing a run: RuntimeError: ours"]
+    assert (second.errors, second.params["model"], len(second.models)) == ([], "Linear", 1)
+
+
 def test_a_users_exception_and_ctrl_c_pass_through(seen: Recorded) -> None:
     """From a backward, an optimizer's closure, a data set and a loss; the training can go on after each."""
 
@@ -123,6 +206,35 @@ def test_a_users_exception_and_ctrl_c_pass_through(seen: Recorded) -> None:
         assert raised.value.__context__ is None
     seen.session.disable()
     assert (seen.run.status, seen.run.metrics["train/loss_step"]["count"]) == ("finished", len(attempts))
+
+
+def test_a_backward_that_is_called_wrongly_is_torchs_to_complain_of(seen: Recorded) -> None:
+    """The session is strict: an error of ours would be raised in place of torch's. The training goes on, and is recorded."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loops._steps(model, optimizer, 1)
+    wrong: list[tuple[Any, ...]] = [
+        (),
+        (None,),
+        (3,),
+        ("loss",),
+        (torch.ones(2),),
+        (torch.ones(1), 1, 2, 3, 4, 5, 6, 7),
+    ]
+    backward: Any = torch.autograd.backward
+    for arguments in wrong:
+        with pytest.raises((TypeError, RuntimeError, AssertionError)) as raised:
+            backward(*arguments)
+        assert raised.value.__context__ is None
+        assert "before_backward" not in str(raised.value)
+    with pytest.raises(TypeError):
+        backward(nothing=1)
+    optimizer.zero_grad()
+    backward(model(loops.xy()[0]).mean() for _ in range(1))  # torch takes any iterable, and is given it whole
+    assert model.first.weight.grad is not None
+    loops._steps(model, optimizer, 1)
+    seen.session.disable()
+    assert (seen.run.errors, seen.run.metrics["train/loss_step"]["count"]) == ([], 2)
 
 
 def test_a_training_in_another_thread_is_recorded_and_what_this_one_does_is_not_its(seen: Recorded) -> None:

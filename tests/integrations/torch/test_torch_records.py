@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -81,6 +82,31 @@ def test_training_and_validation(seen: Recorded, visible: Visible) -> None:
     assert params == {"scheduler": "StepLR", "scheduler.gamma": 0.5, "scheduler.step_size": 1}
 
 
+def test_a_schedule_that_is_made_of_others_is_recorded_as_such(seen: Recorded) -> None:
+    """Not as the one of them that was made last."""
+    from torch.optim import lr_scheduler
+
+    def train(schedule: Callable[[Any], Any]) -> None:
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scheduler = schedule(optimizer)
+        loops._steps(model, optimizer, 2)
+        scheduler.step()
+
+    def parts(optimizer: Any) -> list[Any]:
+        return [lr_scheduler.LinearLR(optimizer, total_iters=2), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+
+    train(lambda optimizer: lr_scheduler.SequentialLR(optimizer, parts(optimizer), milestones=[2]))
+    train(lambda optimizer: lr_scheduler.ChainedScheduler(parts(optimizer)))
+    seen.session.disable()
+    names = ["LinearLR", "ExponentialLR"]
+    found = [{k: v for k, v in run.params.items() if k.startswith("scheduler")} for run in seen.runs]
+    assert found == [
+        {"scheduler": "SequentialLR", "scheduler.schedulers": names, "scheduler.milestones": [2]},
+        {"scheduler": "ChainedScheduler", "scheduler.schedulers": names},
+    ]
+
+
 def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
     """A GAN: each loss by its name, both optimizers, both models."""
     numbers = loops.gan()
@@ -104,6 +130,34 @@ def test_accumulated_gradients_are_one_step(seen: Recorded) -> None:
     params = seen.run.params
     assert (params["backwards_per_step"], params["amp"], params["scheduler"]) == (4, "bfloat16", "OneCycleLR")
     assert len(seen.run.history("train/loss_step")) == 12
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_accumulated_gradients_are_one_step_in_each_training(seen: Recorded, keep: bool) -> None:
+    """Of the second run of a helper, too, whether or not the first one's optimizer is alive."""
+    kept: list[Any] = []
+    told: list[list[float]] = []
+
+    def train() -> None:
+        model = nn.Sequential(nn.Linear(4, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        losses = []
+        for number in range(8):
+            x, y = loops.xy(8, number)
+            loss = F.cross_entropy(model(x), y)
+            losses.append(loss.detach().item())
+            (loss / 2).backward()
+            if number % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        told.append([(a + b) / 2 for a, b in zip(losses[::2], losses[1::2], strict=True)])
+        kept.extend([optimizer] if keep else [])
+
+    for _ in range(3):
+        train()
+    seen.session.disable()
+    found = [[p.value for p in run.history("train/loss_step")] for run in seen.runs]
+    assert found == [pytest.approx(losses) for losses in told]
 
 
 def test_a_sweep_is_twenty_runs_each_with_its_own_model(seen: Recorded) -> None:
@@ -169,6 +223,101 @@ def test_a_model_that_is_too_large_is_not_saved(seen: Recorded) -> None:
 
 
 # -- whose run it is
+
+
+def test_a_training_that_follows_while_the_first_optimizer_lives_is_not_in_the_first_run(
+    seen: Recorded, visible: Visible
+) -> None:
+    """Neither its losses, nor its optimizer, nor its model; its own run has all of them, and says what it reads."""
+    x, y = loops.xy()
+    told: list[list[float]] = []
+    kept: list[Any] = []
+    for kind in (torch.optim.SGD, torch.optim.Adam):
+        model = nn.Sequential(nn.Linear(4, 3))
+        optimizer = kind(model.parameters(), lr=0.1)
+        kept.append(optimizer)
+        losses: list[float] = []
+        for _ in range(4):
+            optimizer.zero_grad()
+            out = model(x)
+            loss = F.cross_entropy(out, y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            share = (out.argmax(1) == y).float().mean().item()
+            kept.append(share)
+        told.append(losses)
+    seen.session.disable()
+    for number, run in enumerate(seen.runs):
+        losses = told[number]
+        shown = visible(run)
+        assert [(m[0], m[1]) for m in shown["models"]] == [("model", "pytorch")]
+        assert not [name for name in shown["params"] if name.startswith(("optimizer2", "model2"))]
+        assert shown["metrics"]["train/loss_step"] == near((n, 0, one) for n, one in enumerate(losses))
+        assert shown["metrics"]["train/loss"] == near([(3, 0, sum(losses) / 4)])
+        assert set(shown["metrics"]) == {"train/loss", "train/loss_step", "lr", "reads/share"}
+
+
+def test_a_run_is_described_by_what_its_own_training_is_made_with(seen: Recorded) -> None:
+    """Loss, autocast, loader and data set of the training before say nothing of this one, nor does what was evaluated after
+    it; in whichever order they come.
+    """
+
+    def train(criterion: Any, loader: Any = None, amp: bool = False) -> None:
+        model = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for x, y in loader or [loops.xy(), loops.xy()]:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+                loss = criterion(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            for x, y in torch.utils.data.DataLoader(loops.data(8), batch_size=4):
+                criterion(model(x), y)
+
+    def described() -> list[Any]:
+        names = ("loss", "amp", "data.batch_size")
+        return [
+            [*(run.params.get(name) for name in names), [one["rows"] for one in run.datasets]]
+            for run in seen.runs
+        ]
+
+    train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(), batch_size=16), amp=True)
+    train(nn.MultiMarginLoss())
+    train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(24), batch_size=12))
+    train(nn.CrossEntropyLoss(), amp=True)
+    seen.session.disable()
+    assert described() == [
+        ["CrossEntropyLoss", "bfloat16", 16, [48]], ["MultiMarginLoss", None, None, []],
+        ["CrossEntropyLoss", None, 12, [24]], ["CrossEntropyLoss", "bfloat16", None, []],
+    ]  # fmt: skip
+
+
+def test_such_a_training_over_a_loader_has_its_first_epoch(seen: Recorded) -> None:
+    """As a sweep in a notebook that keeps what it has made; in `test_torch_loops` there is one in which nothing is read."""
+    means: list[list[float]] = []
+    kept = []
+    for lr in (0.1, 0.01):
+        model = loops.Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        kept.append(optimizer)
+        means.append([])
+        for _ in range(2):
+            running = 0.0
+            for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                running += loss.item()
+            means[-1].append(running / 3)
+    seen.session.disable()
+    for run, (first, second) in zip(seen.runs, means, strict=True):
+        assert [(p.step, p.epoch, p.value) for p in run.history("train/loss")] == near(
+            [(2, 0, first), (5, 1, second)]
+        )
+        assert {name for name in run.metrics if "train" in name} == {"train/loss", "train/loss_step"}
 
 
 def test_inside_a_block_a_loop_is_its_run(seen: Recorded) -> None:
@@ -277,6 +426,28 @@ def test_a_layer_that_is_updated_by_hand_is_the_model(seen: Recorded) -> None:
     assert [model["path"] for model in run.models] == ["model"]
 
 
+def test_a_copy_and_a_model_from_a_file_are_whole_models(seen: Recorded, tmp_path: Any) -> None:
+    """Their parts were not registered while we could see it, and an optimizer that is given a list does not know its model."""
+
+    def train(model: Any, params: Any) -> None:
+        loops._steps(model, torch.optim.SGD(params, lr=0.1), 2)
+
+    model = loops.Net()
+    torch.save(model, tmp_path / "model.pt")
+    copied = copy.deepcopy(model)
+    train(copied, filter(lambda p: p.requires_grad, copied.parameters()))
+    nested = copy.deepcopy(nn.Sequential(nn.Sequential(loops.Net())))
+    train(nested, [{"params": [p for p in nested.parameters() if p.ndim == n]} for n in (1, 2)])
+    loaded = torch.load(tmp_path / "model.pt", weights_only=False)
+    train(loaded, list(loaded.parameters()))
+    alone = copy.deepcopy(nn.Linear(4, 3))
+    train(alone, list(alone.parameters()))
+    seen.session.disable()
+    assert [(str(run.estimator).rpartition(".")[2], run.params["model.parameters"]) for run in seen.runs] == [
+        ("Net", 83), ("Sequential", 83), ("Net", 83), ("Linear", 15),
+    ]  # fmt: skip
+
+
 def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Recorded) -> None:
     """Its name does not count on with each evaluation."""
     model, criterion = loops.Net(), nn.CrossEntropyLoss()
@@ -342,6 +513,96 @@ def test_what_is_read_is_called_as_the_user_calls_it(seen: Recorded) -> None:
         },
         "reads/train_total": train_total,
     }  # fmt: skip
+
+
+def test_a_loader_that_is_looked_at_before_is_trained_on_for_whole_epochs(seen: Recorded) -> None:
+    """A batch to look at, kept or dropped; statistics of all data; an evaluation or an epoch of which no batch was used: what
+    comes after it is one epoch.
+    """
+    loader = torch.utils.data.DataLoader(loops.data(), batch_size=16)
+
+    def look() -> None:
+        next(iter(loader))
+
+    def read() -> None:
+        list(loader)
+
+    means = []
+
+    def train(between: Callable[[], Any]) -> None:
+        model = loops.Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        kept = []
+        for _ in range(2):
+            kept.append(between())
+            losses = []
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                losses.append(float(loss))
+            means.append(sum(losses) / 3)
+
+    def keep() -> Any:
+        iterator = iter(loader)
+        next(iterator)
+        return iterator
+
+    for between in (look, read, keep):
+        train(between)
+    seen.session.disable()
+    found = [[(p.step, p.epoch, p.value) for p in run.history("train/loss")] for run in seen.runs]
+    wanted = [[(2, 0, first), (5, 1, second)] for first, second in zip(means[::2], means[1::2], strict=True)]
+    assert [near(one) for one in wanted] == found
+
+
+def test_a_loss_that_is_no_number_is_the_loss_all_the_same(seen: Recorded) -> None:
+    """It is not recorded a second time where it is read, by the step or as the epoch's mean."""
+    model, running, told = nn.Linear(4, 3), 0.0, []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for x, y in torch.utils.data.DataLoader(loops.data(), batch_size=16):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x) * float("nan"), y)
+        loss.backward()
+        optimizer.step()
+        running += loss.item()
+        told.append(f"{loss.item():.3f}")
+        told.append((loss * 1).item())
+    seen.session.disable()
+    assert set(seen.run.metrics) == {"train/loss", "train/loss_step", "lr", "samples_per_second", "data_wait"}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_data_that_is_fetched_beside_the_epochs_is_no_validation(seen: Recorded, first: bool) -> None:
+    """As unlabelled data, by next() of an iterator that is begun before the epoch or within it, and again when it is over."""
+    model, criterion, told = nn.Linear(4, 3), nn.CrossEntropyLoss(), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    labelled = torch.utils.data.DataLoader(loops.data(), batch_size=16)
+    unlabelled = torch.utils.data.DataLoader(loops.data(20, 1), batch_size=10)
+    iterator = iter(unlabelled) if first else iter(())
+    for _ in range(3):
+        running = 0.0
+        for x, y in labelled:
+            try:
+                u, _ = next(iterator)
+            except StopIteration:
+                iterator = iter(unlabelled)
+                u, _ = next(iterator)
+            supervised = criterion(model(x), y)
+            total = supervised + model(u).pow(2).mean()
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            running += supervised.item()
+        told.append(running / 3)
+    seen.session.disable()
+    run = seen.run
+    assert [name for name in run.metrics if name.startswith(("val", "train_eval"))] == []
+    assert [(p.step, p.epoch, p.value) for p in run.history("reads/supervised")] == near(
+        [(2, 0, told[0]), (5, 1, told[1]), (8, 2, told[2])]
+    )
+    assert (run.params["data.batch_size"], run.datasets[0]["rows"]) == (16, 48)
 
 
 CELL = """
