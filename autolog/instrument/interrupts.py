@@ -14,16 +14,17 @@ def let_through(error: Exception) -> None:
     """Raise `error` again if it is not ours but was raised by a signal's handler. For every `except Exception` around more than
     a moment's work on the user's thread.
     """
-    traceback = error.__traceback__
-    if traceback is None or traceback.tb_next is None:
+    traceback = error.__traceback__ and error.__traceback__.tb_next
+    if traceback is None:
         return
     codes = {
         getattr(_function(handler), "__code__", None)
         for handler in map(signal.getsignal, signal.valid_signals())
     }
-    while (traceback := traceback.tb_next) is not None:
+    while traceback is not None:
         if traceback.tb_frame.f_code in codes:
             raise error
+        traceback = traceback.tb_next
 
 
 def _function(handler: Any) -> Any:

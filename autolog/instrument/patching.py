@@ -384,7 +384,7 @@ def _own(owner: Any, name: str) -> Any:
 
 def _put(owner: Any, name: str, value: Any) -> None:
     """Let the owner hold `value` where `_own` has found something."""
-    held: Any = vars(owner).get(name)
+    held: Any = cast(Any, vars(owner)).get(name)
     if _is_conditional(held):
         held.fn = value
     else:
@@ -397,7 +397,7 @@ def _is_conditional(held: Any) -> bool:
     """
     if type(held).__name__ != "_AvailableIfDescriptor":
         return False
-    namespace: dict[str, Any] = vars(held)
+    namespace: dict[str, Any] = cast(Any, vars(held))
     return "fn" in namespace and "check" in namespace
 
 
