@@ -416,7 +416,8 @@ def artifact_name(name: str) -> str:
 def in_stead_of(target: str) -> Generator[str, None, None]:
     """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
     folder, name = os.path.split(target)
-    draft = os.path.join(folder, f"{name[:50]}.{os.urandom(8).hex()}.tmp")  # no longer than a file's name can be
+    # No longer than a file's name can be.
+    draft = os.path.join(folder, f"{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         yield draft
         os.replace(draft, target)
