@@ -156,11 +156,14 @@ def works_in_place(params: dict[str, Any]) -> bool:
     """Whether a part of the model works in the caller's own array, or uses up what it is given: fitted on it, it is not to be
     asked for it again.
     """
-    return any(
-        (part.startswith("copy") and not value)
-        or (part == "input" and type(value) is str and value == "file")
-        for part, value in ((name.rpartition("__")[2], value) for name, value in params.items())
-    )
+    for name, value in params.items():
+        part, kind = name.rpartition("__")[2], type(value).__name__
+        # By type: an array in such a place, or whatever a user has put there, has no truth to be asked for.
+        if part.startswith("copy") and kind in ("bool", "bool_", "int") and not value:
+            return True
+        if part == "input" and kind == "str" and value == "file":
+            return True
+    return False
 
 
 def predicts_harmlessly(model: Any, params: dict[str, Any]) -> bool:

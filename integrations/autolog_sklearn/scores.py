@@ -34,7 +34,7 @@ def log(
         return None
     if works_in_place(params):
         run.note(
-            "Training metrics were left out: the model has worked in the data itself, as copy=False lets it."
+            "Training metrics were left out: the model has changed the data itself or used it up, as copy=False lets it."
         )
         return None
     budget = _Budget(min(max(0.020, 0.1 * fit_seconds), run.allowance), params)

@@ -438,6 +438,19 @@ def test_a_talkative_model_says_what_it_says_once(model: Any, seen: Recorded, ca
     assert with_autolog == said()
 
 
+class Odd(LinearRegression):  # type: ignore[misc]
+    def __init__(self, copy: Any = None) -> None:
+        super().__init__()
+        self.copy = copy
+
+
+def test_only_a_plain_no_is_a_no(own_key: None) -> None:
+    """What stands in a `copy` of somebody's own estimator may be an array, which is neither true nor false."""
+    with recorded("sklearn", sklearn={"log_training_metrics": "always"}) as seen:
+        Odd(copy=np.zeros(3)).fit(X, Y)
+        assert "training_r2_score" in seen.run.metrics
+
+
 def test_neighbours_of_a_label_propagation_are_not_counted(seen: Recorded) -> None:
     """Its tree counts what it is asked; the model that the user pickles has not been asked by us."""
     some = np.where(np.arange(len(Y)) % 3, Y, -1)
