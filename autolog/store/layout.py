@@ -75,7 +75,11 @@ class Layout:
         return self.journals / f"{utc}-{host}-{os.getpid()}-{os.urandom(3).hex()}.jsonl"
 
     def artifacts_of(self, run: str) -> Path:
-        return self.artifacts / run
+        from pathlib import Path
+
+        return Path(
+            os.path.join(self._root, "artifacts", run)
+        )  # asked for every file: `/` takes ten times as long
 
 
 def is_run_id(text: str) -> bool:

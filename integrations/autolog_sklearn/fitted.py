@@ -5,6 +5,7 @@ Its own `__dict__` is read, and properties of scikit-learn's own classes; no cod
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from autolog import Run, let_through, quiet
@@ -71,7 +72,7 @@ def _read(learnt: Any, name: str) -> Any:
     if name in held:
         return held[name]
     cls = type(learnt)
-    if isinstance(getattr(cls, name, None), property) and cls.__module__.startswith("sklearn."):
+    if cls.__module__.startswith("sklearn.") and _is_property(cls, name):
         try:
             with quiet():
                 return getattr(learnt, name)
@@ -79,6 +80,11 @@ def _read(learnt: Any, name: str) -> Any:
             let_through(error)
             return None
     return None
+
+
+@lru_cache(maxsize=4096)
+def _is_property(cls: type, name: str) -> bool:
+    return isinstance(getattr(cls, name, None), property)
 
 
 def _series(learnt: Any) -> dict[str, list[float]]:

@@ -10,11 +10,24 @@ import numpy as np
 
 from autolog import Run, let_through, plain, quiet
 from autolog_sklearn import formulas
-from autolog_sklearn.about import rows_of, steps_of, works_in_place
+from autolog_sklearn.about import chain, rows_of, steps_of, works_in_place
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
 PROBES = (200, 2_000)
+LIKELIEST = frozenset(
+    {
+        "BaggingClassifier",
+        "CalibratedClassifierCV",
+        "DecisionTreeClassifier",
+        "ExtraTreeClassifier",
+        "ExtraTreesClassifier",
+        "LabelPropagation",
+        "LabelSpreading",
+        "RandomForestClassifier",
+    }
+)
+"""Classifiers whose `predict` is the class of the greatest `predict_proba`."""
 MAX_CLASSES = 100
 """With more, the confusion matrix is not kept."""
 MAX_CLASSES_FOR_AUC = 10
@@ -95,19 +108,34 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
             run.log_metrics({"training_score": model.score(X)}, step=0)
         return None
     truth = _column(y, rows, step)
-    if truth is None or not budget.allows(model.predict, X, rows, 2 if classifier else 1, run):
+    passes = 2 if classifier and not _predicts_the_likeliest(chain(model)[-1]) else 1
+    if truth is None or not budget.allows(model.predict, X, rows, passes, run):
         return None
     part, weight = _every(X, step), _column(weights, rows, step)
     last, part = _last_step(model, part)
-    predicted = budget.spend(last.predict, part)
-    if classifier:
-        probabilities = None
-        if budget.spent < budget.seconds / 2 and hasattr(last, "predict_proba"):
+    probabilities = None
+    if _predicts_the_likeliest(last):
+        probabilities = budget.spend(last.predict_proba, part)
+        predicted = last.classes_.take(probabilities.argmax(axis=1))
+    else:
+        predicted = budget.spend(last.predict, part)
+        if classifier and budget.spent < budget.seconds / 2 and hasattr(last, "predict_proba"):
             probabilities = last.predict_proba(part)
+    if classifier:
         _log_classifier(run, model, truth, _column(predicted, len(truth), 1), probabilities, weight)
     else:
         _log_regressor(run, truth, _column(predicted, len(truth), 1), weight)
     return predicted
+
+
+def _predicts_the_likeliest(model: Any) -> bool:
+    """Whether it predicts the likeliest class of its `predict_proba`, as scikit-learn's source has it, so that one pass tells
+    both. Of neighbours with equal weights the most frequent class is the likeliest.
+    """
+    if not type(model).__module__.startswith("sklearn."):
+        return False
+    name = type(model).__name__
+    return name in LIKELIEST or (name == "KNeighborsClassifier" and model.weights == "uniform")
 
 
 def _last_step(model: Any, X: Any) -> tuple[Any, Any]:

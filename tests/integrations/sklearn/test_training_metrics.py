@@ -17,11 +17,17 @@ import pytest
 from scipy import sparse
 from sklearn import metrics
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import IterativeImputer
@@ -32,8 +38,9 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.semi_supervised import LabelSpreading
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.semi_supervised import LabelPropagation, LabelSpreading
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 import autolog
 from autolog import RunRecord
@@ -450,6 +457,50 @@ def test_small_data_is_predicted_once(
     GaussianNB().fit(*make_classification(rows, 4, random_state=0))
     tried = [("predict", 200)] if rows > 1_000 else []
     assert asked == [*tried, ("predict", rows), ("predict_proba", rows)]
+
+
+# Few, coarse values and short trees: many rows have several likeliest classes.
+TIED: list[Any] = [
+    BaggingClassifier(DecisionTreeClassifier(max_depth=2), n_estimators=2, random_state=0),
+    BaggingClassifier(LinearSVC(), n_estimators=2, random_state=0),
+    CalibratedClassifierCV(GaussianNB(), cv=2),
+    DecisionTreeClassifier(max_depth=1, random_state=0),
+    ExtraTreeClassifier(max_depth=1, random_state=0),
+    ExtraTreesClassifier(2, max_depth=1, random_state=0),
+    KNeighborsClassifier(4),
+    KNeighborsClassifier(4, algorithm="brute"),
+    LabelPropagation(),
+    LabelSpreading(kernel="knn", n_neighbors=4),
+    RandomForestClassifier(2, max_depth=1, random_state=0),
+]
+
+
+@pytest.mark.parametrize("model", TIED, ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_pass_tells_both_where_the_likeliest_class_is_predicted(
+    seen: Recorded, last: Last, monkeypatch: pytest.MonkeyPatch, model: Any, classes: int
+) -> None:
+    """Nearly free and right: these are asked for probabilities alone, and what is derived from them is what they predict."""
+    draw = np.random.RandomState(1)
+    X, y = draw.randint(0, 3, (200, 3)).astype(float), TEXTS[draw.randint(0, classes, 200)]
+    asked: list[Any] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model), "predict", lambda self, X: asked.append(X))
+        model = clone(model).fit(X, y)
+    assert not asked
+    with autolog.suspended():
+        assert scores._predicts_the_likeliest(model)
+        probabilities = model.predict_proba(X)
+        assert (model.classes_.take(probabilities.argmax(axis=1)) == model.predict(X)).all()
+    assert training(last(seen.run)) == exactly(of_classifier(model, X, y))
+
+
+def test_neighbours_of_different_weights_are_asked_twice() -> None:
+    """Right: `predict` adds their weights in another order than `predict_proba`, so a tie may be none; and
+    a class of the user's predicts what it wants.
+    """
+    assert not scores._predicts_the_likeliest(KNeighborsClassifier(weights="distance"))
+    assert not scores._predicts_the_likeliest(type("RandomForestClassifier", (RandomForestClassifier,), {})())
 
 
 def test_a_pipelines_transformers_see_the_data_once(seen: Recorded, last: Last) -> None:
