@@ -129,7 +129,9 @@ def _read_csv(path: str, model: Predictor) -> Iterator[Part]:
     texts, times = _columns(model, "string", "binary"), _columns(model, "datetime")
     with open(path, "rb") as file:
         # A postal code is a text if it was one in training.
-        how: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "float_precision": "round_trip"}
+        how: dict[str, Any] = {"dtype": dict.fromkeys(texts, str)}
+        if tuple(map(int, pandas.__version__.split(".")[:2])) < (3, 1):  # from there on it is the default
+            how["float_precision"] = "round_trip"
         for some in pandas.read_csv(file, chunksize=ROWS_AT_ONCE, **how):
             for name in times:
                 if name in some:
