@@ -19,14 +19,16 @@ LEFT_OUT = ("changed outcomes", "no longer failing", "added tests")
 """Changes that are none for the worse are counted, not listed."""
 
 
-def keep(kind: str, name: str, said: dict[str, Any], versions: list[str], path: Path = RESULTS) -> None:
-    """Put a line in the place of the last one of that kind and name, and make the tables anew."""
+def keep(
+    kind: str, name: str, tool: str, said: dict[str, Any], versions: list[str], path: Path = RESULTS
+) -> None:
+    """Put a line in the place of the last one of that kind, name and tool, and make the tables anew."""
     line = {
-        "kind": kind, "name": name, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+        "kind": kind, "name": name, "tool": tool, "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
         "versions": versions, **said,
     }  # fmt: skip
-    held = {(one["kind"], one["name"]): one for one in read(path)}
-    held[kind, name] = line
+    held = {(one["kind"], one["name"], one["tool"]): one for one in read(path)}
+    held[kind, name, tool] = line
     lines = [json.dumps(held[key], ensure_ascii=False) for key in sorted(held)]
     path.write_text("\n".join(lines) + "\n")
     if path == RESULTS:
@@ -52,22 +54,38 @@ def of_scripts(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def render(lines: list[dict[str, Any]]) -> str:
-    """Markdown: the suites, then the scripts."""
-    suites = [line for line in lines if line["kind"] == "suite"]
-    scripts = [line for line in lines if line["kind"] == "scripts"]
+    """Markdown: the suites, then the scripts; then those that a peer was measured with."""
+    ours = [line for line in lines if line["tool"] == "autolog"]
+    peers = sorted({line["tool"] for line in lines} - {"autolog"})
     return f"""# The frameworks' own tests and example scripts, with autolog and without
 
 Made by `run.py --note NAME` and `scripts.py --note NAME`; what they say is also in [results.jsonl](results.jsonl). New
 failures are those that fail only with autolog on. What changes by itself from one plain run to the
 next, as random streams of unseeded tests, is listed with the rest. Times are ratios, with to without; those of CPU say more,
 as the machine had other work beside.
+{_tables(ours)}{"".join(_beside(peer, [line for line in lines if line["tool"] == peer]) for peer in peers)}"""
 
+
+def _beside(peer: str, lines: list[dict[str, Any]]) -> str:
+    return f"""
+## Some of them under {peer}, by `--with {peer}`
+{_tables(lines)}"""
+
+
+def _tables(lines: list[dict[str, Any]]) -> str:
+    suites = [_suite(line) for line in lines if line["kind"] == "suite"]
+    scripts = [_scripts(line) for line in lines if line["kind"] == "scripts"]
+    return (_SUITES + "".join(suites) if suites else "") + (_SCRIPTS + "".join(scripts) if scripts else "")
+
+
+_SUITES = """
 | tests | versions | passed plain / with | new failures | other changes | time of the tests | CPU | runs | date |
 |---|---|---|---|---|---|---|---|---|
-{"".join(_suite(line) for line in suites)}
+"""
+_SCRIPTS = """
 | scripts | versions | run | changed output, exit or result | time | CPU | time of those over 10 s | their CPU | runs | date |
 |---|---|---|---|---|---|---|---|---|---|
-{"".join(_scripts(line) for line in scripts)}"""
+"""
 
 
 def _suite(line: dict[str, Any]) -> str:

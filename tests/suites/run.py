@@ -150,7 +150,8 @@ def recorded(tool: str, folder: pathlib.Path) -> dict[str, Any]:
     """What the tool left in its store: runs by status, and for autolog the models and the errors kept with runs."""
     if tool == "mlflow":
         with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as db:
-            return dict(db.execute("select lower(status), count(*) from runs group by status").fetchall())
+            found = db.execute("select lower(status), count(*) from runs group by status").fetchall()
+        return {"runs": dict(found)}
     if tool != "autolog":
         return {}
     from autolog.store.records import Store
@@ -228,7 +229,7 @@ def main(
         print(f"kept: {folder}", file=sys.stderr) if keep else shutil.rmtree(folder, ignore_errors=True)
     changes = result.pop("changes")
     if note is not None:
-        results.keep("suite", note, results.of_suite(result, changes), versions)
+        results.keep("suite", note, tool, results.of_suite(result, changes), versions)
     if as_json:
         print(json.dumps({**result, "changes": changes}, indent=1))
     else:

@@ -169,7 +169,7 @@ def main(
         )
     if note is not None:
         versions = [f"{name} {version(name)}" for name in of.split(",") if name]
-        results.keep("scripts", note, results.of_scripts(rows), versions)
+        results.keep("scripts", note, tool, results.of_scripts(rows), versions)
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
@@ -179,9 +179,7 @@ def main(
         for row in rows:
             ratios = [f"{row[name][1] / row[name][0]:.2f}" for name in ("wall", "cpu")]
             made = row["recorded"]
-            counts = [
-                sum(made.get(name, {}).values()) if tool == "autolog" else 0 for name in ("runs", "children")
-            ]
+            counts = [sum(made.get(name, {}).values()) for name in ("runs", "children")]
             table.add_row(
                 row["script"], str(row["exit"]), ", ".join(row["changed"]) or "nothing", str(row["models compared"]),
                 f"{row['wall'][0]:.1f}", *ratios, *map(str, counts),
