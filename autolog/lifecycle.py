@@ -382,7 +382,7 @@ def announce(session: Session, run: Run) -> None:
         return
     session.lines += 1
     line = (
-        summary(run)
+        summary(session, run)
         if session.lines <= LINES
         else "further runs are recorded without a line each · autolog ls"
     )
@@ -392,8 +392,9 @@ def announce(session: Session, run: Run) -> None:
         pass
 
 
-def summary(run: Run) -> str:
+def summary(session: Session, run: Run) -> str:
     """`brave-otter · LogisticRegression · 14 params · 6 metrics · model 2.1 kB · autolog show brave-otter`"""
+    written = not session.writer.refused
     parts = [
         run.name,
         (run.estimator or run.kind).rpartition(".")[2],
@@ -401,7 +402,9 @@ def summary(run: Run) -> str:
         _count(run.param_count, "param"),
         _count(len(run.metric_names), "metric"),
         *(f"{path} {_size(size)}" for path, size in run.models),
-        f"autolog show {run.name if is_word(run.name) else run.id}",
+        f"autolog show {run.name if is_word(run.name) else run.id}"
+        if written
+        else f"not yet written to {session.layout.root}",
     ]
     return clean(" · ".join(parts))
 

@@ -83,6 +83,11 @@ class Writer:
         return self._journal_made.path if self._journal_made is not None else None
 
     @property
+    def refused(self) -> bool:
+        """Whether the disk has not taken what it was last given; it is tried again."""
+        return bool(self._retry_at)
+
+    @property
     def _journal(self) -> JournalWriter:
         if self._journal_made is None:
             from autolog.store.journal import JournalWriter

@@ -94,6 +94,20 @@ def test_a_file_size_limit_costs_one_warning(tmp_path: Path) -> None:
     check(script(limited, tmp_path), expected(tmp_path))
 
 
+def test_a_run_that_is_not_on_the_disk_is_not_said_to_be(tmp_path: Path) -> None:
+    """Honest: its line does not send the user to look for what is not there."""
+    (tmp_path / "file").write_text("")
+    code = """
+        import autolog
+        with autolog.run("x") as run:
+            run.log_params({"a": 1})
+    """
+    done = script(code, tmp_path, AUTOLOG_DIR=str(tmp_path / "file"))
+    warning, line = done.stderr.splitlines()
+    assert warning.startswith("Your training goes on; autolog did not record all of it (store, writing to ")
+    assert line == f"autolog: x · run · 1 param · 0 metrics · not yet written to {tmp_path / 'file'}"
+
+
 def test_recording_goes_on_when_there_is_space_again(tmp_path: Path, tmpfs: Path) -> None:
     """Nothing lost: what could not be written waits in memory; the journal goes on in the middle of a torn line."""
     ballast = tmpfs / "ballast"
