@@ -104,12 +104,15 @@ def _suite(line: dict[str, Any]) -> str:
 def _scripts(line: dict[str, Any]) -> str:
     rows = line["scripts"]
     changed = [f"{row['script']} ({', '.join(row['changed'])})" for row in rows if row["changed"]]
-    ended = sum(row["exit"] != 0 and "exit" not in row["changed"] for row in rows)
-    long = [row for row in rows if row["wall"][0] > 10]
+    failed = sum(row["exit"] not in (0, None) and "exit" not in row["changed"] for row in rows)
+    whole = [row for row in rows if row["exit"] is not None]  # what ran out of time has no time to compare
+    long = [row for row in whole if row["wall"][0] > 10]
     runs = sum(sum(row["recorded"].get("runs", {}).values()) for row in rows)
     cells = [
-        line["name"], ", ".join(line["versions"]), f"{len(rows)}" + (f", {ended} fail in both" if ended else ""),
-        ", ".join(changed) or "none", _cost(rows, "wall"), _cost(rows, "cpu"),
+        line["name"], ", ".join(line["versions"]),
+        f"{len(rows)}" + (f", {failed} fail in both" if failed else "")
+        + (f", {len(rows) - len(whole)} out of time" if len(whole) < len(rows) else ""),
+        ", ".join(changed) or "none", _cost(whole, "wall"), _cost(whole, "cpu"),
         f"{_cost(long, 'wall')} (of {len(long)})" if long else "", _cost(long, "cpu"), f"{runs:,}", line["date"],
     ]  # fmt: skip
     return f"| {' | '.join(cells)} |\n"

@@ -95,6 +95,7 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
         },
         {"script": "b.py", "exit": 0, "changed": {"stdout": "…"}, "wall": [1.0, 2.0], "cpu": [1.0, 1.0], "recorded": {}},
         {"script": "c.py", "exit": 1, "changed": {}, "wall": [1.0, 1.0], "cpu": [1.0, 1.0], "recorded": {}},
+        {"script": "d.py", "exit": None, "changed": {}, "wall": [60.0, 60.0], "cpu": [9.0, 60.0], "recorded": {}},
     ]  # fmt: skip
     results.keep("scripts", "its examples", "autolog", results.of_scripts(rows), ["toy 1.2"], path)
     results.keep("scripts", "its examples", "peer", results.of_scripts(rows[:1]), ["toy 1.2"], path)
@@ -102,7 +103,8 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
     shown = [line for line in results.render(lines).splitlines() if "toy" in line]
     assert shown == [
         "| its tests | toy 1.2 | 1,002 / 1,001 | 1: a.py::b | moved random streams: 2 | 1.10 | 1.05 | 40 | 2026-01-01 |",
-        "| its examples | toy 1.2 | 3, 1 fail in both | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
+        "| its examples | toy 1.2 | 4, 1 fail in both, 1 out of time | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 "
+        + "| 2026-01-01 |",
         "| its examples | toy 1.2 | 1 | none | 1.02 | 1.00 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
     ]
 
