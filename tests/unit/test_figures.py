@@ -103,8 +103,7 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
     shown = [line for line in results.render(lines).splitlines() if "toy" in line]
     assert shown == [
         "| its tests | toy 1.2 | 1,002 / 1,001 | 1: a.py::b | moved random streams: 2 | 1.10 | 1.05 | 40 | 2026-01-01 |",
-        "| its examples | toy 1.2 | 4, 1 fail in both, 1 out of time | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 "
-        + "| 2026-01-01 |",
+        "| its examples | toy 1.2 | 4, 1 fail in both, 1 out of time | b.py (stdout) | 1.06 | 1.00 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",  # noqa: E501
         "| its examples | toy 1.2 | 1 | none | 1.02 | 1.00 | 1.02 (of 1) | 1.00 | 2 | 2026-01-01 |",
     ]
 
