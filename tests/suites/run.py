@@ -150,7 +150,10 @@ def recorded(tool: str, folder: pathlib.Path) -> dict[str, Any]:
     """What the tool left in its store: runs by status, and for autolog the models and the errors kept with runs."""
     if tool == "mlflow":
         with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as db:
-            found = db.execute("select lower(status), count(*) from runs group by status").fetchall()
+            try:
+                found = db.execute("select lower(status), count(*) from runs group by status").fetchall()
+            except sqlite3.OperationalError:  # it has recorded nothing and made no tables
+                found = []
         return {"runs": dict(found)}
     if tool != "autolog":
         return {}
