@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.clustering import LDA
 from pyspark.ml.evaluation import (
     BinaryClassificationEvaluator,
     Evaluator,
@@ -98,6 +99,15 @@ def test_a_summary_is_a_metric_when_it_is_read(
     found = {"accuracy": summary.accuracy, "weightedPrecision_test": model.evaluate(test).weightedPrecision}
     assert jobs() - before == plain
     assert measured(seen.run, last) == found
+
+
+def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last: Last) -> None:
+    """Complete: topics have no other measure than those that their model itself computes."""
+    model = LDA(k=2, maxIter=1, seed=1).fit(frame)
+    test = frame.where("id >= 20")
+    found = {"logLikelihood_test": model.logLikelihood(test), "logPerplexity_frame": model.logPerplexity(frame)}
+    assert measured(seen.run, last) == found
+    assert [dataset["context"] for dataset in seen.run.datasets] == ["train", "test"]
 
 
 def test_nothing_of_the_users_is_kept(seen: Recorded, frame: Any) -> None:
