@@ -105,7 +105,10 @@ def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last:
     """Complete: topics have no other measure than those that their model itself computes."""
     model = LDA(k=2, maxIter=1, seed=1).fit(frame)
     test = frame.where("id >= 20")
-    found = {"logLikelihood_test": model.logLikelihood(test), "logPerplexity_frame": model.logPerplexity(frame)}
+    found = {
+        "logLikelihood_test": model.logLikelihood(test),
+        "logPerplexity_frame": model.logPerplexity(frame),
+    }
     assert measured(seen.run, last) == found
     assert [dataset["context"] for dataset in seen.run.datasets] == ["train", "test"]
 

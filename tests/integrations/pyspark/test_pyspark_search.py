@@ -94,8 +94,8 @@ def test_a_split_of_a_pipeline_has_the_measure_itself(seen: Recorded, spark: Any
 def test_searches_in_a_pipeline_have_their_candidates_too(
     seen: Recorded, frame: Any, last: Last, count: int
 ) -> None:
-    """Complete: where a pipeline ends in a search, so that its first stages are fitted once, the run has the search's candidates
-    as children and what was best; of several searches each under its own name.
+    """Complete: where a pipeline ends in a search, so that its first stages are fitted once, the run has the search's
+    candidates as children and what was best; of several searches each under its own name.
     """
     searches = []
     for number in range(count):
@@ -119,6 +119,6 @@ def test_searches_in_a_pipeline_have_their_candidates_too(
         for number, value in enumerate((0.0, 9.0))
     ]  # fmt: skip
     for n in range(count):
-        best = max(range(2), key=lambda number: fitted[n].validationMetrics[number])  # noqa: B023
+        best = max(range(2), key=lambda number: fitted[n].validationMetrics[number])
         assert last(run)[f"{own[n]}best_areaUnderROC"] == fitted[n].validationMetrics[best]
         assert run.params[f"{own[n]}best_{names[n]}.regParam"] == (0.0, 9.0)[best]
