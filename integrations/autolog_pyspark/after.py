@@ -104,7 +104,7 @@ class After:
             model = provenance().model(wrapper)
             if model is not None:
                 self._summaries.set(result, Measured(model.run, "", None))
-        elif type(result) in (int, float) and len(self._summaries):
+        elif type(result) in (int, float) and name != "k" and len(self._summaries):  # k is a param
             measured = self._summaries.get(wrapper) or self._summaries.get(wrapper._java_obj)
             if measured is not None:
                 measured.run.log_metrics({_named(name, measured): result}, step=0)

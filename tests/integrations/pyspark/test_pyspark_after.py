@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.clustering import LDA
+from pyspark.ml.clustering import LDA, KMeans
 from pyspark.ml.evaluation import (
     BinaryClassificationEvaluator,
     Evaluator,
@@ -99,6 +99,13 @@ def test_a_summary_is_a_metric_when_it_is_read(
     found = {"accuracy": summary.accuracy, "weightedPrecision_test": model.evaluate(test).weightedPrecision}
     assert jobs() - before == plain
     assert measured(seen.run, last) == found
+
+
+def test_what_was_asked_for_is_no_metric(seen: Recorded, frame: Any, last: Last) -> None:
+    """Nothing is invented: a summary says the number of clusters again, which is a param."""
+    summary = KMeans(k=2, seed=1).fit(frame).summary
+    assert (summary.k, seen.run.params["k"]) == (2, 2)
+    assert last(seen.run) == {"numIter": summary.numIter, "trainingCost": summary.trainingCost}
 
 
 def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last: Last) -> None:
