@@ -190,7 +190,10 @@ def data_line(data: dict[str, Any]) -> str:
     said = [str(data.get("kind", ""))]
     shape = data.get("shape") or [data[key] for key in ("rows", "columns") if key in data]
     if shape:
-        said.append(" x ".join(map(str, shape)) if len(shape) > 1 else count(shape[0], "row"))
+        one = "row" if data.get("shape") or "rows" in data else "column"
+        said.append(" x ".join(map(str, shape)) if len(shape) > 1 else count(shape[0], one))
+    if isinstance(data.get("sources"), list):
+        said.append(f"from {' and '.join(map(str, data['sources']))}")
     if data.get("dtype"):
         said.append(str(data["dtype"]))
     if data.get("sparse"):

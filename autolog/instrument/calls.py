@@ -315,6 +315,7 @@ def intercept(
     instance: Any, args: Any, kwargs: Any,
 ) -> Any:  # fmt: skip
     """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most of what nobody looks at."""
+    __tracebackhide__ = True
     outer = innermost()
     if outer is not None and not (outer.admits_nested if nested else outer.admits):
         # Inherited from the thread's starter, or around a frame that has ended: not seen by the wrapper.

@@ -45,6 +45,7 @@ def fast(
 
     @unseen
     def stand_in(*args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
         # In no frame, as nearly always, is asked first: `admits` is a call more.
         if reading() or not (
             switch.on and host.active and ((frame() is None and not any_started) or admits(integration, True))

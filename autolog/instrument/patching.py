@@ -271,6 +271,7 @@ class Installation:
 
             @unseen
             def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
+                __tracebackhide__ = True
                 # Passed on to whoever comes next in this subclass's order.
                 super(base, cls).__init_subclass__(*args, **kwargs)
                 self._place_in_new_class(cls, base)
@@ -285,6 +286,7 @@ class Installation:
 
         @unseen
         def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+            __tracebackhide__ = True
             result = wrapped(*args, **kwargs)
             self._place_in_new_class(instance, base)
             return result

@@ -3,7 +3,8 @@
 
 `warnings`, and `logging` since Python 3.11, leave out frames of the import system while they count, and know them by their
 file's name: one that has both `importlib` and `_bootstrap` in it. So our frames, which stand between a framework and its
-caller, say that they are of such a file. A traceback still shows where they are.
+caller, say that they are of such a file. A traceback still shows where they are, but not in a notebook or by pytest: these
+leave out the frames that have a `__tracebackhide__`, which each of ours sets first.
 """
 
 from __future__ import annotations

@@ -133,6 +133,7 @@ def interceptor(
 
     @unseen
     def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
         frame = get()
         if frame is not None and not (frame.admits_nested if nested else frame.admits):
             return wrapped(*args, **kwargs)

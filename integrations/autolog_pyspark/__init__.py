@@ -12,7 +12,10 @@ What a run holds, by Spark's own words:
                 <name>_<data>                when it reads them of `model.evaluate(data)`
                 <metric>_<data>              of an Evaluator, on the predictions of `model.transform(data)` or what is
                                              selected of them
-                best_<metric>                of a search; its candidates have avg_<metric> and std_<metric>, or <metric>
+                logLikelihood_<data>, …      that it asks an LDAModel for
+                training-<metric>, …         a step a round, of XGBoost's, with best_iteration, best_score, stopped_iteration
+                best_<metric>                of a search; its candidates have avg_<metric> and std_<metric>, or <metric>;
+                                             <Class>_<number>.best_<metric> where several stages of a pipeline are searches
     tags        best: true, a search's best candidate
     artifacts   model
     datasets    train, test (what the script measured on): schema, storage level, tables and files that it is read from
@@ -32,6 +35,8 @@ from collections.abc import Iterable
 from autolog import FastPatch, Integration, Patch, SubclassPatch
 
 MODEL = "pyspark.ml.base:Model"
+MEASURES = ("logLikelihood", "logPerplexity")
+"""What a topic model computes of data."""
 
 
 class PysparkIntegration(Integration):
@@ -53,6 +58,7 @@ class PysparkIntegration(Integration):
         )
         yield SubclassPatch(base=MODEL, methods=("transform",), observer=after.observe_transform)
         yield SubclassPatch(base=MODEL, methods=("evaluate",), observer=after.observe_evaluate)
+        yield SubclassPatch(base=MODEL, methods=MEASURES, observer=after.observe_measure)
         yield SubclassPatch(
             base="pyspark.ml.evaluation:Evaluator", methods=("evaluate",), observer=after.observe_evaluator
         )

@@ -15,7 +15,11 @@ def path_of(stage: object) -> str:
 
 
 def held(stage: Any, extra: Mapping[Any, Any] = {}) -> Held:
-    """The values of its params by name: defaults, those that were set, those of a param map."""
+    """The values of its params by name: defaults, those that were set, those of a param map. None where a class of the user's
+    does not call its base's constructor.
+    """
+    if not is_stage(stage):
+        return {}
     maps = (stage._defaultParamMap, stage._paramMap)
     values = {param.name: value for one in maps for param, value in one.items()}
     for param, value in extra.items():
@@ -56,7 +60,7 @@ def names_of(stage: Any) -> dict[str, str]:
     for one in stages:
         name = type(one).__name__
         count[name] += 1
-        names[one.uid] = name if several[name] == 1 else f"{name}_{count[name]}"
+        names[getattr(one, "uid", "")] = name if several[name] == 1 else f"{name}_{count[name]}"
     return names
 
 

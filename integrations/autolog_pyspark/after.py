@@ -87,13 +87,24 @@ class After:
         self._summaries.set(summary, measured)
         self._describe(measured, frame)
 
+    def observe_measure(self, call: Call) -> Generator[None, Any, None]:
+        """`model.logLikelihood(data)` is one number."""
+        model = provenance().model(call.instance)
+        if model is None:
+            return
+        name, frame = provenance().name_of_argument(), _frame(call)
+        value = yield
+        measured = Measured(model.run, name, None if frame is model.data() else model.described)
+        model.run.log_metrics({_named(call.name.rpartition(".")[2], measured): value}, step=0)
+        self._describe(measured, frame)
+
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
         """A method in the JVM has been called on behalf of an object of PySpark's: a summary's numbers are metrics."""
         if name == "summary":
             model = provenance().model(wrapper)
             if model is not None:
                 self._summaries.set(result, Measured(model.run, "", None))
-        elif type(result) in (int, float) and len(self._summaries):
+        elif type(result) in (int, float) and name != "k" and len(self._summaries):  # k is a param
             measured = self._summaries.get(wrapper) or self._summaries.get(wrapper._java_obj)
             if measured is not None:
                 measured.run.log_metrics({_named(name, measured): result}, step=0)

@@ -41,8 +41,7 @@ class Fits:
         for one in chain:
             self.after.remember_summary(run, one)
         summaries.log(run, model)
-        if kind == "search":
-            search.log(run, estimator, extra, model)
+        search.log(run, estimator, extra, model)
         if self.options.log_models:
             self._save(run, getattr(model, "bestModel", model), frame)
 

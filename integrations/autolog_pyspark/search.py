@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autolog import Run
@@ -11,10 +11,27 @@ from autolog_pyspark import about
 
 
 def log(run: Run, estimator: Any, extra: Mapping[Any, Any], model: Any) -> None:
-    """Log all param maps as children, with what the search measured of each, and the best one's as the run's own."""
-    held = about.held(estimator, extra)
-    maps, evaluator = held["estimatorParamMaps"], held["evaluator"]
+    """Log the candidates of a search, or of the searches that are stages of a pipeline: of several, each under its name."""
+    found = list(_searches(estimator, extra, model))
     names = about.names_of(estimator)
+    for search, fitted in found:
+        prefix = "" if len(found) == 1 else f"{names[search.uid]}."
+        _log(run, about.held(search, extra), fitted, names, prefix)
+
+
+def _searches(estimator: Any, extra: Mapping[Any, Any], model: Any) -> Iterator[tuple[Any, Any]]:
+    """Each search and what came of it."""
+    if about.is_search(estimator):
+        yield estimator, model
+        return
+    stages = about.parts(about.held(estimator, extra).get("stages"))
+    for stage, fitted in zip(stages, getattr(model, "stages", ()), strict=False):
+        yield from _searches(stage, extra, fitted)
+
+
+def _log(run: Run, held: about.Held, model: Any, names: Mapping[str, str], prefix: str) -> None:
+    """Log all param maps as children, with what the search measured of each, and the best one's as the run's own."""
+    maps, evaluator = held["estimatorParamMaps"], held["evaluator"]
     metric = about.held(evaluator).get("metricName") or type(evaluator).__name__
     if hasattr(model, "avgMetrics"):
         columns = {
@@ -30,9 +47,9 @@ def log(run: Run, estimator: Any, extra: Mapping[Any, Any], model: Any) -> None:
         named = {f"{names.get(param.parent, '')}.{param.name}".lstrip("."): v for param, v in params.items()}
         metrics = {name: column[number] for name, column in columns.items() if number < len(column)}
         run.record_child(
-            str(number), kind="candidate", params=named, metrics=metrics,
+            f"{prefix}{number}", kind="candidate", params=named, metrics=metrics,
             tags={"best": "true"} if number == best else {},
         )  # fmt: skip
         if number == best:
-            run.log_params({f"best_{name}": value for name, value in named.items()})
-            run.log_metrics({f"best_{name}": value for name, value in metrics.items()}, step=0)
+            run.log_params({f"{prefix}best_{name}": value for name, value in named.items()})
+            run.log_metrics({f"{prefix}best_{name}": value for name, value in metrics.items()}, step=0)

@@ -29,7 +29,10 @@ def chain(model: Any) -> list[Any]:
 
 def log(run: Run, model: Any) -> None:
     """Log the training summaries of a model and its stages."""
-    held = [(one, summary) for one in chain(model) if (summary := _summary(one)) is not None]
+    stages = chain(model)
+    for one in stages:
+        _log_rounds(run, one)
+    held = [(one, summary) for one in stages if (summary := _summary(one)) is not None]
     for one, summary in held:
         prefix = "" if len(held) == 1 else f"{type(one).__name__}."
         java = summary._java_obj
@@ -53,3 +56,25 @@ def _summary(model: Any) -> Any:
     if type(java).__name__ != "JavaObject":
         return vars(model).get("_summary")  # of Spark Connect
     return sys.modules["pyspark.ml.wrapper"].JavaWrapper(java.summary()) if java.hasSummary() else None
+
+
+def _log_rounds(run: Run, model: Any) -> None:
+    """Of XGBoost's models: each round, and where it stopped early, by the names that these have in XGBoost's own runs."""
+    held = getattr(model, "__dict__", {})
+    summary, inner = held.get("training_summary"), held.get("_xgb_sklearn_model")
+    if summary is None:  # before 3.0 it kept none
+        return
+    histories = {
+        "training": summary.train_objective_history,
+        "validation": summary.validation_objective_history,
+    }
+    series = {f"{data}-{name}": of for data, history in histories.items() for name, of in history.items()}
+    rounds = max(map(len, series.values()), default=0)
+    for step in range(rounds):
+        run.log_metrics({name: of[step] for name, of in series.items() if step < len(of)}, step=step)
+    best = getattr(inner, "best_iteration", None)  # raises AttributeError where nothing could stop it
+    if best is not None:
+        found = {"best_iteration": best, "best_score": inner.best_score}
+        if rounds < inner.get_num_boosting_rounds():
+            found["stopped_iteration"] = rounds - 1
+        run.log_metrics(found, step=0)

@@ -41,6 +41,7 @@ class SklearnOptions(Options, frozen=True, kw_only=True):
 
 BASE = "sklearn.base:BaseEstimator"
 TRAINING = ("fit", "fit_predict", "fit_transform", "partial_fit")
+TASK = "sklearn.utils.parallel:_FuncWrapper.__call__"
 PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 
 # Functions of predictions, and those of them that the oldest supported version does not have.
@@ -92,6 +93,7 @@ class SklearnIntegration(Integration):
         after = After(self.options)
         fits = Fits(self.options, after)
         yield SubclassPatch(base=BASE, methods=TRAINING, observer=fits.observe, nested=True)
+        yield Patch(target=TASK, observer=fits.observe_task)
         resampling = Resampling(self.options, after)
         for name in RESAMPLING:
             yield _function("sklearn.model_selection", name, resampling.observe)

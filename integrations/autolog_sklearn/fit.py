@@ -49,6 +49,15 @@ class Fits:
         else:
             yield from self._observe_fit(call, estimator)
 
+    def observe_task(self, call: Call) -> Generator[None, Any, None]:
+        """A part of what scikit-learn does in parallel, in a thread that was not started inside its call: as those of a Dask
+        cluster in this process, or of a process that records on its own. It is no training of the user's.
+        """
+        if str(getattr(call.instance.function, "__module__", "")).startswith("sklearn."):
+            call.seal()
+        return
+        yield
+
     def _observe_fit(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
         self._partials.pop(estimator)
         kind = "search" if about.is_search(estimator) else "fit"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from autolog import Run
 from autolog_sklearn.about import is_search
@@ -21,13 +21,14 @@ def log(run: Run, estimator: Any) -> None:
     measured; they are said to have begun when it did.
     """
     held = getattr(estimator, "__dict__", {})
+    found, score = _told(estimator, "best_params_"), _told(estimator, "best_score_")
+    if isinstance(found, dict):
+        run.log_params({f"best_{name}": value for name, value in cast("dict[str, Any]", found).items()})
+    if score is not None:
+        run.log_metrics({"best_cv_score": score}, step=0)
     results = held.get("cv_results_")
     if not isinstance(results, dict) or "params" not in results:
         return
-    if isinstance(held.get("best_params_"), dict):
-        run.log_params({f"best_{name}": value for name, value in held["best_params_"].items()})
-    if held.get("best_score_") is not None:
-        run.log_metrics({"best_cv_score": held["best_score_"]}, step=0)
     columns = {name: _column(values) for name, values in results.items() if not name.startswith("param")}
     splits = int(held.get("n_splits_", 1))
     for number, params in enumerate(results["params"]):
@@ -42,3 +43,11 @@ def log(run: Run, estimator: Any) -> None:
 
 def _column(values: Any) -> list[Any]:
     return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
+def _told(search: Any, name: str) -> Any:
+    """What a search says was best, None if nothing: of third parties' it may be a property, as Optuna's and Dask's are."""
+    try:
+        return getattr(search, name, None)
+    except Exception:  # whatever a property raises where there is no best one
+        return None

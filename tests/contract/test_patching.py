@@ -865,3 +865,56 @@ def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
     assert [warning.filename for warning in caught] == [__file__]
     if sys.version_info >= (3, 11):  # before, logging counts every frame
         assert [record.pathname for record in records] == [__file__]
+
+
+@pytest.mark.parametrize("kind", ["method", "function", "fast", "subclass hook"])
+@pytest.mark.parametrize("nobody_looks", [False, True])
+def test_what_shows_tracebacks_is_told_to_leave_our_frames_out(
+    toy: Any, kind: str, nobody_looks: bool
+) -> None:
+    """Transparent: notebooks and pytest show the user's frames and the framework's, and hide those that say so: all of ours."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("wrong")
+
+    class Failing(toy.Model):
+        fit = fail
+
+        def __init_subclass__(cls) -> None:
+            if kind == "subclass hook":
+                fail()
+
+    toy.Failing, toy.fail = Failing, fail
+    targets: dict[str, Any] = {
+        "method": FIT,
+        "function": on("toy:fail"),
+        "fast": FastPatch(target="toy:fail", raised=lambda *_, **__: None),
+        "subclass hook": FIT,
+    }
+
+    class Watching(Integration):
+        name = "toy"
+        supports = "toy"
+
+        def patches(self) -> Any:
+            return [targets[kind]]
+
+    with (
+        recorded(Watching),
+        pytest.raises(ValueError, match="wrong") as raised,
+        autolog.suspended() if nobody_looks else contextlib.nullcontext(),
+    ):
+        if kind == "method":
+            Failing().fit()
+        elif kind == "subclass hook":
+            type("Child", (Failing,), {})
+        else:
+            toy.fail()
+    shown, trace = [], raised.value.__traceback__
+    while trace is not None:
+        if not trace.tb_frame.f_locals.get("__tracebackhide__"):
+            shown.append(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    mine = ["test_what_shows_tracebacks_is_told_to_leave_our_frames_out"]
+    hook = ["__init_subclass__"] if kind == "subclass hook" else []
+    assert shown == [*mine, *hook, "fail"]

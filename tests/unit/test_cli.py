@@ -396,6 +396,22 @@ def test_show_says_how_a_run_failed_and_leaves_out_what_it_does_not_have(example
     )
 
 
+def test_show_says_what_is_known_of_data_and_no_more(tmp_path: Path) -> None:
+    """Of a table that nobody has counted the columns are known, and where it is from."""
+    known: list[dict[str, Any]] = [
+        {"columns": 7, "sources": ["shop.sales", "file:/data/prices"]},
+        {"columns": 1},
+        {"rows": 1},
+        {"rows": 3, "columns": 2},
+    ]
+    data = [DatasetLogged(id_of(1), "train", {"kind": "Frame", **values}) for values in known]
+    keep(tmp_path, *a_run(1, "otter", *data))
+    shown = cli("show", "otter", "--store", str(tmp_path)).out
+    assert [line.split("train  ")[1] for line in shown.splitlines() if "train" in line] == [
+        "Frame, 7 columns, from shop.sales and file:/data/prices", "Frame, 1 column", "Frame, 1 row", "Frame, 3 x 2",
+    ]  # fmt: skip
+
+
 def test_show_draws_a_metric_with_labelled_axes(tmp_path: Path) -> None:
     steps = [MetricsLogged(id_of(1), step, NOON, {"loss": float(step)}) for step in range(10, 21)]
     keep(tmp_path, *a_run(1, "otter", *steps, MetricsLogged(id_of(1), 21, NOON, {"loss": math.inf})))

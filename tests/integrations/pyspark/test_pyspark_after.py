@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.clustering import LDA, KMeans
 from pyspark.ml.evaluation import (
     BinaryClassificationEvaluator,
     Evaluator,
@@ -98,6 +99,25 @@ def test_a_summary_is_a_metric_when_it_is_read(
     found = {"accuracy": summary.accuracy, "weightedPrecision_test": model.evaluate(test).weightedPrecision}
     assert jobs() - before == plain
     assert measured(seen.run, last) == found
+
+
+def test_what_was_asked_for_is_no_metric(seen: Recorded, frame: Any, last: Last) -> None:
+    """Nothing is invented: a summary says the number of clusters again, which is a param."""
+    summary = KMeans(k=2, seed=1).fit(frame).summary
+    assert (summary.k, seen.run.params["k"]) == (2, 2)
+    assert last(seen.run) == {"numIter": summary.numIter, "trainingCost": summary.trainingCost}
+
+
+def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last: Last) -> None:
+    """Complete: topics have no other measure than those that their model itself computes."""
+    model = LDA(k=2, maxIter=1, seed=1).fit(frame)
+    test = frame.where("id >= 20")
+    found = {
+        "logLikelihood_test": model.logLikelihood(test),
+        "logPerplexity_frame": model.logPerplexity(frame),
+    }
+    assert measured(seen.run, last) == found
+    assert [dataset["context"] for dataset in seen.run.datasets] == ["train", "test"]
 
 
 def test_nothing_of_the_users_is_kept(seen: Recorded, frame: Any) -> None:

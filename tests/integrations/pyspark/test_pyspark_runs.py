@@ -188,14 +188,46 @@ def test_estimators_of_the_users_own_are_recorded(seen: Recorded, frame: Any) ->
     assert run.notes[0].startswith("The model was not saved: ")
 
 
-def test_estimators_of_third_parties_are_recorded(frame: Any, own_key: None) -> None:
-    """Complete: XGBoost's for Spark, which are this integration's with XGBoost's own beside; their model loads."""
+class Bare(Estimator):
+    """A user's own estimator that does not call the base's constructor: Spark fits it all the same."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _fit(self, dataset: Any) -> Any:
+        return MajorityModel()
+
+
+def test_an_estimator_without_params_is_recorded(seen: Recorded, frame: Any) -> None:
+    """Harmless: what Spark does not miss, we do not miss either."""
+    Bare().fit(frame)
+    assert (seen.run.estimator, seen.run.params, seen.run.errors) == (f"{__name__}.Bare", {}, [])
+
+
+def test_estimators_of_third_parties_are_recorded(
+    frame: Any, own_key: None, last: Callable[[RunRecord], dict[str, Any]], series: Series
+) -> None:
+    """Complete: XGBoost's for Spark, which are this integration's with XGBoost's own beside: each round by the names that it
+    has there, where it stopped; their model loads.
+    """
     spark_of_xgboost = pytest.importorskip("xgboost.spark")
     with recorded("pyspark", "xgboost", "sklearn") as seen:
-        model = spark_of_xgboost.SparkXGBClassifier(n_estimators=2, num_workers=1).fit(frame)
+        model = spark_of_xgboost.SparkXGBClassifier(
+            n_estimators=9, num_workers=1, validation_indicator_col="held", early_stopping_rounds=1, eval_metric="logloss",
+            learning_rate=1.5,
+        ).fit(frame.withColumn("held", frame["id"] % 4 == 0))  # fmt: skip
     run = seen.run
     assert (run.framework, run.estimator) == ("pyspark", "xgboost.spark.estimator.SparkXGBClassifier")
-    assert (run.params["n_estimators"], run.params["featuresCol"]) == (2, "features")
+    assert (run.params["n_estimators"], run.params["featuresCol"]) == (9, "features")
+    if hasattr(model, "training_summary"):  # since 3.0
+        for data in ("train", "validation"):
+            rounds = getattr(model.training_summary, f"{data}_objective_history")["logloss"]
+            name = "training" if data == "train" else data
+            assert series(run, f"{name}-logloss") == list(enumerate(rounds))
+        best = model.get_booster().best_iteration
+        assert {name: value for name, value in last(run).items() if name.startswith(("best", "stopped"))} == {
+            "best_iteration": best, "best_score": rounds[best], "stopped_iteration": best + 1,
+        }  # fmt: skip
     expected = [row.prediction for row in model.transform(frame).collect()]
     assert [row.prediction for row in run.model().transform(frame).collect()] == expected
 

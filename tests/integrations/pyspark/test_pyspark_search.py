@@ -9,7 +9,7 @@ import pytest
 from pyspark.ml import Pipeline
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.evaluation import BinaryClassificationEvaluator, RegressionEvaluator
-from pyspark.ml.feature import VectorAssembler
+from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.ml.tuning import CrossValidator, ParamGridBuilder, TrainValidationSplit
 
 import autolog
@@ -88,3 +88,37 @@ def test_a_split_of_a_pipeline_has_the_measure_itself(seen: Recorded, spark: Any
     ]
     assert run.params["LinearRegression.maxIter"] == 2
     assert run.params["best_LinearRegression.regParam"] == grid[best][regression.regParam]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_searches_in_a_pipeline_have_their_candidates_too(
+    seen: Recorded, frame: Any, last: Last, count: int
+) -> None:
+    """Complete: where a pipeline ends in a search, so that its first stages are fitted once, the run has the search's
+    candidates as children and what was best; of several searches each under its own name.
+    """
+    searches = []
+    for number in range(count):
+        lr = LogisticRegression(
+            maxIter=1, predictionCol=f"p{number}", rawPredictionCol=f"r{number}", probabilityCol=f"b{number}"
+        )
+        grid = ParamGridBuilder().addGrid(lr.regParam, [0.0, 9.0]).build()
+        evaluator = BinaryClassificationEvaluator(rawPredictionCol=f"r{number}")
+        searches.append(
+            TrainValidationSplit(estimator=lr, estimatorParamMaps=grid, evaluator=evaluator, seed=1)
+        )
+    inner = Pipeline(stages=[StandardScaler(inputCol="features", outputCol="scaled"), *searches])
+    fitted = Pipeline(stages=[inner]).fit(frame).stages[0].stages[1:]
+    (run,) = [run for run in seen.runs if run.parent is None]
+    assert (run.kind, run.status, run.errors) == ("fit", "finished", [])
+    own = ["" if count == 1 else f"TrainValidationSplit_{number + 1}." for number in range(count)]
+    names = ["LogisticRegression" if count == 1 else f"LogisticRegression_{n + 1}" for n in range(count)]
+    assert [(child.name.rpartition("/")[2], child.params, last(child)) for child in run.children] == [
+        (f"{own[n]}{number}", {f"{names[n]}.regParam": value}, {"areaUnderROC": fitted[n].validationMetrics[number]})
+        for n in range(count)
+        for number, value in enumerate((0.0, 9.0))
+    ]  # fmt: skip
+    for n in range(count):
+        best = max(range(2), key=lambda number: fitted[n].validationMetrics[number])
+        assert last(run)[f"{own[n]}best_areaUnderROC"] == fitted[n].validationMetrics[best]
+        assert run.params[f"{own[n]}best_{names[n]}.regParam"] == (0.0, 9.0)[best]

@@ -13,6 +13,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import make_classification
 from sklearn.decomposition import PCA
+from sklearn.ensemble import BaggingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import RFECV
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -23,6 +24,7 @@ from sklearn.model_selection import (
     HalvingRandomSearchCV,
     ParameterGrid,
     RandomizedSearchCV,
+    cross_val_score,
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -213,6 +215,58 @@ def test_a_third_partys_search_is_a_search(seen: Recorded, last: Last) -> None:
     ]
     assert type(seen.run.model(trust=True)) is DecisionTreeClassifier
     assert len(seen.all_runs) == 3
+
+
+class SearchOfTrials(BaseEstimator):
+    """A search as Optuna's: it has trials of its own kind and no `cv_results_`; what was best are properties."""
+
+    def __init__(self, estimator: Any, fails: bool = False) -> None:
+        self.estimator = estimator
+        self.fails = fails
+
+    @property
+    def best_params_(self) -> dict[str, Any]:
+        return {"max_depth": 3}
+
+    @property
+    def best_score_(self) -> float:
+        if self.fails:
+            raise ValueError("there is no score")
+        return 0.75
+
+    def fit(self, X: Any, y: Any) -> Any:
+        self.best_estimator_ = clone(self.estimator).set_params(**self.best_params_).fit(X, y)
+        return self
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_best_is_known_of_searches_without_a_table(seen: Recorded, last: Last, fails: bool) -> None:
+    """Complete: the params that were found are nowhere else in the record; what a search cannot tell is left out."""
+    SearchOfTrials(DecisionTreeClassifier(max_depth=1), fails).fit(MANY, LABELS)
+    assert (seen.run.kind, seen.run.params["best_max_depth"], seen.run.errors) == ("search", 3, [])
+    assert last(seen.run).get("best_cv_score") == (None if fails else 0.75)
+    assert len(seen.all_runs) == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_runs_in_threads_of_others_makes_no_runs(seen: Recorded) -> None:
+    """Nothing too much: a Dask cluster's threads in this process are older than the search that sends its parts there. What the
+    user sends there himself is a training of his.
+    """
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        with joblib.parallel_config("dask"):
+            GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1.0]}, cv=2).fit(MANY, LABELS)
+            cross_val_score(GaussianNB(), MANY, LABELS, cv=2)
+            BaggingClassifier(GaussianNB(), 2, n_jobs=2).fit(MANY, LABELS)
+        assert sorted(run.kind for run in seen.runs) == ["cv", "fit", "search"]
+        client.submit(GaussianNB().fit, MANY, LABELS).result()
+    assert sorted(run.kind for run in seen.runs) == ["cv", "fit", "fit", "search"]
 
 
 def test_a_metric_inside_a_scorer_is_logged_to_nothing(seen: Recorded) -> None:
