@@ -50,6 +50,22 @@ class Modules:
             module = self._holder_of(first_param(optimizer))
         return None if module is None else self.outermost(module)
 
+    def roots_of(self, optimizer: Any) -> tuple[list[Any], bool]:
+        """The outermost modules that an optimizer trains a part of, the one of its first parameter first; and whether these hold
+        all that it trains.
+        """
+        first = self.root_of(optimizer)
+        if first is None:
+            return [], True
+        roots = [first]
+        left = ids_of(optimizer) - {id(p) for p in first.parameters()}
+        for child, held in self._known() if left else ():
+            for module in (child, held()):
+                if module is not None and any(id(p) in left for p in module._parameters.values()):
+                    roots.append(self.outermost(module))
+                    left -= {id(p) for p in roots[-1].parameters()}
+        return roots, not left
+
     def outermost(self, module: Any) -> Any:
         for _ in range(100):
             held = self._parents.get(module)
@@ -137,6 +153,11 @@ def params_of(optimizer: Any) -> Iterator[Any]:
     """The tensors that an optimizer steps."""
     for group in optimizer.param_groups:
         yield from group["params"]
+
+
+def ids_of(optimizer: Any) -> set[int]:
+    """Of these, while they live."""
+    return {id(p) for p in params_of(optimizer)}
 
 
 def first_param(optimizer: Any) -> Any:
@@ -314,6 +335,20 @@ def distribution() -> dict[str, Any]:
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return {}
     return {"world_size": distributed.get_world_size(), "backend": str(distributed.get_backend())}
+
+
+def autocast(param: Any) -> Any:
+    """What autocast computes with here and now on this parameter's device, None if it is off."""
+    torch = sys.modules["torch"]
+    kind = param.device.type
+    if hasattr(torch, "get_autocast_dtype"):  # since torch 2.4
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+    elif kind == "cpu" and torch.is_autocast_cpu_enabled():
+        return torch.get_autocast_cpu_dtype()
+    elif kind == "cuda" and torch.is_autocast_enabled():
+        return torch.get_autocast_gpu_dtype()
+    return None
 
 
 def _is_plain(value: Any) -> bool:

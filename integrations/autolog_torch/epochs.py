@@ -25,8 +25,8 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named",
-        "over", "reads", "samples", "sources", "steps", "tested", "wait",
+        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "fetched", "last", "losses", "moved",
+        "name", "named", "over", "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,8 @@ class Pass:
         self.tested = False
         """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
         self.over = False
+        self.fetched = False
+        """It was over before the first backward: its batches were kept."""
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
         self.reads: dict[Site, Read] = {}
@@ -157,6 +159,7 @@ class Flow:
         if chosen in self.others:
             self.others.remove(chosen)
         self.epoch = chosen
+        chosen.fetched = chosen.over
         if not chosen.is_loader:
             self.current = chosen
         return True
