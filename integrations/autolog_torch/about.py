@@ -51,7 +51,7 @@ class Modules:
         return None if module is None else self.outermost(module)
 
     def roots_of(self, optimizer: Any) -> tuple[list[Any], bool]:
-        """The outermost modules that an optimizer trains a part of, the one of its first parameter first; and whether these hold
+        """The outermost modules that an optimizer trains a part of, that of its first parameter first; and whether these hold
         all that it trains.
         """
         first = self.root_of(optimizer)
