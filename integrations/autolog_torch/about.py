@@ -307,9 +307,13 @@ def _never_gone() -> bool:
 
 def rows_of(batch: Any, depth: int = 0) -> int:
     """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
+    tensor = sys.modules["torch"].Tensor
+    if (type(batch) is list or type(batch) is tuple) and batch and type(batch[0]) is tensor:
+        shape = batch[0].shape  # as nearly always
+        return shape[0] if shape else 1
     listed = isinstance(batch, (list, tuple))
     first = batch[0] if listed and batch else batch
-    if isinstance(first, sys.modules["torch"].Tensor) or type(first).__module__ == "numpy":
+    if isinstance(first, tensor) or type(first).__module__ == "numpy":
         shape = getattr(first, "shape", ())
         return shape[0] if len(shape) else 1
     if not isinstance(first, (list, tuple, dict, str)):

@@ -142,13 +142,16 @@ class Machine:
 
     def backward_tells(self, criterion: Any) -> bool:
         """Whether a loss module is part of a training whose losses are seen in `backward`."""
-        if self.evaluates:
+        if not self._grad_enabled():
+            return False
+        root = self._root()
+        if root is not None and not root.training and not self._steps_in_eval:
             return False
         if self.loss is None:
             self.loss = type(criterion)
         flow = self.flow
         current = flow.current
-        return current is None or current is flow.epoch or not current.is_loader or current.over
+        return current is flow.epoch or current is None or not current.is_loader or current.over
 
     def scaled(self, scaled: Any, loss: Any) -> None:
         """A loss was multiplied by a GradScaler."""
