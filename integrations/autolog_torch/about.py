@@ -25,12 +25,19 @@ class Modules:
 
     def __init__(self) -> None:
         self._parents: IdentityMap[weakref.ref[Any]] = IdentityMap()
+        self._holders: IdentityMap[bool] = IdentityMap()
+        """Those with parameters of their own: one that is no part of another is found among them."""
         self._of_optimizers: IdentityMap[weakref.ref[Any]] = IdentityMap()
 
     def registered(self, parent: Any, _name: str, child: Any) -> None:
         """A module has become part of another."""
         if child is not None:
             self._parents.set(child, weakref.ref(parent))
+
+    def holds(self, module: Any, _name: str, _param: Any) -> None:
+        """A parameter has become a module's."""
+        if self._holders.get(module) is None:
+            self._holders.set(module, True)
 
     def given(self, optimizer: Any, params: Any) -> None:
         """What an optimizer is made with: `model.parameters()` has not been asked for one yet, and knows its model."""
@@ -59,11 +66,10 @@ class Modules:
             return [], True
         roots = [first]
         left = ids_of(optimizer) - {id(p) for p in first.parameters()}
-        for child, held in self._known() if left else ():
-            for module in (child, held()):
-                if module is not None and any(id(p) in left for p in module._parameters.values()):
-                    roots.append(self.outermost(module))
-                    left -= {id(p) for p in roots[-1].parameters()}
+        for module in self._all_known() if left else ():
+            if any(id(p) in left for p in module._parameters.values()):
+                roots.append(self.outermost(module))
+                left -= {id(p) for p in roots[-1].parameters()}
         return roots, not left
 
     def outermost(self, module: Any) -> Any:
@@ -81,11 +87,9 @@ class Modules:
         """The module among those known that holds this parameter itself."""
         if param is None:
             return None
-        for child, held in self._known():
-            parent = held()
-            for module in (child, parent):
-                if module is not None and any(one is param for one in module._parameters.values()):
-                    return module
+        for module in self._all_known():
+            if any(one is param for one in module._parameters.values()):
+                return module
         return self._look_around(param)
 
     def _look_around(self, param: Any) -> Any:
@@ -106,15 +110,21 @@ class Modules:
                     holder = one
         return holder
 
-    def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
-        yield from self._parents.items()
+    def _all_known(self) -> Iterator[Any]:
+        for child, held in self._parents.items():
+            yield child
+            parent = held()
+            if parent is not None:
+                yield parent
+        for module, _ in self._holders.items():
+            yield module
 
     def trained_by_hand(self, param: Any = None) -> Any:
         """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
-        for child, held in self._known():
+        for _, held in self._parents.items():
             parent = held()
-            if parent is not None and child is not None:
+            if parent is not None:
                 root = self.outermost(parent)
                 roots[id(root)] = root
         found = [one for one in roots.values() if any(p.grad is not None for p in one.parameters())]

@@ -174,9 +174,11 @@ class Flow:
 
     def _begun(self, epoch: Pass | None) -> Pass | None:
         """The pass that this backward makes an epoch; None while the last one goes on."""
-        if epoch is not None and epoch.is_loader and not epoch.over:
-            return None  # of loaders that are iterated side by side, the first that gives a batch counts
         given = [one for one in self.others if one.moved and not one.evaluates]
+        if epoch is not None and epoch.is_loader and not epoch.over:
+            # Of loaders that are iterated side by side, the first that gives a batch counts. One that is iterated anew has left
+            # the iterator before for good, as that of a search for a learning rate.
+            return next((one for one in given if one.data == epoch.data and not one.over), None)
         if given:
             # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
             # passes over the same data the first was a look at one batch.

@@ -69,6 +69,11 @@ class Hooks:
             hook=self._seen.modules.registered,
             unless=self._compiling,
         )
+        yield Hook(
+            target="torch.nn.modules.module:register_module_parameter_registration_hook",
+            hook=self._seen.modules.holds,
+            unless=self._compiling,
+        )
         yield self._fast(
             "torch.autograd:backward", before=self.before_backward, after=self.after_backward,
             raised=self.backward_raised,

@@ -102,6 +102,21 @@ def test_both_models_of_one_optimizer_are_recorded(seen: Recorded, together: Cal
         assert all((saved.state_dict()[name] == t).all() for name, t in model.state_dict().items())
 
 
+def test_layers_that_are_no_part_of_a_model_are_models(seen: Recorded) -> None:
+    """Also where the optimizer is given lists; what belongs to no module is said to be left out."""
+    body, head = nn.Linear(4, 8), nn.Linear(8, 3)
+    scale = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD(
+        [{"params": [*body.parameters(), *head.parameters()]}, {"params": [scale]}], lr=0.1
+    )
+    train(lambda x: head(body(x)) * scale, optimizer)
+    seen.session.disable()
+    run = seen.run
+    assert [model["path"] for model in run.models] == ["model", "model2"]
+    assert (run.params["model.parameters"], run.params["model2.parameters"]) == (40, 27)
+    assert run.notes == ["SGD trains more than the models that are recorded here."]
+
+
 def test_models_that_are_not_saved_have_the_same_names(seen: Recorded) -> None:
     """In a run's params the second model is `model2`, whether or not models are saved."""
     autolog.enable("torch", log_models=False)
@@ -255,3 +270,28 @@ def test_how_fast_batches_are_fetched_in_advance_is_not_how_fast_the_training_is
     run = seen.run
     assert (run.params["data.batch_size"], run.datasets[0]["rows"]) == (16, 48)
     assert set(run.metrics) == {"train/loss", "train/loss_step", "lr"}
+
+
+def test_epochs_after_a_search_for_a_learning_rate_are_epochs(seen: Recorded) -> None:
+    """Though the search's own iterator over the same loader has not come to its end."""
+    model, criterion = loops.Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+    data = loops.data()
+    loader = DataLoader(data, batch_size=16)
+    iterator, told = iter(loader), []
+
+    def step(x: Any, y: Any) -> float:
+        optimizer.zero_grad()
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    found = [step(*next(iterator)) for _ in range(2)]
+    for _ in range(2):
+        losses = [step(x, y) for x, y in loader]
+        told.append(sum(losses) / 3)
+    seen.session.disable()
+    run = seen.run
+    assert points(run, "train/loss") == pytest.approx([sum(found) / 2, *told])
+    assert [name for name in run.metrics if "eval" in name] == []
