@@ -116,14 +116,14 @@ class Modules:
             parent = held()
             if parent is not None:
                 yield parent
-        for module, _ in self._holders.items():
-            yield module
+        for one in self._holders.items():
+            yield one[0]
 
     def trained_by_hand(self, param: Any = None) -> Any:
         """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
-        for _, held in self._parents.items():
-            parent = held()
+        for known in self._parents.items():
+            parent = known[1]()
             if parent is not None:
                 root = self.outermost(parent)
                 roots[id(root)] = root

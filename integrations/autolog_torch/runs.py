@@ -239,6 +239,8 @@ class Machine:
             and lead is not None
             and lead.optimizer() is optimizer
         ):
+            if self._waiting is not None:
+                self._settle_waiting(recording)
             # A subclass whose `step` calls its parent's steps once.
             if self._pending or not recording.has_losses:
                 self._step(recording, lead, optimizer, evaluates_again)

@@ -188,6 +188,32 @@ def test_a_second_gan_is_a_run_though_the_first_ones_optimizers_live(seen: Recor
             assert points(run, f"train/loss.{name}_step") == pytest.approx(values)
 
 
+def test_an_optimizer_that_is_made_for_a_later_part_of_a_training_joins_it(seen: Recorded) -> None:
+    """As a generator's, after the discriminator was trained alone: the next step is one of the run's."""
+    generator, critic = nn.Linear(2, 4), nn.Linear(4, 1)
+    of_critic, of_generator = torch.optim.Adam(critic.parameters(), lr=0.002), None
+    told: Told = {"d_loss": [], "g_loss": []}
+    for step in range(8):
+        of_critic.zero_grad()
+        d_loss = F.softplus(-critic(torch.randn(8, 4))).mean()
+        d_loss.backward()
+        of_critic.step()
+        told["d_loss"].append(float(d_loss.detach()))
+        if step >= 4:
+            of_generator = of_generator or torch.optim.Adam(generator.parameters(), lr=0.001)
+            of_generator.zero_grad()
+            g_loss = F.softplus(-critic(generator(torch.randn(8, 2)))).mean()
+            g_loss.backward()
+            of_generator.step()
+            told["g_loss"].append(float(g_loss.detach()))
+    seen.session.disable()
+    run = seen.run
+    assert run.params["optimizer2.lr"] == 0.001
+    assert [model["path"] for model in run.models] == ["model", "model2"]
+    assert points(run, "train/loss_step") == pytest.approx(told["d_loss"])
+    assert points(run, "train/loss.g_loss_step") == pytest.approx(told["g_loss"])
+
+
 def test_autocast_around_several_trainings_is_said_of_each(seen: Recorded) -> None:
     """Of those before and after it, it is not."""
 
