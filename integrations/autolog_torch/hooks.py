@@ -55,7 +55,7 @@ class Hooks:
         found = list(self._watched())
         stand_ins = self._integration.hook_code()
         # What Python calls when something dies is within these.
-        observers = [*_observers(found), Flow.began, about.weakly]
+        observers = [*_observers(found), Flow.began, about.weakly, IdentityMap.set]
         yield from found
         yield OnImport(
             target="torch._dynamo.eval_frame",
