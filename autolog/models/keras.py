@@ -59,7 +59,11 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
     if model_format not in (None, "keras"):
         raise ModelNotSaved(f"model_format {model_format!r} is not keras")
     if not getattr(model, "built", False):
-        raise ModelNotSaved("it has no weights yet: it was not built")
+        raise ModelNotSaved(
+            "it was never called itself, only models in it"
+            if model.weights
+            else "it has no weights yet: it was not built"
+        )
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
     path = spool.place(f"{FOLDER}/{NAME}")
     with importing_nothing(), _leaving_state():

@@ -3,7 +3,8 @@
 What a run holds, by Keras's own words:
 
     kind        fit; train_on_batch for a loop of it; train for a loop that applies gradients itself
-    params      fit's arguments but the data, those left out by their defaults; optimizer, optimizer_<setting>; loss, metrics;
+    params      fit's arguments but the data, those left out by their defaults; optimizer, optimizer_<setting>, or where the
+                model holds its own optimizers <attribute>, <attribute>_<setting>; loss, metrics;
                 run_eagerly, jit_compile, steps_per_execution; backend, dtype_policy; distribution_strategy, replicas;
                 EarlyStopping.<setting>, ModelCheckpoint.<setting>, ReduceLROnPlateau.<setting>;
                 model.layers, model.parameters, model.trainable_parameters
@@ -104,10 +105,14 @@ class KerasIntegration(Integration):
         # What torch.compile reads of a step has to be Keras's alone: at a stand-in it would compile two parts.
         reading = sys.modules["torch"].compiler.is_dynamo_compiling if backend == "torch" else None
 
-        def batches(target: str) -> FastPatch:
-            return FastPatch(
+        def batches(target: str) -> Iterator[FastPatch]:
+            yield FastPatch(
                 target=f"{target}.train_on_batch", before=loops.batch_begins, after=loops.batch_is_trained,
-                raised=loops.batch_failed, unless=reading,
+                raised=loops.batch_is_over, unless=reading,
+            )  # fmt: skip
+            yield FastPatch(
+                target=f"{target}.test_on_batch", before=loops.batch_begins, after=loops.batch_is_over,
+                raised=loops.batch_is_over, unless=reading,
             )  # fmt: skip
 
         def applying(target: str) -> FastPatch:
@@ -128,7 +133,7 @@ class KerasIntegration(Integration):
                 optional=True,
             )  # fmt: skip
             for package, name in (("tensorflow", "TensorFlow"), ("torch", "Torch"), ("jax", "JAX")):
-                yield batches(f"keras.src.backend.{package}.trainer:{name}Trainer")
+                yield from batches(f"keras.src.backend.{package}.trainer:{name}Trainer")
         if not version.startswith("2.") and backend != "jax":
             optimizer = "keras.src.optimizers.base_optimizer:BaseOptimizer"
             yield FastPatch(target=f"{optimizer}.__init__", before=loops.optimizer_is_made, unless=reading)
@@ -143,7 +148,7 @@ class KerasIntegration(Integration):
         for package in older:
             model = f"{package}.engine.training:Model"
             yield FastPatch(target=f"{model}.__init__", before=loops.model_is_made)
-            yield batches(model)
+            yield from batches(model)
             for optimizer in OPTIMIZERS_2:
                 target = f"{package}.optimizers.{optimizer}"
                 yield FastPatch(target=f"{target}.__init__", before=loops.optimizer_is_made)

@@ -77,7 +77,6 @@ def is_array(x: Any) -> bool:
 
 def compiled_params(model: Any) -> dict[str, Any]:
     """What `compile` was given, and on what it runs."""
-    optimizer = getattr(model, "optimizer", None)
     config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
     params: dict[str, Any] = {
         "loss": named(config.get("loss", getattr(model, "loss", None))),
@@ -91,9 +90,35 @@ def compiled_params(model: Any) -> dict[str, Any]:
         "backend": backend_of(model),
         "dtype_policy": getattr(getattr(model, "dtype_policy", None), "name", None),
         **distribution(model),
-        **optimizer_params(optimizer),
     }
+    for name, optimizer in optimizers_of(model).items():
+        said = optimizer_params(optimizer)
+        params |= {one.replace("optimizer", name, 1): value for one, value in said.items()}
     return {name: value for name, value in params.items() if value is not None}
+
+
+def optimizers_of(model: Any) -> dict[str, Any]:
+    """What trains a model: the optimizer that it was compiled with; and those that it holds itself, as a GAN does, by their
+    attributes' names. Where its own `compile` takes those, Keras has made its default beside them, which trains nothing.
+    """
+    compiled = getattr(model, "optimizer", None)
+    own = {
+        name: one for name, one in vars(model).items()
+        if one is not compiled and not name.startswith("_") and _is_optimizer(one)
+    }  # fmt: skip
+    made_by_default = type(compiled).__name__ == "RMSprop" and not _is_keras_own(type(model).compile)
+    if own and (compiled is None or made_by_default):
+        return own
+    return {"optimizer": compiled, **own}
+
+
+def _is_keras_own(function: Any) -> bool:
+    return str(function.__module__).partition(".")[0] in ("keras", "tf_keras")
+
+
+def _is_optimizer(one: Any) -> bool:
+    names = {cls.__name__ for cls in type(one).__mro__}
+    return not names.isdisjoint(("BaseOptimizer", "_BaseOptimizer", "OptimizerV2"))
 
 
 def applied_params(optimizer: Any, models: list[Any]) -> dict[str, Any]:
@@ -212,6 +237,15 @@ def _count(weights: Any) -> int:
 
 
 # -- metrics
+
+
+def learning_rates_of(model: Any) -> dict[str, float]:
+    """`learning_rate`, or of an optimizer that the model holds itself `learning_rate_<the user's name for it>`."""
+    found: dict[str, float] = {}
+    for name, optimizer in optimizers_of(model).items():
+        end = "" if name == "optimizer" else f"_{name}"
+        found |= {f"{rate}{end}": value for rate, value in learning_rates(optimizer).items()}
+    return found
 
 
 def learning_rates(optimizer: Any) -> dict[str, float]:

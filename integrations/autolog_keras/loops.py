@@ -135,7 +135,7 @@ class Loops:
     def batch_begins(self, *_: Any, **__: Any) -> None:
         self.here.inside += 1
 
-    def batch_failed(self, *_: Any, **__: Any) -> None:
+    def batch_is_over(self, *_: Any, **__: Any) -> None:
         self.here.inside -= 1
 
     def batch_is_trained(

@@ -54,7 +54,7 @@ class Watch:
     def epoch_is_over(self, model: Any) -> None:
         """The learning rates that the epoch has ended with: callbacks may change them now."""
         self._took = perf_counter() - self._began
-        self._rates = about.learning_rates(getattr(model, "optimizer", None))
+        self._rates = about.learning_rates_of(model)
         self.log_size(model)
 
     def epoch_ends(self, epoch: int, logs: Any) -> None:

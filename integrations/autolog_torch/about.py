@@ -25,12 +25,19 @@ class Modules:
 
     def __init__(self) -> None:
         self._parents: IdentityMap[weakref.ref[Any]] = IdentityMap()
+        self._holders: IdentityMap[bool] = IdentityMap()
+        """Those with parameters of their own: one that is no part of another is found among them."""
         self._of_optimizers: IdentityMap[weakref.ref[Any]] = IdentityMap()
 
     def registered(self, parent: Any, _name: str, child: Any) -> None:
         """A module has become part of another."""
         if child is not None:
             self._parents.set(child, weakref.ref(parent))
+
+    def holds(self, module: Any, _name: str, _param: Any) -> None:
+        """A parameter has become a module's."""
+        if self._holders.get(module) is None:
+            self._holders.set(module, True)
 
     def given(self, optimizer: Any, params: Any) -> None:
         """What an optimizer is made with: `model.parameters()` has not been asked for one yet, and knows its model."""
@@ -50,6 +57,21 @@ class Modules:
             module = self._holder_of(first_param(optimizer))
         return None if module is None else self.outermost(module)
 
+    def roots_of(self, optimizer: Any) -> tuple[list[Any], bool]:
+        """The outermost modules that an optimizer trains a part of, that of its first parameter first; and whether these hold
+        all that it trains.
+        """
+        first = self.root_of(optimizer)
+        if first is None:
+            return [], True
+        roots = [first]
+        left = ids_of(optimizer) - {id(p) for p in first.parameters()}
+        for module in self._all_known() if left else ():
+            if any(id(p) in left for p in module._parameters.values()):
+                roots.append(self.outermost(module))
+                left -= {id(p) for p in roots[-1].parameters()}
+        return roots, not left
+
     def outermost(self, module: Any) -> Any:
         for _ in range(100):
             held = self._parents.get(module)
@@ -65,11 +87,9 @@ class Modules:
         """The module among those known that holds this parameter itself."""
         if param is None:
             return None
-        for child, held in self._known():
-            parent = held()
-            for module in (child, parent):
-                if module is not None and any(one is param for one in module._parameters.values()):
-                    return module
+        for module in self._all_known():
+            if any(one is param for one in module._parameters.values()):
+                return module
         return self._look_around(param)
 
     def _look_around(self, param: Any) -> Any:
@@ -90,15 +110,21 @@ class Modules:
                     holder = one
         return holder
 
-    def _known(self) -> Iterator[tuple[Any, weakref.ref[Any]]]:
-        yield from self._parents.items()
+    def _all_known(self) -> Iterator[Any]:
+        for child, held in self._parents.items():
+            yield child
+            parent = held()
+            if parent is not None:
+                yield parent
+        for one in self._holders.items():
+            yield one[0]
 
     def trained_by_hand(self, param: Any = None) -> Any:
         """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
-        for child, held in self._known():
-            parent = held()
-            if parent is not None and child is not None:
+        for known in self._parents.items():
+            parent = known[1]()
+            if parent is not None:
                 root = self.outermost(parent)
                 roots[id(root)] = root
         found = [one for one in roots.values() if any(p.grad is not None for p in one.parameters())]
@@ -137,6 +163,11 @@ def params_of(optimizer: Any) -> Iterator[Any]:
     """The tensors that an optimizer steps."""
     for group in optimizer.param_groups:
         yield from group["params"]
+
+
+def ids_of(optimizer: Any) -> set[int]:
+    """Of these, while they live."""
+    return {id(p) for p in params_of(optimizer)}
 
 
 def first_param(optimizer: Any) -> Any:
@@ -286,9 +317,13 @@ def _never_gone() -> bool:
 
 def rows_of(batch: Any, depth: int = 0) -> int:
     """The number of samples of a batch: the length of the first tensor in it, 0 if there is none."""
+    tensor = sys.modules["torch"].Tensor
+    if (type(batch) is list or type(batch) is tuple) and batch and type(batch[0]) is tensor:
+        shape = batch[0].shape  # as nearly always
+        return shape[0] if shape else 1
     listed = isinstance(batch, (list, tuple))
     first = batch[0] if listed and batch else batch
-    if isinstance(first, sys.modules["torch"].Tensor) or type(first).__module__ == "numpy":
+    if isinstance(first, tensor) or type(first).__module__ == "numpy":
         shape = getattr(first, "shape", ())
         return shape[0] if len(shape) else 1
     if not isinstance(first, (list, tuple, dict, str)):
@@ -314,6 +349,20 @@ def distribution() -> dict[str, Any]:
     if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return {}
     return {"world_size": distributed.get_world_size(), "backend": str(distributed.get_backend())}
+
+
+def autocast(param: Any) -> Any:
+    """What autocast computes with here and now on this parameter's device, None if it is off."""
+    torch = sys.modules["torch"]
+    kind = param.device.type
+    if hasattr(torch, "get_autocast_dtype"):  # since torch 2.4
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            return torch.get_autocast_dtype(kind)
+    elif kind == "cpu" and torch.is_autocast_cpu_enabled():
+        return torch.get_autocast_cpu_dtype()
+    elif kind == "cuda" and torch.is_autocast_enabled():
+        return torch.get_autocast_gpu_dtype()
+    return None
 
 
 def _is_plain(value: Any) -> bool:

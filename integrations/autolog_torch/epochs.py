@@ -25,8 +25,8 @@ class Pass:
     """What happened during one pass. `loader` is None for a stretch without one."""
 
     __slots__ = (
-        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "last", "losses", "moved", "name", "named",
-        "over", "reads", "samples", "sources", "steps", "tested", "wait",
+        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "fetched", "last", "losses", "moved",
+        "name", "named", "over", "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,8 @@ class Pass:
         self.tested = False
         """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
         self.over = False
+        self.fetched = False
+        """It was over before the first backward: its batches were kept."""
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
         self.reads: dict[Site, Read] = {}
@@ -157,6 +159,7 @@ class Flow:
         if chosen in self.others:
             self.others.remove(chosen)
         self.epoch = chosen
+        chosen.fetched = chosen.over
         if not chosen.is_loader:
             self.current = chosen
         return True
@@ -171,9 +174,11 @@ class Flow:
 
     def _begun(self, epoch: Pass | None) -> Pass | None:
         """The pass that this backward makes an epoch; None while the last one goes on."""
-        if epoch is not None and epoch.is_loader and not epoch.over:
-            return None  # of loaders that are iterated side by side, the first that gives a batch counts
         given = [one for one in self.others if one.moved and not one.evaluates]
+        if epoch is not None and epoch.is_loader and not epoch.over:
+            # Of loaders that are iterated side by side, the first that gives a batch counts. One that is iterated anew has left
+            # the iterator before for good, as that of a search for a learning rate.
+            return next((one for one in given if one.data == epoch.data and not one.over), None)
         if given:
             # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
             # passes over the same data the first was a look at one batch.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import FastPatch, Hook, OnImport
+from autolog import FastPatch, Hook, IdentityMap, OnImport
 from autolog_torch import about, dynamo
 from autolog_torch.epochs import Flow, Pass
 from autolog_torch.own_names import OwnNames
@@ -48,12 +48,14 @@ class Hooks:
         self._seen = Seen()
         self._sites = Sites()
         self._threads = Threads(integration, self._seen)
+        self._loaders: IdentityMap[dict[str, Any]] = IdentityMap()
+        """What was told of them, as they are iterated again and again."""
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
         stand_ins = self._integration.hook_code()
         # What Python calls when something dies is within these.
-        observers = [*_observers(found), Flow.began, about.weakly]
+        observers = [*_observers(found), Flow.began, about.weakly, IdentityMap.set]
         yield from found
         yield OnImport(
             target="torch._dynamo.eval_frame",
@@ -65,6 +67,11 @@ class Hooks:
         yield Hook(
             target="torch.nn.modules.module:register_module_module_registration_hook",
             hook=self._seen.modules.registered,
+            unless=self._compiling,
+        )
+        yield Hook(
+            target="torch.nn.modules.module:register_module_parameter_registration_hook",
+            hook=self._seen.modules.holds,
             unless=self._compiling,
         )
         yield self._fast(
@@ -190,7 +197,11 @@ class Hooks:
         name = self._sites.loop(sys._getframe(2))
         data = (id(loader.dataset), id(loader)), (about.weakly(loader.dataset), about.weakly(loader))
         # Now: a loader that is made in the head of a loop is gone at once, its data set is not.
-        machine.flow.began(iterator, Pass(name, *data, about.loader_params(loader)))
+        described = self._loaders.get(loader)
+        if described is None:
+            described = about.loader_params(loader)
+            self._loaders.set(loader, described)
+        machine.flow.began(iterator, Pass(name, *data, described))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

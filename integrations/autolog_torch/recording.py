@@ -4,7 +4,8 @@ train/loss, train/loss.<name>    the epoch's mean; of several losses each by the
 train/loss_since_eval, …         where evaluations are made within an epoch: the mean since the last one
 train/loss_step, …               the same for each step, thinned: means of ever more steps
 lr, lr.<n>                       of each parameter group, at each epoch and where it has changed
-samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data
+samples_per_second, data_wait    of an epoch over a DataLoader; the share of its time spent waiting for data. Not where all
+                                 batches were fetched in advance: that says nothing of the training
 val/loss, val/loss.<Criterion>   of an evaluation, weighted by samples; test/…, val2/… of other data, train_eval/… of the
                                  training's own
 reads/<name>, val/reads/<name>   what the user read by `.item()`: whole numbers for each sample, others as their mean
@@ -15,6 +16,7 @@ train/<name>, val/<name>, …      what a metric of torchmetrics computed; just 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,9 @@ class Recording:
 
     run: Run
 
-    def __init__(self) -> None:
+    def __init__(self, expects_others: Callable[[], bool]) -> None:
+        self._expects_others = expects_others
+        """Whether losses of optimizers that have not stepped yet are to come."""
         self.owned = False
         self.closed = False
         self.steps = 0
@@ -230,7 +234,7 @@ class Recording:
     def _name(self, series: Series) -> str:
         if series.name is None:
             taken = {one.name for one in self._series.values()}
-            if len(self._series) == 1:
+            if len(self._series) == 1 and not self._expects_others():
                 name = "train/loss"
             else:
                 name = plain = f"train/loss.{series.site.name}"
@@ -255,7 +259,7 @@ class Recording:
             self._end_window(series, values)
         if self._lr_step != self.steps - 1:
             values.update(self._lr())
-        if epoch.is_loader and epoch.batches:
+        if epoch.is_loader and epoch.batches and not epoch.fetched:
             seconds = (epoch.last if epoch.over else perf_counter()) - epoch.began
             if seconds > 0:
                 if epoch.samples:  # of batches of the user's own kind nothing is known

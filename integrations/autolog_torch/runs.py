@@ -7,8 +7,9 @@
       some parameters of the run's model or optimizers          joins; O leads when the others are gone or silent
       none, and the run's optimizers are gone                   the run ends, O begins a new one
       none, and O was made before the run began                 joins: GAN, actor and critic
-      none, and O was made later                                waits for its second step: a new run, unless one of the run's
-                                                                steps first: then O joins
+      none, and O was made later                                waits for the next step: if that is one of the run's, O joins,
+                                                                else O begins a new one, as it does if none comes; at once if
+                                                                its step evaluates again and again, and may be all of them
     Eight backwards and no step:
       no optimizer is alive                                     a loop that updates by hand: each backward is a step
       an optimizer's parameters change all the same             its step is compiled: each backward is a step
@@ -20,6 +21,7 @@ optimizers that are alive.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -41,6 +43,8 @@ BY_HAND = 8
 """Backwards without a step until they are taken for steps."""
 SILENT = 16
 """Steps of others after which an optimizer leads no more."""
+MODELS = 20
+"""Of one run. An optimizer may be given the parts of a model that is no module."""
 PENDING = 4096
 HELD = 64
 """Values that the user has named, until it is known which run they are of."""
@@ -52,12 +56,15 @@ class Seen:
     def __init__(self) -> None:
         self.modules = about.Modules()
         self.created: IdentityMap[int] = IdentityMap()
+        self.unused: IdentityMap[int] = IdentityMap()
+        """Those that have not stepped yet: the thread that made them."""
         self.schedulers: IdentityMap[weakref.ref[Any]] = IdentityMap()
         self.clock = 0
 
     def optimizer(self, optimizer: Any, params: Any) -> None:
         self.clock += 1
         self.created.set(optimizer, self.clock)
+        self.unused.set(optimizer, threading.get_ident())
         self.modules.given(optimizer, params)
 
 
@@ -96,20 +103,26 @@ class Machine:
         self._backwards = 0
         """Since the last step of any optimizer."""
         self._versions: list[tuple[weakref.ref[Any], int]] = []
-        self._waiting: tuple[weakref.ref[Any], list[Loss]] | None = None
+        self._waiting: tuple[weakref.ref[Any], list[Loss], int] | None = None
+        """An optimizer that has stepped once, its losses, and when that was, by the clock of what was made."""
         self._declined: weakref.ref[Any] | None = None
         self._recording: Recording | None = None
         self._members: list[Member] = []
         self._lead: Member | None = None
-        self._began_at = 0
+        self._last_began_at = self._began_at = 0
+        """When the run before this one began, and this one, by the clock of what was made."""
         self._by_backward = False
         self._behind: Any = None
         """A parameter of what may be a loop that updates by hand, while that is found out."""
         self._idle = 0
         """Steps of others since the one that leads has stepped."""
         self._finals: list[FinalModel] = []
+        self._models: list[weakref.ref[Any]] = []
+        """Those that the run's params are about."""
         self._root: Callable[[], Any] = _nothing
         self._kind: type | None = None
+        self._steps_in_eval = False
+        """The model is trained in evaluation mode, as to keep its statistics: its mode says nothing then."""
         self._evaluating = False
         """The last mode that any module was put into."""
         self._checkpoints: dict[str, None] = {}
@@ -120,20 +133,25 @@ class Machine:
     @property
     def evaluates(self) -> bool:
         """Whether what is computed now is no training."""
-        if not self._grad_enabled():
-            return True
+        return not self._grad_enabled() or self._is_in_eval()
+
+    def _is_in_eval(self) -> bool:
+        """Whether the model's mode says that this is no training."""
         root = self._root()
-        return root is not None and not root.training
+        return root is not None and not root.training and not self._steps_in_eval
 
     def backward_tells(self, criterion: Any) -> bool:
         """Whether a loss module is part of a training whose losses are seen in `backward`."""
-        if self.evaluates:
+        if not self._grad_enabled():
+            return False
+        root = self._root()
+        if root is not None and not root.training and not self._steps_in_eval:
             return False
         if self.loss is None:
             self.loss = type(criterion)
         flow = self.flow
         current = flow.current
-        return current is None or current is flow.epoch or not current.is_loader or current.over
+        return current is flow.epoch or current is None or not current.is_loader or current.over
 
     def scaled(self, scaled: Any, loss: Any) -> None:
         """A loss was multiplied by a GradScaler."""
@@ -221,6 +239,8 @@ class Machine:
             and lead is not None
             and lead.optimizer() is optimizer
         ):
+            if self._waiting is not None:
+                self._settle_waiting(recording)
             # A subclass whose `step` calls its parent's steps once.
             if self._pending or not recording.has_losses:
                 self._step(recording, lead, optimizer, evaluates_again)
@@ -267,8 +287,7 @@ class Machine:
         """The pass that what is computed now belongs to."""
         place = self.flow.here(evaluates)
         if evaluates and not place.tested:
-            root = self._root()
-            place.tested = root is not None and not root.training
+            place.tested = self._is_in_eval()
         return place
 
     def _is_put_to_evaluation(self) -> bool:
@@ -318,7 +337,7 @@ class Machine:
     def computed(self, values: dict[str, Any]) -> None:
         """What a metric computed of this pass. Gradients may be off after training, too: what counts is the model's mode."""
         root = self._root()
-        evaluates = self.evaluates if root is None else not root.training
+        evaluates = self.evaluates if root is None or self._steps_in_eval else not root.training
         self.named(values, None, self.flow.here(evaluates))
 
     def hparams(self, values: dict[str, Any]) -> None:
@@ -343,6 +362,8 @@ class Machine:
         self._idle = 0
         self.loss = self.amp = None
         self._scales = False
+        root = self._root()
+        self._steps_in_eval = root is not None and not root.training
         losses, self._pending = self._pending, []
         epoch = self.flow.epoch
         if epoch is None:  # its backward could not be seen, or was the last run's
@@ -364,7 +385,7 @@ class Machine:
             return
         member = next((one for one in self._members if one.optimizer() is optimizer), None)
         if member is None:
-            member = self._meet(recording, optimizer)
+            member = self._meet(recording, optimizer, evaluates_again)
             if member is None:
                 return
             recording = self._recording
@@ -392,18 +413,25 @@ class Machine:
         """An optimizer stepped once, and now one of the run's does: they are trained together."""
         if self._waiting is None:
             return
-        (reference, losses), self._waiting = self._waiting, None
+        (reference, losses, _), self._waiting = self._waiting, None
         optimizer = reference()
         if optimizer is not None and self.flow.epoch is not None:
             recording.take(losses, self._join(optimizer).number, False)
 
     # -- optimizers
 
-    def _meet(self, recording: Recording, optimizer: Any) -> Member | None:
+    def _meet(self, recording: Recording, optimizer: Any, evaluates_again: bool) -> Member | None:
         """An optimizer that this run has not met: its member of the run or of a new one, None while it waits."""
-        own = {id(p) for p in about.params_of(optimizer)}
+        if (
+            self._waiting is not None
+            and self._waiting[0]() is not optimizer
+            and self._begin_waiting(recording)
+        ):
+            assert self._recording is not None
+            recording = self._recording
+        own = about.ids_of(optimizer)
         living = [held for one in self._members if (held := one.optimizer()) is not None]
-        theirs = [{id(p) for p in about.params_of(one)} for one in living]
+        theirs = [about.ids_of(one) for one in living]
         if own in theirs and not self._pending:
             return self._join(optimizer, alias=True)
         root = self._root()
@@ -416,23 +444,55 @@ class Machine:
         before: list[Loss] = []
         if self._waiting is not None and self._waiting[0]() is optimizer:
             before = self._waiting[1]
-        elif living:
-            self._waiting = weakref.ref(optimizer), self._pending
+        elif living and not evaluates_again:
+            self._waiting = weakref.ref(optimizer), self._pending, self._seen.clock
             self._pending = []
             return None
         self._end_for_another(recording)
         return self._lead if self._begin(optimizer, before) else None
 
     def _join(self, optimizer: Any, alias: bool = False) -> Member:
+        self._seen.unused.pop(optimizer)
         member = Member(optimizer, len(self._members), alias)
         self._members.append(member)
         recording = self._recording
         if recording is not None and not alias and recording.owned:
             recording.run.log_params(about.optimizer_params(optimizer, f"optimizer{member.number + 1}"))
-            root, wrappers = about.unwrapped(self._seen.modules.root_of(optimizer))
-            if root is not None and all(one.root is None or one.root() is not root for one in self._finals):
-                self._attempt(self._keep, recording.run, f"model{len(self._finals) + 1}", root, wrappers)
+            self._attempt(self._keep_all, recording.run, optimizer)
         return member
+
+    def _begin_waiting(self, recording: Recording) -> bool:
+        """An optimizer stepped once, and now another one does, or nothing: it was a training of its own. Whether there is a run
+        of that now.
+        """
+        assert self._waiting is not None
+        (reference, losses, clock), self._waiting = self._waiting, None
+        optimizer = reference()
+        if optimizer is None:
+            recording.run.note(
+                "Another training made one step while this one's optimizer was there, and was gone. It is not recorded."
+            )
+            return False
+        self._end_for_another(recording)
+        begun = self._begin(optimizer, losses)
+        self._began_at = clock
+        return begun
+
+    def _expects_others(self) -> bool:
+        """Whether optimizers that have not stepped yet are to join this run."""
+        own = {
+            number
+            for one in self._members
+            if (held := one.optimizer()) is not None
+            for number in about.ids_of(held)
+        }
+        here = threading.get_ident()
+        return bool(own) and any(
+            thread == here
+            and self._last_began_at < (self._seen.created.get(optimizer) or 0) <= self._began_at
+            and own.isdisjoint(about.ids_of(optimizer))
+            for optimizer, thread in self._seen.unused.items()
+        )
 
     # -- runs
 
@@ -440,8 +500,9 @@ class Machine:
         """Open a run at the first step of an optimizer (None: of a loop that updates `root` by hand); whether there is one."""
         if optimizer is not None:
             root = self._seen.modules.root_of(optimizer)
+            self._seen.unused.pop(optimizer)
         root, wrappers = about.unwrapped(root)
-        recording = Recording()
+        recording = Recording(self._expects_others)
         path = None if root is None else about.path_of(root)
         run: Run | None = self._integration.start_run(
             partial(self._close, recording), kind="train", estimator=path
@@ -468,7 +529,9 @@ class Machine:
         if recording.owned:
             self._attempt(self._describe, run, optimizer)
             if root is not None:
-                self._attempt(self._keep, run, "model", root, wrappers)
+                self._attempt(self._keep, run, root, wrappers)
+            if optimizer is not None:
+                self._attempt(self._keep_all, run, optimizer)
         self._log_evaluations(recording)  # of the model as it was before
         return True
 
@@ -491,9 +554,14 @@ class Machine:
         processes = about.distribution()
         if processes.get("world_size", 1) > 1:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
+        amp = self.amp
+        if (
+            amp is None and optimizer is not None
+        ):  # it may have been entered long ago, around several trainings
+            amp = about.autocast(about.first_param(optimizer))
         facts = {
             "loss": None if self.loss is None else self.loss.__name__,
-            "amp": None if self.amp is None else str(self.amp).removeprefix("torch."),
+            "amp": None if amp is None else str(amp).removeprefix("torch."),
             "grad_scaler": self._scales or None,
         }
         params.update({name: value for name, value in facts.items() if value is not None})
@@ -512,8 +580,23 @@ class Machine:
             if host is not None:
                 host.failed(self._integration.name, "in describing a run", error)
 
-    def _keep(self, run: Run, path: str, root: Any, wrappers: list[str]) -> None:
+    def _keep_all(self, run: Run, optimizer: Any) -> None:
+        """The models that an optimizer trains, and that the run does not know of yet, are the run's."""
+        roots, are_all = self._seen.modules.roots_of(optimizer)
+        for whole in roots:
+            root, wrappers = about.unwrapped(whole)
+            if all(one() is not root for one in self._models):
+                if len(self._models) == MODELS:
+                    are_all = False
+                    break
+                self._attempt(self._keep, run, root, wrappers)
+        if not are_all:
+            run.note(f"{type(optimizer).__name__} trains more than the models that are recorded here.")
+
+    def _keep(self, run: Run, root: Any, wrappers: list[str]) -> None:
         """This model is one of the run's: it is saved when the run ends, or when it dies."""
+        self._models.append(weakref.ref(root))
+        path = "model" if len(self._models) == 1 else f"model{len(self._models)}"
         run.log_params(about.model_params(root, path, wrappers))
         if self._options.log_models:
             limit = self._options.max_model_bytes
@@ -525,13 +608,15 @@ class Machine:
             return
         recording.closed = True
         epoch = self.flow.epoch
+        follows = self._waiting is not None  # what was read and named since is of another training
         if self._recording is recording:
-            self._settle_waiting(recording)
-            self._release(recording)
+            if not follows:
+                self._release(recording)
             if epoch is not None:
                 self._take_what_is_left(recording)
                 recording.end_epoch(epoch)
-            self._log_evaluations(recording, last=True)
+            if not follows:
+                self._log_evaluations(recording, last=True)
         recording.send(wait=True)
         if self._recording is recording:
             for final in self._finals:
@@ -539,6 +624,8 @@ class Machine:
             for path in self._checkpoints:
                 if os.path.isfile(path) and os.path.getsize(path) <= self._options.max_model_bytes:
                     recording.run.log_artifact(path, f"checkpoints/{os.path.basename(path)}")
+            if follows and self._begin_waiting(recording) and self._recording is not None:
+                self._integration.end_run(self._recording.run)
 
     def _take_what_is_left(self, recording: Recording) -> None:
         """Losses that no step has followed: an accumulation that was not completed, or steps within the last backward."""
@@ -566,9 +653,10 @@ class Machine:
     def _forget(self) -> None:
         """The run has ended. What has begun since belongs to the next one."""
         self._recording = self._lead = self._waiting = None
-        self._members, self._finals, self._checkpoints = [], [], {}
+        self._members, self._finals, self._models, self._checkpoints = [], [], [], {}
         self._root, self._kind = _nothing, None
         self._by_backward = False
+        self._last_began_at = self._began_at
         if self.flow.epoch is not None and (self.flow.epoch.steps or self.flow.epoch.losses):
             self.flow.epoch = None
 

@@ -100,11 +100,12 @@ class Reader:
         return self._value(tensor)
 
     def _value(self, tensor: Any) -> Value | None:
-        if tensor.numel() != 1 or tensor.is_complex():
+        if tensor.numel() != 1:
             return None
         if tensor.is_cpu:
-            return float(self._item(tensor))
-        if tensor.device.type in UNREADABLE or self._capturing():
+            value = self._item(tensor)
+            return value if type(value) is float else None if type(value) is complex else float(value)
+        if tensor.is_complex() or tensor.device.type in UNREADABLE or self._capturing():
             return None
         return self._put(tensor)
 
