@@ -125,12 +125,14 @@ def _table(predicted: Any, pandas: Any) -> Any:
 
 
 def _read_csv(path: str, model: Predictor) -> Iterator[Part]:
+    from packaging.version import Version
+
     pandas = _library("pandas")
     texts, times = _columns(model, "string", "binary"), _columns(model, "datetime")
     with open(path, "rb") as file:
         # A postal code is a text if it was one in training.
         how: dict[str, Any] = {"dtype": dict.fromkeys(texts, str)}
-        if tuple(map(int, pandas.__version__.split(".")[:2])) < (3, 1):  # from there on it is the default
+        if Version(pandas.__version__).release < (3, 1):  # from there on it is the default
             how["float_precision"] = "round_trip"
         for some in pandas.read_csv(file, chunksize=ROWS_AT_ONCE, **how):
             for name in times:

@@ -10,7 +10,7 @@ import numpy as np
 
 from autolog import Run, let_through, plain, quiet
 from autolog_sklearn import formulas
-from autolog_sklearn.about import chain, rows_of, steps_of, works_in_place
+from autolog_sklearn.about import rows_of, steps_of, works_in_place
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
@@ -108,13 +108,16 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
             run.log_metrics({"training_score": model.score(X)}, step=0)
         return None
     truth = _column(y, rows, step)
-    passes = 2 if classifier and not _predicts_the_likeliest(chain(model)[-1]) else 1
+    last = _last_of(model)
+    likeliest = classifier and _predicts_the_likeliest(last)
+    passes = 2 if classifier and not likeliest else 1
     if truth is None or not budget.allows(model.predict, X, rows, passes, run):
         return None
     part, weight = _every(X, step), _column(weights, rows, step)
-    last, part = _last_step(model, part)
+    if last is not model:
+        part = _before_last(model, part)
     probabilities = None
-    if _predicts_the_likeliest(last):
+    if likeliest:
         probabilities = budget.spend(last.predict_proba, part)
         predicted = last.classes_.take(probabilities.argmax(axis=1))
     else:
@@ -138,17 +141,20 @@ def _predicts_the_likeliest(model: Any) -> bool:
     return name in LIKELIEST or (name == "KNeighborsClassifier" and model.weights == "uniform")
 
 
-def _last_step(model: Any, X: Any) -> tuple[Any, Any]:
-    """A pipeline's last step and what that one is given for X, so that the transformers, which cost more than the model on
-    a small frame, see X once for two predictions. Anything else is its own last step.
-    """
+def _last_of(model: Any) -> Any:
+    """A pipeline's last step; anything else is its own."""
     steps = steps_of(model)
-    if not steps or type(model).__module__ != "sklearn.pipeline":
-        return model, X
-    for _, transformer in steps[:-1]:
+    return steps[-1][1] if steps and type(model).__module__ == "sklearn.pipeline" else model
+
+
+def _before_last(model: Any, X: Any) -> Any:
+    """What a pipeline's last step is given for X: so the transformers, which cost more than the model on a small frame, see X
+    once for two predictions.
+    """
+    for _, transformer in steps_of(model)[:-1]:
         if transformer not in (None, "passthrough"):
             X = transformer.transform(X)
-    return steps[-1][1], X
+    return X
 
 
 def _apart(model: Any) -> Any:

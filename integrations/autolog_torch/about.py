@@ -256,6 +256,7 @@ def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
 
 
 def loader_params(loader: Any) -> dict[str, Any]:
+    """What stays as it is as long as the loader lives."""
     dataset = told(loader, "dataset")
     # With a batch sampler of its own, as accelerate makes them, a loader's other settings say nothing.
     batches = told(loader, "batch_sampler")
@@ -268,10 +269,12 @@ def loader_params(loader: Any) -> dict[str, Any]:
         "data.drop_last": told(loader, "drop_last"),
         "data.pin_memory": told(loader, "pin_memory"),
     }
-    size = size_of(dataset)
-    if size is not None:
-        said["data.size"] = size
     return {name: value for name, value in said.items() if value is not None}
+
+
+def size_params(dataset: Any) -> dict[str, Any]:
+    size = size_of(dataset)
+    return {} if size is None else {"data.size": size}
 
 
 def size_of(dataset: Any) -> int | None:

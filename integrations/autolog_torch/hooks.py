@@ -201,7 +201,8 @@ class Hooks:
         if described is None:
             described = about.loader_params(loader)
             self._loaders.set(loader, described)
-        machine.flow.began(iterator, Pass(name, *data, described))
+        # What it takes from may have grown since.
+        machine.flow.began(iterator, Pass(name, *data, {**described, **about.size_params(loader.dataset)}))
 
     def before_next(self, iterator: Any) -> float:
         return perf_counter()

@@ -142,10 +142,7 @@ class Machine:
 
     def backward_tells(self, criterion: Any) -> bool:
         """Whether a loss module is part of a training whose losses are seen in `backward`."""
-        if not self._grad_enabled():
-            return False
-        root = self._root()
-        if root is not None and not root.training and not self._steps_in_eval:
+        if self.evaluates:
             return False
         if self.loss is None:
             self.loss = type(criterion)
@@ -555,9 +552,8 @@ class Machine:
         if processes.get("world_size", 1) > 1:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
         amp = self.amp
-        if (
-            amp is None and optimizer is not None
-        ):  # it may have been entered long ago, around several trainings
+        # It may have been entered long ago, around several trainings.
+        if amp is None and optimizer is not None:
             amp = about.autocast(about.first_param(optimizer))
         facts = {
             "loss": None if self.loss is None else self.loss.__name__,

@@ -809,6 +809,25 @@ def test_recorded_leaves_the_session_around_it_alone(toy: Any) -> None:
 # -- who is to blame
 
 
+def watching(kind: str, function: str, **fast: Any) -> type[Integration]:
+    """An integration that stands in for `toy.<function>` or for methods, in one of the ways there are."""
+    targets: dict[str, Any] = {
+        "method": FIT,
+        "function": on(f"toy:{function}"),
+        "fast": FastPatch(target=f"toy:{function}", **fast),
+        "subclass hook": FIT,
+    }
+
+    class Watching(Integration):
+        name = "toy"
+        supports = "toy"
+
+        def patches(self) -> Any:
+            return [targets[kind]]
+
+    return Watching
+
+
 @pytest.mark.parametrize("kind", ["method", "function", "fast", "subclass hook"])
 @pytest.mark.parametrize("nobody_looks", [False, True])
 def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
@@ -832,26 +851,13 @@ def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
             logging.getLogger("toy").warning("old", stacklevel=3)
 
     toy.Warner, toy.warn = Warner, warn
-    targets: dict[str, Any] = {
-        "method": FIT,
-        "function": on("toy:warn"),
-        "fast": FastPatch(target="toy:warn", before=lambda *_, **__: None),
-        "subclass hook": FIT,
-    }
-
-    class Watching(Integration):
-        name = "toy"
-        supports = "toy"
-
-        def patches(self) -> Any:
-            return [targets[kind]]
-
+    integration = watching(kind, "warn", before=lambda *_, **__: None)
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
     logging.getLogger("toy").addHandler(handler)
     try:
-        with recorded(Watching), warnings.catch_warnings(record=True) as caught:
+        with recorded(integration), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with autolog.suspended() if nobody_looks else contextlib.nullcontext():
                 if kind == "method":
@@ -885,22 +891,9 @@ def test_what_shows_tracebacks_is_told_to_leave_our_frames_out(
                 fail()
 
     toy.Failing, toy.fail = Failing, fail
-    targets: dict[str, Any] = {
-        "method": FIT,
-        "function": on("toy:fail"),
-        "fast": FastPatch(target="toy:fail", raised=lambda *_, **__: None),
-        "subclass hook": FIT,
-    }
-
-    class Watching(Integration):
-        name = "toy"
-        supports = "toy"
-
-        def patches(self) -> Any:
-            return [targets[kind]]
-
+    integration = watching(kind, "fail", raised=lambda *_, **__: None)
     with (
-        recorded(Watching),
+        recorded(integration),
         pytest.raises(ValueError, match="wrong") as raised,
         autolog.suspended() if nobody_looks else contextlib.nullcontext(),
     ):

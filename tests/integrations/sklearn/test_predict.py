@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 from typer.testing import CliRunner
 
 np = pytest.importorskip("numpy")
@@ -30,7 +31,7 @@ from autolog.cli import predict as predict_module  # noqa: E402
 from autolog.cli.app import app  # noqa: E402
 
 # What pandas 3.1 and newer do by themselves, and warn of when asked for.
-EXACT = {"float_precision": "round_trip"} if pd.__version__ < "3.1" else {}
+EXACT = {"float_precision": "round_trip"} if Version(pd.__version__).release < (3, 1) else {}
 from autolog.models import infer_signature, snapshot, write  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_key")

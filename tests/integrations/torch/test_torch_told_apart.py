@@ -321,3 +321,20 @@ def test_epochs_after_a_search_for_a_learning_rate_are_epochs(seen: Recorded) ->
     run = seen.run
     assert points(run, "train/loss") == pytest.approx([sum(found) / 2, *told])
     assert [name for name in run.metrics if "eval" in name] == []
+
+
+def test_data_that_has_grown_between_two_trainings_is_told_as_it_is(seen: Recorded) -> None:
+    """Right: in active learning one loader gives ever more rows of a pool; each run has the size that it was trained on."""
+    x, y = loops.xy()
+    part = torch.utils.data.Subset(torch.utils.data.TensorDataset(x, y), [0, 1, 2, 3])
+    loader = DataLoader(part, batch_size=2)
+    for _ in range(2):
+        model = nn.Linear(x.shape[1], int(y.max()) + 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for rows, labels in loader:
+            optimizer.zero_grad()
+            F.cross_entropy(model(rows), labels).backward()
+            optimizer.step()
+        part.indices.extend([4, 5])
+    del model, optimizer
+    assert [run.params["data.size"] for run in seen.runs] == [4, 6]
