@@ -25,7 +25,7 @@ pytest.register_assert_rewrite("autolog.testing")  # so that a failed assertion 
 
 from autolog.store.journal import JournalWriter, encode  # noqa: E402
 from autolog.store.layout import Layout  # noqa: E402
-from autolog.testing import write_toy  # noqa: E402
+from autolog.testing import fresh, write_toy  # noqa: E402
 from autolog.tracking.events import Event  # noqa: E402
 
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
@@ -70,13 +70,14 @@ def environment(folder: str | Path, **more: str) -> dict[str, str]:
 
 
 def script(
-    code: str, folder: str | Path, *arguments: str, timeout: float = 60, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `code` as `script.py` in `folder`; variables are added to its environment. Ended after `timeout` seconds."""
-    path = write_script(code, folder)
-    return subprocess.run(
-        [sys.executable, str(path), *arguments],
-        cwd=folder, env=environment(folder, **variables), capture_output=True, text=True, timeout=timeout,
+    code: str, folder: str | Path, *arguments: str, timeout: float = 60, beneath: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run `code` as `script.py` in `folder`; variables are added to its environment. Killed after `timeout` seconds. It finds
+    the modules `beneath` imported, those that are installed: see `autolog.testing.fresh`.
+    """
+    return fresh.run(
+        "", *arguments, file=str(write_script(code, folder)), folder=str(folder), seconds=timeout, beneath=beneath,
+        environment=environment(folder, **variables),
     )  # fmt: skip
 
 

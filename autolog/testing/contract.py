@@ -400,7 +400,7 @@ class Contract:
                 "AUTOLOG_DIR": os.path.join(folder, ".autolog"),
                 "AUTOLOG_STRICT": "1",
             }
-            said = fresh.run(
+            said = fresh.output(
                 "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
                 environment=environment, folder=folder, seconds=SECONDS, beneath=cls.beneath,
             )  # fmt: skip
@@ -586,7 +586,7 @@ def _loads_without_autolog(
         f"import pickle, sys; sys.modules.update(dict.fromkeys({without!r}))\n"
         "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)"
     )
-    fresh.run(
+    fresh.output(
         script, environment=dict(os.environ), folder=os.getcwd(), given=pickle.dumps(blobs), seconds=SECONDS,
         beneath=beneath,
     )  # fmt: skip

@@ -1,5 +1,9 @@
-"""Fresh processes for tests. Where a framework stands on something that takes seconds to import, they are forked from a process
-that has imported that and nothing else, autolog neither.
+"""Fresh Python processes for tests, in milliseconds where a framework takes seconds to import.
+
+A *fork server* has imported what the test names, and nothing else: autolog neither. It forks a process for each request. A test
+of import order must start Python anew: it names nothing to import first.
+
+Knows nothing of autolog but that it must not be imported in the server.
 """
 
 from __future__ import annotations
@@ -7,80 +11,179 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Each line that it reads is a request; each that it writes, how the child ended that was forked to do it.
-FORKS = """
-import contextlib, importlib, json, os, signal, sys
+# Each line that the server reads is a request. For each it forks a keeper, and the keeper the child, whose end the keeper
+# reports: so several children run at once, and a child that hangs holds up nobody.
+SERVER = """
+import contextlib, importlib, json, os, signal, sys, types, warnings
+
+# Warnings of the imports are not the tests'. What the frameworks add to the filters stays, as in a process of their own.
+quiet = ("ignore", None, Warning, None, 0)
+warnings.filters.insert(0, quiet)
+warnings._filters_mutated()
 for name in sys.argv[1:]:
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(name)
-for line in iter(sys.stdin.readline, ""):
-    asked = json.loads(line)
-    if child := os.fork():
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-        continue
-    signal.alarm(asked["seconds"])
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the keepers
+
+def keep(asked):
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with contextlib.suppress(KeyboardInterrupt), open(os.path.join(asked["files"], "status"), "w") as status:
+        if child := os.fork():
+            print(child, flush=True, file=status)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True, file=status)
+            os._exit(0)
+    become(asked)
+
+def become(asked):
     for number, (name, flags) in enumerate([("in", os.O_RDONLY), ("out", os.O_WRONLY), ("err", os.O_WRONLY)]):
-        os.dup2(os.open(os.path.join(asked["files"], name), flags), number)
+        file = os.open(os.path.join(asked["files"], name), flags | os.O_APPEND)
+        os.dup2(file, number)
+        os.close(file)
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    sys.argv[:], sys.path[:] = ["-c", *asked["arguments"]], asked["path"]
-    exec(asked["code"], {"__name__": "__main__"})
-    break
+    sys.path[:] = asked["path"]
+    sys.argv[:] = [asked["file"] or "-c", *asked["arguments"]]
+    sys.warnoptions[:] = [one for one in os.environ.get("PYTHONWARNINGS", "").split(",") if one]
+    place = warnings.filters.index(quiet)
+    before, after = warnings.filters[:place], warnings.filters[place + 1:]
+    warnings.filters[:] = []
+    for one in sys.warnoptions:
+        warnings._setoption(one)
+    warnings.filters[:] = [*before, *warnings.filters, *after]
+    warnings._filters_mutated()
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__builtins__=__builtins__, __spec__=None)
+    code = asked["code"]
+    if asked["file"]:
+        main.__file__ = asked["file"]
+        sys.path.insert(0, os.path.dirname(asked["file"]))
+        with open(asked["file"], "rb") as source:
+            code = source.read()
+    sys.modules["__main__"] = main
+    exec(compile(code, asked["file"] or "<string>", "exec", dont_inherit=True), main.__dict__)
+
+child = False
+with contextlib.suppress(KeyboardInterrupt):
+    for line in iter(sys.stdin.readline, ""):
+        if child := not os.fork():
+            break
+if child:
+    keep(json.loads(line))
 """
 
 
-def run(
-    code: str, *arguments: str, environment: dict[str, str], folder: str, given: bytes = b"", seconds: int,
-    beneath: tuple[str, ...] = (),
-) -> str:  # fmt: skip
-    """Run Python code that finds `arguments` in `sys.argv` and `given` on its standard input; what it printed. `beneath` are
-    modules that it may find imported already, if they are installed. Raises AssertionError with what it said if it fails or
-    takes longer.
+class Process:
+    """A process under way; the few things that tests ask of a `subprocess.Popen`."""
+
+    def __init__(self, beneath: tuple[str, ...], given: bytes, request: dict[str, Any]) -> None:
+        self._files = tempfile.TemporaryDirectory()
+        for name, content in (("in", given), ("out", b""), ("err", b"")):
+            Path(self._files.name, name).write_bytes(content)
+        pipe = os.path.join(self._files.name, "status")
+        os.mkfifo(pipe)
+        self._status = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self._said = b""
+        self.returncode: int | None = None
+        server = _server(beneath)
+        assert server.stdin is not None
+        try:
+            server.stdin.write(json.dumps({**request, "files": self._files.name}) + "\n")
+            server.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(f"the fork server ended: {server.wait()}") from None
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Wait for its end: what it printed. Raises subprocess.TimeoutExpired after it is killed."""
+        deadline = time.monotonic() + timeout
+        while self._said.count(b"\n") < 2:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._status], [], [], left)[0]:
+                if b"\n" in self._said:
+                    os.kill(int(self._said.split()[0]), 9)
+                raise subprocess.TimeoutExpired("a fresh process", timeout, *self._printed())
+            part = os.read(self._status, 4096)
+            if not part:  # nobody has opened its other end yet
+                time.sleep(0.001)
+            self._said += part
+        os.close(self._status)
+        self.returncode = int(self._said.split()[1])
+        printed = self._printed()
+        self._files.cleanup()
+        return printed
+
+    def _printed(self) -> tuple[str, str]:
+        return tuple(Path(self._files.name, name).read_text(errors="replace") for name in ("out", "err"))  # type: ignore[return-value]
+
+
+def start(
+    code: str, *arguments: str, environment: dict[str, str], folder: str, given: bytes = b"",
+    beneath: tuple[str, ...], file: str = "",
+) -> Process:  # fmt: skip
+    """Start a process that is forked from one that has imported `beneath`.
+
+    Args:
+        code: what it runs, unless `file` names a script.
+        arguments: its `sys.argv[1:]`.
+        environment: all of its variables. As in any process that runs already, PYTHON… are not heeded, PYTHONWARNINGS aside.
+        folder: its working directory.
+        given: its standard input.
+        beneath: modules that it finds imported, those that are installed.
+        file: the script that it runs, as `python FILE` does.
     """
-    path = list(filter(None, sys.path))
+    request = {"code": code, "file": file, "arguments": arguments, "environment": environment, "folder": folder}
+    return Process(beneath, given, {**request, "path": _path(environment)})
+
+
+def run(
+    code: str, *arguments: str, environment: dict[str, str], folder: str, given: bytes = b"", seconds: float,
+    beneath: tuple[str, ...] = (), file: str = "",
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """The same to its end, as `subprocess.run`. Without `beneath`, or where there is no fork, Python is started anew."""
     if not beneath or not hasattr(os, "fork"):
         done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], cwd=folder, input=given, capture_output=True, timeout=seconds,
-            env={**environment, "PYTHONPATH": os.pathsep.join(path)},
+            [sys.executable, *([file] if file else ["-c", code]), *arguments], cwd=folder, input=given, timeout=seconds,
+            capture_output=True, env={**environment, "PYTHONPATH": os.pathsep.join(_path(environment))},
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-    with tempfile.TemporaryDirectory() as files:
-        for name, content in (("in", given), ("out", b""), ("err", b"")):
-            Path(files, name).write_bytes(content)
-        request = {"code": code, "arguments": arguments, "environment": environment, "folder": folder}
-        ended = _ask(beneath, {**request, "files": files, "path": path, "seconds": seconds})
-        out, err = (Path(files, name).read_text() for name in ("out", "err"))
-    assert ended == "0", f"{ended}: {err}"
-    return out
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    process = start(
+        code, *arguments, environment=environment, folder=folder, given=given, beneath=beneath, file=file
+    )
+    out, err = process.communicate(seconds)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([file or code, *arguments], process.returncode, out, err)
 
 
-def _ask(beneath: tuple[str, ...], request: dict[str, Any]) -> str:
-    server = _server(beneath)
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(json.dumps(request) + "\n")
-    server.stdin.flush()
-    return server.stdout.readline().strip()
+def output(code: str, *arguments: str, **how: Any) -> str:
+    """What it printed. Raises AssertionError with what it said if it fails."""
+    done = run(code, *arguments, **how)
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
+    return done.stdout
+
+
+def _path(environment: dict[str, str]) -> list[str]:
+    """Where it finds modules: where its environment says, and where this process does."""
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    return list(dict.fromkeys(one for one in (*given, *sys.path) if one))
 
 
 @cache
 def _server(beneath: tuple[str, ...]) -> subprocess.Popen[str]:
     server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FORKS, *beneath],
+        [sys.executable, "-c", SERVER, *beneath],
         text=True,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         # `beneath` may be a module that only the tests have.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": ""},
     )
     atexit.register(server.communicate)  # which ends it
     return server
