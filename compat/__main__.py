@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,6 +65,13 @@ def run(
     write: Annotated[bool, typer.Option(help="Put what came of them into results.jsonl.")] = True,
     keep: Annotated[bool, typer.Option(help="Leave the environments, to look into them.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes that share a cell's tests.")] = 2,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Of a cell's tests only these, below tests/. Nothing is written.")
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Make the environments here, use those that are there, and leave them."),
+    ] = None,
 ) -> None:
     """Run cells one after the other; each result is written at once, so that what was cut off goes on with --stale.
 
@@ -73,11 +82,13 @@ def run(
     held = results.read()
     chosen = [cell for cell in _chosen(cells) if cell.smoke or not smoke]
     chosen = [cell for cell in chosen if not stale or results.is_stale(cell, held)]
+    if only:
+        chosen, write = [replace(cell, tests=tuple(only)) for cell in chosen], False
     bad: list[str] = []
     for number, cell in enumerate(chosen, 1):
         console.print(f"[dim]{number}/{len(chosen)}[/dim] {cell.name}: {cell.title}")
         result = run_cell(
-            cell, keep=keep, jobs=jobs, say=partial(console.print, markup=False, highlight=False)
+            cell, keep=keep, jobs=jobs, say=partial(console.print, markup=False, highlight=False), work=work
         )
         if write:
             results.write(result)

@@ -25,7 +25,8 @@ ROOT = HERE.parent
 MATRIX = HERE / "matrix.toml"
 NEWEST = "newest"
 ENVIRONMENT = {"AUTOLOG_SILENT": "1", "OMP_NUM_THREADS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-PYTEST = ("-p", "no:cacheprovider", "--tb=short")
+PYTEST = ("-p", "no:cacheprovider", "--tb=short", "-m", "")
+"""The slow tests too."""
 
 
 class MatrixError(ValueError):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from time import monotonic
@@ -25,7 +25,12 @@ LAST_LINES = 60
 
 
 def run(
-    cell: Cell, *, keep: bool = False, jobs: int = 2, say: Callable[[str], None] = print
+    cell: Cell,
+    *,
+    keep: bool = False,
+    jobs: int = 2,
+    say: Callable[[str], None] = print,
+    work: Path | None = None,
 ) -> dict[str, Any]:
     """Make the cell's environment, run its tests, remove it, and give its line for results.jsonl.
 
@@ -34,6 +39,7 @@ def run(
         keep: leave the environment, to look into it.
         jobs: processes that share the tests.
         say: told what a cell that failed said last, and where all of it stands.
+        work: the folder for the environment and pytest's report, `junit.xml`; an environment that is there is used. It stays.
     """
     fingerprint = results.fingerprint(cell)
     about = {
@@ -44,15 +50,18 @@ def run(
     python = interpreter(cell.python)
     if python is None:
         return {**about, "status": "skip", "reason": f"there is no Python {cell.python} on this machine"}
-    work = Path(tempfile.mkdtemp(prefix="autolog-cell-"))
+    keep = keep or work is not None
+    work = work or Path(tempfile.mkdtemp(prefix="autolog-cell-"))
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "junit.xml").unlink(missing_ok=True)
     began = monotonic()
     command = [
         sys.executable, "-m", "tox", "-c", str(HERE), "--workdir", str(work), "run", "-e", cell.name, "--",
-        f"--junitxml={work / 'junit.xml'}", "-n", str(jobs), "--dist", "loadfile",
+        f"--junitxml={work / 'junit.xml'}", "-n", str(jobs),
     ]  # fmt: skip
     try:
         with (work / "output.txt").open("w") as output:
-            status = _wait(command, output, os.path.dirname(python))
+            status = _wait(command, output, os.path.dirname(python), cell.tests)
         outcome = _outcome(work / "junit.xml")
         resolved = _resolved(work / cell.name, cell)
         text = (work / "output.txt").read_text(errors="replace")
@@ -73,12 +82,13 @@ def run(
     return {**result, "status": status_name, "reason": cell.known or reason}
 
 
-def _wait(command: list[str], output: Any, first: str) -> int:
+def _wait(command: list[str], output: Any, first: str, tests: Sequence[str]) -> int:
     """Its exit status. In a group of its own, so that all of it ends when we are interrupted or it takes too long.
 
     `first` stands before all other folders on the path: tox looks there for the Python.
     """
-    environment = {**os.environ, "PATH": os.pathsep.join((first, os.environ.get("PATH", "")))}
+    path = os.pathsep.join((first, os.environ.get("PATH", "")))
+    environment = {**os.environ, "PATH": path, "COMPAT_TESTS": " ".join(tests)}
     process = subprocess.Popen(
         command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, env=environment
     )

@@ -1,7 +1,8 @@
-"""Gives the matrix's cells to tox. Knows tox; what a cell is, `cells` knows."""
+"""Gives the matrix's cells to tox. Knows tox; what a cell is, `cells` knows. COMPAT_TESTS names other tests than the cell's."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
 
 
 def _settings(cell: cells.Cell, more: Sequence[str]) -> dict[str, Any]:
+    tests = os.environ.get("COMPAT_TESTS", "").split() or cell.tests
     settings: dict[str, Any] = {
         "description": cell.title,
         "base_python": [cell.python],
@@ -39,7 +41,7 @@ def _settings(cell: cells.Cell, more: Sequence[str]) -> dict[str, Any]:
         "pip_pre": cell.pre,
         "set_env": "\n".join(f"{name}={value}" for name, value in {**cells.ENVIRONMENT, **dict(cell.environment)}.items()),
         "commands": [
-            Command(["pytest", "-c", "../pyproject.toml", "--rootdir", "..", "-q", *cells.PYTEST, *cell.tests, *more])
+            Command(["pytest", "-c", "../pyproject.toml", "--rootdir", "..", "-q", *cells.PYTEST, *tests, *more])
         ],
     }  # fmt: skip
     if cell.without_dependencies:

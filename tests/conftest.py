@@ -1,5 +1,7 @@
 """What holds for all tests, and what those of the integrations share: a user's key of the test's own, and views of a record.
 
+`python -m pytest` runs the tests on all cores, without those that are marked `slow`, and says in the end how to run the rest.
+
 Not in a conftest of theirs: their folders are named as the frameworks, and would be taken for them where these are not
 installed.
 """
@@ -7,8 +9,12 @@ installed.
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +27,51 @@ if TYPE_CHECKING:
 # process would then test nothing.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Else each of the thousands of processes that the tests start compiles what it imports, which takes seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+MOST_WORKERS = 8
+"""Each imports the frameworks, which takes longer than to wait for others to finish."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker for each core that this process may use; none for a few files, which are done before workers are there."""
+    chosen = [Path(str(one).partition("::")[0]) for one in config.args]
+    if len(chosen) <= 2 and all(one.suffix == ".py" for one in chosen):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The reason of a slow test goes into the report; a test that is marked and gives none is an error."""
+    for item in items:
+        documented = getattr(item, "function", None)
+        said = re.search(r"Slow: (.+?)(?:\n\n|\Z)", documented.__doc__ or "" if documented else "", re.DOTALL)
+        if said:
+            item.user_properties.append(("slow", " ".join(said[1].split())))
+        elif item.get_closest_marker("slow"):
+            raise pytest.UsageError(f'{item.nodeid} is marked slow; its docstring must say why: "Slow: …"')
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """What was left out, and how to run it."""
+    lines: list[str] = []
+    if config.option.markexpr == "not slow":
+        lines.append("slow tests: python -m pytest -m slow")
+    folders = [
+        one for one in (Path(__file__).parent / "integrations").iterdir() if any(one.glob("test_*.py"))
+    ]
+    absent = sorted(one.name for one in folders if find_spec(one.name) is None)
+    if absent and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        lines.append(f"tests of {', '.join(absent)}, not installed: bash .ci/run {' '.join(absent)}")
+    if lines:
+        terminalreporter.write_sep("-", "left out")
+        for line in lines:
+            terminalreporter.write_line(line)
+
 
 DIFFERS = ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version")
 """What is another in each execution, or on each version."""

@@ -73,8 +73,8 @@ class Contract:
     packages: ClassVar[tuple[str, ...]]
     """The framework's top-level packages; the first is the one that users import."""
     beneath: ClassVar[tuple[str, ...]] = ()
-    """What the framework stands on and takes seconds to import. The fresh processes have it from the start: it is imported once
-    for all of them.
+    """What the framework stands on and takes long to import. It is imported once for all fresh processes. pytest, which the
+    module of the subclass imports, need not be named.
     """
     without: ClassVar[tuple[str, ...]] = ("autolog", "wrapt")
     """What pickles must load without. A framework may need wrapt itself."""
@@ -402,7 +402,7 @@ class Contract:
             }
             said = fresh.output(
                 "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
-                environment=environment, folder=folder, seconds=SECONDS, beneath=cls.beneath,
+                environment=environment, folder=folder, seconds=SECONDS, beneath=("pytest", *cls.beneath),
             )  # fmt: skip
         return json.loads(said.splitlines()[-1].replace(folder, "FOLDER"))
 
@@ -588,7 +588,7 @@ def _loads_without_autolog(
     )
     fresh.output(
         script, environment=dict(os.environ), folder=os.getcwd(), given=pickle.dumps(blobs), seconds=SECONDS,
-        beneath=beneath,
+        beneath=("pytest", *beneath),
     )  # fmt: skip
     return True
 

@@ -140,7 +140,13 @@ def start(
         beneath: modules that it finds imported, those that are installed.
         file: the script that it runs, as `python FILE` does.
     """
-    request = {"code": code, "file": file, "arguments": arguments, "environment": environment, "folder": folder}
+    request = {
+        "code": code,
+        "file": file,
+        "arguments": arguments,
+        "environment": environment,
+        "folder": folder,
+    }
     return Process(beneath, given, {**request, "path": _path(environment)})
 
 
@@ -154,7 +160,9 @@ def run(
             [sys.executable, *([file] if file else ["-c", code]), *arguments], cwd=folder, input=given, timeout=seconds,
             capture_output=True, env={**environment, "PYTHONPATH": os.pathsep.join(_path(environment))},
         )  # fmt: skip
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+        )
     process = start(
         code, *arguments, environment=environment, folder=folder, given=given, beneath=beneath, file=file
     )

@@ -18,7 +18,7 @@ QUIET = {"verbose": -1, "num_threads": 1, "min_data_in_leaf": 5, "deterministic"
 class LightGBM(Contract):
     integration = "lightgbm"
     packages = ("lightgbm",)
-    beneath = ("scipy.stats", "pandas", "sklearn.model_selection")
+    beneath = ("scipy.stats", "pandas", "sklearn.model_selection", "sklearn.linear_model", "sqlite3")
 
     def data(self) -> Any:
         import numpy as np

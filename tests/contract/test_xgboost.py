@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(find_spec("xgboost") is None, reason="XGBoost is
 class TestTrain(Contract):
     integration = "xgboost"
     packages = ("xgboost",)
-    beneath = ("scipy.stats", "pandas", "sklearn.model_selection")
+    beneath = ("scipy.stats", "pandas", "sklearn.model_selection", "sklearn.linear_model", "sqlite3")
 
     def data(self) -> Any:
         import numpy as np

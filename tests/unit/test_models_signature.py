@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from autolog.models.signature import LOOKED_AT, SAMPLE, infer, with_output
 from autolog.testing import filter_changes
@@ -305,81 +303,6 @@ def test_no_data_library_is_imported() -> None:
     code = "import sys; from autolog.models.signature import infer; infer([1]); print({'numpy', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
-
-
-# --- held against mlflow's own enforcement
-
-scalars = {
-    "bool": st.booleans(),
-    "int8": st.integers(-128, 127),
-    "int32": st.integers(-(2**31), 2**31 - 1),
-    "int64": st.integers(-(2**63), 2**63 - 1),
-    "uint16": st.integers(0, 2**16 - 1),
-    "uint64": st.integers(0, 2**64 - 1),
-    "float32": st.floats(width=32),
-    "float64": st.floats(),
-    "Int64": st.none() | st.integers(-(2**53), 2**53),
-    "Int8": st.none() | st.integers(-128, 127),
-    "UInt32": st.none() | st.integers(0, 2**32 - 1),
-    "UInt64": st.none() | st.integers(0, 2**64 - 1),
-    "Float64": st.none() | st.floats(allow_nan=False),
-    "boolean": st.none() | st.booleans(),
-    "string": st.none() | st.text(max_size=5),
-    "object": st.none() | st.text(max_size=5) | st.floats(),
-    "text object": st.none() | st.text(max_size=5),
-    "category": st.sampled_from("abc"),
-}
-
-
-@st.composite
-def columns(draw: st.DrawFn) -> dict[str, tuple[str, list[Any]]]:
-    rows = draw(st.integers(1, 4))
-    names = draw(st.lists(st.text(max_size=5), min_size=1, max_size=4, unique=True))
-    drawn: dict[str, tuple[str, list[Any]]] = {}
-    for name in names:
-        dtype = draw(st.sampled_from(sorted(scalars)))
-        values = draw(st.lists(scalars[dtype], min_size=rows, max_size=rows))
-        drawn[name] = (dtype.removeprefix("text "), values)
-    return drawn
-
-
-@given(columns())
-@example({"a": ("int64", [1]), "b": ("float64", [float("nan")]), "é\x85😀": ("object", ["x"])})
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
-    """Whenever a frame has a signature, mlflow's enforcement of it accepts that frame and changes no value."""
-    pd = pytest.importorskip("pandas")
-    pytest.importorskip("mlflow", minversion="3")  # earlier ones refuse some types that they write themselves
-    from mlflow.models.utils import _enforce_schema
-    from mlflow.types.schema import Schema
-
-    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in drawn.items()})
-    found = infer(frame)
-    if found is not None:
-        passed = _enforce_schema(frame, Schema.from_json(found["inputs"]))
-        extension = [name for name, dtype in frame.dtypes.items() if str(dtype)[0] in "FIU"]
-        plain = frame.astype({name: passed[name].dtype for name in extension})
-        pd.testing.assert_frame_equal(passed, plain, check_dtype=False, check_exact=True)
-
-
-@given(
-    dtype=st.sampled_from(
-        ["bool", "int8", "int64", "float32", "float64", "U5", "S5", "object", "datetime64[ns]", ">f4"]
-    ),
-    shape=st.lists(st.integers(0, 3), max_size=4),
-)
-@settings(deadline=None)
-def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, shape: list[int]) -> None:
-    """Whenever an array has a signature, mlflow's enforcement of it hands that array on as it is."""
-    np = pytest.importorskip("numpy")
-    pytest.importorskip("mlflow")
-    from mlflow.models.utils import _enforce_schema
-    from mlflow.types.schema import Schema
-
-    array = np.zeros(shape, dtype)
-    found = infer(array, array)
-    if found is not None:
-        assert _enforce_schema(array, Schema.from_json(found["inputs"])) is array
 
 
 def test_a_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_of_other_data_there_is_no_example(data: Any) -> None:
 
 
 def test_an_example_is_saved_on_request_only(tmp_path: Path) -> None:
-    """It is the user's data. mlflow reads it."""
+    """It is the user's data."""
     np = pytest.importorskip("numpy")
     folders: list[Path] = []
     for wanted in (False, True):
@@ -210,9 +210,7 @@ def test_an_example_is_saved_on_request_only(tmp_path: Path) -> None:
         folders.append(here.layout.artifacts_of(run.id) / "model")
     names = [{path.name for path in folder.iterdir()} for folder in folders]
     assert names[1] - names[0] == {"input_example.json", "serving_input_example.json"}
-    models = pytest.importorskip("mlflow.models")
-    read = models.Model.load(str(folders[1]))
-    assert read.load_input_example(str(folders[1])).tolist() == [[1.0, 1.0]] * 5
+    assert json.loads((folders[1] / "input_example.json").read_text()) == [[1.0, 1.0]] * 5
 
 
 def test_an_unknown_flavor_is_an_error_by_hand(tmp_path: Path) -> None:

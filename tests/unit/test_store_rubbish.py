@@ -30,7 +30,7 @@ from autolog.testing import recorded
 
 COMMANDS = get_command(app)
 HAS_MODEL = find_spec("sklearn") is not None
-SECONDS = 20
+SECONDS = 60
 """Whoever waits longer waits for ever, as for somebody to write into a named pipe."""
 
 
