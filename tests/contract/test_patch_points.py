@@ -27,6 +27,8 @@ INTEGRATIONS = sorted(
     }
     - {"toy"}
 )
+BENEATH = ("scipy.stats", "pandas", "joblib", "pyarrow", "sqlite3")
+"""What most frameworks stand on."""
 LOOK = """
 import contextlib, importlib, json, sys
 
@@ -81,7 +83,8 @@ def _modules(name: str) -> list[str]:
 
 
 def _look(name: str, folder: Path) -> dict[str, Any]:
-    done = script(LOOK, folder, name, ",".join(_modules(name)), timeout=300, AUTOLOG_STRICT="1")
+    modules = ",".join(_modules(name))
+    done = script(LOOK, folder, name, modules, timeout=300, beneath=BENEATH, AUTOLOG_STRICT="1")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

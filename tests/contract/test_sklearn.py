@@ -14,7 +14,7 @@ pytest.importorskip  # the framework is imported inside the methods: fresh proce
 class TestSklearn(Contract):
     integration = "sklearn"
     packages = ("sklearn",)
-    beneath = ("scipy.stats", "pandas", "joblib", "narwhals", "pyarrow", "sqlite3")
+    beneath = ("scipy.stats", "pandas", "joblib", "narwhals", "pyarrow", "rich.progress", "sqlite3")
 
     def data(self) -> Any:
         import numpy as np
