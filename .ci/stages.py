@@ -143,6 +143,9 @@ KERAS = Environment(
     "keras", ("torch==2.13.0", ".[test-keras]"), ("tf_keras",), variables=(("KERAS_BACKEND", "tensorflow"),)
 )
 PYSPARK = Environment("pyspark", (".[test-pyspark]",))
+UNIT = Environment(
+    "unit", (".", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100")
+)
 OLD_MLFLOW = Environment(
     "mlflow-oldest",
     # Old releases of MLflow import pkg_resources.
@@ -158,6 +161,10 @@ MAIN_TESTS = (
 )  # fmt: skip
 
 STAGES = (
+    Stage(
+        "unit", "the unit tests where there is no framework", ("tests/unit", "integrations", "compat"),
+        (("-m", "pytest", "-q", "tests/unit"),), environment=UNIT,
+    ),
     Stage(
         "slow", "the README's environment: the slow tests",
         (*MAIN_TESTS, "integrations/autolog_sklearn", "integrations/autolog_xgboost", "integrations/autolog_lightgbm"),
@@ -215,7 +222,10 @@ def _digest(root: Path, names: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name in sorted(filter(None, names)):
         path = root / name
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path] if path.exists() else []
+        below = (
+            [one for one in path.rglob("*") if one.suffix in (".py", ".toml")] if path.is_dir() else [path]
+        )
+        files = sorted(one for one in below if one.is_file())
         for file in files:
             digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
             # An integration's `tested` follows from results of the matrix: it does not make them old.

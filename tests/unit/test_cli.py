@@ -15,8 +15,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import pytest
+import typer
 from helpers import write_journal
 from hypothesis import example as also
 from hypothesis import given, settings
@@ -728,7 +728,7 @@ def test_the_shell_is_offered_no_name_that_it_would_act_on(tmp_path: Path, evil:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOLOG_DIR", str(tmp_path))
-        context = click.Context(click.Command("rm"))
+        context = typer.Context(typer.main.get_command(app))
         assert run_names(context, "") == ["otter.v2/a_b-1"]
         assert run_names(context, evil[:1]) == []
         assert run_names(context, id_of(1)[:10]) == [id_of(2), id_of(1)]

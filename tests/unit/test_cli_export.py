@@ -47,9 +47,9 @@ def test_csv_has_a_row_a_run(store: Store):
         "blue, red",
     )
     assert rows[0]["metrics.loss"] == "nan"
-    frame = store.runs().to_pandas()
-    assert set(rows[0]) == set(frame.columns)
     assert len(list(csv.DictReader(export(store, "--children").splitlines()))) == 4
+    pytest.importorskip("pandas")
+    assert set(rows[0]) == set(store.runs().to_pandas().columns)
 
 
 def test_no_text_in_csv_is_a_formula():
