@@ -36,6 +36,30 @@ MOST_WORKERS = 8
 """Each imports the frameworks, which takes longer than to wait for others to finish."""
 
 
+ONE_BY_ONE = ("tests/process/", "tests/models/test_hard_models.py")
+    "tests/process/",
+    "tests/models/",
+    "tests/sinks/test_urls.py",
+    "tests/sinks/test_conformance.py",
+)
+"""Tests that take long and share nothing: the workers take them one by one. Other tests stay together by file, as what they
+share is made once for each worker.
+"""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, but for some tests."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker for each core that this process may use; none for a few files, which are done before workers are there."""
     chosen = [Path(str(one).partition("::")[0]) for one in config.args]
