@@ -37,11 +37,6 @@ MOST_WORKERS = 8
 
 
 ONE_BY_ONE = ("tests/process/", "tests/models/test_hard_models.py")
-    "tests/process/",
-    "tests/models/",
-    "tests/sinks/test_urls.py",
-    "tests/sinks/test_conformance.py",
-)
 """Tests that take long and share nothing: the workers take them one by one. Other tests stay together by file, as what they
 share is made once for each worker.
 """
