@@ -1,7 +1,7 @@
 """The stages of `.ci/run`: which there are, which may be left out, and what came of them.
 
-A *stage* is an environment and tests that run in it. `lint` and `readme` run every time. Each other stage has a record of its
-last pass in `.ci/passed/`, with fingerprints of what it depends on:
+A *stage* is an environment and tests that run in it. `lint`, `readme` and `types` run every time. Each other stage has a record
+of its last pass in `.ci/passed/`, with fingerprints of what it depends on:
 
     core      autolog/, what all tests share, pyproject.toml
     own       its integrations, its tests, the versions in its environment (`.ci/versions/`)
@@ -108,27 +108,26 @@ def integration(name: str, smoke: str, environment: Environment, *more: str, fla
 
 
 def cells(cell: str, title: str, parts: Iterable[str]) -> Iterator[Stage]:
-    """A cell of the matrix, one stage for each integration and folder in it."""
+    """A cell of the matrix, one stage for each part of its tests."""
     for part in parts:
-        own: tuple[str, ...] = ("compat/matrix.toml",)
-        if part in ("contract", "process", "models"):
-            whole = (f"tests/{part}",)
-            short = {
-                "contract": "test_patching.py",
-                "process": "test_fork.py",
-                "models": "test_hard_models.py",
-            }
-            smoke = (f"tests/{part}/{short[part]}",)
-            if part == "models":
-                own += tuple(f"integrations/autolog_{one}" for one in ("sklearn", "xgboost", "lightgbm"))
-        else:
-            whole = (f"tests/integrations/{part}", f"tests/contract/test_{part}.py")
-            smoke = (f"tests/contract/test_{part}.py", SMOKE[part])
-            own += (f"integrations/autolog_{part}",)
+        own = tuple(f"integrations/autolog_{one}" for one in (BOOSTERS if part in PARTS else (part,)))
+        whole, short = PARTS.get(part) or (
+            (f"tests/integrations/{part}", f"tests/contract/test_{part}.py"), (f"tests/contract/test_{part}.py", SMOKE[part]),
+        )  # fmt: skip
         name = cell if cell.endswith(part) else f"{cell}-{part}"
-        yield Stage(name, f"{title}: {part}", (*own, *whole), (whole,), (smoke,), cell=cell)
+        yield Stage(
+            name, f"{title}: {part}", ("compat/matrix.toml", *own, *whole), (whole,), (short,), cell=cell
+        )
 
 
+BOOSTERS = ("sklearn", "xgboost", "lightgbm")
+COMMON = tuple(f"tests/contract/test_{one}.py" for one in ("patching", "patch_points", "toy", "readme"))
+PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "contract": (COMMON, COMMON[:2]),
+    "process": (("tests/process",), ("tests/process/test_fork.py",)),
+    "models": (("tests/models",), ("tests/models/test_hard_models.py",)),
+}
+"""Parts of a cell that are no integration's: their tests, and those that are run where only the core has changed."""
 SMOKE = {
     "sklearn": "tests/integrations/sklearn/test_runs.py",
     "xgboost": "tests/integrations/xgboost/test_xgboost_bare.py",
@@ -195,6 +194,8 @@ STAGES = (
     *cells("newest", "the newest versions and Python", ("contract", "process", "sklearn", "xgboost", "lightgbm")),
 )  # fmt: skip
 
+
+ALWAYS = {"lint": "ruff", "readme": "the commands of the README", "types": "pyright"}
 
 # -- what may be left out
 
@@ -359,18 +360,19 @@ class Runner:
             console.print(f"{time.monotonic() - started:.0f} s")
             if not outcome.ok:
                 break
-        self._made["main"] = self.checkout / ".venv" / "bin" / "python"
+        self._made[MAIN.name] = self.checkout / ".venv" / "bin" / "python"
         add(outcome, report)
         return outcome
 
     def lint(self) -> Outcome:
-        """ruff and pyright see what is checked out, and pyright the libraries of the tools' environment."""
-        commands = (
-            ["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."],
-            ["-m", "pyright", "--pythonpath", str(self.python(MAIN))],
-        )  # fmt: skip
-        good = [run([sys.executable, *one], cwd=self.checkout, check=False) for one in commands]
+        commands = ("check", "."), ("format", "--check", ".")
+        good = [run([sys.executable, "-m", "ruff", *one], cwd=self.checkout, check=False) for one in commands]
         return Outcome(all(good))
+
+    def types(self) -> Outcome:
+        """With the libraries of the README's environment."""
+        command = [sys.executable, "-m", "pyright", "--pythonpath", str(self.python(MAIN))]
+        return Outcome(run(command, cwd=self.checkout, check=False))
 
     def stage(self, stage: Stage, how: How) -> Outcome:
         outcome = Outcome()
@@ -477,7 +479,7 @@ def main(
 ) -> None:
     """Check the checkout: lint and types, the README's commands, then what has changed since its last recorded pass."""
     known = {stage.name: stage for stage in STAGES}
-    always = ["lint", "readme"]
+    always = list(ALWAYS)
     for name in names or ():
         if name not in (*known, *always):
             raise typer.BadParameter(f"there is no stage {name!r}; there are {', '.join((*always, *known))}")
@@ -525,15 +527,19 @@ def execute(
     def timed(name: str, title: str, function: Callable[[], Outcome]) -> Outcome:
         say(f"{name}: {title}")
         started = time.monotonic()
-        outcome = function()
+        try:
+            outcome = function()
+        except (subprocess.CalledProcessError, OSError) as error:  # an environment that cannot be made
+            console.print(str(error), markup=False)
+            outcome = Outcome(False)
         outcome.seconds = time.monotonic() - started
         outcomes[name] = outcome
         return outcome
 
-    if "readme" in always:
-        timed("readme", "the commands of the README", runner.readme)
-    if "lint" in always:
-        timed("lint", "lint and types", runner.lint)
+    for name in always:
+        outcome = timed(name, ALWAYS[name], getattr(runner, name))
+        if outcome.ok and outcome.times:
+            write(name, figures(outcome))
     for stage in STAGES:
         how, why = plan[stage.name]
         if how is None:
@@ -562,12 +568,17 @@ def note(stage: Stage, how: How, outcome: Outcome, now: Inputs, record: dict[str
     if how == "short" and stage.short and record:
         write(stage.name, {**record, "short": now.core})
         return
+    write(stage.name, {"core": now.core, "own": now.own, **figures(outcome)})
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """What a record keeps of a pass."""
     slowest = sorted(outcome.times.items(), key=lambda one: -one[1])[:10]
-    write(stage.name, {
-        "core": now.core, "own": now.own, "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    return {
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "passed": outcome.passed, "skipped": outcome.skipped, "seconds": round(outcome.seconds),
         "slowest": {name: round(seconds, 1) for name, seconds in slowest},
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def summary(plan: Plan, outcomes: dict[str, Outcome], records: dict[str, dict[str, Any]]) -> Table:
@@ -575,7 +586,7 @@ def summary(plan: Plan, outcomes: dict[str, Outcome], records: dict[str, dict[st
     table = Table(
         "stage", "", Column("tests", justify="right"), Column("minutes", justify="right"), "why", box=None
     )
-    rows = {**dict.fromkeys(("readme", "lint"), ("whole", "always")), **plan}
+    rows: Plan = {**dict.fromkeys(ALWAYS, ("whole", "always")), **plan}
     for name, (how, why) in rows.items():
         outcome = outcomes.get(name)
         before = records.get(name, {}).get("passed")
