@@ -69,7 +69,10 @@ MODELS = {
         mean_squared_error(y, model.predict(rows))
     """,
 }
-BENEATH: dict[str, tuple[str, ...]] = {"calls": (), "estimators": ("sklearn.linear_model",)}
+BENEATH: dict[str, tuple[str, ...]] = {
+    "calls": (),
+    "estimators": ("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline"),
+}
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")

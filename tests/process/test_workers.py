@@ -10,7 +10,7 @@ from helpers import script, write_script
 
 from autolog.store.records import Store
 
-SKLEARN = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection")
+SKLEARN = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline")
 METHODS = multiprocessing.get_all_start_methods()
 
 

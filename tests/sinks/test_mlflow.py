@@ -35,6 +35,7 @@ from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
+pytestmark = pytest.mark.xdist_group("mlflow")  # which share the servers
 ENOUGH = 4 * TIMEOUT
 Sync = Callable[..., "tuple[int, str]"]
 
@@ -58,7 +59,10 @@ def server2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(
-    params=["server3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("server3_on_postgres", "server2"))]
+    params=[
+        "server3",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("server3_on_postgres", "server2")),
+    ]
 )
 def server(request: pytest.FixtureRequest) -> str:
     """Slow: a second and a third server of MLflow, each with a database or an environment of its own, take minutes to start on
@@ -584,16 +588,17 @@ def test_servers_in_trouble_cost_the_training_nothing(
 def test_what_a_server_took_before_it_failed_is_not_there_twice(
     server3: str, experiment: str, tmp_path: Path, sync: Sync, name: str
 ):
-    """One that takes two seconds to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
+    """One that takes a second to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
     should, with a line on what is left, and `autolog sync` delivers that, exactly once.
     """
     taken = 5  # the experiment, the run, some of its values
     trouble: dict[str, Any] = {
-        "slow": lambda number, head: 2.0,
+        "slow": lambda number, head: 1.0,
         "dying": lambda number, head: None if number <= taken else "drop",
         "filling up": lambda number, head: None if number <= taken else TROUBLES["full"],
     }
-    code = LOGGING.replace("exit_timeout=1", "exit_timeout=3").replace(
+    # Of the slow one all comes late; the others have to take something.
+    code = LOGGING.replace("exit_timeout=1", f"exit_timeout={1 if name == 'slow' else 3}").replace(
         "        run.log_json", "            if step == 250: autolog.flush(60)\n        run.log_json"
     )
     with Proxy(server3, trouble[name]) as proxy:
@@ -612,9 +617,13 @@ def test_what_a_server_took_before_it_failed_is_not_there_twice(
             assert there(server3, experiment) == ours(tmp_path / ".autolog")
 
 
-@pytest.mark.parametrize("fate", ["drop", "deaf"])
+@pytest.mark.parametrize("fate", [pytest.param("drop", marks=pytest.mark.slow), "deaf"])
 def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: Path, fate: str):
-    """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position."""
+    """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position.
+
+    Slow where it is not taken: there are as many rounds as requests. In every run is the harder one, where it is taken without
+    an answer; and so is a server that takes some requests and drops the rest.
+    """
     failures, at = 0, 0
     while True:
         at += 1

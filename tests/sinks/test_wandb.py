@@ -30,6 +30,7 @@ from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
+pytestmark = pytest.mark.xdist_group("wandb")
 BLOCK = 32 * 1024
 
 
@@ -289,7 +290,15 @@ def test_a_server_that_was_down_gets_everything(tmp_path: Path, monkeypatch: pyt
     one.close()
     code = "from autolog.cli import main; main()"
     synced = script(
-        code, tmp_path, "sync", "--to", url, "--store", str(tmp_path / ".autolog"), timeout=4 * TIMEOUT, beneath=("wandb",)
+        code,
+        tmp_path,
+        "sync",
+        "--to",
+        url,
+        "--store",
+        str(tmp_path / ".autolog"),
+        timeout=4 * TIMEOUT,
+        beneath=("wandb",),
     )
     assert synced.returncode == 0, synced.stderr
     assert {name: (run["status"], run["history"]) for name, run in shown(project).items()} == {

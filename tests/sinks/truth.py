@@ -9,7 +9,10 @@ from autolog.store.journal import JournalWriter, encode, read_from
 from autolog.store.layout import Layout
 from autolog.tracking.events import Event, MetricsLogged, RunStarted
 
-MLFLOW = ("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "sklearn.linear_model", "sklearn.model_selection")
+MLFLOW = (
+    "mlflow.pyfunc", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store", "sklearn.linear_model",
+    "sklearn.model_selection",
+)  # fmt: skip
 """What scripts find imported that train and send to MLflow: see `autolog.testing.fresh`."""
 
 TIMEOUT = 60.0
