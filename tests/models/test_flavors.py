@@ -33,10 +33,11 @@ np = pytest.importorskip("numpy")
 import autolog
 from autolog import ModelError
 from autolog.models import DamagedModel, UntrustedModel
-from autolog.testing import recorded
+from autolog.testing import fresh, recorded
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 Y = X @ np.array([1, 2, 3, 4], "float32")
+pytestmark = pytest.mark.xdist_group("flavors")  # which share one training of each
 SERVE = os.environ.get("SERVE", "sklearn").split(",")
 
 
@@ -404,13 +405,13 @@ def test_code_that_a_stranger_put_into_it_is_not_run(
 
 
 def mlflow_command(trained: Trained, command: str) -> tuple[list[str], dict[str, str]]:
-    """A command of mlflow's on the model, in this environment."""
+    """The arguments of a command of mlflow's on the model, in this environment."""
     if trained.name not in SERVE and SERVE != ["all"]:
         pytest.skip("not in SERVE")
     _native(pytest.importorskip("mlflow"), trained)
     model = ["-m", str(trained.folder), "--env-manager", "local"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return [sys.executable, "-m", "mlflow", "models", command, *model], {**os.environ, "PATH": path}
+    return ["models", command, *model], {**os.environ, "PATH": path}
 
 
 def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
@@ -420,13 +421,21 @@ def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path
         pytest.skip("the command line of older mlflows takes numbers for doubles whatever the signature")
     (tmp_path / "asked.json").write_bytes(request_of(trained))
     files = ["-t", "json", "-i", str(tmp_path / "asked.json"), "-o", str(tmp_path / "answer.json")]
-    done = subprocess.run([*command, *files], env=environment, capture_output=True, text=True, timeout=200)
+    done = fresh.run(
+        "from mlflow.cli import cli; cli()", *command, *files, environment=environment, folder=str(tmp_path), seconds=200,
+        beneath=("mlflow.cli", "mlflow.pyfunc.scoring_server", "sklearn.linear_model"),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_answer(json.loads((tmp_path / "answer.json").read_text()), trained)
 
 
+@pytest.mark.slow
 def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) -> None:
-    """`mlflow models serve` of the folder, asked for the rows that the training saw; and with the example in the folder."""
+    """`mlflow models serve` of the folder, asked for the rows that the training saw; and with the example in the folder.
+
+    Slow: mlflow starts two Pythons one after the other, each of which imports it. The command line's answer, which is made by
+    the same code of mlflow's, is in every run.
+    """
     command, environment = mlflow_command(trained, "serve")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -434,7 +443,7 @@ def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) 
     log = tmp_path / "log"
     with log.open("wb") as written:
         server = subprocess.Popen(
-            [*command, "-p", str(port)],
+            [sys.executable, "-m", "mlflow", *command, "-p", str(port)],
             stdout=written,
             stderr=written,
             env=environment,

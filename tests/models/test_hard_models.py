@@ -5,8 +5,6 @@ reason in the run, never an exception in the training.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 import threading
 from pathlib import Path
@@ -16,10 +14,14 @@ import pytest
 
 np = pytest.importorskip("numpy")
 
-from autolog.testing import recorded  # noqa: E402
+from helpers import write_script  # noqa: E402
+
+from autolog.testing import fresh, recorded  # noqa: E402
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 Y = X.sum(axis=1)
+
+SKLEARN = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline")
 
 HARD = {
     "an estimator of a class in the script": (
@@ -107,22 +109,26 @@ def test_what_stands_in_the_script_itself_is_loaded_in_another_program(
     end = """
         np.save("expected.npy", expected)
     """
-    script = tmp_path / "script.py"
-    script.write_text("\n".join(textwrap.dedent(part) for part in (begin, body, end)))
+    code = "\n".join(textwrap.dedent(part) for part in (begin, body, end))
     (tmp_path / "reader").mkdir()
-    reader = tmp_path / "reader" / "reader.py"
-    reader.write_text(
+    reading = (
         "import numpy as np, autolog\n"
         "X = np.random.default_rng(0).normal(size=(40, 4)).astype('float32')\n"
         "found = autolog.load_model('@last', as_predictor=True).predict(X)\n"
         "expected = np.load('expected.npy')\n"
         "assert np.asarray(found).tobytes() == expected.tobytes()\n"
     )
-    environment = {**os.environ, "AUTOLOG_STRICT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    for program in (script, reader):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )  # fmt: skip
+    variables = {**os.environ, "AUTOLOG_STRICT": "1", "PYTHONWARNINGS": "ignore"}
+    programs = (write_script(code, tmp_path), write_script(reading, tmp_path / "reader", "reader.py"))
+    for program in programs:
+        done = fresh.run(
+            "",
+            file=str(program),
+            folder=str(tmp_path),
+            environment=variables,
+            seconds=250,
+            beneath=SKLEARN if "sklearn" in needs else needs,
+        )
         printed = [line for line in done.stdout.splitlines() if not line.startswith("[LightGBM]")]
         assert (done.returncode, printed, done.stderr) == (0, [], ""), program
 

@@ -10,6 +10,7 @@ from helpers import script, write_script
 
 from autolog.store.records import Store
 
+SKLEARN = ("sklearn.ensemble", "sklearn.linear_model", "sklearn.model_selection", "sklearn.pipeline")
 METHODS = multiprocessing.get_all_start_methods()
 
 
@@ -163,7 +164,7 @@ def test_a_parallel_training_is_one_run(tmp_path: Path, backend: str) -> None:
     import json
 
     pytest.importorskip("sklearn")
-    done = script(JOBLIB, tmp_path, backend, timeout=150)
+    done = script(JOBLIB, tmp_path, backend, timeout=150, beneath=SKLEARN)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     seen = json.loads(done.stdout)
@@ -190,5 +191,5 @@ def test_joblibs_own_calls_of_fit_work_under_every_backend(tmp_path: Path) -> No
                 assert parallel(delayed(make_scorer(f1_score))(one, X, y) for one in fitted) == [1.0, 1.0]
             print("done")
     """
-    done = script(code, tmp_path, timeout=100)
+    done = script(code, tmp_path, timeout=100, beneath=SKLEARN)
     assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr

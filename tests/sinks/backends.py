@@ -15,6 +15,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
@@ -286,7 +287,7 @@ class Wandb(Backend):
     def __init__(self, folder: Path, capture: Any) -> None:
         super().__init__(folder, capture)
         pytest.importorskip("wandb")
-        self.project = f"{folder.parent.name}-{folder.name}"
+        self.project = f"project-{uuid.uuid4().hex}"  # the server is this process's
 
     @property
     def url(self) -> str:

@@ -20,6 +20,9 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in [name for name in os.environ if name.startswith("AUTOLOG_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("AUTOLOG_STRICT", "1")
+    monkeypatch.setenv(
+        "MLFLOW_DISABLE_TELEMETRY", "true"
+    )  # MLflow reads it when it is imported, in fork servers too
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.syspath_prepend(str(HERE / "site"))
     monkeypatch.chdir(tmp_path)

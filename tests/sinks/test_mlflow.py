@@ -20,7 +20,7 @@ from unittest import mock
 import pytest
 from helpers import environment, script, write_script
 from servers import Proxy, mlflow2, mlflow3, mlflow3_on_postgres, mlflow3_python
-from truth import TIMEOUT, Journal, started
+from truth import MLFLOW, TIMEOUT, Journal, started
 from typer.testing import CliRunner
 
 pytest.importorskip("mlflow")
@@ -35,6 +35,7 @@ from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
+pytestmark = pytest.mark.xdist_group("mlflow")  # which share the servers
 ENOUGH = 4 * TIMEOUT
 Sync = Callable[..., "tuple[int, str]"]
 
@@ -57,8 +58,16 @@ def server2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["server3", "server3_on_postgres", "server2"])
+@pytest.fixture(
+    params=[
+        "server3",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("server3_on_postgres", "server2")),
+    ]
+)
 def server(request: pytest.FixtureRequest) -> str:
+    """Slow: a second and a third server of MLflow, each with a database or an environment of its own, take minutes to start on
+    a busy machine. The first one is in every run.
+    """
     return request.getfixturevalue(request.param)
 
 
@@ -66,7 +75,7 @@ def server(request: pytest.FixtureRequest) -> str:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A store with runs of all kinds in it, none of them delivered; and their experiment."""
     folder, experiment = tmp_path_factory.mktemp("trained"), f"trained {uuid.uuid4().hex[:8]}"
-    done = script(TRAINING, folder, experiment, timeout=ENOUGH)
+    done = script(TRAINING, folder, experiment, timeout=ENOUGH, beneath=MLFLOW)
     assert done.returncode == 0, done.stderr
     return folder / ".autolog", experiment
 
@@ -266,7 +275,9 @@ def sync(monkeypatch: pytest.MonkeyPatch) -> Sync:
 # -- all of it
 
 
-def test_what_mlflow_says_is_what_show_says(server: str, trained: tuple[Path, str], store: Path, sync: Sync):
+def test_what_mlflow_says_is_what_show_says(
+    server: str, trained: tuple[Path, str], store: Path, sync: Sync, tmp_path: Path
+):
     """Field by field; the models are on their page, are registered and can be loaded. A repeat of all of it, as after a crash,
     from the beginning or from the middle, changes nothing.
     """
@@ -302,10 +313,13 @@ for run in sys.argv[1:]:
     print(mlflow.pyfunc.load_model(f"runs:/{{run}}/model").metadata is not None,
           len(mlflow.MlflowClient().list_artifacts(run, "model")))
 """
-    environment = {**os.environ, "PYTHONPATH": ""}
-    found = subprocess.run(
-        [python, "-c", loading, *runs], capture_output=True, text=True, env=environment, timeout=ENOUGH
-    )
+    if python == sys.executable:
+        found = script(loading, tmp_path, *runs, timeout=ENOUGH, beneath=MLFLOW)
+    else:
+        environment = {**os.environ, "PYTHONPATH": ""}
+        found = subprocess.run(
+            [python, "-c", loading, *runs], capture_output=True, text=True, env=environment, timeout=ENOUGH
+        )
     assert found.stdout == "True 5\n" * 2, found.stderr
 
 
@@ -319,7 +333,7 @@ def test_it_arrives_while_the_training_goes_on(server3: str, experiment: str, tm
     assert mlflow.get_tracking_uri() != sys.argv[2].partition("+")[2]
     print("delivered\"""",
     )
-    done = script(code, tmp_path, experiment, f"mlflow+{server3}", timeout=ENOUGH)
+    done = script(code, tmp_path, experiment, f"mlflow+{server3}", timeout=ENOUGH, beneath=MLFLOW)
     assert (done.returncode, done.stdout, done.stderr) == (0, "delivered True\n", "")
     assert there(server3, experiment) == ours(tmp_path / ".autolog")
 
@@ -544,7 +558,7 @@ def test_servers_in_trouble_cost_the_training_nothing(
         with Proxy(server3) as absent:
             pass
         urls = [f"mlflow+http://ann:hunter22@{proxy.url[7:]}" for proxy in (*proxies.values(), absent)]
-        done = script(LOGGING, tmp_path, experiment, *urls, timeout=ENOUGH)
+        done = script(LOGGING, tmp_path, experiment, *urls, timeout=ENOUGH, beneath=MLFLOW)
         assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
         assert "Not everything has reached its sink: " in done.stderr
         assert all(f"events for mlflow+{proxy.url}" in done.stderr for proxy in (*proxies.values(), absent))
@@ -574,21 +588,22 @@ def test_servers_in_trouble_cost_the_training_nothing(
 def test_what_a_server_took_before_it_failed_is_not_there_twice(
     server3: str, experiment: str, tmp_path: Path, sync: Sync, name: str
 ):
-    """One that takes two seconds to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
+    """One that takes a second to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
     should, with a line on what is left, and `autolog sync` delivers that, exactly once.
     """
     taken = 5  # the experiment, the run, some of its values
     trouble: dict[str, Any] = {
-        "slow": lambda number, head: 2.0,
+        "slow": lambda number, head: 1.0,
         "dying": lambda number, head: None if number <= taken else "drop",
         "filling up": lambda number, head: None if number <= taken else TROUBLES["full"],
     }
-    code = LOGGING.replace("exit_timeout=1", "exit_timeout=3").replace(
+    # Of the slow one all comes late; the others have to take something.
+    code = LOGGING.replace("exit_timeout=1", f"exit_timeout={1 if name == 'slow' else 3}").replace(
         "        run.log_json", "            if step == 250: autolog.flush(60)\n        run.log_json"
     )
     with Proxy(server3, trouble[name]) as proxy:
         url = f"mlflow+{proxy.url}"
-        done = script(code, tmp_path, experiment, url, timeout=ENOUGH)
+        done = script(code, tmp_path, experiment, url, timeout=ENOUGH, beneath=MLFLOW)
         assert (done.returncode, done.stdout) == (0, "trained\n"), done.stderr
         assert re.search(
             rf"Not everything has reached its sink: [\d,]+ events for {re.escape(url)}\.", done.stderr
@@ -602,9 +617,13 @@ def test_what_a_server_took_before_it_failed_is_not_there_twice(
             assert there(server3, experiment) == ours(tmp_path / ".autolog")
 
 
-@pytest.mark.parametrize("fate", ["drop", "deaf"])
+@pytest.mark.parametrize("fate", [pytest.param("drop", marks=pytest.mark.slow), "deaf"])
 def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: Path, fate: str):
-    """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position."""
+    """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position.
+
+    Slow where it is not taken: there are as many rounds as requests. In every run is the harder one, where it is taken without
+    an answer; and so is a server that takes some requests and drops the rest.
+    """
     failures, at = 0, 0
     while True:
         at += 1

@@ -81,10 +81,13 @@ SCRIPT = """
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 300)
 def test_sinks_that_fail_all_the_time_are_felt_by_nobody(tmp_path: Path) -> None:
     """Of three sinks one is fed by the training process, one refuses for good after a while, and one is followed by a process
     that is killed again and again. In the end `autolog sync` delivers what is left.
+
+    Slow: a soak, of some seconds at least. Each kind of failure alone is in test_follower.py, and in every run.
     """
     pytest.importorskip("sklearn")
     make_toy_importable()

@@ -8,7 +8,7 @@ import pytest
 from helpers import script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from truth import TIMEOUT
+from truth import MLFLOW, TIMEOUT
 
 import autolog
 from autolog.sinks.address import Address
@@ -117,14 +117,17 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
     )
 
 
+ONE = pytest.mark.xdist_group("mlflow")  # whose client takes seconds to import
+
+
 @pytest.mark.parametrize(
     ("module", "url", "configured"),
     [
-        ("mlflow", "mlflow+http://ann:hunter22@127.0.0.1:1", ""),
-        ("mlflow", "mlflow", "http://ann:hunter22@127.0.0.1:1"),
-        ("psycopg2", "mlflow+postgresql://ann:hunter22@127.0.0.1:1/runs", ""),
-        ("psycopg2", "mlflow", "postgresql://ann:hunter22@127.0.0.1:1/runs"),
-        ("mlflow", "mlflow+mssql+nothing://ann:hunter22@127.0.0.1:1/runs", ""),
+        pytest.param("mlflow", "mlflow+http://ann:hunter22@127.0.0.1:1", "", marks=ONE),
+        pytest.param("mlflow", "mlflow", "http://ann:hunter22@127.0.0.1:1", marks=ONE),
+        pytest.param("psycopg2", "mlflow+postgresql://ann:hunter22@127.0.0.1:1/runs", "", marks=ONE),
+        pytest.param("psycopg2", "mlflow", "postgresql://ann:hunter22@127.0.0.1:1/runs", marks=ONE),
+        pytest.param("mlflow", "mlflow+mssql+nothing://ann:hunter22@127.0.0.1:1/runs", "", marks=ONE),
         ("wandb", "wandb://hunter22hunter22hunter22hunter22hunter22@entity/project", ""),
         ("wandb", "wandb://project?mode=offline&api_key=hunter22", ""),
         ("tensorboard", "tensorboard://ann:hunter22@host/tb", ""),
@@ -155,7 +158,8 @@ def test_no_sink_tells_its_credentials(tmp_path: Path, module: str, url: str, co
         main()
     """
     more = {"MLFLOW_TRACKING_URI": configured} if configured else {}
-    done = script(code, tmp_path, url, timeout=4 * TIMEOUT, MLFLOW_DISABLE_TELEMETRY="true", **more)
+    beneath = {"mlflow": MLFLOW, "psycopg2": MLFLOW, "wandb": ("wandb",)}.get(module, ())
+    done = script(code, tmp_path, url, timeout=4 * TIMEOUT, beneath=beneath, **more)
     kept = {
         path.relative_to(tmp_path).as_posix(): path.read_bytes() + str(path).encode()
         for path in tmp_path.rglob("*")

@@ -30,6 +30,7 @@ from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
+pytestmark = pytest.mark.xdist_group("wandb")
 BLOCK = 32 * 1024
 
 
@@ -187,7 +188,7 @@ def test_the_users_own_wandb_is_left_alone(tmp_path: Path):
         assert wandb.run is None
         assert autolog.flush(60, sinks=True)
     """
-    done = script(code, tmp_path, timeout=4 * TIMEOUT)
+    done = script(code, tmp_path, timeout=4 * TIMEOUT, beneath=("wandb",))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (run,) = read(tmp_path, 1).values()
     assert [row[STEP] for row in run["history"]] == list(range(50))
@@ -250,7 +251,7 @@ def test_what_wandb_says_is_what_show_says(tmp_path: Path):
     """
     project = tmp_path.name
     url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
-    done = script(ONLINE, tmp_path, url, "trained", timeout=4 * TIMEOUT)
+    done = script(ONLINE, tmp_path, url, "trained", timeout=4 * TIMEOUT, beneath=("wandb",))
     said = [line for line in done.stderr.splitlines() if "Loaded credentials" not in line]
     assert (done.returncode, done.stdout, said) == (0, "", [])
     expected = recorded_there(tmp_path / ".autolog")
@@ -289,7 +290,15 @@ def test_a_server_that_was_down_gets_everything(tmp_path: Path, monkeypatch: pyt
     one.close()
     code = "from autolog.cli import main; main()"
     synced = script(
-        code, tmp_path, "sync", "--to", url, "--store", str(tmp_path / ".autolog"), timeout=4 * TIMEOUT
+        code,
+        tmp_path,
+        "sync",
+        "--to",
+        url,
+        "--store",
+        str(tmp_path / ".autolog"),
+        timeout=4 * TIMEOUT,
+        beneath=("wandb",),
     )
     assert synced.returncode == 0, synced.stderr
     assert {name: (run["status"], run["history"]) for name, run in shown(project).items()} == {
@@ -303,7 +312,7 @@ def test_after_a_kill_sync_delivers_the_rest(tmp_path: Path):
     """
     project = tmp_path.name
     url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
-    done = script(ONLINE, tmp_path, url, "killed", timeout=4 * TIMEOUT)
+    done = script(ONLINE, tmp_path, url, "killed", timeout=4 * TIMEOUT, beneath=("wandb",))
     assert done.returncode == -signal.SIGKILL
     for _ in range(2):
         synced = CliRunner().invoke(app, ["sync", "--to", url, "--store", str(tmp_path / ".autolog")])

@@ -9,6 +9,12 @@ from autolog.store.journal import JournalWriter, encode, read_from
 from autolog.store.layout import Layout
 from autolog.tracking.events import Event, MetricsLogged, RunStarted
 
+MLFLOW = (
+    "mlflow.pyfunc", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store", "sklearn.linear_model",
+    "sklearn.model_selection",
+)  # fmt: skip
+"""What scripts find imported that train and send to MLflow: see `autolog.testing.fresh`."""
+
 TIMEOUT = 60.0
 """Seconds after which a test gives up. None takes that long, and nothing is measured against it."""
 
