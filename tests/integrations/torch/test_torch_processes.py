@@ -20,7 +20,7 @@ from helpers import environment, script, write_script
 from autolog.store.records import Store
 from autolog.testing import fresh
 
-BENEATH = ("torch._dynamo", "torch.distributed.fsdp")
+BENEATH = ("torch._dynamo",)
 """What processes find imported that no launcher of PyTorch's starts."""
 
 DISTRIBUTED = """
