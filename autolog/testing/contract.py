@@ -575,7 +575,8 @@ def _loads_without_autolog(
     """Whether a process in which autolog cannot be imported unpickles these."""
     script = (
         f"import pickle, sys; sys.modules.update(dict.fromkeys({without!r}))\n"
-        "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)"
+        "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)\n"
+        "import gc; gc.freeze()"  # see `drive`
     )
     fresh.output(
         script, environment=dict(os.environ), folder=os.getcwd(), given=pickle.dumps(blobs), seconds=SECONDS,
@@ -666,6 +667,7 @@ def drive() -> None:
         "names": names, "outcomes": outcomes, "states": states, "imported": imported, "left": left, "expected": expected,
         "runs": len(autolog.runs()),
     }))  # fmt: skip
+    gc.freeze()  # else Python looks through all that the framework is as it ends, which takes a second for torch
 
 
 def _state() -> dict[str, Any]:

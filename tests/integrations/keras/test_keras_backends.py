@@ -16,7 +16,10 @@ from helpers import script
 
 from autolog.store.records import Store
 
-BENEATH = {"torch": ("torch._dynamo", "mlflow.pyfunc"), "jax": ("jax", "mlflow.pyfunc")}
+BENEATH = {
+    name: (*modules, "mlflow.pyfunc", "sklearn", "matplotlib.pyplot", "rich.console")
+    for name, modules in {"torch": ("torch._dynamo",), "jax": ("jax",)}.items()
+}
 """What the scripts find imported."""
 
 SCRIPT = """
@@ -238,7 +241,10 @@ print(sum(counters["graph_break"].values()), dict(counters["stats"]))
 
 
 def test_a_step_that_torch_compiles_is_compiled_as_without_us(tmp_path: Path) -> None:
-    """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded."""
+    """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded.
+
+    Slow: torch traces Keras's step, call by call, once with autolog and once without.
+    """
     if find_spec("torch") is None:  # nor imported: this process is TensorFlow's
         pytest.skip("torch is not installed")
     printed: list[Any] = []

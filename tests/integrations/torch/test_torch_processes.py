@@ -62,7 +62,10 @@ dist.destroy_process_group()
 
 
 def test_two_processes_of_a_job_are_one_run(tmp_path: Path) -> None:
-    """By torchrun: same weights, no collective of ours, the first process's metrics, the model without its wrapper."""
+    """By torchrun: same weights, no collective of ours, the first process's metrics, the model without its wrapper.
+
+    Slow: the launcher and its two processes each import torch anew.
+    """
     path = str(write_script(DISTRIBUTED, tmp_path))
     plain = _trained_by_two(path, tmp_path)
     command = [
