@@ -23,7 +23,7 @@ from typing import Any
 # Each line that the server reads is a request. For each it forks a keeper, and the keeper the child, whose end the keeper
 # reports: so several children run at once, and a child that hangs holds up nobody.
 SERVER = """
-import contextlib, importlib, json, os, signal, sys, types, warnings
+import contextlib, gc, importlib, json, os, signal, sys, types, warnings
 
 # Warnings of the imports are not the tests'. What the frameworks add to the filters stays, as in a process of their own.
 quiet = ("ignore", None, Warning, None, 0)
@@ -32,6 +32,9 @@ warnings._filters_mutated()
 for name in sys.argv[1:]:
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(name)
+# Else each child looks through what is imported when it collects garbage, and again as it ends: a second for torch.
+gc.collect()
+gc.freeze()
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the keepers
 
 def keep(asked):

@@ -28,7 +28,12 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 class TestKeras(Contract):
     integration = "keras"
     packages = ("keras",)
-    beneath = ("tensorflow_alone" if BACKEND == "tensorflow" else BACKEND,)
+    # Keras imports Matplotlib and Rich where they are installed.
+    beneath = (
+        "tensorflow_alone" if BACKEND == "tensorflow" else BACKEND,
+        "matplotlib.pyplot",
+        "rich.console",
+    )
     without = ("autolog",)  # TensorFlow needs wrapt
 
     @pytest.fixture(autouse=True, scope="class")

@@ -23,6 +23,8 @@ if find_spec("torch") is None:
 class TestTorch(Contract):
     integration = "torch"
     packages = ("torch",)
+    # What torch imports itself, some of it with the first training.
+    beneath = ("numpy", "sympy", "tqdm", "torchgen.model", "asyncio", "unittest.mock")
     changing = ("torch.utils.hooks:RemovableHandle.next_id",)
 
     def data(self) -> Any:
@@ -91,7 +93,7 @@ class TestTorch(Contract):
             blobs = pickled()
         assert [len(blob) for blob in blobs] == [len(blob) for blob in plain]
         assert not [blob for blob in blobs if b"autolog" in blob]
-        assert _loads_without_autolog(blobs[:-1])
+        assert _loads_without_autolog(blobs[:-1], self.beneath)
 
     # -- put differently
 

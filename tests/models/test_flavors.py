@@ -37,7 +37,6 @@ from autolog.testing import fresh, recorded
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
 Y = X @ np.array([1, 2, 3, 4], "float32")
-pytestmark = pytest.mark.xdist_group("flavors")  # which share one training of each
 SERVE = os.environ.get("SERVE", "sklearn").split(",")
 
 

@@ -27,13 +27,8 @@ from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded, RunSt
 AWKWARD = {"faulty", "halting", "hanging", "refusing", "rude"}
 
 
-GROUPS = {Mlflow: "mlflow", Wandb: "wandb"}
-"""Whose clients take seconds to start: with several processes of pytest, one has them."""
-
-
 def kinds(*backends: type[Backend]) -> list[Any]:
-    marks = {kind: pytest.mark.xdist_group(name) for kind, name in GROUPS.items()}
-    return [pytest.param(one, id=one.scheme, marks=marks.get(one, ())) for one in backends]
+    return [pytest.param(one, id=one.scheme) for one in backends]
 
 
 @pytest.fixture(params=kinds(*BACKENDS))

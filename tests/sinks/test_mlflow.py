@@ -35,7 +35,6 @@ from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
-pytestmark = pytest.mark.xdist_group("mlflow")  # which share the servers
 ENOUGH = 4 * TIMEOUT
 Sync = Callable[..., "tuple[int, str]"]
 

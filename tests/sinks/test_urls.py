@@ -117,17 +117,14 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
     )
 
 
-ONE = pytest.mark.xdist_group("mlflow")  # whose client takes seconds to import
-
-
 @pytest.mark.parametrize(
     ("module", "url", "configured"),
     [
-        pytest.param("mlflow", "mlflow+http://ann:hunter22@127.0.0.1:1", "", marks=ONE),
-        pytest.param("mlflow", "mlflow", "http://ann:hunter22@127.0.0.1:1", marks=ONE),
-        pytest.param("psycopg2", "mlflow+postgresql://ann:hunter22@127.0.0.1:1/runs", "", marks=ONE),
-        pytest.param("psycopg2", "mlflow", "postgresql://ann:hunter22@127.0.0.1:1/runs", marks=ONE),
-        pytest.param("mlflow", "mlflow+mssql+nothing://ann:hunter22@127.0.0.1:1/runs", "", marks=ONE),
+        ("mlflow", "mlflow+http://ann:hunter22@127.0.0.1:1", ""),
+        ("mlflow", "mlflow", "http://ann:hunter22@127.0.0.1:1"),
+        ("psycopg2", "mlflow+postgresql://ann:hunter22@127.0.0.1:1/runs", ""),
+        ("psycopg2", "mlflow", "postgresql://ann:hunter22@127.0.0.1:1/runs"),
+        ("mlflow", "mlflow+mssql+nothing://ann:hunter22@127.0.0.1:1/runs", ""),
         ("wandb", "wandb://hunter22hunter22hunter22hunter22hunter22@entity/project", ""),
         ("wandb", "wandb://project?mode=offline&api_key=hunter22", ""),
         ("tensorboard", "tensorboard://ann:hunter22@host/tb", ""),

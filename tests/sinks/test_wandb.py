@@ -30,7 +30,6 @@ from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking import events as e
 
-pytestmark = pytest.mark.xdist_group("wandb")
 BLOCK = 32 * 1024
 
 

@@ -16,6 +16,12 @@ from helpers import script
 
 from autolog.store.records import Store
 
+BENEATH = {
+    name: (*modules, "mlflow.pyfunc", "sklearn", "matplotlib.pyplot", "rich.console")
+    for name, modules in {"torch": ("torch._dynamo",), "jax": ("jax",)}.items()
+}
+"""What the scripts find imported."""
+
 SCRIPT = """
 import json, random, sys
 from importlib.util import find_spec
@@ -127,9 +133,11 @@ def test_a_fit_and_a_loop_are_recorded_on_other_backends(tmp_path: Path, backend
     """Transparent and complete: the same bits; nothing beside Keras's own runs. A loop that JAX has compiled cannot be seen."""
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
+    # Not Keras, which asks for its backend as it is imported.
     done = script(
-        SCRIPT, tmp_path, timeout=250, KERAS_BACKEND=backend, AUTOLOG_CONFIG_DIR=str(tmp_path / "config")
-    )
+        SCRIPT, tmp_path, timeout=250, beneath=BENEATH[backend], KERAS_BACKEND=backend,
+        AUTOLOG_CONFIG_DIR=str(tmp_path / "config"),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     fit, loop, *by_hand = said.pop("runs")
@@ -201,8 +209,9 @@ def test_a_model_that_an_optimizer_of_torch_trains_is_saved_without_tensorflow(t
     if find_spec("torch") is None:
         pytest.skip("torch is not installed")
     done = script(
-        BY_TORCH, tmp_path, timeout=250, KERAS_BACKEND="torch", AUTOLOG_CONFIG_DIR=str(tmp_path / "config")
-    )
+        BY_TORCH, tmp_path, timeout=250, beneath=BENEATH["torch"], KERAS_BACKEND="torch",
+        AUTOLOG_CONFIG_DIR=str(tmp_path / "config"),
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     of_torch = ["torch", "finished", [], []]
@@ -232,14 +241,19 @@ print(sum(counters["graph_break"].values()), dict(counters["stats"]))
 
 
 def test_a_step_that_torch_compiles_is_compiled_as_without_us(tmp_path: Path) -> None:
-    """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded."""
+    """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded.
+
+    Slow: torch traces Keras's step, call by call, once with autolog and once without.
+    """
     if find_spec("torch") is None:  # nor imported: this process is TensorFlow's
         pytest.skip("torch is not installed")
     printed: list[Any] = []
     for name in ("without", "with"):
         (tmp_path / name).mkdir()
         quiet = {"KERAS_BACKEND": "torch", "PYTHONWARNINGS": "ignore"}
-        printed.append(script(COMPILED, tmp_path / name, name, timeout=250, **quiet))
+        printed.append(
+            script(COMPILED, tmp_path / name, name, timeout=250, beneath=BENEATH["torch"], **quiet)
+        )
     plain, ours = printed
     assert (ours.returncode, ours.stdout) == (0, plain.stdout), ours.stderr
     [run] = Store(tmp_path / "with" / ".autolog").runs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))  # where `tensorflow_alone` is
+
 from helpers import script
 from small import X, Y, model
 
@@ -118,7 +122,7 @@ def test_a_script_that_switches_autolog_on_before_it_imports_keras_keeps_its_mod
             model.train_on_batch(x, x[:, :1])
         np.save("expected.npy", model.predict(x, verbose=0))
     """
-    done = script(code, tmp_path, timeout=120)
+    done = script(code, tmp_path, timeout=120, beneath=("tensorflow_alone",))
     assert done.returncode == 0, done.stderr
     (run,) = Store(tmp_path / ".autolog").runs()
     assert (run.status, run.errors, run.notes) == ("finished", [], [])

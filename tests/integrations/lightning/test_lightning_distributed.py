@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import script
 from regression import X
 
 import autolog
@@ -41,25 +39,12 @@ if __name__ == "__main__":
 
 
 def job(folder: Path, strategy: str) -> list[RunRecord]:
-    """The runs of a job of two processes."""
-    (folder / "script.py").write_text(SCRIPT)
-    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AUTOLOG_", "PYTEST_"))
-    }
-    child = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "script.py", strategy], cwd=folder, start_new_session=True,
-        env={**inherited, "PYTHONPATH": path, "AUTOLOG_DIR": str(folder / ".autolog"), "AUTOLOG_STRICT": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    """The runs of a job of two processes, of which the first is forked: the launcher starts the second one itself."""
+    done = script(
+        SCRIPT, folder, strategy, timeout=250, beneath=("torch._dynamo", "torchmetrics"), AUTOLOG_STRICT="1",
+        PYTHONWARNINGS="ignore",
     )  # fmt: skip
-    try:
-        _, said = child.communicate(timeout=250)
-    finally:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    assert child.returncode == 0, said[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
     return list(Store(Layout(str(folder / ".autolog"))).runs(children=True))
 
 
