@@ -64,9 +64,7 @@ def server2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
 )
 def server(request: pytest.FixtureRequest) -> str:
-    """Slow: a second and a third server of MLflow, each with a database or an environment of its own, take minutes to start on
-    a busy machine. The first one is in every run.
-    """
+    """Its URL. The first one is in every run."""
     return request.getfixturevalue(request.param)
 
 
@@ -279,6 +277,8 @@ def test_what_mlflow_says_is_what_show_says(
 ):
     """Field by field; the models are on their page, are registered and can be loaded. A repeat of all of it, as after a crash,
     from the beginning or from the middle, changes nothing.
+
+    Slow: each server takes long to start, and answers some 200 requests.
     """
     name = trained[1].replace(" ", "-")
     url = f"mlflow+{server}?register={name}"
@@ -394,7 +394,10 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def test_nothing_is_too_much(server: str, experiment: str, journal: Journal):
-    """Values, names and numbers beyond MLflow's limits arrive, cut or in parts; none takes another along."""
+    """Values, names and numbers beyond MLflow's limits arrive, cut or in parts; none takes another along.
+
+    Slow: the servers but the first need a database or an environment of their own.
+    """
     long = "ü" * 6000
     params = {f"p{number}": long for number in range(250)}
     names = [
