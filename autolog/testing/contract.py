@@ -59,8 +59,6 @@ ORDERS = {
     "off before the import": "on off import train on train off train",
     "on again before the import, off and on after it": "on off on import off on train on train off train",
 }
-PLAIN = "import state train state"
-"""The orders of a process without autolog, which several tests ask about: it is started once for all of them."""
 
 
 class Sabotage(RuntimeError):
@@ -235,7 +233,7 @@ class Contract:
         switching on or by training.
         """
         seen = self._process("import state on state train state")
-        plain = self._process(PLAIN)
+        plain = self._process("import state train state")
         before, switched_on, trained = seen["states"]
         for what, untouched in before.items():
             assert switched_on[what] == untouched, what
@@ -335,7 +333,7 @@ class Contract:
         """Removable: in whatever order the framework is imported and autolog switched on and off, what is trained while it is
         on is recorded and nothing else; afterwards nothing is left. Switching on imports no framework.
         """
-        plain = set(self._process(PLAIN)["names"])
+        plain = set(self._process("import train")["names"])
         for what, order in ORDERS.items():
             seen = self._process(order)
             assert [name for name in seen["names"] if name not in plain] == [], what
@@ -395,7 +393,18 @@ class Contract:
 
     def _process(self, steps: str) -> dict[str, Any]:
         """Take steps in a fresh process; what came of them."""
-        return _taken(type(self), steps)
+        cls = type(self)
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {
+                **{k: v for k, v in os.environ.items() if not k.startswith("AUTOLOG_")},
+                "AUTOLOG_DIR": os.path.join(folder, ".autolog"),
+                "AUTOLOG_STRICT": "1",
+            }
+            said = fresh.output(
+                "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
+                environment=environment, folder=folder, seconds=SECONDS, beneath=("pytest", *cls.beneath),
+            )  # fmt: skip
+        return json.loads(said.splitlines()[-1].replace(folder, "FOLDER"))
 
 
 # -- sabotage
@@ -600,22 +609,6 @@ def _streams() -> str:
 
 
 # -- a fresh process
-
-
-@functools.cache
-def _taken(cls: type[Contract], steps: str) -> dict[str, Any]:
-    """What comes of steps in a fresh process."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("AUTOLOG_")},
-            "AUTOLOG_DIR": os.path.join(folder, ".autolog"),
-            "AUTOLOG_STRICT": "1",
-        }
-        said = fresh.output(
-            "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
-            environment=environment, folder=folder, seconds=SECONDS, beneath=("pytest", *cls.beneath),
-        )  # fmt: skip
-    return json.loads(said.splitlines()[-1].replace(folder, "FOLDER"))
 
 
 def drive() -> None:

@@ -305,8 +305,10 @@ class Held(weakref.ref[Any]):
 def weakly(one: Any) -> Callable[[], Any]:
     """A weak reference, or for what cannot have one, something that never says that it has died."""
 
-    def note(held: Held) -> None:
-        held.died = perf_counter()
+    def note(
+        held: Held, now: Callable[[], float] = perf_counter
+    ) -> None:  # while Python ends, globals are None
+        held.died = now()
 
     try:
         return Held(one, note)
