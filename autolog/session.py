@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from autolog import config as configuration
 from autolog import registry
 from autolog.config import Config, nearest
-from autolog.instrument.calls import Call, Frame, current, innermost
+from autolog.instrument.calls import Call, Frame, Switch, current, innermost
 from autolog.instrument.guard import Guard
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
@@ -166,7 +166,7 @@ class Session:
         """Switch one integration on: now if its framework is imported, else when it is."""
         active = self.integrations[name]
         if active.state in ("active", "waiting for import"):
-            self._disable(active)
+            _sweep(self._disable(active))
         active.state = "waiting for import"
         active.reason = ""
         for module in active.entry.modules:
@@ -179,20 +179,20 @@ class Session:
 
     def disable(self, names: list[str] | None = None) -> None:
         """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
+        switches: set[Switch] = set()
         for name in self.integrations if names is None else names:
-            self._disable(self.integrations[name])
+            switches |= self._disable(self.integrations[name])
         if not any(a.state == "active" for a in self.integrations.values()):
             if self._threads is not None:
                 self._threads.remove()
-            if self.exits:
-                from autolog.instrument.patching import sweep_modules
+            for installation in self.exits:
+                installation.remove()
+                switches.add(installation.switch)
+            self.exits, self.main = [], None
+        _sweep(switches)
 
-                for installation in self.exits:
-                    installation.remove()
-                sweep_modules({installation.switch for installation in self.exits})
-                self.exits, self.main = [], None
-
-    def _disable(self, active: Active) -> None:
+    def _disable(self, active: Active) -> set[Switch]:
+        """Switch one off. Returns the switches of what it had patched: modules may still hold that."""
         for module, wake in active.watched:
             self.hooks.forget(module, wake)
         active.watched.clear()
@@ -203,14 +203,11 @@ class Session:
         switches = {installation.switch for installation in active.installations}
         for installation in reversed(active.installations):
             installation.remove()
-        if switches:
-            from autolog.instrument.patching import sweep_modules
-
-            sweep_modules(switches)
         active.installations.clear()
         active.integration = None
         self._claimants = IdentityMap()
         active.state = "disabled"
+        return switches
 
     def _wake(self, active: Active, module: ModuleType) -> None:
         """The framework has been imported (or imported anew)."""
@@ -538,6 +535,14 @@ def valid_options(cls: type[Options], given: dict[str, Any], complaints: list[st
         except ValueError as error:
             complaints.append(f"{error} It is left out.")
     return kept
+
+
+def _sweep(switches: set[Switch]) -> None:
+    """Once for all that was switched off: it looks through all modules."""
+    if switches:
+        from autolog.instrument.patching import sweep_modules
+
+        sweep_modules(switches)
 
 
 def _begins(module: str, prefixes: tuple[str, ...]) -> bool:

@@ -28,6 +28,16 @@ from autolog.store.layout import Layout  # noqa: E402
 from autolog.testing import fresh, write_toy  # noqa: E402
 from autolog.tracking.events import Event  # noqa: E402
 
+# JVMs of tests live for seconds: they compile quickly instead of well, and have one thread for rubbish. Scripts inherit it.
+_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
+_SPARK = {
+    "spark.driver.extraJavaOptions": _JVM, "spark.executor.extraJavaOptions": _JVM, "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2", "spark.shuffle.compress": "false",
+    "spark.broadcast.compress": "false",
+}  # fmt: skip
+_CONF = " ".join(f"--conf '{name}={value}'" for name, value in _SPARK.items())
+os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{_CONF} pyspark-shell")
+
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
 
@@ -135,8 +145,6 @@ def spark_session() -> Any:
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers' own
     settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "2",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="autolog-warehouse-"),
     }

@@ -334,13 +334,18 @@ class ThreadInheritance:
 
 def sweep_modules(switches: set[Switch]) -> None:
     """After a removal: give every module the originals of what it imported while it was patched."""
+    # A framework's modules hold some 100,000 things: what cannot be a wrapper is told by its type.
+    kinds = {FunctionType, classmethod}
+    wrapper = sys.modules.get("autolog.instrument.wrapper")
+    if wrapper is not None:
+        kinds |= {wrapper.Wrapper, wrapper.BoundWrapper}
     for module in list(sys.modules.values()):
         kind: type[Any] = type(module)  # cffi's libraries only say that they are modules
         if issubclass(kind, ModuleType):
             # Read past a lazy module's own way of giving attributes, which would load it.
             namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
             for name, held in list(namespace.items()):
-                if _switch_of(held) in switches:
+                if type(held) in kinds and _switch_of(held) in switches:
                     namespace[name] = held.__wrapped__
 
 

@@ -623,7 +623,7 @@ def test_what_a_server_took_before_it_failed_is_not_there_twice(
 def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: Path, fate: str):
     """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position.
 
-    Slow: there are as many rounds as requests. In every run is the harder one, where it is taken without an answer, and a server
+    Slow: there are as many rounds as requests. Every run has the harder one, where it is taken without an answer, and a server
     that takes some requests and drops the rest.
     """
     failures, at = 0, 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -11,16 +10,6 @@ import pytest
 from helpers import spark_session
 
 from autolog.testing import Recorded, recorded
-
-# JVMs of tests live for seconds: they compile quickly instead of well, and have one thread for rubbish. Scripts inherit it.
-QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
-SETTINGS = {
-    "spark.driver.extraJavaOptions": QUICK, "spark.executor.extraJavaOptions": QUICK, "spark.ui.enabled": "false",
-    "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2", "spark.shuffle.compress": "false",
-    "spark.broadcast.compress": "false",
-}  # fmt: skip
-options = " ".join(f"--conf '{name}={value}'" for name, value in SETTINGS.items())
-os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{options} pyspark-shell")
 
 collect_ignore_glob = [] if find_spec("pyspark") else ["test_*.py"]
 
