@@ -16,6 +16,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,6 +97,11 @@ class Index:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def __del__(self) -> None:
+        """Users do not close what `autolog.runs()` opens; Python 3.13 warns of a connection that nobody has closed."""
+        with suppress(AttributeError, sqlite3.Error):  # it was not made whole
+            self.close()
 
     # -- opening
 
@@ -191,6 +197,16 @@ def _end_of(path: str) -> bytes:
 def _connect(path: str | Path) -> sqlite3.Connection:
     _require_harmless(path)
     connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Set it up, and make the tables that this version knows."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA synchronous = OFF")  # a cache: made anew after a power cut if it is damaged
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -214,9 +230,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
             raise
     found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
     if frozenset(text for (text,) in found) != _STATEMENTS:  # a trigger or a view would act in our name
-        connection.close()
         raise sqlite3.DatabaseError("The index is not as this version makes it")
-    return connection
 
 
 def _path_in_cache(layout: Layout) -> Path:

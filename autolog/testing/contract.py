@@ -356,6 +356,7 @@ class Contract:
         """The warnings and the printed text of a training."""
         printed = io.StringIO()
         data = self.data()
+        gc.collect()  # what others have left behind may warn as it goes
         with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
             warnings.simplefilter("always")
             self.train(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -586,6 +587,19 @@ print(len(Store({str(tmp_path)!r}).runs()))
 
 
 # -- stores as folders of files
+
+
+def test_a_store_that_nobody_holds_closes_its_index(tmp_path: Path) -> None:
+    """Transparent: Python 3.13 warns of a connection that nobody has closed, and users do not close `autolog.runs()`."""
+    keep(tmp_path, began(1, "one"))
+    store = Store(tmp_path)
+    assert len(store.runs()) == 1
+    connection = store._index._connection
+    assert connection is not None
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_stores_are_merged_by_copying_files(tmp_path: Path) -> None:
