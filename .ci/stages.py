@@ -341,8 +341,10 @@ class Runner:
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
         leave = re.compile(r"(autolog-ml|torch|pip|setuptools)\b(?!-)|.* @ ")
-        VERSIONS.mkdir(exist_ok=True)
-        held.write_text("".join(f"{line}\n" for line in listed.splitlines() if not leave.match(line)))
+        found = "".join(f"{line}\n" for line in listed.splitlines() if not leave.match(line))
+        for folder in (VERSIONS, self.checkout / ".ci" / "versions"):
+            folder.mkdir(exist_ok=True)
+            (folder / held.name).write_text(found)
 
     def readme(self) -> Outcome:
         """The README's commands, as they stand there, each in a virtual environment made as the README makes it."""
@@ -458,7 +460,7 @@ def add(outcome: Outcome, report: Path) -> None:
 
 
 def say(text: str) -> None:
-    console.print(f"\n[bold]== {datetime.now():%H:%M:%S} {text}[/bold]")
+    console.print(f"\n== {datetime.now():%H:%M:%S} {text}", style="bold", markup=False)
 
 
 # -- the command
@@ -502,7 +504,7 @@ def main(
     outcomes: dict[str, Outcome] = {}
     began = time.monotonic()
     try:
-        execute(Runner(work, update), always, plan, now, records, outcomes)
+        execute(Runner(work, update), always, plan, records, outcomes)
     except KeyboardInterrupt:
         say("interrupted")
         raise typer.Exit(130) from None
@@ -517,7 +519,6 @@ def execute(
     runner: Runner,
     always: list[str],
     plan: Plan,
-    now: dict[str, Inputs],
     records: dict[str, dict[str, Any]],
     outcomes: dict[str, Outcome],
 ) -> None:
@@ -546,7 +547,9 @@ def execute(
             continue
         outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
         if outcome.ok:
-            current = (inputs([stage]) if runner.update else now)[stage.name]
+            current = inputs([stage], runner.checkout)[
+                stage.name
+            ]  # of what was run, with the versions that it brought
             note(stage, how, outcome, current, records.get(stage.name))
         if stage.environment:
             uses.remove(stage.environment.name)
