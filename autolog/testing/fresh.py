@@ -12,10 +12,12 @@ import atexit
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -89,10 +91,11 @@ class Process:
     """A process under way; the few things that tests ask of a `subprocess.Popen`."""
 
     def __init__(self, beneath: tuple[str, ...], given: bytes, request: dict[str, Any]) -> None:
-        self._files = tempfile.TemporaryDirectory()
+        self._files = tempfile.mkdtemp(prefix="autolog-fresh-")
+        self._remove_files = weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
         for name, content in (("in", given), ("out", b""), ("err", b"")):
-            Path(self._files.name, name).write_bytes(content)
-        pipe = os.path.join(self._files.name, "status")
+            Path(self._files, name).write_bytes(content)
+        pipe = os.path.join(self._files, "status")
         os.mkfifo(pipe)
         self._status = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         self._said = b""
@@ -100,7 +103,7 @@ class Process:
         server = _server(beneath)
         assert server.stdin is not None
         try:
-            server.stdin.write(json.dumps({**request, "files": self._files.name}) + "\n")
+            server.stdin.write(json.dumps({**request, "files": self._files}) + "\n")
             server.stdin.flush()
         except BrokenPipeError:
             raise AssertionError(f"the fork server ended: {server.wait()}") from None
@@ -113,19 +116,20 @@ class Process:
             if left <= 0 or not select.select([self._status], [], [], left)[0]:
                 if b"\n" in self._said:
                     os.kill(int(self._said.split()[0]), 9)
-                raise subprocess.TimeoutExpired("a fresh process", timeout, *self._printed())
+                raise subprocess.TimeoutExpired("a fresh process", timeout, *self._end())
             part = os.read(self._status, 4096)
             if not part:  # nobody has opened its other end yet
                 time.sleep(0.001)
             self._said += part
-        os.close(self._status)
         self.returncode = int(self._said.split()[1])
-        printed = self._printed()
-        self._files.cleanup()
-        return printed
+        return self._end()
 
-    def _printed(self) -> tuple[str, str]:
-        return tuple(Path(self._files.name, name).read_text(errors="replace") for name in ("out", "err"))  # type: ignore[return-value]
+    def _end(self) -> tuple[str, str]:
+        """What it printed; nothing of it is left behind."""
+        out, err = (Path(self._files, name).read_text(errors="replace") for name in ("out", "err"))
+        os.close(self._status)
+        self._remove_files()
+        return out, err
 
 
 def start(
