@@ -75,8 +75,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folders = {item: item.path.relative_to(here).parts[0] for item in items}
         items.sort(key=lambda item: ORDER.index(folders[item]) if folders[item] in ORDER else 0)
     for item in items:
-        documented = getattr(item, "function", None)
-        said = re.search(r"Slow: (.+?)(?:\n\n|\Z)", documented.__doc__ or "" if documented else "", re.DOTALL)
+        documented = [getattr(item, "function", None), getattr(item, "cls", None)]
+        text = "\n\n".join(one.__doc__ or "" for one in documented if one)
+        said = re.search(r"Slow: (.+?)(?:\n\n|\Z)", text, re.DOTALL)
         if said:
             item.user_properties.append(("slow", " ".join(said[1].split())))
         elif item.get_closest_marker("slow"):

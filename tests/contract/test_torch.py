@@ -21,6 +21,8 @@ if find_spec("torch") is None:
 
 
 class TestTorch(Contract):
+    """Slow: each order of import and switch starts a process that imports torch anew, which takes seconds."""
+
     integration = "torch"
     packages = ("torch",)
     # What torch imports itself, some of it with the first training.
