@@ -320,7 +320,7 @@ class Runner:
         run([str(base), "-m", "venv", str(folder)])
         torch = [one for one in environment.requires if one.startswith("torch==")]
         if torch:
-            run([str(python), "-m", "pip", "install", "-q", *torch])
+            run([str(python), "-m", "pip", "install", "-q", "--no-compile", *torch])
         install = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python)]
         held = VERSIONS / f"{environment.name}.txt"
         if held.exists() and not self.update:

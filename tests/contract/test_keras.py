@@ -26,6 +26,8 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 class TestKeras(Contract):
+    """Slow: each order of import and switch starts a process that imports Keras anew and trains."""
+
     integration = "keras"
     packages = ("keras",)
     # Keras imports Matplotlib and Rich where they are installed.
