@@ -90,7 +90,10 @@ def runs(script: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: Path) -> None:
-    """Complete: with executors in processes of their own, the same run, and a model that loads."""
+    """Complete: with executors in processes of their own, the same run, and a model that loads.
+
+    Slow: a driver and two executors are JVMs, each of which starts in seconds.
+    """
     (fit,) = runs(CLUSTER, tmp_path)
     iterations = ["objectiveHistory", "totalIterations"]
     assert fit == {
@@ -105,7 +108,10 @@ def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: 
     reason="Spark Connect trains since 4.0, and needs grpcio-status",
 )
 def test_over_spark_connect_the_runs_are_the_same(tmp_path: Path) -> None:
-    """Complete: what the server has trained, with its summary, its measures and its model."""
+    """Complete: what the server has trained, with its summary, its measures and its model.
+
+    Slow: the server is a JVM of its own, to which a client connects that starts anew.
+    """
     pipeline, bare = runs(CONNECT, tmp_path)
     iterations = ["objectiveHistory", "totalIterations"]
     raw, made = ["color", "x", "y"], ["color", "features", "label", "x", "y"]

@@ -57,6 +57,8 @@ def test_a_model_per_group_is_fifty_children_of_one_run_from_two_workers(
 ) -> None:
     """Each group's training is a whole run: its params, scores, data and model, which the driver loads. The workers write
     journals of their own into the driver's store, and nothing else that they train is recorded.
+
+    Slow: a cluster of two workers, each of which imports scikit-learn for its Pythons.
     """
     done = script(
         GROUPS, tmp_path, timeout=280, PYTHONWARNINGS="ignore", PYSPARK_PYTHON=sys.executable,

@@ -197,7 +197,10 @@ STOPPED = """
 
 @pytest.mark.timeout(900)
 def test_a_stopped_session_is_the_users_own_error(tmp_path: Path) -> None:
-    """Transparent: the same exception as without, a failed run, and the process ends as it does."""
+    """Transparent: the same exception as without, a failed run, and the process ends as it does.
+
+    Slow: a process with a JVM of its own, which it stops.
+    """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(STOPPED)], cwd=tmp_path, capture_output=True, text=True, timeout=840,
         env=environment(tmp_path, AUTOLOG_STRICT="1"),
