@@ -31,9 +31,12 @@ import contextlib, gc, importlib, json, os, signal, sys, types, warnings
 quiet = ("ignore", None, Warning, None, 0)
 warnings.filters.insert(0, quiet)
 warnings._filters_mutated()
+# Polars waits at the end of a process for a thread that a forked one does not have. Who can use it does without it here.
+sys.modules["polars"] = None
 for name in sys.argv[1:]:
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(name)
+del sys.modules["polars"]
 # Else each child looks through what is imported when it collects garbage, and again as it ends: a second for torch.
 gc.collect()
 gc.freeze()
