@@ -161,7 +161,7 @@ MAIN_TESTS = (
 
 STAGES = (
     Stage(
-        "unit", "the unit tests where there is no framework", ("tests/unit", "integrations", "compat"),
+        "unit", "the unit tests where there is no framework", ("tests/unit",),
         (("-m", "pytest", "-q", "tests/unit"),), environment=UNIT,
     ),
     Stage(
