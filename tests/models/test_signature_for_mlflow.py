@@ -88,6 +88,7 @@ def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, 
 @pytest.mark.usefixtures("own_key")
 def test_mlflow_reads_the_example_that_is_saved_on_request() -> None:
     """The first five rows of the user's data."""
+    pytest.importorskip("mlflow", minversion="3")  # 2.11 reads no array's example of this form
     from mlflow.models import Model
 
     linear = pytest.importorskip("sklearn.linear_model")
