@@ -282,7 +282,10 @@ ALL = {
 def main(
     what: Annotated[list[str] | None, typer.Argument(help=f"Which: {', '.join(ALL)}.")] = None,
     within: Annotated[
-        float, typer.Option(help="Fail where the cost is more than so many times its goal, without peers; 0: never.")
+        float,
+        typer.Option(
+            help="Fail where the cost is more than so many times its goal, without peers; 0: never."
+        ),
     ] = 0,
     write: Annotated[
         bool,

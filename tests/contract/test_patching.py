@@ -391,7 +391,8 @@ def test_classes_and_their_instances_travel_by_value(toy: Any) -> None:
     cls, model, fit = cloudpickle.loads(blob)
     assert (type(model), fit(X, Y).weight) == (cls, model.weight)
     assert type(vars(cls)["fit"]) is types.FunctionType
-    assert b"autolog" not in blob.replace(__file__.encode(), b"")  # the file of the code, wherever it was cloned to
+    # The code's file is in it, wherever it was cloned to.
+    assert b"autolog" not in blob.replace(__file__.encode(), b"")
     assert made == ["Derived"]
     assert [owner for _, owner in probe.calls] == ["Derived"]
 
