@@ -40,13 +40,13 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from compat.cells import interpreter, matrix  # noqa: E402
 
-PASSED = Path(__file__).parent / "passed"
-VERSIONS = Path(__file__).parent / "versions"
+PASSED = ROOT / ".ci" / "passed"
+VERSIONS = ROOT / ".ci" / "versions"
 CORE = (
     "autolog",
     "tests/conftest.py",
