@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import warnings
@@ -79,6 +80,13 @@ def _filters_version(action: Callable[[], object]) -> int:
 
 def wrappers() -> list[str]:
     """Where wrappers of autolog's are, in any module or class that can be reached from `sys.modules`."""
+    if not (found := _wrappers()):
+        return found
+    gc.collect()  # classes that only wait to be collected are not there
+    return _wrappers()
+
+
+def _wrappers() -> list[str]:
     module = sys.modules.get("autolog.instrument.wrapper")
     kinds = () if module is None else (module.Wrapper, module.BoundWrapper)
     return [
