@@ -4,7 +4,7 @@ A *stage* is an environment and tests that run in it. `lint`, `readme` and `type
 of its last pass in `.ci/passed/`, with fingerprints of what it depends on:
 
     core      autolog/, what all tests share, pyproject.toml
-    own       its integrations, its tests, the versions in its environment (`.ci/versions/`; a cell's: matrix.toml)
+    own       its integrations, its tests, the versions in its environment (`.ci/versions/`; a cell's: compat/)
 
 | changed since | the stage runs |
 |---|---|
@@ -115,9 +115,7 @@ def cells(cell: str, title: str, parts: Iterable[str]) -> Iterator[Stage]:
             (f"tests/integrations/{part}", f"tests/contract/test_{part}.py"), (f"tests/contract/test_{part}.py", SMOKE[part]),
         )  # fmt: skip
         name = cell if cell.endswith(part) else f"{cell}-{part}"
-        yield Stage(
-            name, f"{title}: {part}", ("compat/matrix.toml", *own, *whole), (whole,), (short,), cell=cell
-        )
+        yield Stage(name, f"{title}: {part}", ("compat", *own, *whole), (whole,), (short,), cell=cell)
 
 
 BOOSTERS = ("sklearn", "xgboost", "lightgbm")
@@ -391,7 +389,8 @@ class Runner:
                     variables["MLFLOW2_PYTHON"] = str(self.python(MLFLOW2))
                 if environment == OLD_MLFLOW:
                     variables["MLFLOW3_PYTHON"] = str(self.python(MAIN))
-                more = [f"--junitxml={report}"] if "pytest" in command else []
+                # What is skipped is said with its reason: a skip may hide that something is not installed.
+                more = ["-rfEs", f"--junitxml={report}"] if "pytest" in command else []
                 ok = run([str(python), *command, *more], cwd=self.checkout, env=variables, check=False)
             add(outcome, report)
             outcome.ok = outcome.ok and ok
@@ -531,9 +530,8 @@ def execute(
             continue
         outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
         if outcome.ok:
-            current = inputs([stage], runner.checkout)[
-                stage.name
-            ]  # of what was run, with the versions that it brought
+            # Of what was run, with the versions that it brought.
+            current = inputs([stage], runner.checkout)[stage.name]
             note(stage, how, outcome, current, records.get(stage.name))
         if stage.environment:
             uses.remove(stage.environment.name)

@@ -305,9 +305,8 @@ class Held(weakref.ref[Any]):
 def weakly(one: Any) -> Callable[[], Any]:
     """A weak reference, or for what cannot have one, something that never says that it has died."""
 
-    def note(
-        held: Held, now: Callable[[], float] = perf_counter
-    ) -> None:  # while Python ends, globals are None
+    # The clock is an argument: while Python ends, a module's globals may be None.
+    def note(held: Held, now: Callable[[], float] = perf_counter) -> None:
         held.died = now()
 
     try:
