@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,17 +17,28 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def ci() -> ModuleType:
+def ci() -> Iterator[ModuleType]:
     """`.ci/stages.py`, which is in no package."""
-    spec = importlib.util.spec_from_file_location("ci_stages", ROOT / ".ci" / "stages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    path = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = path  # what is installed stays what is tested
-    return module
+    yield from imported("stages")
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[ModuleType]:
+    """`.ci/runner.py`."""
+    yield from imported("runner")
+
+
+def imported(name: str) -> Iterator[ModuleType]:
+    """Import it as `.ci/run` does; then what is installed is again what is tested."""
+    path, modules = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(ROOT / ".ci"))
+    try:
+        module = importlib.import_module(name)
+    finally:
+        sys.path[:] = path
+    yield module
+    for one in {"stages", "runner"} & (set(sys.modules) - modules):
+        del sys.modules[one]
 
 
 def record(core: str, own: str, day: int, **more: str) -> dict[str, str]:
@@ -139,15 +151,15 @@ def test_each_test_belongs_to_a_stage_that_runs_it_whole(ci: ModuleType) -> None
     assert of_frameworks <= named
 
 
-def test_ci_runs_the_commands_that_the_readme_shows(ci: ModuleType) -> None:
+def test_ci_runs_the_commands_that_the_readme_shows(runner: ModuleType) -> None:
     """The first installs and runs the main job, the second runs the tests."""
-    first, second = ci.readme_commands(ROOT)
+    first, second = runner.readme_commands(ROOT)
     assert first.startswith("python -m venv .venv")
     assert "tests/quickstart.py" in first
     assert second == "pip install '.[test]' && python -m pytest"
 
 
-def test_a_report_of_pytests_is_counted(ci: ModuleType, tmp_path: Path) -> None:
+def test_a_report_of_pytests_is_counted(runner: ModuleType, tmp_path: Path) -> None:
     """Numbers and times, and which slow tests give no reason."""
     report = tmp_path / "junit.xml"
     report.write_text(
@@ -160,8 +172,8 @@ def test_a_report_of_pytests_is_counted(ci: ModuleType, tmp_path: Path) -> None:
         '<properties><property name="slow" value="12 kills"/></properties></testcase>'
         "</testsuite></testsuites>"
     )
-    outcome = ci.Outcome()
-    ci.add(outcome, report)
+    outcome = runner.Outcome()
+    runner.add(outcome, report)
     assert (outcome.passed, outcome.failed, outcome.skipped) == (3, 1, 1)
     assert outcome.times["tests/unit/test_a::test_long"] == 30
     assert outcome.unexplained == {"tests/unit/test_a::test_long": 30}
@@ -176,18 +188,8 @@ def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.Complete
     shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")
     (folder / "tests" / "test_it.py").write_text(tests)
     # No parallel runs for two tests.
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        "-n",
-        "0",
-        *arguments,
-    ]
+    options = ("-p", "no:cacheprovider", "-p", "no:randomly", "-n", "0", *arguments)
+    command = [sys.executable, "-m", "pytest", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
 
 

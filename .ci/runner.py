@@ -1,0 +1,393 @@
+"""Run the stages of `.ci/run`, and keep what has passed.
+
+Makes environments and runs commands in them, on a snapshot of the checkout. Knows pip, uv and pytest's XML. Which stages there
+are, `stages.py` knows; what a cell of the matrix is, `compat`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+from xml.etree import ElementTree
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from stages import (
+    ALWAYS,
+    MAIN,
+    MLFLOW2,
+    OLD_MLFLOW,
+    ROOT,
+    STAGES,
+    VERSIONS,
+    Environment,
+    How,
+    Inputs,
+    Plan,
+    Stage,
+    decide,
+    inputs,
+    read,
+    write,
+)
+
+sys.path.insert(0, str(ROOT))
+
+from compat.cells import interpreter, matrix
+
+SLOW = 20
+"""Seconds. A slower test says why in its docstring, in a sentence that begins with "Slow:"."""
+console = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass
+class Outcome:
+    """What came of a stage."""
+
+    ok: bool = True
+    seconds: float = 0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    times: dict[str, float] = field(default_factory=dict)
+    """Seconds of each test."""
+    unexplained: dict[str, float] = field(default_factory=dict)
+    """Those of tests that are slow and do not say why."""
+
+
+class Runner:
+    """Makes environments and runs commands, on a snapshot of the checkout: so one can go on editing it."""
+
+    def __init__(self, work: Path, update: bool) -> None:
+        self.work = work
+        self.update = update
+        self.checkout = work / "checkout"
+        self._made: dict[str, Path] = {}
+        self._snapshot()
+
+    def _snapshot(self) -> None:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (self.checkout / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.checkout / name, follow_symlinks=False)
+
+    def python(self, environment: Environment) -> Path:
+        """Its Python; it is made if it is not there yet."""
+        if environment.name not in self._made:
+            self._made[environment.name] = self._make(environment)
+        return self._made[environment.name]
+
+    def _make(self, environment: Environment) -> Path:
+        base = interpreter(environment.python) if environment.python else sys.executable
+        folder = self.work / environment.name
+        python = folder / "bin" / "python"
+        run([str(base), "-m", "venv", str(folder)])
+        torch = [one for one in environment.requires if one.startswith("torch==")]
+        if torch:
+            run([str(python), "-m", "pip", "install", "-q", "--no-compile", *torch])
+        install = [sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python)]
+        held = VERSIONS / f"{environment.name}.txt"
+        if held.exists() and not self.update:
+            install += ["--constraint", str(held)]
+        run([*install, *environment.requires], cwd=self.checkout)
+        if environment.alone:
+            run([*install, "--no-deps", *environment.alone])
+        if environment is not MAIN:
+            self._note_versions(environment.name, python)
+        return python
+
+    def _note_versions(self, name: str, python: Path) -> None:
+        held = VERSIONS / f"{name}.txt"
+        if held.exists() and not self.update:
+            return
+        listed = subprocess.run(
+            [sys.executable, "-m", "uv", "pip", "freeze", "--python", str(python)],
+            check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        leave = re.compile(r"(autolog-ml|torch|pip|setuptools)\b(?!-)|.* @ ")
+        found = "".join(f"{line}\n" for line in listed.splitlines() if not leave.match(line))
+        for folder in (VERSIONS, self.checkout / ".ci" / "versions"):
+            folder.mkdir(exist_ok=True)
+            (folder / held.name).write_text(found)
+
+    def readme(self) -> Outcome:
+        """The README's commands, as they stand there, each in a virtual environment made as the README makes it."""
+        outcome = Outcome()
+        first, second = readme_commands(self.checkout)
+        report = self.work / "readme.xml"
+        activate = ". .venv/bin/activate"
+        for command in (first, f"{activate} && {second}"):
+            say(f"README: {command}")
+            variables = {**os.environ, "PYTEST_ADDOPTS": f"--junitxml={report}"}
+            started = time.monotonic()
+            outcome.ok = (
+                subprocess.run(["bash", "-c", command], cwd=self.checkout, env=variables).returncode == 0
+            )
+            console.print(f"{time.monotonic() - started:.0f} s")
+            if not outcome.ok:
+                break
+        self._made[MAIN.name] = self.checkout / ".venv" / "bin" / "python"
+        add(outcome, report)
+        return outcome
+
+    def lint(self) -> Outcome:
+        commands = ("check", "."), ("format", "--check", ".")
+        good = [run([sys.executable, "-m", "ruff", *one], cwd=self.checkout, check=False) for one in commands]
+        return Outcome(all(good))
+
+    def types(self) -> Outcome:
+        """With the libraries of the README's environment."""
+        command = [sys.executable, "-m", "pyright", "--pythonpath", str(self.python(MAIN))]
+        return Outcome(run(command, cwd=self.checkout, check=False))
+
+    def stage(self, stage: Stage, how: How) -> Outcome:
+        outcome = Outcome()
+        commands = stage.short if how == "short" and stage.short else stage.whole
+        for number, command in enumerate(commands):
+            report = self.work / f"{stage.name}-{number}.xml"
+            if stage.cell:
+                ok = self._cell(stage, command, report)
+            else:
+                environment = stage.environment or MAIN
+                python = self.python(environment)
+                variables = {**os.environ, **dict(environment.variables)}
+                if environment == MAIN:
+                    variables["MLFLOW2_PYTHON"] = str(self.python(MLFLOW2))
+                if environment == OLD_MLFLOW:
+                    variables["MLFLOW3_PYTHON"] = str(self.python(MAIN))
+                # What is skipped is said with its reason: a skip may hide that something is not installed.
+                more = ["-rfEs", f"--junitxml={report}"] if "pytest" in command else []
+                ok = run([str(python), *command, *more], cwd=self.checkout, env=variables, check=False)
+            add(outcome, report)
+            outcome.ok = outcome.ok and ok
+        return outcome
+
+    def _cell(self, stage: Stage, paths: Sequence[str], report: Path) -> bool:
+        """By `python -m compat`, which knows how a cell is made. Its environment stays for the cell's other parts."""
+        below = [path.removeprefix("tests/") for path in paths]
+        work = self.work / "cells"
+        command = [sys.executable, "-m", "compat", "run", stage.cell, "--work", str(work)]
+        command += [word for path in below for word in ("--only", path)]
+        ok = run(command, cwd=self.checkout, check=False)
+        if (work / "junit.xml").exists():
+            (work / "junit.xml").replace(report)
+        return ok
+
+    def done_with(self, name: str) -> None:
+        """An environment of several GB makes room for the next."""
+        shutil.rmtree(self.work / name, ignore_errors=True)
+        self._made.pop(name, None)
+
+
+def readme_commands(root: Path) -> tuple[str, str]:
+    """The two commands that the README gives a newcomer: one that does the main job, one that runs the tests."""
+    first, second, *_ = re.findall(r"```sh\n(.*?)\n```", (root / "README.md").read_text(), re.DOTALL)
+    return first, second
+
+
+def run(command: Sequence[str], check: bool = True, **how: Any) -> bool:
+    """Whether it succeeded."""
+    return subprocess.run(command, check=check, **how).returncode == 0
+
+
+def add(outcome: Outcome, report: Path) -> None:
+    """The numbers and times of pytest's report."""
+    if not report.exists():
+        return
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        name = f"{(case.get('classname') or '').replace('.', '/')}::{case.get('name')}"
+        kinds = {child.tag for child in case}
+        if kinds & {"failure", "error"}:
+            outcome.failed += 1
+        elif "skipped" in kinds:
+            outcome.skipped += 1
+        else:
+            outcome.passed += 1
+        seconds = outcome.times[name] = float(case.get("time") or 0)
+        if seconds > SLOW and not any(one.get("name") == "slow" for one in case.iter("property")):
+            outcome.unexplained[name] = seconds
+
+
+def say(text: str) -> None:
+    console.print(f"\n== {datetime.now():%H:%M:%S} {text}", style="bold", markup=False)
+
+
+# -- the command
+
+
+def main(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Only these; whole.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Leave nothing out.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Take the newest versions, and write them to .ci/versions/.")
+    ] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Say what would run, and why; run nothing.")
+    ] = False,
+    work: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Check the checkout: lint and types, the README's commands, then what has changed since its last recorded pass."""
+    known = {stage.name: stage for stage in STAGES}
+    always = list(ALWAYS)
+    for name in names or ():
+        if name not in (*known, *always):
+            raise typer.BadParameter(f"there is no stage {name!r}; there are {', '.join((*always, *known))}")
+    now = inputs(STAGES)
+    records = read()
+    plan = decide(STAGES, now, records)
+    if everything or update or names:
+        plan = dict.fromkeys(known, ("whole", "asked for"))
+    if names:
+        plan = {name: ("whole", "asked for") if name in names else (None, "not asked for") for name in known}
+        always = [name for name in always if name in names]
+    for stage in STAGES:
+        reason = missing(stage)
+        if reason and plan[stage.name][0]:
+            plan[stage.name] = (None, reason)
+    if listing:
+        console.print(summary(plan, {}, records))
+        return
+    assert work is not None, "start it by `bash .ci/run`"
+    outcomes: dict[str, Outcome] = {}
+    began = time.monotonic()
+    try:
+        execute(Runner(work, update), always, plan, records, outcomes)
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(130) from None
+    say(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    console.print(summary(plan, outcomes, records))
+    report(outcomes)
+    if not all(outcome.ok for outcome in outcomes.values()):
+        raise typer.Exit(1)
+
+
+def execute(
+    runner: Runner,
+    always: list[str],
+    plan: Plan,
+    records: dict[str, dict[str, Any]],
+    outcomes: dict[str, Outcome],
+) -> None:
+    """Run what is to run, and keep what has passed. A failure does not stop what follows."""
+    uses = [stage.environment.name for stage in STAGES if stage.environment and plan[stage.name][0]]
+
+    def timed(name: str, title: str, function: Callable[[], Outcome]) -> Outcome:
+        say(f"{name}: {title}")
+        started = time.monotonic()
+        try:
+            outcome = function()
+        except (subprocess.CalledProcessError, OSError) as error:  # an environment that cannot be made
+            console.print(str(error), markup=False)
+            outcome = Outcome(False)
+        outcome.seconds = time.monotonic() - started
+        outcomes[name] = outcome
+        return outcome
+
+    for name in always:
+        outcome = timed(name, ALWAYS[name], getattr(runner, name))
+        if outcome.ok and outcome.times:
+            write(name, figures(outcome))
+    for stage in STAGES:
+        how, why = plan[stage.name]
+        if how is None:
+            continue
+        outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
+        if outcome.ok:
+            # Of what was run, with the versions that it brought.
+            current = inputs([stage], runner.checkout)[stage.name]
+            note(stage, how, outcome, current, records.get(stage.name))
+        if stage.environment:
+            uses.remove(stage.environment.name)
+            if stage.environment.name not in uses:
+                runner.done_with(stage.environment.name)
+
+
+def missing(stage: Stage) -> str:
+    """What this machine lacks for it."""
+    if stage.name == "pyspark" and shutil.which("java") is None:
+        return "there is no Java on this machine"
+    cell = {one.name: one for one in matrix().cells}[stage.cell] if stage.cell else None
+    python = cell.python if cell else stage.environment.python if stage.environment else ""
+    return f"there is no Python {python} on this machine" if python and interpreter(python) is None else ""
+
+
+def note(stage: Stage, how: How, outcome: Outcome, now: Inputs, record: dict[str, Any] | None) -> None:
+    """Keep that it has passed."""
+    if how == "short" and stage.short and record:
+        write(stage.name, {**record, "short": now.core})
+        return
+    write(stage.name, {"core": now.core, "own": now.own, **figures(outcome)})
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """What a record keeps of a pass."""
+    slowest = sorted(outcome.times.items(), key=lambda one: -one[1])[:10]
+    return {
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "passed": outcome.passed, "skipped": outcome.skipped, "seconds": round(outcome.seconds),
+        "slowest": {name: round(seconds, 1) for name, seconds in slowest},
+    }  # fmt: skip
+
+
+def summary(plan: Plan, outcomes: dict[str, Outcome], records: dict[str, dict[str, Any]]) -> Table:
+    """A row for each stage: what ran, what was left out and why."""
+    table = Table(
+        "stage", "", Column("tests", justify="right"), Column("minutes", justify="right"), "why", box=None
+    )
+    rows: Plan = {**dict.fromkeys(ALWAYS, ("whole", "always")), **plan}
+    for name, (how, why) in rows.items():
+        outcome = outcomes.get(name)
+        before = records.get(name, {}).get("passed")
+        if outcome is None:
+            table.add_row(name, "left out" if how is None or outcomes else how, "", "", why)
+            continue
+        fewer = before is not None and how == "whole" and outcome.passed < before
+        passed = (
+            f"{outcome.passed}, {before - outcome.passed} fewer than before" if fewer else str(outcome.passed)
+        )
+        state = how if outcome.ok else "[red]FAILED[/red]"
+        table.add_row(name, state, passed if outcome.times else "", f"{outcome.seconds / 60:.1f}", why)
+    return table
+
+
+def report(outcomes: dict[str, Outcome]) -> None:
+    times = {
+        f"{stage}: {name}": seconds for stage, one in outcomes.items() for name, seconds in one.times.items()
+    }
+    say("the ten slowest tests")
+    for name, seconds in sorted(times.items(), key=lambda one: -one[1])[:10]:
+        console.print(f"{seconds:6.1f} s  {name}", markup=False)
+    for stage, one in outcomes.items():
+        for name, seconds in one.unexplained.items():
+            console.print(
+                f'Slower than {SLOW} s, and its docstring does not say why ("Slow: …"): {stage}: {name}, {seconds:.0f} s',
+                markup=False,
+            )
+    failed = sum(one.failed for one in outcomes.values()) + sum(
+        not one.ok and not one.failed for one in outcomes.values()
+    )
+    print(f"\n{sum(one.passed for one in outcomes.values())} passed, {failed} failed, "
+          f"{sum(one.skipped for one in outcomes.values())} skipped", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    typer.run(main)
