@@ -36,9 +36,18 @@ MOST_WORKERS = 8
 """Each imports the frameworks, which takes longer than to wait for others to finish."""
 
 
-ORDER = ("unit", "compat", "sinks", "contract", "models", "integrations", "process")
-"""In which workers take the folders. Tests that switch everything on cost much more in a process that has imported frameworks:
-so those that need none come first. Those that the workers take one by one come last: then all end together.
+ORDER = (
+    "unit",
+    "contract/test_patching.py",
+    "tools",
+    "sinks",
+    "contract",
+    "models",
+    "integrations",
+    "process",
+)
+"""In which workers take folders and files. Tests that switch everything on cost much more in a process that has imported
+frameworks: so those that need none come first. Those that the workers take one by one come last: then all end together.
 """
 ONE_BY_ONE = ("tests/process/", "tests/models/test_hard_models.py")
 """Tests that take long and share nothing. Other tests stay together by file: what they share is made once for each worker."""
@@ -72,8 +81,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The reason of a slow test goes into the report; a test that is marked and gives none is an error."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         here = Path(__file__).parent
-        folders = {item: item.path.relative_to(here).parts[0] for item in items}
-        items.sort(key=lambda item: ORDER.index(folders[item]) if folders[item] in ORDER else 0)
+        places = {path: path.relative_to(here).as_posix() for path in {item.path for item in items}}
+        turns = {path: _turn(place) for path, place in places.items()}
+        items.sort(key=lambda item: turns[item.path])
     for item in items:
         documented = [getattr(item, "function", None), getattr(item, "cls", None)]
         text = "\n\n".join(one.__doc__ or "" for one in documented if one)
@@ -82,6 +92,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append(("slow", " ".join(said[1].split())))
         elif item.get_closest_marker("slow"):
             raise pytest.UsageError(f'{item.nodeid} is marked slow; its docstring must say why: "Slow: …"')
+
+
+def _turn(place: str) -> int:
+    """The place in `ORDER` of a file or of its folder."""
+    return next((ORDER.index(one) for one in (place, place.partition("/")[0]) if one in ORDER), 0)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

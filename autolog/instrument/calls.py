@@ -104,10 +104,12 @@ def remember_start(thread: threading.Thread) -> None:
 class Switch:
     """Turns the wrappers of one patch off, where somebody else's code still calls what was taken out."""
 
-    __slots__ = ("on",)
+    __slots__ = ("functions", "on")
 
     def __init__(self) -> None:
         self.on = True
+        self.functions: set[int] = set()
+        """The `id()` of the plain functions that were put in place of others. One that has died may have left its id behind."""
 
 
 class Host(Protocol):

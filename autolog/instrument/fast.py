@@ -86,6 +86,7 @@ def fast(
     except (TypeError, ValueError):
         pass
     stand_in.__dict__["_autolog_own"] = Own(switch, weakref.ref(stand_in))
+    switch.functions.add(id(stand_in))
     return stand_in
 
 

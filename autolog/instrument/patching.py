@@ -334,8 +334,8 @@ class ThreadInheritance:
 
 def sweep_modules(switches: set[Switch]) -> None:
     """After a removal: give every module the originals of what it imported while it was patched."""
-    # A framework's modules hold some 100,000 things: what cannot be a wrapper is told by its type.
-    kinds = {FunctionType, classmethod}
+    functions = set[int]().union(*(switch.functions for switch in switches))
+    kinds: set[type] = {classmethod}
     wrapper = sys.modules.get("autolog.instrument.wrapper")
     if wrapper is not None:
         kinds |= {wrapper.Wrapper, wrapper.BoundWrapper}
@@ -344,8 +344,12 @@ def sweep_modules(switches: set[Switch]) -> None:
         if issubclass(kind, ModuleType):
             # Read past a lazy module's own way of giving attributes, which would load it.
             namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
+            # A framework's modules hold some 100,000 things: in nearly all of them there is nothing of ours.
+            values = list(namespace.values())
+            if kinds.isdisjoint(map(type, values)) and functions.isdisjoint(map(id, values)):
+                continue
             for name, held in list(namespace.items()):
-                if type(held) in kinds and _switch_of(held) in switches:
+                if _switch_of(held) in switches:
                     namespace[name] = held.__wrapped__
 
 

@@ -51,7 +51,10 @@ from autolog.tracking.run import Run
 SECONDS = 120
 """The most that one fresh process may take."""
 
-# Words of `_drive`: `import` the framework, switch `on` and `off`, `train`, note the process's `state`.
+BENEATH = ("pytest", "packaging.requirements")
+"""Imported once for all fresh processes: what autolog and the contracts' modules import and takes long."""
+
+# Words of `drive`: `import` the framework, switch `on` and `off`, `train`, note the process's `state`.
 ORDERS = {
     "imported first": "import on train off train on on train off on off train",
     "switched on first": "on import train off train on train off off train",
@@ -73,8 +76,8 @@ class Contract:
     packages: ClassVar[tuple[str, ...]]
     """The framework's top-level packages; the first is the one that users import."""
     beneath: ClassVar[tuple[str, ...]] = ()
-    """What the framework stands on and takes long to import. It is imported once for all fresh processes. pytest, which the
-    module of the subclass imports, need not be named.
+    """What the framework stands on and takes long to import. It is imported once for all fresh processes. What is in
+    `BENEATH` need not be named.
     """
     without: ClassVar[tuple[str, ...]] = ("autolog", "wrapt")
     """What pickles must load without. A framework may need wrapt itself."""
@@ -403,7 +406,7 @@ class Contract:
             }
             said = fresh.output(
                 "import autolog.testing.contract as c; c.drive()", inspect.getfile(cls), cls.__qualname__, steps,
-                environment=environment, folder=folder, seconds=SECONDS, beneath=("pytest", *cls.beneath),
+                environment=environment, folder=folder, seconds=SECONDS, beneath=(*BENEATH, *cls.beneath),
             )  # fmt: skip
         return json.loads(said.splitlines()[-1].replace(folder, "FOLDER"))
 
@@ -590,7 +593,7 @@ def _loads_without_autolog(
     )
     fresh.output(
         script, environment=dict(os.environ), folder=os.getcwd(), given=pickle.dumps(blobs), seconds=SECONDS,
-        beneath=("pytest", *beneath),
+        beneath=(*BENEATH, *beneath),
     )  # fmt: skip
     return True
 

@@ -12,6 +12,7 @@ from types import FunctionType, ModuleType
 from typing import Any, cast
 
 _ABSENT: Any = object()
+_class_namespace: Any = type.__dict__["__dict__"].__get__
 
 # What Python itself writes into a class or a module as it is used.
 _CACHES = frozenset((
@@ -88,18 +89,30 @@ def wrappers() -> list[str]:
 
 def _wrappers() -> list[str]:
     module = sys.modules.get("autolog.instrument.wrapper")
-    kinds = () if module is None else (module.Wrapper, module.BoundWrapper)
+    wrapped = () if module is None else (module.Wrapper, module.BoundWrapper)
+    kinds = {FunctionType, classmethod, *wrapped}
+    # There are a few dozen of them, and some 400,000 things in modules and classes: those are only compared by identity.
+    ours = [
+        one
+        for one in gc.get_objects()
+        if type(one) in kinds and (type(one) in wrapped or _is_our_hook(one) or is_fast(one))
+    ]
+    ids = {id(one) for one in ours}
     return [
         _name(owner, name)
         for owner in _owners(None)
+        if not ids.isdisjoint(map(id, list(_namespace(owner).values())))
         for name, held in list(_namespace(owner).items())
-        if type(held) in kinds or _is_our_hook(held) or is_fast(held)
+        if id(held) in ids
     ]
 
 
 def is_fast(held: Any) -> bool:
     """Whether this is the plain function of a fast patch."""
-    own = held.__dict__.get("_autolog_own") if type(held) is FunctionType else None
+    fast = sys.modules.get("autolog.instrument.fast")
+    if fast is None or type(held) is not FunctionType or held.__globals__ is not vars(fast):
+        return False
+    own = held.__dict__.get("_autolog_own")
     return own is not None and own.function() is held
 
 
@@ -109,22 +122,40 @@ def _is_our_hook(held: Any) -> bool:
 
 def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
     """The modules, and the classes that they define; of all packages if None."""
+    metaclasses = _metaclasses()
+
+    def classes(namespace: Any) -> list[Any]:
+        return [value for value in list(namespace.values()) if type(value) in metaclasses]
+
     seen: set[int] = set()
     for name, module in list(sys.modules.items()):
         if not issubclass(type(cast(Any, module)), ModuleType) or not _within(name, packages):
             continue
         yield module
-        waiting = [value for value in list(_namespace(module).values()) if issubclass(type(value), type)]
+        waiting = classes(_namespace(module))
         while waiting:
             cls = waiting.pop()
+            if id(cls) in seen:
+                continue
             # By `type` itself: a metaclass may do anything when its class is asked.
-            held = type.__dict__["__dict__"].__get__(cls)
-            if id(cls) in seen or not _within(str(held.get("__module__", "")), packages):
+            held = _class_namespace(cls)
+            if not _within(str(held.get("__module__", "")), packages):
                 continue
             seen.add(id(cls))
             yield cls
-            waiting += [value for value in list(held.values()) if issubclass(type(value), type)]
+            waiting += classes(held)
             waiting += type.__subclasses__(cls)
+
+
+def _metaclasses() -> set[Any]:
+    """`type`, and the classes that are derived from it."""
+    found: set[Any] = {type}
+    waiting: list[Any] = [type]
+    while waiting:
+        derived = set(type.__subclasses__(waiting.pop())) - found
+        found |= derived
+        waiting += derived
+    return found
 
 
 def _within(module: str, packages: tuple[str, ...] | None) -> bool:
@@ -134,7 +165,7 @@ def _within(module: str, packages: tuple[str, ...] | None) -> bool:
 def _namespace(owner: Any) -> Any:
     # A lazy module loads itself when it is asked for anything in the ordinary way.
     if issubclass(type(owner), type):
-        return type.__dict__["__dict__"].__get__(owner)
+        return _class_namespace(owner)
     return ModuleType.__getattribute__(owner, "__dict__")
 
 

@@ -161,6 +161,16 @@ class Machine(RuleBasedStateMachine):
             sys.path.remove(self.folder)
             del sys.modules["layered"]
             shutil.rmtree(self.folder)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Hypothesis keeps local modules and machines: other tests would find classes that still have a switched-off wrapper
+        of ours, where somebody who came before has set it again.
+        """
+        self.originals.clear()
+        self.foreign.clear()
+        self.later.clear()
+        vars(self.frame).clear()
 
     def _fail(self, name: str, error: Exception) -> None:
         raise error

@@ -16,6 +16,7 @@ import textwrap
 import threading
 import warnings
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,23 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path_factory.mktemp("config") / "autolog"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.getcwd(), *sys.path]))
-    for remembered in (find, requirements._providers, requirements._all_distributions):
-        remembered.cache_clear()  # what was installed when another file's tests ran
+    find.cache_clear()
     return site
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    """Not what was installed when another file's tests ran. It takes half a second to look through all that is installed, so it
+    is done once for this file, and once more for a test that installs something.
+    """
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    requirements._providers.cache_clear()
+    requirements._all_distributions.cache_clear()
 
 
 def install(site: Path, name: str, version: str, *, provides: str, entry_points: str = "") -> None:
@@ -392,9 +407,11 @@ def test_the_modules_of_code_saved_by_value_are_known(tmp_path: Path) -> None:
 # --- the folder
 
 
-def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path) -> None:
+def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path, request: pytest.FixtureRequest) -> None:
     """Everything but times and random ids, as a whole record."""
     install(toy, "local-lib", "1.2+cpu", provides="local_lib")
+    request.addfinalizer(forget)
+    forget()
     taken = Snapshot(
         flavor="toy",
         model_class="lib.Model",
