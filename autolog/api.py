@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextvars import Token
 from types import TracebackType
@@ -107,11 +108,14 @@ def disable(name: str | None = None) -> None:
 
 
 class suspended:
-    """Off inside the block, for this thread and the threads it starts: the named integrations, or all of them."""
+    """Off inside the block, for this thread and the threads it starts: the named integrations, or all of them.
+
+    Raises ValueError for an unknown name, naming the valid ones and the nearest.
+    """
 
     def __init__(self, *names: str) -> None:
-        here = session.get()
-        self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
+        known = session.get_or_make() if names else None
+        self._names = frozenset(_known(known, name) for name in names) if known is not None else None
         self._token: Any = None
         self._frame: Frame | None = None
 
@@ -251,9 +255,13 @@ def runs(
 
     `where` is a filter, as `metrics.val_loss < 0.3 and framework == 'keras'`; `order_by` a name, with `-` for descending.
     Child runs are left out unless `children`, or unless the filter speaks of `parent`. `store` is another store's folder.
-    Raises FilterError, pointing at the place.
+    Raises FilterError, pointing at the place; warns of a metric that no run has.
     """
-    return _store(store).runs(where, order_by=order_by, limit=limit, children=children)
+    opened = _store(store)
+    found: Runs = opened.runs(where, order_by=order_by, limit=limit, children=children)
+    for sentence in opened.unknown_metrics(where, order_by, found):
+        warnings.warn(sentence, UserWarning, stacklevel=2)
+    return found
 
 
 def load_model(

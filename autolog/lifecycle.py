@@ -315,7 +315,27 @@ def finish(session: Session, scope: RunScope, error: BaseException | None) -> No
     """The block of an explicit run is over, and so are the loops that began inside."""
     close_loops(session, error, lambda loop: _is_around(scope, loop.frame))
     scope.end()
-    _end(session, scope.run, error, quiet=scope_around(scope.outer) is not None)
+    hint = _unseen(session, scope)
+    if hint:
+        scope.run.note(hint)
+    _end(session, scope.run, error, quiet=scope_around(scope.outer) is not None, hint=hint)
+
+
+def _unseen(session: Session, scope: RunScope) -> str:
+    """What to say of a run that holds nothing, where a framework is there and nobody has switched autolog on."""
+    run = scope.run
+    if run.param_count or run.metric_names or run.models or run.files or scope.children:
+        return ""
+    if any(one.state != "disabled" for one in session.integrations.values()):
+        return ""
+    frameworks = [
+        name
+        for name, one in session.integrations.items()
+        if any(module in sys.modules for module in one.entry.modules)
+    ]
+    if not frameworks:
+        return ""
+    return f"Trainings are not recorded ({', '.join(frameworks)}): call autolog.autolog() before them."
 
 
 def _new_run(
@@ -342,7 +362,7 @@ def _new_run(
     return run
 
 
-def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -> None:
+def _end(session: Session, run: Run, error: BaseException | None, quiet: bool, hint: str = "") -> None:
     run.status, said = outcome(error, run.secrets)
     run.ended = now()
     run.settle()
@@ -352,7 +372,7 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool) -
     if session.active and not quiet:  # where nothing is kept of a run, nothing is said of it
         # A process that records for another may be killed at any time after.
         session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
-        announce(session, run)
+        announce(session, run, hint)
 
 
 def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
@@ -373,8 +393,10 @@ def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[s
     return ("failed" if isinstance(error, Exception) else "interrupted"), said
 
 
-def announce(session: Session, run: Run) -> None:
-    """One line on standard error, unless that has been redirected inside the program: then somebody compares it."""
+def announce(session: Session, run: Run, hint: str = "") -> None:
+    """One line on standard error, with a hint in its end, unless that has been redirected inside the program: then somebody
+    compares it.
+    """
     stream = sys.stderr
     if session.config.silent or session.lines > LINES or stream is None:
         return
@@ -387,7 +409,7 @@ def announce(session: Session, run: Run) -> None:
         else "further runs are recorded without a line each · autolog ls"
     )
     try:
-        stream.write(f"autolog: {line}\n")
+        stream.write(f"autolog: {' · '.join(filter(None, (line, hint)))}\n")
     except (OSError, ValueError, UnicodeError):
         pass
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from autolog import config, session
+from autolog import config, registry, session
 
 if TYPE_CHECKING:
     from autolog.sinks.live import SinkState
@@ -19,7 +20,9 @@ class PatchPoint(NamedTuple):
 
 
 class IntegrationStatus(NamedTuple):
-    """One integration: `state` is `active`, `waiting for import`, `disabled`, `unsupported` or `failed`."""
+    """One integration: `state` is `active`, `waiting for import`, `disabled`, `unsupported` or `failed`; or `not recorded` of a
+    framework that is known, and has none.
+    """
 
     name: str
     state: str
@@ -95,6 +98,13 @@ def _row(one: IntegrationStatus) -> tuple[str, ...]:
     return one.name, one.framework_version or "–", one.tested or one.supports, state, patches
 
 
+def unrecorded(module: str, title: str) -> IntegrationStatus:
+    """What is said of a framework that nobody records."""
+    return IntegrationStatus(
+        module, "not recorded", None, "", "", f"autolog has no integration for {title} yet", ()
+    )
+
+
 def status() -> Status:
     """See `autolog.status`."""
     here = session.get_or_make()
@@ -112,6 +122,9 @@ def status() -> Status:
         version = active.integration.version() if active.integration is not None else None
         points = tuple(PatchPoint(one.patch.target, one.state) for one in active.installations)
         found.append(IntegrationStatus(name, active.state, version, supports, tested, active.reason, points))
+    found += [
+        unrecorded(module, title) for module, title in registry.unrecorded().items() if module in sys.modules
+    ]
     recording = (
         here.active
         and not config.is_disabled()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 GROUP = "autolog.integrations"
 SINKS = "autolog.sinks"
+UNRECORDED = "autolog.unrecorded"
+"""Entry points whose name is a framework's module and whose value what people call it: one that nobody records yet."""
 
 
 class Entry(NamedTuple):
@@ -55,6 +57,12 @@ def installed() -> dict[str, Entry]:
             found.append(name)
     entries = [Entry(_name(value, names), tuple(names), value) for value, names in modules.items()]
     return {entry.name: entry for entry in sorted(entries)}
+
+
+def unrecorded() -> dict[str, str]:
+    """The frameworks that are known and not recorded: their module, and what people call them."""
+    names = {module for entry in installed().values() for module in entry.modules}
+    return {module: title for module, title in sorted(_entry_points(UNRECORDED)) if module not in names}
 
 
 def sinks() -> dict[str, str]:

@@ -90,7 +90,12 @@ class Session:
         self.config = config or Config()
         self.guard = Guard(strict)
         self.ledger = Ledger()
-        self.layout = place or layout.find()
+        self._misplaced = ""
+        """What is wrong with where the store was to be."""
+        try:
+            self.layout = place or layout.find()
+        except ValueError as error:
+            self._misplaced, self.layout = str(error), layout.nearest()
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
@@ -124,6 +129,8 @@ class Session:
         config, complaints = configuration.load(
             given, self.config if self._configured else None, COMMON_OPTIONS, self.integrations
         )
+        if self._misplaced:
+            complaints.append(f"{self._misplaced} It is left out: runs are in {self.layout.root}.")
         if config.options:
             from autolog.instrument.integration import Options
 

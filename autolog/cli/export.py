@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import enum
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 HISTORY = ("run", "name", "metric", "step", "epoch", "time", "value")
 ROWS_AT_ONCE = 100_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Format(str, enum.Enum):
@@ -30,11 +30,37 @@ class Format(str, enum.Enum):
     jsonl = "jsonl"
 
 
+_ENDINGS = {
+    ".csv": Format.csv,
+    ".parquet": Format.parquet,
+    ".pq": Format.parquet,
+    ".jsonl": Format.jsonl,
+    ".ndjson": Format.jsonl,
+}
+_OTHER_FORMATS = (
+    ".json",
+    ".xls",
+    ".xlsx",
+    ".feather",
+    ".arrow",
+    ".tsv",
+    ".html",
+    ".db",
+    ".sqlite",
+    ".gz",
+    ".zip",
+)
+_NAMES = {Format.csv: "CSV", Format.parquet: "Parquet", Format.jsonl: "a line of JSON each"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def export(
     filter: Annotated[
         str | None, typer.Argument(metavar="FILTER", help="Which runs, as metrics.loss < 0.3. Without, all.")
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="Of the file.")] = Format.csv,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Of the file; by default as its name ends, else CSV.")
+    ] = None,
     histories: Annotated[
         bool, typer.Option("--histories", help="Every value of every metric, instead of a row a run.")
     ] = False,
@@ -51,15 +77,16 @@ def export(
 
     Examples:
 
-    autolog export --format csv > runs.csv
+    autolog export > runs.csv
 
-    autolog export "framework == 'sklearn'" --histories --format parquet --output losses.parquet
+    autolog export "framework == 'sklearn'" --histories --output losses.parquet
 
     In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with the last
     value, tags.<name>. In JSON it is as `autolog show --json` prints it. With --histories, the columns are: run, name, metric,
     step, epoch, time (seconds since 1970), value. Parquet needs pyarrow. In CSV, text that a spreadsheet would take for a
     formula has ' before it.
     """
+    format = _format_of(output, format)
     if format is Format.parquet and output is None:
         raise Refusal("Parquet needs a file: --output runs.parquet")
     writer = {Format.csv: _csv, Format.parquet: _parquet, Format.jsonl: _jsonl}[format]
@@ -77,6 +104,18 @@ def export(
         written = writer(rows, columns, file)
     if output is not None:
         write_error(f"autolog: {count(written, 'row')} in {output}")
+
+
+def _format_of(output: str | None, given: Format | None) -> Format:
+    """What was asked for, or what the file's name says. Raises Refusal where the name says something else."""
+    ending = os.path.splitext(output or "")[1].lower()
+    named = _ENDINGS.get(ending)
+    if ending in _OTHER_FORMATS or (given and named and given is not named):
+        kinds = "CSV (.csv), Parquet (.parquet) or a line of JSON each (.jsonl)"
+        raise Refusal(
+            f"{output} would hold {_NAMES[given or Format.csv]}. Name the file by what is in it: {kinds}."
+        )
+    return given or named or Format.csv
 
 
 def _row(run: RunRecord) -> Row:

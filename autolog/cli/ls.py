@@ -12,6 +12,7 @@ from autolog.cli.store import JsonOption, StoreOption, open_store
 from autolog.cli.text import ABSENT, ago, cut, duration, number
 
 if TYPE_CHECKING:
+    from autolog.store.query import Metric
     from autolog.store.records import RunRecord, Runs
 
 ON_A_TERMINAL = 50
@@ -36,13 +37,16 @@ def ls(
     """List runs, newest first.
 
     A filter is a Python-like expression over params, metrics (their last values), tags and: id, name, experiment, parent,
-    status, framework, framework_version, kind, estimator, started, ended, duration, overhead, error.
+    status, framework, framework_version, kind, estimator, started, ended, duration, overhead, error. min(metrics.loss),
+    max(metrics.loss) and count(metrics.loss) are a metric's other values; metrics['val/loss'] is one whose name is no word.
 
     Examples:
 
     autolog ls
 
     autolog ls "metrics.val_loss < 0.3 and params.C in (1, 10) and 'forest' in estimator" --sort metrics.val_loss
+
+    autolog ls "'val_loss' in metrics" --sort "min(metrics.val_loss)" --limit 5
 
     With --json, a list of runs, each as `autolog show --json` prints it.
     """
@@ -56,6 +60,8 @@ def ls(
     runs = opened.runs(filter, order_by=sort, limit=limit + 1 if limit else None, children=children)
     more = bool(limit) and len(runs) > limit
     runs = runs[:limit] if more else runs
+    for sentence in opened.unknown_metrics(filter, sort, runs):
+        write_error(f"autolog: {sentence}")
     if json:
         write_json([run.to_dict() for run in runs])
     elif runs:
@@ -68,7 +74,7 @@ def ls(
         write_error(f"{opened.layout.root} holds no runs yet. Record some: autolog run train.py")
 
 
-def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[str]) -> None:
+def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[Metric]) -> None:
     # Each with its rank: where a terminal is too narrow for all, the last in rank are left out.
     columns: list[tuple[int, Column, list[str]]] = [
         (0, Column("name", style="bold"), [run.name for run in runs]),
@@ -82,8 +88,9 @@ def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[str
     if children:
         columns.append((7, Column("children", right=True), [str(children.get(run.id, "")) for run in runs]))
     for place, metric in enumerate(_metrics(runs, asked_for)):
-        values = [number(run.metrics[metric]["last"]) if metric in run.metrics else ABSENT for run in runs]
-        columns.append((8 + place if place else 4, Column(metric, right=True), values))
+        held = [run.metrics.get(metric.name) for run in runs]
+        values = [ABSENT if one is None else number(one[metric.function]) for one in held]
+        columns.append((8 + place if place else 4, Column(str(metric), right=True), values))
     columns.append((99, Column("id", style="dim"), [run.id for run in runs]))
     while page.terminal and len(columns) > 1 and _width(columns) > page.width:
         columns.remove(max(columns, key=lambda column: column[0]))
@@ -102,11 +109,13 @@ def what(run: RunRecord) -> str:
     return f"{run.framework} {run.kind}" if run.framework else run.kind
 
 
-def _metrics(runs: Runs, asked_for: list[str]) -> list[str]:
+def _metrics(runs: Runs, asked_for: list[Metric]) -> list[Metric]:
     """Which metrics to show: those asked for, then those most runs have, of data that was not trained on first."""
+    from autolog.store.query import Metric
+
     having = Counter(metric for run in runs for metric in run.metrics)
     order = sorted(having, key=lambda metric: (not _is_validation(metric), -having[metric], metric))
-    chosen = dict.fromkeys([*(metric for metric in asked_for if metric in having), *order])
+    chosen = dict.fromkeys([*(metric for metric in asked_for if metric.name in having), *map(Metric, order)])
     return list(chosen)[:MOST_METRICS]
 
 

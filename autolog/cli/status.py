@@ -27,8 +27,9 @@ def status(json: JsonOption = False) -> None:
     With --json: {"version", "store", "disabled", "runs", "integrations": [{"name", "state", "reason",
     "installed", "framework_version", "supports", "tested", "patches"}]}.
     """
-    from autolog import __version__, config, session
+    from autolog import __version__, config, registry, session
     from autolog.api import status
+    from autolog.overview import unrecorded
     from autolog.store.records import Store
 
     here = session.get_or_make()
@@ -47,6 +48,10 @@ def status(json: JsonOption = False) -> None:
         ):
             state = "waiting for import" if installed else "not installed"
         rows.append({**one, "state": state, "installed": installed})
+    for module, title in registry.unrecorded().items():
+        installed = _installed((module,), module)
+        if installed:
+            rows.append({**unrecorded(module, title)._asdict(), "patches": [], "installed": installed})
     disabled = config.is_disabled()
     runs = Store(found["store"]).count()
     if json:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 def open_store(path: str | None) -> Store:
     """The store at `path` (a `.autolog` folder, or one that has it), else the one that `autolog()` would write to.
 
-    Raises Refusal if `path` is none.
+    Raises Refusal if that is none.
     """
     from autolog.store.layout import NAME
     from autolog.store.records import Store
 
-    if path is None:
-        return Store()
+    if path is None or "://" in path:
+        try:
+            return Store(path)
+        except ValueError as error:
+            raise Refusal(str(error)) from None
     root = Path(os.path.expanduser(path))
     if not (root / "journal").is_dir() and (root / NAME).is_dir():
         root = root / NAME

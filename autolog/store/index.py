@@ -16,7 +16,6 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,10 +97,14 @@ class Index:
             self._connection.close()
             self._connection = None
 
-    def __del__(self) -> None:
+    def __del__(
+        self, harmless: tuple[type[Exception], ...] = (AttributeError, TypeError, sqlite3.Error)
+    ) -> None:
         """Users do not close what `autolog.runs()` opens; Python 3.13 warns of a connection that nobody has closed."""
-        with suppress(AttributeError, sqlite3.Error):  # it was not made whole
+        try:
             self.close()
+        except harmless:  # it was not made whole, or Python ends and has taken apart what `close` needs
+            pass
 
     # -- opening
 

@@ -22,9 +22,17 @@ NAME = ".autolog"
 
 
 class Layout:
-    """The paths of one store; creates nothing by itself but the folder around them, when asked to."""
+    """The paths of one store; creates nothing by itself but the folder around them, when asked to.
+
+    Raises ValueError for a URL: a store is a folder.
+    """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
+        if "://" in (text := os.fspath(root)):
+            kind = text.partition("://")[0]
+            raise ValueError(
+                f"A store is a folder, not {kind}://…; `autolog sync` sends what is in a folder on."
+            )
         self._root = os.path.abspath(root)
 
     def __repr__(self) -> str:
@@ -127,11 +135,19 @@ def is_anybodys(path: str) -> bool:
 def find(start: str | os.PathLike[str] | None = None) -> Layout:
     """The store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or a new
     one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken, nor is
-    another user's in a folder like /tmp: in its stead, one in the home folder.
+    another user's in a folder like /tmp: in its stead, one in the home folder. Raises ValueError if `AUTOLOG_DIR` is no folder.
     """
     chosen = os.environ.get("AUTOLOG_DIR")
     if chosen:
-        return Layout(os.path.expanduser(chosen))
+        try:
+            return Layout(os.path.expanduser(chosen))
+        except ValueError as error:
+            raise ValueError(f"AUTOLOG_DIR: {error}") from None
+    return nearest(start)
+
+
+def nearest(start: str | os.PathLike[str] | None = None) -> Layout:
+    """The same without `AUTOLOG_DIR`."""
     try:
         here = os.path.abspath(start or os.getcwd())
     except OSError:  # the working directory is gone

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 ATTRIBUTES = {
     "id": "r.id", "name": "r.name", "experiment": "r.experiment", "parent": "r.parent", "status": "r.status",
@@ -40,11 +40,21 @@ class FilterError(ValueError):
         super().__init__(f"{message}\n  {text}\n  {' ' * column}^")
 
 
+class Metric(NamedTuple):
+    """A metric as a filter or sort key names it: `function` is `last`, `min`, `max` or `count`."""
+
+    name: str
+    function: str = "last"
+
+    def __str__(self) -> str:
+        return self.name if self.function == "last" else f"{self.function}({self.name})"
+
+
 class Compiled:
     """SQL for a WHERE or ORDER BY, its parameters, and the attributes and metrics that it names."""
 
     def __init__(
-        self, sql: str, parameters: list[Any], names: Iterable[str] = (), metrics: Iterable[str] = ()
+        self, sql: str, parameters: list[Any], names: Iterable[str] = (), metrics: Iterable[Metric] = ()
     ) -> None:
         self.sql = sql
         self.parameters = parameters
@@ -103,7 +113,7 @@ class _Compiler:
         self.text = text
         self.parameters: list[Any] = []
         self.names: set[str] = set()
-        self.metrics: list[str] = []
+        self.metrics: list[Metric] = []
         self.comparisons = 0
 
     def fail(self, message: str, node: ast.AST) -> FilterError:
@@ -147,6 +157,8 @@ class _Compiler:
         """SQL that is 0 or 1, never NULL."""
         if isinstance(operator, (ast.In, ast.NotIn)):
             return self.membership(left, operator, right)
+        for side in (left, right):
+            self.refuse_sum(side)
         if not _is_name(left) and not _is_name(right):
             raise self.fail("One side of a comparison must be a name, as params.C or status.", left)
         self.check_types(left, right)
@@ -159,6 +171,24 @@ class _Compiler:
         if isinstance(operator, (ast.NotEq, ast.IsNot)):
             return f"({first} IS NOT {second})"
         return f"coalesce({first} {_COMPARISONS[type(operator)]} {second}, 0)"
+
+    def refuse_sum(self, node: ast.expr) -> None:
+        """`metrics.val/loss` is a quotient for Python, and was meant for a name. Raises FilterError."""
+        if not isinstance(node, ast.BinOp):
+            return
+        first: ast.expr = node
+        while isinstance(first, ast.BinOp):
+            if not isinstance(first.right, (ast.Name, ast.Attribute)):
+                return
+            first = first.left
+        mapping = _mapping_of(first)
+        if mapping is None or mapping.id not in _MAPPINGS:
+            return
+        key = self.source(node).removeprefix(mapping.id).lstrip(" .")
+        raise self.fail(
+            f"Nothing is computed here. A name that is no word is written in brackets: {mapping.id}[{key!r}].",
+            node,
+        )
 
     def check_types(self, left: ast.expr, right: ast.expr) -> None:
         first, second = _type_of(left), _type_of(right)
@@ -274,6 +304,7 @@ class _Compiler:
                 raise self.unknown(node)
             self.names.add(node.id)
             return ATTRIBUTES[node.id]
+        self.refuse_sum(node)
         raise self.fail("A name is expected here, as params.C, metrics.loss, tags.team or status.", node)
 
     def call(self, node: ast.Call) -> str:
@@ -292,7 +323,7 @@ class _Compiler:
             raise self.fail("This name cannot be written in UTF-8.", node)
         self.parameters.append(key)
         if table == "metrics":
-            self.metrics.append(key)
+            self.metrics.append(Metric(key, column))
         condition = ""
         if table == "params" and kind in _SQL_TYPES:
             condition = f" AND typeof(value) IN {_SQL_TYPES[kind]}"
@@ -310,6 +341,25 @@ class _Compiler:
             else f" Write params.{node.id} or metrics.{node.id}, or put text in quotes."
         )
         return self.fail(f"There is no {node.id!r}.{hint}", node)
+
+
+def unknown_metrics(named: Iterable[Metric], known: Iterable[str]) -> list[str]:
+    """What to say of metrics that a filter or sort key names and no run has: one sentence each, with what may be meant."""
+    from difflib import get_close_matches
+
+    names = set(known)
+    said: list[str] = []
+    for metric in dict.fromkeys(one.name for one in named):
+        if metric in names:
+            continue
+        whole, _, end = metric.rpartition(".")
+        if end in ("min", "max", "count", "last") and whole in names:
+            hint = f" Write {f'metrics[{whole!r}]' if end == 'last' else f'{end}(metrics[{whole!r}])'}."
+        else:
+            close = get_close_matches(metric, sorted(names), 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+        said.append(f"No run has a metric {metric!r}.{hint}")
+    return said
 
 
 def _is_name(node: ast.expr) -> bool:

@@ -16,7 +16,7 @@ from autolog.store import journal as journals
 from autolog.store.index import Index, int64, journal_sizes
 from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
-from autolog.store.query import Compiled, compile_filter, compile_order
+from autolog.store.query import Compiled, compile_filter, compile_order, unknown_metrics
 from autolog.tracking import events as e
 from autolog.tracking.values import clean, clean_lines, number_of
 
@@ -391,6 +391,18 @@ class Store:
         return self._index.read(
             lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         )
+
+    def unknown_metrics(self, where: str | None, order_by: str, found: Iterable[RunRecord]) -> list[str]:
+        """What to say of the metrics that a filter and a sort key name and no run has, where `found` is what they selected."""
+        named = [*compile_order(order_by).metrics, *(compile_filter(where).metrics if where else ())]
+        runs = list(found) if named else []
+        named = [metric for metric in named if not any(metric.name in run.metrics for run in runs)]
+        if not named:
+            return []
+        known = self._index.read(
+            lambda connection: [key for (key,) in connection.execute("SELECT DISTINCT key FROM metrics")]
+        )
+        return unknown_metrics(named, known) if known else []
 
     def names(self, start: str, limit: int) -> list[str]:
         """Names of root runs that begin so, the newest first, and ids."""

@@ -28,7 +28,7 @@ from autolog.tracking.events import (
     now,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
-from autolog.tracking.values import MAX_PARAMS, key_of, plain, plain_params, text_of
+from autolog.tracking.values import MAX_PARAMS, key_of, name_of, plain, plain_params, text_of
 
 MAX_FILE_NAME = 255
 """Bytes, on nearly every file system."""
@@ -97,8 +97,9 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_account", "_cost", "_outlet", "_params", "_since", "_steps", "_values", "ended", "estimator",
-        "experiment", "framework", "id", "kind", "models", "name", "notes", "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_account", "_cost", "_no_numbers", "_outlet", "_params", "_since", "_steps", "_values", "ended",
+        "estimator", "experiment", "files", "framework", "id", "kind", "models", "name", "notes", "parent", "secrets",
+        "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -119,9 +120,12 @@ class Run:
         self._params: set[str] = set()
         self._steps: dict[str, int] = {}
         self._values: dict[str, float] = {}
+        self._no_numbers: set[str] = set()
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
+        self.files = 0
+        """How many files and folders were logged."""
 
     def resume(self, since: float | None = None) -> None:
         """Count what autolog costs this thread from now on, or from when its account stood at `since`."""
@@ -184,7 +188,8 @@ class Run:
     ) -> None:
         """Record one step's metrics. Without `step`, it follows the last one of the first metric's name.
 
-        Values are numbers, or scalars with `item()` or `float()`, as numpy's; others are left out.
+        Values are numbers, or scalars with `item()` or `float()`, as numpy's; others are left out, which a note says once for
+        each name.
         """
         try:
             items = list(metrics.items())
@@ -198,6 +203,7 @@ class Run:
             if kind is not float and kind is not int:
                 value = _number(value)
                 if value is None:
+                    self._left_out(key, kind)
                     continue
             # A name that is known has been looked at before.
             values[key if type(key) is str and key in steps else key_of(key)] = value
@@ -213,6 +219,12 @@ class Run:
             steps[key] = step
         self._values.update(values)
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
+
+    def _left_out(self, key: Any, kind: type) -> None:
+        name = key_of(key)
+        if name not in self._no_numbers and len(self._no_numbers) < MAX_PARAMS:
+            self._no_numbers.add(name)
+            self.note(f"The metric {name} was left out: a value of type {name_of(kind)} is no number.")
 
     def log_dataset(
         self, data: Any, target: Any = None, *, context: str = "train", known: Mapping[str, Any] = {}
@@ -253,6 +265,8 @@ class Run:
         folder = self._outlet.artifacts_of(self.id)
         target = os.path.join(folder, *name.split("/"))
 
+        self.files += 1
+
         import shutil  # here, on the caller's thread: see environment.py
 
         share = self._outlet.sharer()
@@ -289,6 +303,7 @@ class Run:
 
     def _write(self, name: str, content: Callable[[], bytes]) -> None:
         name = artifact_name(name)
+        self.files += 1
         target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
 
         def write() -> list[Event]:

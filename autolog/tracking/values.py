@@ -32,7 +32,7 @@ MAX_KEY = 250
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 # A class's own name and module, whatever its metaclass would say.
-_name_of: Any = type.__dict__["__name__"].__get__
+name_of: Any = type.__dict__["__name__"].__get__
 _module_of: Any = type.__dict__["__module__"].__get__
 
 # Without their types: what a strict checker would narrow to holds unknown things.
@@ -75,7 +75,7 @@ def number_of(value: float) -> float | str:
 
 
 def class_name(value: object) -> str:
-    return _name_of(type(value))
+    return name_of(type(value))
 
 
 def module_name(cls: type) -> str:
@@ -256,7 +256,7 @@ class _Converter:
             self.path.discard(id(value))
 
     def _other(self, value: Any, kind: Any, key: str, depth: int) -> Plain:
-        name: str = _name_of(kind)
+        name: str = name_of(kind)
         if kind is bytes or kind is bytearray:
             return f"<{name} of {len(value)}>"
         if kind is complex:
@@ -268,7 +268,7 @@ class _Converter:
             member = object.__getattribute__(value, "_name_")
             return f"{name}.{member}" if type(member) is str else name
         if issubclass(kind, type):
-            return _name_of(value)
+            return name_of(value)
         if kind is types.MethodType:
             return self.convert(value.__func__, "", depth + 1)
         if kind is types.FunctionType or kind is types.BuiltinFunctionType:
@@ -295,7 +295,7 @@ class _Converter:
         return name
 
     def _numpy(self, value: Any, kind: Any, numpy: dict[str, Any], key: str, depth: int) -> Plain:
-        name: str = _name_of(kind)
+        name: str = name_of(kind)
         if kind is numpy["ndarray"]:
             if value.size <= MAX_ITEMS and value.ndim <= 2 and value.dtype.kind in "biufUSM":
                 return self.convert(value.tolist(), key, depth)
@@ -313,7 +313,7 @@ def _first(items: Iterable[Any]) -> list[Any]:
 
 
 def _pandas(value: Any, kind: Any, pandas: dict[str, Any]) -> Plain:
-    name: str = _name_of(kind)
+    name: str = name_of(kind)
     if value is pandas.get("NA") or value is pandas.get("NaT"):
         return None
     if pandas.get(name) is kind:

@@ -39,9 +39,14 @@ class FinalModel:
         self._parts: dict[str, weakref.ref[Any]] = {}
         self._rest: dict[str, Any] | None = None
         self.note(root)
-        self.root: weakref.ref[Any] | None = weakref.ref(
-            root, guarded(lambda _: self.save(), "saving a model")
-        )
+        save = guarded(lambda _: self.save(), "saving a model")
+
+        # While Python ends, the run has ended too, and what `save` needs is taken apart.
+        def died(reference: Any, python_ends: Callable[[], bool] = sys.is_finalizing) -> None:
+            if not python_ends():
+                save(reference)
+
+        self.root: weakref.ref[Any] | None = weakref.ref(root, died)
 
     def note(self, root: Any) -> None:
         """Remember what may have changed since: the parts, and what is plain."""

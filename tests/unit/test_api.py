@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -354,14 +355,69 @@ def test_a_wrong_name_or_option_is_told_with_the_nearest_one(call: Any, message:
     assert states()["toy"] == "waiting for import"
 
 
-def test_a_wrong_name_to_suspend_is_told_too() -> None:
-    """Once it is known which there are."""
-    autolog.autolog(silent=True)
+@pytest.mark.parametrize("on", [True, False])
+def test_a_wrong_name_to_suspend_is_told_too(on: bool) -> None:
+    """Before `autolog()` was called as after it."""
+    if on:
+        autolog.autolog(silent=True)
     with (
         pytest.raises(ValueError, match=r"There is no integration 'tyo'\. Did you mean 'toy'\?"),
         autolog.suspended("tyo"),
     ):
         pass
+
+
+def test_a_store_that_is_no_folder_is_said_once_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, warned: list[str], own_folder: Path
+) -> None:
+    """No folder of that name is made; the runs are where they are without it."""
+    monkeypatch.setenv("AUTOLOG_DIR", "s3://bucket/runs")
+    autolog.autolog(silent=True)
+    autolog.autolog(silent=True)
+    with autolog.run("x"):
+        pass
+    here = session.get()
+    assert here is not None
+    said = "AUTOLOG_DIR: A store is a folder, not s3://…; `autolog sync` sends what is in a folder on."
+    assert warned == [f"{said} It is left out: runs are in {here.layout.root}."]
+    assert [run.name for run in autolog.runs()] == ["x"]
+    assert not list(own_folder.glob("s3*"))
+
+
+def test_a_block_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType) -> None:
+    """Where a framework is imported, nothing was logged by hand, and autolog is not on."""
+
+    def notes(fill: Callable[[Any], object]) -> list[str]:
+        with autolog.run() as run:
+            toy.Slope().fit(X, Y)
+            fill(run)
+        return autolog.runs(f"id == {run.id!r}")[0].notes
+
+    hint = ["Trainings are not recorded (toy): call autolog.autolog() before them."]
+    assert notes(lambda run: None) == hint
+    assert notes(lambda run: run.set_tags({"team": "blue"})) == hint
+    for fill in (
+        lambda run: run.log_params({"C": 1}),
+        lambda run: run.log_metrics({"loss": 1}),
+        lambda run: run.log_text("notes.txt", "fine"),
+    ):
+        assert notes(fill) == []
+    autolog.autolog(silent=True)
+    assert notes(lambda run: None) == []
+
+
+def test_a_metric_that_no_run_has_is_warned_of() -> None:
+    """A filter or a sort key with a wrong name would select nothing, and say nothing."""
+    with autolog.run() as run:
+        run.log_metrics({"loss": 1.0})
+    with pytest.warns(UserWarning, match=r"^No run has a metric 'los'\. Did you mean 'loss'\?$"):
+        assert len(autolog.runs("metrics.los < 2")) == 0
+    with pytest.warns(UserWarning, match="'los'"):
+        assert len(autolog.runs(order_by="-metrics.los")) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(autolog.runs("metrics.loss > 2", order_by="metrics.loss")) == 0
+        assert len(autolog.runs("'los' in metrics")) == 0
 
 
 def test_a_framework_that_is_not_installed_cannot_be_switched_on_by_name(

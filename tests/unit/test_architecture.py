@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import os
 import re
 import subprocess
+import symtable
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,7 +124,7 @@ MAY = {
     "saving": "session models tracking store.journal store.objects",
     "tokens": "session config store.layout tracking",
     "origins": "instrument tracking lifecycle",
-    "overview": "session config sinks.live",
+    "overview": "session config registry sinks.live",
     # Everything stands below these.
     "api": "*",
     "cli": "*",
@@ -306,6 +308,41 @@ def test_there_is_no_changing_state_but_the_session() -> None:
         for word in node.names
     }
     assert found <= STATE
+
+
+def test_what_runs_as_objects_die_uses_no_module_globals() -> None:
+    """While Python ends, a module's globals may be None: a callback of a weak reference, a finalizer or a `__del__` that used
+    one would print a traceback. It binds what it needs, as a closure or a default.
+    """
+    uses = {
+        f"{name}:{function}": names
+        for folder in ("", "integrations")
+        for name, path in modules(folder or ".").items()
+        if name.partition(".")[0].startswith("autolog")
+        for function, names in called_as_objects_die(path).items()
+    }
+    assert len(uses) >= 5
+    assert {where: names for where, names in uses.items() if names} == {}
+
+
+def called_as_objects_die(path: Path) -> dict[str, list[str]]:
+    """The functions of a module that Python calls when an object dies, and the module globals that each of them uses."""
+    source = path.read_text()
+    names = {"__del__"}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and len(node.args) > 1:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("ref", "finalize", "Held", "proxy"):
+                assert isinstance(node.args[1], (ast.Name, ast.Attribute)), ast.unparse(node)
+                names.add(ast.unparse(node.args[1]))
+    found: dict[str, list[str]] = {}
+    waiting = [symtable.symtable(source, str(path), "exec")]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        if isinstance(table, symtable.Function) and table.get_name() in names:
+            found[table.get_name()] = [one for one in table.get_globals() if not hasattr(builtins, one)]
+    return found
 
 
 def test_the_rules_are_about_something() -> None:

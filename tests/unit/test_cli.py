@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import autolog
 from autolog import __version__
 from autolog.cli import chart, text
 from autolog.cli.app import app
@@ -31,6 +32,7 @@ from autolog.cli.store import run_names
 from autolog.models.errors import ModelError
 from autolog.store.layout import Layout
 from autolog.store.records import Store
+from autolog.testing import recorded
 from autolog.tracking.events import (
     ArtifactLogged,
     DatasetLogged,
@@ -268,6 +270,34 @@ def test_ls_shows_the_metrics_that_were_asked_for_first(tmp_path: Path) -> None:
         "ls", "metrics['m7'] == 0", "--sort", "-metrics.zebra", "--store", str(tmp_path)
     ).out.splitlines()[0]
     assert head.split()[5:] == ["zebra", "m7", "val_loss", "m0", "m1", "m2", "id"]
+
+
+def test_ls_shows_what_it_sorts_by(tmp_path: Path) -> None:
+    """Where that is another value than a metric's last, too."""
+    with recorded() as seen:
+        for name, losses in (("down", (3, 1)), ("up", (2, 4))):
+            with autolog.run(name) as run:
+                for loss in losses:
+                    run.log_metrics({"loss": loss})
+        autolog.flush(60)
+        store = str(seen.session.layout.root)
+        result = cli("ls", "--sort", "max(metrics.loss)", "--store", store)
+        wrong = cli("ls", "metrics['loss'].min < 2", "--sort", "metrics.los", "--store", store)
+    rows = [line.split() for line in result.out.splitlines()]
+    assert rows[0][-3:] == ["max(loss)", "loss", "id"]
+    assert [(row[0], row[-3], row[-2]) for row in rows[1:]] == [("down", "3", "1"), ("up", "4", "4")]
+    assert wrong.err.splitlines()[:2] == [
+        "autolog: No run has a metric 'los'. Did you mean 'loss'?",
+        "autolog: No run has a metric 'loss.min'. Write min(metrics['loss']).",
+    ]
+
+
+def test_a_store_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an option and as a variable: nobody reads the store of another place in its stead."""
+    said = "A store is a folder, not s3://…; `autolog sync` sends what is in a folder on."
+    assert cli("ls", "--store", "s3://bucket/x") == (1, "", f"autolog: {said}\n")
+    monkeypatch.setenv("AUTOLOG_DIR", "s3://bucket/x")
+    assert cli("ls") == (1, "", f"autolog: AUTOLOG_DIR: {said}\n")
 
 
 def test_ls_says_when_there_is_nothing(tmp_path: Path, example: Path) -> None:
@@ -610,6 +640,12 @@ def test_rm_asks_on_a_terminal_and_takes_only_yes_for_yes(tmp_path: Path, answer
 def test_status_says_what_would_be_recorded_without_importing_it(tmp_path: Path) -> None:
     write_example(tmp_path / ".autolog")
     site = tmp_path / "site"
+    (site / "known-1.dist-info").mkdir(parents=True)
+    (site / "otherml.py").touch()
+    (site / "known-1.dist-info" / "METADATA").write_text("Name: known\nVersion: 1\n")
+    (site / "known-1.dist-info" / "entry_points.txt").write_text(
+        "[autolog.unrecorded]\notherml = OtherML\nnowhere = Nowhere\n"
+    )
     for name, version, supports in (("fakeml", "2.5", "fake-ml>=1"), ("absent", None, "absent>=3")):
         (site / f"autolog_{name}-1.dist-info").mkdir(parents=True)
         (site / f"autolog_{name}-1.dist-info" / "METADATA").write_text(f"Name: autolog-{name}\nVersion: 1\n")
@@ -636,6 +672,8 @@ def test_status_says_what_would_be_recorded_without_importing_it(tmp_path: Path)
     found = {one["name"]: (one["installed"], one["supports"], one["state"]) for one in status["integrations"]}
     assert found["fakeml"] == ("2.5", "fake-ml>=1", "waiting for import")
     assert found["absent"] == (None, "absent>=3", "not installed")
+    assert found["otherml"] == ("?", "", "not recorded")
+    assert "nowhere" not in found
     done = process("-m", "autolog", "status", cwd=tmp_path, PYTHONPATH=paths, AUTOLOG_EXCLUDE="fakeml")
     assert done.out.startswith(
         f"autolog {__version__}, 16 runs in {tmp_path / '.autolog'}\n\nintegration  installed  supports"

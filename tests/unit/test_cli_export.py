@@ -52,6 +52,33 @@ def test_csv_has_a_row_a_run(store: Store):
     assert set(rows[0]) == set(store.runs().to_pandas().columns)
 
 
+@pytest.mark.parametrize(
+    ("name", "first"), [("runs.csv", b"id,"), ("runs", b"id,"), ("runs.JSONL", b'{"id"'), ("runs.parquet", b"PAR1")]
+)  # fmt: skip
+def test_a_file_holds_what_its_name_says(store: Store, tmp_path: Path, name: str, first: bytes) -> None:
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    export(store, "--output", str(tmp_path / name))
+    assert (tmp_path / name).read_bytes().startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--output", "runs.xlsx"], "runs.xlsx would hold CSV."),
+        (["--output", "runs.json"], "runs.json would hold CSV."),
+        (["--output", "runs.parquet", "--format", "csv"], "runs.parquet would hold CSV."),
+        (["--output", "runs.csv", "--format", "jsonl"], "runs.csv would hold a line of JSON each."),
+    ],
+)
+def test_a_name_that_says_something_else_is_refused(store: Store, arguments: list[str], said: str) -> None:
+    """Nothing is written under it."""
+    done = CliRunner().invoke(app, ["export", "--store", str(store.layout.root), *arguments])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert not Path(arguments[1]).exists()
+
+
 def test_no_text_in_csv_is_a_formula():
     """Whoever opens it in a spreadsheet would run what somebody else has named a run or a param. Numbers stay as they are."""
     evil, fine = ["=1+1", "+x", "-x|y", "@x", "\t=1", "\r=1"], ["-1e5", "+.5", "a=1", "1-1", "-inf"]

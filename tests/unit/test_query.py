@@ -275,6 +275,7 @@ def test_truth_is_pythons(values: Store) -> None:
 
 TIME = 'A time is expected here, as "2026-11-22" or "2026-11-22 18:30" (UTC).'
 QUOTES = "Write params.{0} or metrics.{0}, or put text in quotes."
+NO_SUM = "Nothing is computed here. A name that is no word is written in brackets:"
 ONE_SIDE = "One side of a comparison must be a name, as params.C or status."
 
 
@@ -307,6 +308,9 @@ ONE_SIDE = "One side of a comparison must be a name, as params.C or status."
         ),
         ("5 > 3", "5", ONE_SIDE),
         ("params.C + 1 > 2", "params", ONE_SIDE),
+        ("metrics.val/loss < 1", "metrics", f"{NO_SUM} metrics['val/loss']."),
+        ("1 > params.batch-size", "params", f"{NO_SUM} params['batch-size']."),
+        ("3 - metrics.val/loss < 1", "3", ONE_SIDE),
         ("params.C == [1]", "[1]", "A number, a text or None is expected here."),
         ("5", "5", "A comparison is expected here, as in metrics.loss < 0.3."),
         ("not " * 11 + "params.C", "params", "This filter is nested too deeply."),

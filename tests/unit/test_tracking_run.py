@@ -161,6 +161,17 @@ def test_a_metric_is_a_number_or_what_has_one(run: Run, kept: Kept, value: Any, 
     assert type(points(kept)[0][1].get("x", 0.0)) in (int, float)
 
 
+def test_what_is_no_number_is_left_out_and_said_once(run: Run, kept: Kept) -> None:
+    """A note for each name: a metric that is missing was logged, and the user should know why it is not there."""
+    for _ in range(3):
+        run.log_metrics({"loss": "0.5", "acc": None, "fine": 1})
+    assert [event.text for event in kept.events if isinstance(event, e.NoteLogged)] == [
+        "The metric loss was left out: a value of type str is no number.",
+        "The metric acc was left out: a value of type NoneType is no number.",
+    ]
+    assert [values for _, values, _ in points(kept)] == [{"fine": 1}] * 3
+
+
 def test_nan_is_a_metric(run: Run, kept: Kept) -> None:
     """It says that the training has gone wrong."""
     run.log_metrics({"loss": math.nan})
