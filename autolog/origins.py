@@ -124,7 +124,9 @@ class Provenance:
         name = self.name_of_argument()
         result = yield
         metric = call.name.rpartition(".")[2]
-        run.log_metrics({f"{metric}_{name}" if name else metric: result})
+        metric = f"{metric}_{name}" if name else metric
+        run.log_metrics({metric: result})
+        run.describe_metrics({metric: "higher"})  # what is called a score is
         if model is not None:
             self.describe(Prediction(model, _weakly(_first(call)), name), call.arguments.get("y"))
 

@@ -14,8 +14,8 @@ from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
 from autolog.models.signature import infer, with_output
 from autolog.store.objects import share
-from autolog.tracking.better import better, judge
 from autolog.tracking.events import Event, ModelLogged
+from autolog.tracking.metrics import direction, judge
 from autolog.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -83,14 +83,15 @@ def _is_surpassed(session: Session, run: Run, path: str) -> str:
     """Which earlier run of this process has a better model, as the end of a sentence; empty if none has, and from now on this
     run's is the best. Runs are compared within an experiment, with the same estimator, by the same metric.
     """
-    metric = judge(run.metrics)
-    if metric is None or (value := run.metrics[metric]) != value:
+    metrics = run.metrics
+    metric = judge(metrics, run.directions)
+    if metric is None or (value := metrics[metric]) != value:
         return ""
     key = (run.experiment, run.framework or "", run.estimator or "", path, metric)
     best, name = session.best.get(key, (None, ""))
     if (
         best is not None
-        and (value <= best if better(metric) == "higher" else value >= best)
+        and (value <= best if direction(metric, run.directions) == "higher" else value >= best)
         and name != run.name
     ):
         return f"{name} has a better {metric}, {best:.6g} beside {value:.6g}"

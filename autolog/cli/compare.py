@@ -11,7 +11,6 @@ import typer
 from autolog.cli.output import Column, Page, Refusal, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import ABSENT, cut, duration, number, param
-from autolog.tracking.better import better
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord
@@ -110,7 +109,7 @@ def _parts(records: list[RunRecord]) -> dict[str, Part]:
         }
         for record in records
     ]  # fmt: skip
-    metrics = [{key: value["last"] for key, value in record.metrics.items()} for record in records]
+    metrics = [{key: value["value"] for key, value in record.metrics.items()} for record in records]
     return {
         "run": _aligned(run),
         "params": _aligned(record.params for record in records),
@@ -169,11 +168,12 @@ def _finite(value: float | None) -> float | str | None:
 
 
 def _best(records: list[RunRecord], metrics: Part) -> dict[str, list[int]]:
-    """Of each metric whose name says which way is better: the places of the best runs, unless all are equal."""
+    """Of each metric of which it is known which way is better: the places of the best runs, unless all are equal."""
     found: dict[str, list[int]] = {}
     for name, values in metrics.items():
         known = [value for value in values if value is not None and value == value]
-        choose = {"lower": min, "higher": max}.get(better(name) or "")
+        said = {record.metrics[name]["direction"] for record in records if name in record.metrics}
+        choose = {"lower": min, "higher": max}.get(said.pop() or "") if len(said) == 1 else None
         if choose is not None and len(known) > 1 and len(set(known)) > 1:
             best = choose(known)
             found[name] = [place for place, value in enumerate(values) if value == best]

@@ -81,7 +81,7 @@ def export(
 
     autolog export "framework == 'sklearn'" --histories --output losses.parquet
 
-    In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with the last
+    In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with its
     value, tags.<name>. In JSON it is as `autolog show --json` prints it. With --histories, the columns are: run, name, metric,
     step, epoch, time (seconds since 1970), value. Parquet needs pyarrow. In CSV, text that a spreadsheet would take for a
     formula has ' before it.
@@ -123,7 +123,7 @@ def _row(run: RunRecord) -> Row:
     return {
         **{key: value for key, value in said.items() if not isinstance(value, (dict, list))},
         **{f"params.{key}": value for key, value in run.params.items()},
-        **{f"metrics.{key}": value["last"] for key, value in run.metrics.items()},
+        **{f"metrics.{key}": value["value"] for key, value in run.metrics.items()},
         **{f"tags.{key}": value for key, value in run.tags.items()},
     }
 

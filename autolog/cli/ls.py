@@ -36,7 +36,7 @@ def ls(
 ) -> None:
     """List runs, newest first.
 
-    A filter is a Python-like expression over params, metrics (their last values), tags and: id, name, experiment, parent,
+    A filter is a Python-like expression over params, metrics (their values), tags and: id, name, experiment, parent,
     status, framework, framework_version, kind, estimator, started, ended, duration, overhead, error. min(metrics.loss),
     max(metrics.loss) and count(metrics.loss) are a metric's other values; metrics['val/loss'] is one whose name is no word.
 

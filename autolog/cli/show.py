@@ -238,7 +238,10 @@ def _children(page: Page, record: RunRecord) -> None:
     rows = [
         [
             child.name.removeprefix(f"{record.name}/"),
-            *(number(child.metrics[metric]["last"]) if metric in child.metrics else "-" for metric in chosen),
+            *(
+                number(child.metrics[metric]["value"]) if metric in child.metrics else "-"
+                for metric in chosen
+            ),
             *(cut(param(child.params[key]), 30) if key in child.params else "-" for key in params),
             *([child.status] if odd else []),
         ]
@@ -262,7 +265,7 @@ def _ranking(metrics: list[str]) -> tuple[str, int] | None:
 
 
 def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:
-    value = child.metrics.get(metric, {}).get("last")
+    value = child.metrics.get(metric, {}).get("value")
     known = value is not None and value == value
     return not known, sign * value if known and value is not None else 0.0
 

@@ -26,7 +26,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -41,8 +41,8 @@ CREATE TABLE runs (
   dropped INTEGER, journal INTEGER, best INTEGER);
 CREATE TABLE params (run INTEGER, key TEXT, value, json TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE metrics (
-  run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT,
-  PRIMARY KEY (run, key)) WITHOUT ROWID;
+  run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT, kept REAL,
+  direction TEXT, sample TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE tags (run INTEGER, key TEXT, value TEXT, number REAL, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE datasets (run INTEGER, context TEXT, json TEXT);
 CREATE TABLE artifacts (run INTEGER, path TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
@@ -293,6 +293,7 @@ class _Run:
     """What one batch says of one run, gathered before it is written: one row each instead of one a line."""
 
     __slots__ = (
+        "about",
         "artifacts",
         "datasets",
         "fields",
@@ -311,6 +312,7 @@ class _Run:
         self.fields: dict[str, Any] = {}
         self.params: dict[str, Any] = {}
         self.metrics: dict[str, list[Any]] = {}
+        self.about: dict[str, dict[str, Any]] = {}
         self.tags: dict[str, str] = {}
         self.datasets: list[tuple[str, str]] = []
         self.artifacts: dict[str, int] = {}
@@ -424,6 +426,10 @@ class _Update:
                 held[3] = step
                 held[4] += 1
 
+    def _gather_about(self, run: _Run, about: dict[str, dict[str, Any]]) -> None:
+        for key, said in about.items():
+            run.about.setdefault(key, {}).update(said)
+
     def _gather(self, run: _Run, event: Any) -> None:
         fields = run.fields
         kind = type(event)  # pyright: ignore[reportUnknownVariableType]
@@ -458,6 +464,9 @@ class _Update:
             run.params.update(event.params)
             run.tags.update(event.tags)
             self._gather_metrics(run, event.metrics, 0)
+            self._gather_about(run, event.about)
+        elif kind is e.MetricsDescribed:
+            self._gather_about(run, event.metrics)
         elif kind is e.ParamsLogged:
             run.params.update(event.values)
         elif kind is e.TagsSet:
@@ -489,7 +498,8 @@ class _Update:
         )
         if run.metrics:
             many(
-                "INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = excluded.last,"
+                "INSERT INTO metrics (run, key, last, min, max, step, count, special) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET last = excluded.last,"
                 " min = coalesce(min(min, excluded.min), min, excluded.min),"
                 " max = coalesce(max(max, excluded.max), max, excluded.max),"
                 " step = excluded.step, count = count + excluded.count, special = excluded.special",
@@ -498,6 +508,22 @@ class _Update:
                     for key, v in run.metrics.items()
                 ],
             )
+        # A metric may be described in another journal than it was logged in, which is read before: until then it has no values.
+        many(
+            "INSERT INTO metrics (run, key, count, kept, direction, sample) VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " kept = coalesce(excluded.kept, kept), direction = coalesce(excluded.direction, direction),"
+            " sample = coalesce(excluded.sample, sample)",
+            [
+                (
+                    no,
+                    key,
+                    _real(said.get("value")),
+                    _text(said.get("direction")),
+                    _json_of(said.get("sample")),
+                )
+                for key, said in run.about.items()
+            ],
+        )
         many(
             "INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)",
             [(no, k, v, _number(v)) for k, v in run.tags.items()],
@@ -543,6 +569,19 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if number == number else None
+
+
+def _real(value: Any) -> float | None:
+    """A number, as a journal of anybody's may have it or not."""
+    return float(value) if type(value) in (int, float) and abs(value) < 1e308 else None
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def _json_of(value: Any) -> str | None:
+    return _json(value) if type(value) is dict else None
 
 
 def _json(value: Any) -> str:

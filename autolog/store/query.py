@@ -2,10 +2,11 @@
 
     metrics.loss < 0.3 and params.C in (1, 10) and "forest" in estimator and started > "2026-11-01"
 
-Only what is listed here is allowed, and no name or value ever becomes part of the SQL text. A metric is its last value;
-`min(metrics.loss)`, `max(metrics.loss)` and `count(metrics.loss)` are the others. Text is compared as it is, but `in` ignores
-the case of A to Z. Times are text in UTC unless they say otherwise. A thing a run does not have is None, as is a metric that
-is NaN: it is not equal to anything else, and neither greater nor smaller. `"loss" in metrics` asks whether there is one.
+Only what is listed here is allowed, and no name or value ever becomes part of the SQL text. A metric is its value: that of
+the model that was kept (with early stopping, its best round's), else the last. `min(metrics.loss)`, `max(metrics.loss)` and
+`count(metrics.loss)` are the others. Text is compared as it is, but `in` ignores the case of A to Z. Times are text in UTC
+unless they say otherwise. A thing a run does not have is None, as is a metric that is NaN: it is not equal to anything else,
+and neither greater nor smaller. `"loss" in metrics` asks whether there is one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ ATTRIBUTES = {
     "started": "r.started", "ended": "r.ended", "duration": "((r.ended - r.started) / 1000.0)", "overhead": "r.overhead",
     "error": "r.error",
 }  # fmt: skip
-_MAPPINGS = {"params": "value", "metrics": "last", "tags": "value"}
+_MAPPINGS = {"params": "value", "metrics": "value", "tags": "value"}
+_VALUE = "coalesce(kept, last)"
+"""Of a metric: that of the model that is kept, else the last."""
 _COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TIMES = ("started", "ended")
 _NUMBERS = ("duration", "overhead")
@@ -41,13 +44,13 @@ class FilterError(ValueError):
 
 
 class Metric(NamedTuple):
-    """A metric as a filter or sort key names it: `function` is `last`, `min`, `max` or `count`."""
+    """A metric as a filter or sort key names it: `function` is `value`, `min`, `max` or `count`."""
 
     name: str
-    function: str = "last"
+    function: str = "value"
 
     def __str__(self) -> str:
-        return self.name if self.function == "last" else f"{self.function}({self.name})"
+        return self.name if self.function == "value" else f"{self.function}({self.name})"
 
 
 class Compiled:
@@ -207,7 +210,8 @@ class _Compiler:
         if isinstance(left, ast.Constant) and isinstance(left.value, str):
             if isinstance(right, ast.Name) and right.id in _MAPPINGS:
                 self.parameters.append(self.constant(left))
-                return f"({negation}EXISTS (SELECT 1 FROM {right.id} WHERE run = r.no AND key = ?))"
+                held = " AND count > 0" if right.id == "metrics" else ""
+                return f"({negation}EXISTS (SELECT 1 FROM {right.id} WHERE run = r.no AND key = ?{held}))"
             if not _is_name(right):
                 raise self.fail("A name is expected here, as estimator, params.solver or tags.", right)
             if _type_of(right) not in (None, "text"):
@@ -322,9 +326,11 @@ class _Compiler:
         if not _is_text(key):
             raise self.fail("This name cannot be written in UTF-8.", node)
         self.parameters.append(key)
+        condition = ""
         if table == "metrics":
             self.metrics.append(Metric(key, column))
-        condition = ""
+            column = _VALUE if column == "value" else column
+            condition = " AND count > 0"
         if table == "params" and kind in _SQL_TYPES:
             condition = f" AND typeof(value) IN {_SQL_TYPES[kind]}"
         elif table == "tags" and kind == "number":
@@ -353,8 +359,8 @@ def unknown_metrics(named: Iterable[Metric], known: Iterable[str]) -> list[str]:
         if metric in names:
             continue
         whole, _, end = metric.rpartition(".")
-        if end in ("min", "max", "count", "last") and whole in names:
-            hint = f" Write {f'metrics[{whole!r}]' if end == 'last' else f'{end}(metrics[{whole!r}])'}."
+        if end in ("min", "max", "count", "value", "last") and whole in names:
+            hint = f" Write {f'metrics[{whole!r}]' if end in ('value', 'last') else f'{end}(metrics[{whole!r}])'}."
         else:
             close = get_close_matches(metric, sorted(names), 1)
             hint = f" Did you mean {close[0]!r}?" if close else ""

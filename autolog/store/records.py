@@ -18,6 +18,7 @@ from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order, unknown_metrics
 from autolog.tracking import events as e
+from autolog.tracking.metrics import guess
 from autolog.tracking.values import clean, clean_lines, number_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class RunRecord:
     error: str | None
     overhead: float | None
     params: dict[str, Any]
-    metrics: dict[str, dict[str, float | int | None]]
+    metrics: dict[str, dict[str, Any]]
     tags: dict[str, str]
     datasets: list[dict[str, Any]]
     artifacts: list[dict[str, Any]]
@@ -184,7 +185,7 @@ class Runs(Sequence[RunRecord]):
         )
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a run: its attributes, `params.<name>`, `metrics.<name>` (the last value), `tags.<name>`."""
+        """One row a run: its attributes, `params.<name>`, `metrics.<name>` (its value), `tags.<name>`."""
         try:
             import pandas
         except ImportError:
@@ -194,7 +195,7 @@ class Runs(Sequence[RunRecord]):
             row = {key: value for key, value in run.to_dict().items() if not isinstance(value, (dict, list))}
             row.update(started=run.started, ended=run.ended)
             row.update({f"params.{key}": value for key, value in run.params.items()})
-            row.update({f"metrics.{key}": value["last"] for key, value in run.metrics.items()})
+            row.update({f"metrics.{key}": value["value"] for key, value in run.metrics.items()})
             row.update({f"tags.{key}": value for key, value in run.tags.items()})
             rows.append(row)
         return pandas.DataFrame(rows)
@@ -441,17 +442,15 @@ class Store:
 
             for no, key, value, text in rows_of("key, value, json", "params"):
                 records[no].params[key] = value if text is None else msgspec.json.decode(text)
-            for no, key, last, low, high, step, count, special in rows_of(
-                "key, last, min, max, step, count, special", "metrics"
+            for no, key, last, low, high, step, count, special, kept, direction, sample in rows_of(
+                "key, last, min, max, step, count, special, kept, direction, sample", "metrics"
             ):
-                last = float("nan") if special else last
-                records[no].metrics[key] = {
-                    "last": last,
-                    "min": low,
-                    "max": high,
-                    "step": step,
-                    "count": count,
-                }
+                if count:
+                    last = float("nan") if special else last
+                    records[no].metrics[key] = {
+                        "value": last if kept is None else kept, "last": last, "min": low, "max": high, "step": step,
+                        "count": count, **_meaning(key, direction, sample),
+                    }  # fmt: skip
             for no, key, value in rows_of("key, value", "tags"):
                 records[no].tags[key] = value
             for no, context, text in rows_of("context, json", "datasets"):
@@ -463,6 +462,18 @@ class Store:
             for no, text, error in rows_of("text, error", "notes"):
                 (records[no].errors if error else records[no].notes).append(text)
         return Runs(records.values())
+
+
+def _meaning(key: str, direction: str | None, sample: str | None) -> dict[str, Any]:
+    """Which way a metric is better, as it was said or as its name has it, which is marked; and the sample that it was computed
+    on, if it is one.
+    """
+    found: dict[str, Any] = {"direction": direction if direction in ("higher", "lower") else None}
+    if direction is None and (guessed := guess(key)):
+        found.update(direction=guessed, guess=True)
+    if sample is not None:
+        found["sample"] = msgspec.json.decode(sample)
+    return found
 
 
 def _is_possible(row: Sequence[Any]) -> bool:

@@ -87,6 +87,8 @@ class RunRecorded(Event, frozen=True, gc=False, tag="record"):
     params: dict[str, Any] = {}
     metrics: dict[str, float] = {}
     tags: dict[str, str] = {}
+    about: dict[str, dict[str, Any]] = {}
+    """What the metrics mean, as in `MetricsDescribed`."""
 
 
 class ParamsLogged(Event, frozen=True, gc=False, tag="params"):
@@ -104,6 +106,16 @@ class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
     t: int
     v: dict[str, float]
     epoch: float | None = None
+
+
+class MetricsDescribed(Event, frozen=True, gc=False, tag="about"):
+    """What metrics mean, by name. Of each, what is known: `direction` (`higher` or `lower` is better; `unknown` where nobody is
+    to guess), `value` (the kept model's, where that is not the last), `sample` (`rows` that it was computed on, `of` how many,
+    `error`: the standard error). What is said later of the same name is added, and replaces.
+    """
+
+    run: str
+    metrics: dict[str, dict[str, Any]]
 
 
 class DatasetLogged(Event, frozen=True, gc=False, tag="dataset"):
@@ -176,5 +188,5 @@ class RunRemoved(Event, frozen=True, gc=False, tag="remove"):
 
 AnyEvent = (
     JournalOpened | EnvironmentLogged | RunStarted | RunDescribed | RunRecorded | ParamsLogged | MetricsLogged
-    | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunRemoved
+    | MetricsDescribed | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunRemoved
 )  # fmt: skip

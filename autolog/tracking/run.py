@@ -20,6 +20,7 @@ from autolog.tracking.events import (
     DatasetLogged,
     Deferred,
     Event,
+    MetricsDescribed,
     MetricsLogged,
     NoteLogged,
     ParamsLogged,
@@ -28,6 +29,7 @@ from autolog.tracking.events import (
     now,
 )  # fmt: skip
 from autolog.tracking.ids import new_id
+from autolog.tracking.metrics import Direction
 from autolog.tracking.values import MAX_PARAMS, key_of, name_of, plain, plain_params, text_of
 
 MAX_FILE_NAME = 255
@@ -97,9 +99,9 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_account", "_cost", "_no_numbers", "_outlet", "_params", "_since", "_steps", "_values", "ended",
-        "estimator", "experiment", "files", "framework", "id", "kind", "models", "name", "notes", "parent", "secrets",
-        "started", "status", "version",
+        "__weakref__", "_account", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since", "_steps", "_values",
+        "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models", "name", "notes",
+        "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -120,7 +122,10 @@ class Run:
         self._params: set[str] = set()
         self._steps: dict[str, int] = {}
         self._values: dict[str, float] = {}
+        self._kept: dict[str, float] = {}
         self._no_numbers: set[str] = set()
+        self.directions: dict[str, str] = {}
+        """Which way each metric that was described is better."""
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
@@ -219,6 +224,28 @@ class Run:
             steps[key] = step
         self._values.update(values)
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
+
+    def describe_metrics(
+        self, directions: Mapping[str, Direction | None] = {}, *, values: Mapping[str, Any] = {}
+    ) -> None:
+        """Say what metrics mean. Who describes none of its metrics leaves it to guesses by their names.
+
+        `directions`: which way is better, as whoever computes them knows; None where it does not. `values`: those of the model
+        that is kept, where the last ones are another's, as with early stopping.
+        """
+        about: dict[str, dict[str, Any]] = {}
+        for name, direction in directions.items():
+            name, said = key_of(name), direction or "unknown"
+            if self.directions.get(name) != said:
+                self.directions[name] = said
+                about.setdefault(name, {})["direction"] = said
+        for name, value in values.items():
+            name, number = key_of(name), _number(value)
+            if number is not None and number == number and self._kept.get(name) != number:
+                self._kept[name] = number
+                about.setdefault(name, {})["value"] = number
+        if about:
+            self._outlet.emit(MetricsDescribed(self.id, about))
 
     def _left_out(self, key: Any, kind: type) -> None:
         name = key_of(key)
@@ -336,8 +363,11 @@ class Run:
     def record_child(
         self, name: str, *, kind: str, params: Mapping[str, Any], metrics: Mapping[str, Any], tags: Mapping[str, Any] = {},
         started: int | None = None, ended: int | None = None, status: str = "finished",
+        directions: Mapping[str, Direction | None] = {},
     ) -> str:  # fmt: skip
-        """Record a whole child run in one event, as a search's candidates are. Returns its id."""
+        """Record a whole child run in one event, as a search's candidates are. Returns its id. `directions`: see
+        `describe_metrics`; of metrics that it does not have, they are left out.
+        """
         try:
             items = list(metrics.items())
         except Exception:
@@ -347,6 +377,10 @@ class Run:
             new_id(), self.id, f"{self.name}/{key_of(name)}", self.experiment, started or self.started, ended or now(), kind,
             self.framework, self.version, self.estimator, status, plain_params(params, self.secrets), numbers,
             tags_of(tags, self.secrets),
+            {
+                key: {"direction": said or "unknown"}
+                for name, said in directions.items() if (key := key_of(name)) in numbers
+            },
         )  # fmt: skip
         self._outlet.emit(child)
         return child.run
@@ -358,8 +392,8 @@ class Run:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The last value of each metric logged so far, in the order of their first values."""
-        return self._values
+        """The value of each metric logged so far, in the order of their first values: the kept model's, else the last."""
+        return {**self._values, **self._kept} if self._kept else self._values
 
     @property
     def metric_names(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from autolog import Run
@@ -41,15 +42,42 @@ def settings(callbacks: list[Any]) -> dict[str, Any]:
     return params
 
 
+def directions(callbacks: list[Any], names: Iterable[str]) -> dict[str, Any]:
+    """Which way what callbacks watch is better: they know it, or have made it out by now."""
+    found: dict[str, Any] = {}
+    for one in callbacks:
+        monitor, better = getattr(one, "monitor", None), _direction(one)
+        if better is not None and monitor in names:
+            found[monitor] = better
+    return found
+
+
+def _direction(callback: Any) -> Any:
+    """Of one that has a `monitor_op`, numpy's `greater` or `less`."""
+    name = getattr(getattr(callback, "monitor_op", None), "__name__", "")
+    return {"greater": "higher", "less": "lower"}.get(name)
+
+
+def restores(callbacks: list[Any], epoch: int) -> bool:
+    """Whether this is the epoch whose weights early stopping would go back to, as far as it knows by now."""
+    return any(
+        one.best_epoch == epoch and one.restore_best_weights
+        for one in _of(callbacks, "EarlyStopping")
+        if getattr(one, "best", None) is not None
+    )
+
+
 def log(run: Run, watch: Watch, finished: bool) -> None:
     """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
     metrics: dict[str, Any] = {}
+    better: dict[str, Any] = {}
     for one in _of(watch.callbacks, "EarlyStopping"):
         best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
         if best is None or score is None or "best_epoch" in metrics:
             continue
         stopped = one.stopped_epoch
         metrics |= {"best_epoch": best, "best_score": score}
+        better["best_score"] = _direction(one)
         if stopped:
             metrics["stopped_epoch"] = stopped
         if finished and one.best_weights is not None:
@@ -57,7 +85,13 @@ def log(run: Run, watch: Watch, finished: bool) -> None:
     for one in _of(watch.callbacks, "ModelCheckpoint"):
         if one.save_best_only and one.best is not None:
             metrics.setdefault("best_model_score", one.best)
-    run.log_metrics(watch.without_told(metrics), step=watch.epoch)
+            better.setdefault("best_model_score", _direction(one))
+    metrics = watch.without_told(metrics)
+    run.log_metrics(metrics, step=watch.epoch)
+    run.describe_metrics(
+        {name: better.get(name) for name in metrics},
+        values=watch.best if "restored_epoch" in metrics else {},
+    )
     kept = [
         {"path": path, "epoch": epoch} for path, epoch in watch.checkpoints.items() if os.path.exists(path)
     ]

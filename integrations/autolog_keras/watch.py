@@ -22,6 +22,8 @@ class Watch:
         self.logs: Any = None
         self.callbacks: list[Any] = []
         self.checkpoints: dict[str, int] = {}
+        self.best: dict[str, Any] = {}
+        """The metrics of the epoch whose weights early stopping goes back to."""
         self.told: set[str] = set()
         """Names of metrics that Keras has told: what the user calls so is the user's."""
         self._rates: dict[str, float] = {}
@@ -65,6 +67,15 @@ class Watch:
         # Keras's callbacks tell a learning rate, too: ours was read before they could change it.
         values = {**self.without_told({"epoch_time": self._took}), **told, **self._rates}
         self.run.log_metrics(values, step=epoch, epoch=epoch)
+        self.run.describe_metrics(
+            {
+                **dict.fromkeys(("epoch_time", *self._rates)),
+                **{name: "lower" for name in told if name in ("loss", "val_loss")},
+                **outcome.directions(self.callbacks, told),
+            }
+        )
+        if outcome.restores(self.callbacks, epoch):
+            self.best = dict(told)
 
     def without_told(self, ours: dict[str, Any]) -> dict[str, Any]:
         """Metrics of our own, but those whose names are the user's."""

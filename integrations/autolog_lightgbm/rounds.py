@@ -36,12 +36,21 @@ class Rounds:
             self.planned, self.model = env.end_iteration, env.model
             if self.resolves:
                 self.run.log_params({"num_boost_round": env.end_iteration - env.begin_iteration})
-        if env.evaluation_result_list:
-            self.run.log_metrics(self.metrics(env.evaluation_result_list), step=step)
+        results = env.evaluation_result_list
+        if results:
+            values = self.metrics(results)
+            self.run.log_metrics(values, step=step)
+            if step == env.begin_iteration:
+                # Each result says whether a greater value is better.
+                higher = [one[3] for one in results for _ in range(len(values) // len(results))]
+                self.describe(dict(zip(values, higher, strict=True)))
 
     def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
         # By index: since LightGBM 4.7 these are tuples that are slow to unpack.
         return {f"{one[0]}-{one[1]}": one[2] for one in results}
+
+    def describe(self, higher: dict[str, bool]) -> None:
+        self.run.describe_metrics({name: "higher" if better else "lower" for name, better in higher.items()})
 
     def log_outcome(self, scores: dict[str, Any]) -> None:
         """Where it stopped, and `scores` of the best iteration, if early stopping was on. LightGBM counts from 1."""
@@ -54,6 +63,10 @@ class Rounds:
             if self.ran < self.planned:
                 found["stopped_iteration"] = self.ran
             self.run.log_metrics(found, step=0)
+            known = self.run.directions
+            directions = {f"best_score_{name}": known.get(name) for name in scores}
+            # The booster predicts, and is saved, with its best round.
+            self.run.describe_metrics({**dict.fromkeys(found), **directions}, values=scores)
 
 
 class FoldRounds(Rounds):
@@ -66,6 +79,11 @@ class FoldRounds(Rounds):
             name = joined(one[1]) if one[0] == "cv_agg" else f"{one[0]}-{one[1]}"
             found[f"{name}-mean"], found[f"{name}-stdv"] = one[2], one[4]
         return found
+
+    def describe(self, higher: dict[str, bool]) -> None:
+        """That the folds differ more is neither better nor worse."""
+        super().describe({name: better for name, better in higher.items() if name.endswith("-mean")})
+        self.run.describe_metrics(dict.fromkeys(name for name in higher if name.endswith("-stdv")))
 
 
 def joined(name: str) -> str:
@@ -91,6 +109,21 @@ def early_stopping(callbacks: Iterable[Any]) -> dict[str, Any]:
     return {}
 
 
+HIGHER = ("auc", "auc_mu", "average_precision", "map", "ndcg", "r2")
+LOWER = (
+    "binary_error", "binary_logloss", "cross_entropy", "cross_entropy_lambda", "fair", "gamma", "gamma_deviance", "huber",
+    "kullback_leibler", "l1", "l2", "mape", "multi_error", "multi_logloss", "poisson", "quantile", "rmse", "tweedie",
+)  # fmt: skip
+
+
+def direction_of(metric: str) -> Any:
+    """Which way a metric of LightGBM's own is better (its `metric` parameter lists them); None of others. Only where LightGBM
+    does not say so itself.
+    """
+    name = metric.partition("@")[0]
+    return "higher" if name in HIGHER else "lower" if name in LOWER else None
+
+
 def log_history(run: Run, history: dict[str, dict[str, list[Any]]]) -> None:
     """Rounds that were run elsewhere, from the `evals_result_` that came back."""
     series = {
@@ -100,3 +133,6 @@ def log_history(run: Run, history: dict[str, dict[str, list[Any]]]) -> None:
         run.log_metrics(
             {name: values[step] for name, values in series.items() if step < len(values)}, step=step
         )
+    run.describe_metrics(
+        {f"{name}-{metric}": direction_of(metric) for name, metrics in history.items() for metric in metrics}
+    )

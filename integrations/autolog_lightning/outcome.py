@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,14 @@ def score_of(keeper: Any) -> Any:
     return keeper.best_score if _is(keeper, "EarlyStopping") else keeper.best_model_score
 
 
+def directions(trainer: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Which way what early stopping and checkpoints watch is better."""
+    return {one.monitor: _BETTER.get(one.mode) for one in keepers(trainer) if one.monitor in names}
+
+
+_BETTER = {"min": "lower", "max": "higher"}
+
+
 def settings(trainer: Any) -> dict[str, Any]:
     """Params of what was asked for."""
     params: dict[str, Any] = {}
@@ -56,16 +64,21 @@ def settings(trainer: Any) -> dict[str, Any]:
 def log(run: Run, trainer: Any, watch: Watch, options: LightningOptions) -> None:
     """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""
     metrics: dict[str, Any] = {}
+    better: dict[str, Any] = {}
     for one in keepers(trainer):
         score, epoch = watch.best.get(id(one), (None, None))
         if epoch is not None and "best_epoch" not in metrics:
             metrics |= {"best_epoch": epoch, "best_score": score}
+            better["best_score"] = _BETTER.get(one.mode)
         if _is(one, "EarlyStopping"):
             if trainer.should_stop and one.stopped_epoch == watch.epoch:
                 metrics["stopped_epoch"] = one.stopped_epoch
         elif epoch is not None:
             metrics["best_model_score"] = score
-    run.log_metrics(watch.without_logged(metrics))
+            better["best_model_score"] = _BETTER.get(one.mode)
+    metrics = watch.without_logged(metrics)
+    run.log_metrics(metrics)
+    run.describe_metrics({name: better.get(name) for name in metrics})
     kept = _checkpoints(trainer)
     if not kept:
         return

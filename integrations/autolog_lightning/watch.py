@@ -64,6 +64,9 @@ class Watch:
         self.logged |= values.keys()
         ours = {**self._rates, "epoch_time": ended - self._began}
         self.run.log_metrics({**self.without_logged(ours), **values}, step=self.epoch, epoch=self.epoch)
+        self.run.describe_metrics(
+            {**dict.fromkeys(self.without_logged(ours)), **outcome.directions(trainer, self.logged)}
+        )
         for one in outcome.keepers(trainer):
             if self.best.get(id(one), (None,))[0] is not (score := outcome.score_of(one)):
                 self.best[id(one)] = score, self.epoch

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from autolog import Call, IdentityMap, Options, Run, current_run, provenance
-from autolog_pyspark import about, data, plans
+from autolog_pyspark import about, data, directions, plans
 
 MAX_KNOWN = 2_000
 """Columns of predictions that are remembered; the oldest are forgotten first."""
@@ -65,10 +65,10 @@ class After:
             return
         value = yield
         metric = held.get("metricName") or type(evaluator).__name__
-        if measured is None:
-            run.log_metrics({metric: value})
-        else:
-            run.log_metrics({_named(metric, measured): value})
+        name = metric if measured is None else _named(metric, measured)
+        run.log_metrics({name: value})
+        run.describe_metrics({name: directions.of(metric)})
+        if measured is not None:
             self._describe(measured, frame)
 
     def remember_summary(self, run: Run, model: Any) -> None:
@@ -95,7 +95,9 @@ class After:
         name, frame = provenance().name_of_argument(), _frame(call)
         value = yield
         measured = Measured(model.run, name, None if frame is model.data() else model.described)
-        model.run.log_metrics({_named(call.name.rpartition(".")[2], measured): value}, step=0)
+        metric = call.name.rpartition(".")[2]
+        model.run.log_metrics({_named(metric, measured): value}, step=0)
+        model.run.describe_metrics({_named(metric, measured): directions.of(metric)})
         self._describe(measured, frame)
 
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
@@ -108,6 +110,7 @@ class After:
             measured = self._summaries.get(wrapper) or self._summaries.get(wrapper._java_obj)
             if measured is not None:
                 measured.run.log_metrics({_named(name, measured): result}, step=0)
+                measured.run.describe_metrics({_named(name, measured): directions.of(name)})
 
     def _find(self, frame: Any, held: dict[str, Any]) -> Measured | None:
         """Whose predictions an evaluator with these params measures."""

@@ -41,15 +41,20 @@ def _log(run: Run, held: about.Held, model: Any, names: Mapping[str, str], prefi
     else:
         columns = {metric: model.validationMetrics}
     values = next(iter(columns.values()))
+    larger = bool(evaluator.isLargerBetter())
+    better: dict[str, Any] = {
+        name: None if name.startswith("std_") else "higher" if larger else "lower" for name in columns
+    }
     numpy = sys.modules["numpy"]  # by which Spark has chosen, NaN and all
-    best = int((numpy.argmax if evaluator.isLargerBetter() else numpy.argmin)(values))
+    best = int((numpy.argmax if larger else numpy.argmin)(values))
     for number, params in enumerate(maps):
         named = {f"{names.get(param.parent, '')}.{param.name}".lstrip("."): v for param, v in params.items()}
         metrics = {name: column[number] for name, column in columns.items() if number < len(column)}
         run.record_child(
             f"{prefix}{number}", kind="candidate", params=named, metrics=metrics,
-            tags={"best": "true"} if number == best else {},
+            tags={"best": "true"} if number == best else {}, directions=better,
         )  # fmt: skip
         if number == best:
             run.log_params({f"{prefix}best_{name}": value for name, value in named.items()})
             run.log_metrics({f"{prefix}best_{name}": value for name, value in metrics.items()}, step=0)
+            run.describe_metrics({f"{prefix}best_{name}": better[name] for name in metrics})

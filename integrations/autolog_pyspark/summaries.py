@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from autolog import Run
+from autolog_pyspark import directions
 
 HISTORY = "objectiveHistory"
 AT_HAND = (
@@ -46,6 +47,8 @@ def log(run: Run, model: Any) -> None:
             for step, value in enumerate(summary._call_java(HISTORY)):
                 run.log_metrics({f"{prefix}{HISTORY}": value}, step=step)
         run.log_metrics({prefix + name: value for name, value in values.items()}, step=0)
+        named = {prefix + name: directions.of(name) for name in (*values, HISTORY)}
+        run.describe_metrics({name: better for name, better in named.items() if name in run.metric_names})
 
 
 def _summary(model: Any) -> Any:
@@ -78,3 +81,4 @@ def _log_rounds(run: Run, model: Any) -> None:
         if rounds < inner.get_num_boosting_rounds():
             found["stopped_iteration"] = rounds - 1
         run.log_metrics(found, step=0)
+        run.describe_metrics(dict.fromkeys(found))

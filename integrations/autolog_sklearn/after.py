@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from autolog import Call, Run, current_run, plain, provenance, quiet
-from autolog_sklearn import formulas
+from autolog_sklearn import directions, formulas
 from autolog_sklearn.about import chain, rows_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class After:
                 run.log_json(f"{name}.json", data)
         else:
             run.log_metrics({name: result})
+            run.describe_metrics({name: directions.of_function(call.wrapped)})
         if prediction is None:
             return
         for part in result if isinstance(result, tuple) else ():  # `auc(fpr, tpr)` is this prediction's

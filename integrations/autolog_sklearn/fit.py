@@ -7,7 +7,7 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from autolog import Call, IdentityMap, Run, provenance
-from autolog_sklearn import about, fitted, monitors, scores, search
+from autolog_sklearn import about, directions, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
     from autolog_sklearn import SklearnOptions
@@ -81,7 +81,9 @@ class Fits:
         predicted = None
         wanted = self.options.log_training_metrics
         if X is not None and model is not None and wanted and (harmless or wanted == "always"):
-            predicted = scores.log(run, model, params, X, y, rest.get("sample_weight"), call.seconds)
+            predicted = scores.log(
+                run, model, params, X, y, rest.get("sample_weight"), call.seconds, scores.is_accuracy_or_r2(estimator)
+            )  # fmt: skip
         if kind == "search":
             search.log(run, estimator)
         self._save(run, model, X, y if predicted is None else predicted)
@@ -101,7 +103,10 @@ class Fits:
         elif state.owned:
             call.continue_run(state.run)
         yield
-        state.run.log_metrics({**fitted.scalars(estimator), "rows": about.rows_of(X)}, step=state.calls)
+        numbers = {**fitted.scalars(estimator), "rows": about.rows_of(X)}
+        state.run.log_metrics(numbers, step=state.calls)
+        learnt = about.chain(estimator)[-1]
+        state.run.describe_metrics({name: directions.of_held(name, learnt) for name in numbers})
         self.after.remember_model(estimator, state.run, X)
         # The last call is not known to be the last: the model is saved as often as that costs little, and the run says when.
         if state.saving < max(SAVING_SECONDS, SAVING_SHARE * (perf_counter() - state.began)):

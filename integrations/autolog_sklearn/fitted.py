@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from autolog import Run, let_through, quiet
+from autolog_sklearn import directions
 from autolog_sklearn.about import chain, is_search, steps_of
 
 # Single numbers; they become metrics of the same name without the underscore at its end.
@@ -42,6 +43,7 @@ def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
     numbers.update(_early_stopping(learnt, series))
     if numbers:
         run.log_metrics(numbers, step=0)
+    run.describe_metrics({name: directions.of_held(name, learnt) for name in (*numbers, *series)})
     for name, points in series.items():
         for step in range(0, len(points), -(-len(points) // MAX_POINTS)):
             run.log_metrics({name: points[step]}, step=step)

@@ -36,6 +36,7 @@ def _log_monitor(run: Run, monitor: Any) -> None:
         if row["parent_task_id_path"] == iterated[-1]:
             scores = {name: value for name, value in row.items() if name not in _ABOUT_THE_TASK}
             run.log_metrics(scores, step=row["task_id"])
+            run.describe_metrics(dict.fromkeys(scores, "higher"))  # scorers'
 
 
 _ABOUT_THE_TASK = (

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from autolog import Call, Run, plain, provenance
-from autolog_sklearn import about
+from autolog_sklearn import about, directions
 
 if TYPE_CHECKING:
     from autolog_sklearn import SklearnOptions
@@ -44,7 +44,9 @@ class Resampling:
         elif call.name == "permutation_test_score":
             score, scores, pvalue = result
             run.log_metrics({"score": score, "pvalue": pvalue}, step=0)
+            run.describe_metrics({"score": "higher", "pvalue": None})
             _log_folds(run, "permutation_score", scores)
+            run.describe_metrics(dict.fromkeys(("permutation_score", "mean_permutation_score")))
         else:
             _log_curve(run, call.name, arguments, result)
 
@@ -55,6 +57,8 @@ def _log_folds(run: Run, name: str, values: Any) -> None:
         run.log_metrics({name: value}, step=fold)
     if values.size:
         run.log_metrics({f"mean_{name}": values.mean(), f"std_{name}": values.std()}, step=0)
+        names = (name, f"mean_{name}", f"std_{name}")
+        run.describe_metrics({one: directions.of_column(one) for one in names})
 
 
 def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple[Any, ...]) -> None:
@@ -72,4 +76,6 @@ def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple
             },
             step=step,
         )  # fmt: skip
+    names = ("mean_train_score", "std_train_score", "mean_test_score", "std_test_score")
+    run.describe_metrics({one: directions.of_column(one) for one in names})
     run.log_json(f"{function}.json", {"places": places, "train": train.tolist(), "test": test.tolist()})

@@ -10,7 +10,7 @@ import numpy as np
 
 from autolog import Run, let_through, plain, quiet
 from autolog_sklearn import formulas
-from autolog_sklearn.about import rows_of, steps_of, works_in_place
+from autolog_sklearn.about import chain, is_search, rows_of, steps_of, works_in_place
 
 MAX_ROWS = 10_000
 PROBE_FROM = 1_000
@@ -35,9 +35,17 @@ MAX_CLASSES_FOR_AUC = 10
 
 
 def log(
-    run: Run, model: Any, params: dict[str, Any], X: Any, y: Any, weights: Any, fit_seconds: float
+    run: Run,
+    model: Any,
+    params: dict[str, Any],
+    X: Any,
+    y: Any,
+    weights: Any,
+    fit_seconds: float,
+    with_score: bool,
 ) -> Any:
-    """Log what a prediction of the training data shows. Returns the prediction, or None.
+    """Log what a prediction of the training data shows. Returns the prediction, or None. `with_score`: accuracy or R² is what
+    the user's `score` would say.
 
     It may take 20 ms or a tenth of the fit, whichever is more, and no more than `overhead_budget` allows; what would
     take longer, or fails, becomes a note. The caller sees to it that predicting runs nobody's code but scikit-learn's.
@@ -53,7 +61,7 @@ def log(
     budget = _Budget(min(max(0.020, 0.1 * fit_seconds), run.allowance), params)
     try:
         with quiet(), np.errstate(all="ignore"):
-            return _log(run, _apart(model), X, y, weights, rows, budget)
+            return _log(run, _apart(model), X, y, weights, rows, budget, with_score)
     except Exception as error:
         let_through(error)
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
@@ -98,7 +106,37 @@ class _Budget:
         return False
 
 
-def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: _Budget) -> Any:
+SCORE_OF = {"ClassifierMixin": (None, "accuracy"), "RegressorMixin": (None, "r2")}
+"""The classes whose `score` is the accuracy or R², and what a search around them may say of its scoring to be the same."""
+SAME_SCORE = ("sklearn.dummy", "sklearn.neighbors._classification")
+"""Modules whose classes have a `score` of their own that ends in the mixin's."""
+
+
+def is_accuracy_or_r2(estimator: Any) -> bool:
+    """Whether its `score` is that of scikit-learn's mixins for classifiers and regressors: many estimators and searches have
+    their own.
+    """
+    scoring: Any = None
+    for one in chain(estimator):
+        owners = [cls for cls in type(one).__mro__ if "score" in vars(cls)]
+        while owners and owners[0].__module__ in SAME_SCORE:
+            del owners[0]
+        if not owners:
+            return False
+        if owners[0].__module__ == "sklearn.base":
+            return scoring in SCORE_OF.get(owners[0].__name__, ())
+        if is_search(one) and owners[0].__module__.startswith("sklearn.model_selection."):
+            scoring = vars(one).get("scoring") if scoring is None else scoring
+        elif owners[0].__module__ != "sklearn.pipeline":
+            return False
+        if scoring is not None and type(scoring) is not str:
+            return False
+    return False
+
+
+def _log(
+    run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: _Budget, with_score: bool
+) -> Any:
     from sklearn.base import is_classifier, is_regressor
 
     step = -(-rows // MAX_ROWS)
@@ -106,6 +144,7 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
     if not classifier and not is_regressor(model):
         if step == 1 and hasattr(model, "score") and budget.allows(model.score, X, rows, 1, run):
             run.log_metrics({"training_score": model.score(X)}, step=0)
+            run.describe_metrics({"training_score": "higher"})
         return None
     truth = _column(y, rows, step)
     last = _last_of(model)
@@ -125,9 +164,11 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: 
         if classifier and budget.spent < budget.seconds / 2 and hasattr(last, "predict_proba"):
             probabilities = last.predict_proba(part)
     if classifier:
-        _log_classifier(run, model, truth, _column(predicted, len(truth), 1), probabilities, weight)
+        _log_classifier(
+            run, model, truth, _column(predicted, len(truth), 1), probabilities, weight, with_score
+        )
     else:
-        _log_regressor(run, truth, _column(predicted, len(truth), 1), weight)
+        _log_regressor(run, truth, _column(predicted, len(truth), 1), weight, with_score)
     return predicted
 
 
@@ -203,7 +244,7 @@ def _column(values: Any, rows: int, step: int) -> Any:
 
 
 def _log_classifier(
-    run: Run, model: Any, truth: Any, predicted: Any, probabilities: Any, weight: Any
+    run: Run, model: Any, truth: Any, predicted: Any, probabilities: Any, weight: Any, with_score: bool
 ) -> None:
     if predicted is None:
         return
@@ -218,7 +259,8 @@ def _log_classifier(
         return
     matrix = formulas.confusion(actual, guessed, count, weight)
     metrics = formulas.confusion_scores(matrix)
-    metrics["score"] = metrics["accuracy_score"]
+    if with_score:
+        metrics["score"] = metrics["accuracy_score"]
     if count <= MAX_CLASSES:
         labels = [plain(label) for label in classes.tolist()]
         run.log_json("training_confusion_matrix.json", {"labels": labels, "matrix": matrix.tolist()})
@@ -237,7 +279,15 @@ def _log_classifier(
             auc = formulas.auc_one_vs_one(actual, probabilities)
             if auc is not None:
                 metrics["roc_auc"] = auc
+    _log_all(run, metrics)
+
+
+def _log_all(run: Run, metrics: dict[str, float]) -> None:
     run.log_metrics({f"training_{name}": value for name, value in metrics.items()}, step=0)
+    lower = ("_loss", "_error")
+    run.describe_metrics(
+        {f"training_{name}": "lower" if name.endswith(lower) else "higher" for name in metrics}
+    )
 
 
 def _places(labels: Any, classes: Any) -> Any:
@@ -256,9 +306,10 @@ def _log_curves(run: Run, fps: Any, tps: Any, thresholds: Any) -> None:
     )
 
 
-def _log_regressor(run: Run, truth: Any, predicted: Any, weight: Any) -> None:
+def _log_regressor(run: Run, truth: Any, predicted: Any, weight: Any, with_score: bool) -> None:
     if predicted is None or truth.dtype.kind not in "biuf":
         return
     metrics = formulas.regression_scores(truth, predicted, weight)
-    metrics["score"] = metrics["r2_score"]
-    run.log_metrics({f"training_{name}": value for name, value in metrics.items()}, step=0)
+    if with_score:
+        metrics["score"] = metrics["r2_score"]
+    _log_all(run, metrics)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from autolog import Run, let_through, quiet
+from autolog_sklearn import directions
 from autolog_sklearn.about import is_search
 
 
@@ -26,10 +27,12 @@ def log(run: Run, estimator: Any) -> None:
         run.log_params({f"best_{name}": value for name, value in cast("dict[str, Any]", found).items()})
     if score is not None:
         run.log_metrics({"best_cv_score": score}, step=0)
+        run.describe_metrics({"best_cv_score": "higher"})
     results = held.get("cv_results_")
     if not isinstance(results, dict) or "params" not in results:
         return
     columns = {name: _column(values) for name, values in results.items() if not name.startswith("param")}
+    better = {name: directions.of_column(name) for name in columns}
     splits = int(held.get("n_splits_", 1))
     for number, params in enumerate(results["params"]):
         metrics = {name: values[number] for name, values in columns.items() if number < len(values)}
@@ -37,7 +40,7 @@ def log(run: Run, estimator: Any) -> None:
         run.record_child(
             str(number), kind="candidate", params=params, metrics=metrics,
             tags={"best": "true"} if number == held.get("best_index_") else {}, started=run.started,
-            ended=run.started + int(seconds * 1000 if seconds == seconds else 0),
+            ended=run.started + int(seconds * 1000 if seconds == seconds else 0), directions=better,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autolog import Run
-from autolog_xgboost.rounds import Rounds
+from autolog_xgboost.rounds import Rounds, direction_of
 
 MAX_FEATURES = 1_000
 
@@ -26,9 +26,8 @@ def log_early_stopping(
 ) -> None:
     """XGBoost keeps the best round in the booster, where a continued one may also hold that of its earlier training."""
     kind = sys.modules["xgboost.callback"].EarlyStopping
-    stops = asked.get("early_stopping_rounds") or any(
-        isinstance(c, kind) for c in asked.get("callbacks") or ()
-    )
+    given = [one for one in asked.get("callbacks") or () if isinstance(one, kind)]
+    stops = asked.get("early_stopping_rounds") or given
     best = booster.attr("best_iteration") if stops else None
     if best is None:
         return
@@ -38,6 +37,17 @@ def log_early_stopping(
     if isinstance(most, int) and rounds.ran < most:
         found["stopped_iteration"] = rounds.first + rounds.ran - 1
     run.log_metrics({f"{prefix}{name}": value for name, value in found.items()}, step=0)
+    judged = rounds.judged_by()
+    said = direction_of(judged or "")
+    higher = next((one.maximize for one in given if one.maximize is not None), asked.get("maximize"))
+    if said is None and higher is not None:  # a metric of the user's, who has said it to the early stopping
+        said = "higher" if higher else "lower"
+        rounds.describe(judged, said)
+    run.describe_metrics({**{f"{prefix}{name}": None for name in found}, f"{prefix}best_score": said})
+    # An estimator predicts with its best round, and `cv` cuts its results there; `train` returns the booster of the last round,
+    # unless it was asked to keep the best.
+    if run.kind in ("fit", "cv") or booster.num_boosted_rounds() == int(best) + 1:
+        rounds.keep(int(best) - rounds.first)
 
 
 def _ends_the_process(booster: Any) -> bool:

@@ -34,6 +34,14 @@ class Rounds:
     def log(self, number: int, history: History, place: int = -1) -> None:
         """Log round `number`, counted from the beginning of this training: what the history has at `place`."""
         self.ran = number + 1
+        values = self._at(history, place)
+        if values:
+            self.run.log_metrics(values, step=self.first + number)
+        if number == 0:
+            self.history = history
+            self.describe()
+
+    def _at(self, history: History, place: int) -> dict[str, float]:
         values: dict[str, float] = {}
         for data, metrics in history.items():
             for metric, points in metrics.items():
@@ -42,8 +50,31 @@ class Rounds:
                     values[f"{data}-{metric}-mean"], values[f"{data}-{metric}-std"] = value
                 else:
                     values[f"{self.prefix}{data}-{metric}"] = value
-        if values:
-            self.run.log_metrics(values, step=self.first + number)
+        return values
+
+    def describe(self, chosen: str | None = None, said: str | None = None) -> None:
+        """Which way each metric is better, by XGBoost's names; of one `chosen` metric as the user has said."""
+        directions: dict[str, Any] = {}
+        for data, metrics in self.history.items():
+            for metric in metrics:
+                better = said if metric == chosen else direction_of(metric)
+                directions.update(
+                    dict.fromkeys((f"{self.prefix}{data}-{metric}", f"{data}-{metric}-mean"), better)
+                )
+                directions[f"{data}-{metric}-std"] = None
+        known = self.run.metric_names
+        self.run.describe_metrics({name: better for name, better in directions.items() if name in known})
+
+    def keep(self, number: int) -> None:
+        """The model that is kept is that of round `number` of this training."""
+        lengths = {len(points) for metrics in self.history.values() for points in metrics.values()}
+        if lengths and 0 <= number < min(lengths):
+            self.run.describe_metrics(values=self._at(self.history, number))
+
+    def judged_by(self) -> str | None:
+        """The metric that early stopping goes by: the last of the last data set."""
+        metrics = [metric for metrics in self.history.values() for metric in metrics]
+        return metrics[-1] if metrics else None
 
     def log_rest(self) -> None:
         """Log the rounds that are in the history and that we were not told of: XGBoost before 2.1 has no order among
@@ -53,6 +84,21 @@ class Rounds:
         most = max((len(points) for metrics in history.values() for points in metrics.values()), default=0)
         for number in range(self.ran, most):
             self.log(number, history, number)
+
+
+HIGHER = ("auc", "aucpr", "pre", "map", "ndcg", "interval-regression-accuracy")
+LOWER = (
+    "aft-nloglik", "cox-nloglik", "error", "expectile", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape", "merror",
+    "mlogloss", "mphe", "poisson-nloglik", "quantile", "rmse", "rmsle", "tweedie-nloglik",
+)  # fmt: skip
+
+
+def direction_of(metric: str) -> Any:
+    """Which way a metric of XGBoost's own is better (https://xgboost.readthedocs.io/en/stable/parameter.html, `eval_metric`);
+    None of others.
+    """
+    name = metric.partition("@")[0].removesuffix("-")
+    return "higher" if name in HIGHER else "lower" if name in LOWER else None
 
 
 def callback_class() -> Any:

@@ -115,7 +115,7 @@ MAY = {
     "instrument": "instrument",
     "tracking": "tracking userkey instrument.interrupts",
     "models": "models userkey instrument.quiet instrument.interrupts tracking.datasets tracking.values __version__",
-    "store": "store tracking.events tracking.values models.load userkey",
+    "store": "store tracking.events tracking.metrics tracking.values models.load userkey",
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.

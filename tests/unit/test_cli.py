@@ -27,7 +27,6 @@ import autolog
 from autolog import __version__
 from autolog.cli import chart, text
 from autolog.cli.app import app
-from autolog.cli.compare import better
 from autolog.cli.store import run_names
 from autolog.models.errors import ModelError
 from autolog.store.layout import Layout
@@ -47,6 +46,7 @@ from autolog.tracking.events import (
     RunStarted,
     TagsSet,
 )  # fmt: skip
+from autolog.tracking.metrics import guess
 
 PROJECT = Path(__file__).parents[2]
 NOON = 1_767_268_800_000  # 2026-01-01T12:00:00Z, long enough ago to be shown as a date
@@ -326,7 +326,9 @@ def test_json_is_what_the_records_are_and_always_valid(example: Path) -> None:
         cli("show", "curves", "--json", "--store", str(example)).out, parse_constant=pytest.fail
     )
     assert shown in listed
-    assert shown["metrics"]["loss"] == {"last": "NaN", "min": 1.0, "max": 4.0, "step": 4, "count": 5}
+    assert shown["metrics"]["loss"] == {
+        "value": "NaN", "last": "NaN", "min": 1.0, "max": 4.0, "step": 4, "count": 5, "direction": "lower", "guess": True
+    }  # fmt: skip
     assert shown["params"]["long"] == "x" * 300
     assert shown["started"] == "2026-01-01T12:02:00.000Z"
 
@@ -573,12 +575,17 @@ Equal: run (7), params (1), metrics (1), data (1), code (1), distributions (1). 
     [
         ("val_loss", "lower"), ("training_mean_squared_error", "lower"), ("neg_mean_squared_error", "higher"),
         ("rmse", "lower"),
-        ("mean_test_score", "higher"), ("std_test_score", None), ("rank_test_score", "lower"), ("training_roc_auc", "higher"),
+        ("mean_test_score", "higher"), ("std_test_score", None), ("rank_test_score", None), ("training_roc_auc", "higher"),
         ("log_loss", "lower"), ("val-auc", "higher"), ("epoch_time", "lower"), ("lr", None), ("accuracy", "higher"),
+        ("f1_score_territory", "higher"), ("accuracy_score_X_time", None), ("d2_log_loss_score", "higher"),
+        ("valLoss", "lower"), ("label_ranking_average_precision_score", "higher"), ("label_ranking_loss", "lower"),
+        ("davies_bouldin_score", "lower"), ("test_neg_mean_squared_error", "higher"), ("valid_0-l2", "lower"),
+        ("valid_0-tweedie", None), ("mapping", None), ("heatmap_size", None), ("loss_scale", None), ("maximum", None),
+        ("terror", None), ("F1Score", "higher"), ("", None),
     ],
 )  # fmt: skip
-def test_a_metrics_name_says_which_way_is_better(metric: str, expected: str | None) -> None:
-    assert better(metric) == expected
+def test_the_words_of_a_name_say_which_way_is_better(metric: str, expected: str | None) -> None:
+    assert guess(metric) == expected
 
 
 # -- rm

@@ -29,6 +29,7 @@ from autolog.tracking.events import (
     DatasetLogged,
     EnvironmentLogged,
     Event,
+    MetricsDescribed,
     MetricsLogged,
     ModelLogged,
     NoteLogged,
@@ -101,10 +102,18 @@ def test_a_record_holds_everything_that_was_logged(tmp_path: Path) -> None:
             "C": 0.2, "kernel": "rbf", "list": [1, {"a": None}], "n": 2**70, "nan": "NaN", "none": None, "yes": True,
         },
         "metrics": {
-            "bad": {"last": "NaN", "min": 1.0, "max": 1.0, "step": 2, "count": 3},
-            "big": {"last": "Infinity", "min": "Infinity", "max": "Infinity", "step": 2, "count": 1},
-            "loss": {"last": 1.0, "min": 0.5, "max": 2.0, "step": 2, "count": 3},
-            "up": {"last": "Infinity", "min": "Infinity", "max": "Infinity", "step": 1, "count": 1},
+            "bad": {"value": "NaN", "last": "NaN", "min": 1.0, "max": 1.0, "step": 2, "count": 3, "direction": None},
+            "big": {
+                "value": "Infinity", "last": "Infinity", "min": "Infinity", "max": "Infinity", "step": 2, "count": 1,
+                "direction": None,
+            },
+            "loss": {
+                "value": 1.0, "last": 1.0, "min": 0.5, "max": 2.0, "step": 2, "count": 3, "direction": "lower", "guess": True,
+            },
+            "up": {
+                "value": "Infinity", "last": "Infinity", "min": "Infinity", "max": "Infinity", "step": 1, "count": 1,
+                "direction": None,
+            },
         },
         "tags": {"fold": "3", "team": "red"},
         "datasets": [
@@ -162,7 +171,45 @@ def test_a_history_goes_on_over_journals_and_reads_on_while_they_grow(tmp_path: 
         tmp_path, MetricsLogged(id_of(1), 1, NOON, {"loss": 2.0}), MetricsLogged(id_of(1), 2, NOON, {"loss": 1.0}), name="2"
     )  # fmt: skip
     assert [point.value for point in record.history("loss")] == [3.0, 2.0, 1.0]
-    assert store.get("otter").metrics["loss"] == {"last": 1.0, "min": 1.0, "max": 3.0, "step": 2, "count": 3}
+    assert store.get("otter").metrics["loss"] == {
+        "value": 1.0, "last": 1.0, "min": 1.0, "max": 3.0, "step": 2, "count": 3, "direction": "lower", "guess": True
+    }  # fmt: skip
+
+
+def test_a_metric_means_what_was_said_of_it(tmp_path: Path) -> None:
+    """Its direction and the kept model's value, whenever they were said, in whichever journal; nobody guesses what is said to
+    be unknown, and a metric that was described and never logged is none.
+    """
+    described = MetricsDescribed(
+        id_of(1),
+        {
+            "score": {"direction": "lower", "value": 0.25, "sample": {"rows": 10, "of": 20, "error": 0.1}},
+            "accuracy": {"direction": "unknown"},
+            "odd": {"direction": 5, "value": "x", "sample": []},
+            "never": {"direction": "higher", "value": 1.0},
+        },
+    )
+    keep(tmp_path, described, MetricsDescribed(id_of(1), {"accuracy": {"value": 2.0}}), name="1")
+    values = {"score": 0.75, "accuracy": 0.5, "odd": 1.0, "f1": 1.0}
+    keep(tmp_path, began(1), MetricsLogged(id_of(1), 0, NOON, values), name="2")
+    keep(tmp_path, began(2, "other"), MetricsLogged(id_of(2), 0, NOON, {"score": 0.5}), name="3")
+    store = Store(tmp_path)
+    record = store.get("otter")
+    shown = {
+        name: {key: value for key, value in metric.items() if key not in ("min", "max", "step", "count")}
+        for name, metric in record.to_dict()["metrics"].items()
+    }
+    assert shown == {
+        "score": {
+            "value": 0.25, "last": 0.75, "direction": "lower", "sample": {"rows": 10, "of": 20, "error": 0.1},
+        },
+        "accuracy": {"value": 2.0, "last": 0.5, "direction": None},
+        "odd": {"value": 1.0, "last": 1.0, "direction": None},
+        "f1": {"value": 1.0, "last": 1.0, "direction": "higher", "guess": True},
+    }  # fmt: skip
+    assert names(store, "metrics.score < 0.3") == ["otter"]
+    assert names(store, order_by="metrics.score") == ["otter", "other"]
+    assert names(store, "'never' in metrics or metrics.never == 1") == []
 
 
 def test_children_are_listed_in_order_and_left_out_elsewhere_unless_asked_for(tmp_path: Path) -> None:

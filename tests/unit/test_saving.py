@@ -17,8 +17,8 @@ from autolog.models.example import example_of
 from autolog.models.flavors import Captured
 from autolog.saving import save_model
 from autolog.store.layout import Layout
-from autolog.tracking.better import better, judge
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
+from autolog.tracking.metrics import guess, judge
 from autolog.tracking.run import Run
 
 
@@ -44,11 +44,14 @@ class Here:
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         save_model(self, run, model, flavor, **how)  # pyright: ignore[reportArgumentType]
 
-    def train(self, name: str, experiment: str = "default", **metrics: float) -> Run:
+    def train(
+        self, name: str, experiment: str = "default", directions: Any = (), kept: Any = (), **metrics: float
+    ) -> Run:
         """A run with these metrics, and its model saved at its end."""
         run = Run(self, name, experiment)  # pyright: ignore[reportArgumentType]
         run.framework, run.estimator = "toy", "toy.Slope"
         run.log_metrics(metrics)
+        run.describe_metrics(dict(directions), values=dict(kept))
         run.save_model(name.encode(), "toy")
         return run
 
@@ -92,6 +95,25 @@ def test_what_is_better_is_read_off_the_metrics_name(tmp_path: Path) -> None:
     for name, auc in (("low", 0.6), ("high", 0.8), ("lower", 0.5)):
         here.train(name, **{"valid_0-auc": auc})
     assert here.kept() == ["low", "high"]
+
+
+def test_what_is_said_of_a_metric_counts_and_not_its_name(tmp_path: Path) -> None:
+    """Whoever computes it knows which way is better; where it is unknown, every model is kept."""
+    here = Here(tmp_path, log_models="best")
+    for name, value in (("good", 0.6), ("bad", 0.8)):
+        here.train(name, directions={"val_accuracy": "lower"}, val_accuracy=value)
+    for name, value in (("one", 0.6), ("two", 0.8)):
+        here.train(name, "another", directions={"val_loss": None}, val_loss=value)
+    assert here.kept() == ["good", "one", "two"]
+
+
+def test_a_model_is_judged_by_its_own_value(tmp_path: Path) -> None:
+    """With early stopping, that of the best round: the last one is another model's."""
+    here = Here(tmp_path, log_models="best")
+    here.train("good", kept={"val_loss": 0.2}, val_loss=0.9)
+    here.train("bad", kept={"val_loss": 0.3}, val_loss=0.4)
+    assert here.kept() == ["good"]
+    assert here.notes() == ["The model was not saved: good has a better val_loss, 0.2 beside 0.3"]
 
 
 def test_models_are_compared_within_an_experiment(tmp_path: Path) -> None:
@@ -148,7 +170,7 @@ def test_models_are_judged_by_data_that_they_have_not_seen(metrics: list[str], c
 @given(st.lists(st.text(max_size=10)))
 def test_any_names_may_be_judged(names: list[str]) -> None:
     chosen = judge(names)
-    assert chosen is None or (chosen in names and better(chosen) is not None)
+    assert chosen is None or (chosen in names and guess(chosen) is not None)
 
 
 # -- examples of the input

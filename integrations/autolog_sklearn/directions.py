@@ -1,0 +1,61 @@
+"""Which way scikit-learn's metrics are better, as scikit-learn says: of its functions, of what its estimators hold, of scores.
+
+A scorer's greater value is better, always, and so is that of `score` (https://scikit-learn.org/stable/modules/model_evaluation.html).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Better = Literal["higher", "lower"] | None
+
+_LOWER_SUFFIXES = ("_error", "_loss", "_deviance")
+_EXCEPTIONS: dict[str, Better] = {
+    "davies_bouldin_score": "lower",
+    "auc": "higher",
+    "positive_likelihood_ratio": "higher",
+    "negative_likelihood_ratio": "lower",
+    "matthews_corrcoef": "higher",
+    "cohen_kappa_score": "higher",
+}
+_HELD: dict[str, Better] = {
+    "best_loss": "lower",
+    "best_score": "higher",
+    "best_validation_score": "higher",
+    "dual_gap": "lower",
+    "estimator_error": "lower",
+    "inertia": "lower",
+    "log_marginal_likelihood_value": "higher",
+    "loss": "lower",
+    "lower_bound": "higher",
+    "oob_improvement": "higher",
+    "validation_score": "higher",
+}
+
+
+def of_function(function: Any) -> Better:
+    """Of a function of `sklearn.metrics`: those that end in `_score` return a value to maximize, those that end in `_error`,
+    `_loss` or `_deviance` one to minimize, with a few exceptions. None of others.
+    """
+    if not str(getattr(function, "__module__", "")).startswith("sklearn.metrics"):
+        return None
+    name = function.__name__
+    if name in _EXCEPTIONS:
+        return _EXCEPTIONS[name]
+    return "higher" if name.endswith("_score") else "lower" if name.endswith(_LOWER_SUFFIXES) else None
+
+
+def of_held(name: str, learnt: Any) -> Better:
+    """Of what a fitted estimator holds, by the metric's name. Gradient boosting holds losses where others hold scores."""
+    if name in ("train_score", "oob_score"):
+        return "lower" if type(learnt).__module__ == "sklearn.ensemble._gb" else "higher"
+    return _HELD.get(name)
+
+
+def of_column(name: str) -> Better:
+    """Of a column of `cv_results_` or of what `cross_validate` returns."""
+    if name.startswith("std_"):
+        return None
+    if name.startswith("rank_") or name.endswith("_time"):
+        return "lower"
+    return "higher"
