@@ -26,7 +26,8 @@ def compare(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: what differs in params, metrics (* marks the best), tags, data, code and environment.
+    """Compare runs: what differs in params, metrics (* marks the best, *? where only a metric's name says
+    which way is better), tags, data, code and environment.
 
     Example:
 
@@ -77,7 +78,8 @@ def _print(
     for name, part in shown.items():
         for key, values in part.items():
             if name == "metrics":
-                marks = ["*" if place in best.get(key, ()) else "" for place in range(len(values))]
+                star = "*?" if any(record.metrics.get(key, {}).get("guess") for record in records) else "*"
+                marks = [star if place in best.get(key, ()) else "" for place in range(len(values))]
                 texts = [number(value) + mark for value, mark in zip(values, marks, strict=True)]
             elif name == "run" and key == "duration":
                 texts = [duration(value) for value in values]

@@ -36,7 +36,9 @@ def show(
     autolog show brave-otter --metric val_loss
 
     With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
-    (UTC), duration (seconds), params, metrics ({name: {last, min, max, step, count}}), tags, datasets, artifacts
+    (UTC), duration (seconds), params, metrics ({name: {value, last, min, max, step, count,
+    direction}}: value is the kept model's, else the last; direction is "higher" or "lower" for what is better, or null,
+    with "guess": true where only the name says so), tags, datasets, artifacts
     ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]; seconds that saving held up the training), overhead
     (seconds), error, errors, notes. Numbers that JSON does not have are "NaN", "Infinity" and "-Infinity". With
     --metric and --json: a list of {step, epoch, time, value}.
@@ -167,18 +169,20 @@ def _overhead(record: RunRecord) -> str:
 
 def _metrics(page: Page, record: RunRecord) -> None:
     if all(value["count"] == 1 for value in record.metrics.values()):
-        rows = [(name, number(value["last"])) for name, value in sorted(record.metrics.items())]
+        rows = [(name, number(value["value"])) for name, value in sorted(record.metrics.items())]
         page.table((Column("", style="dim"), Column("", right=True)), rows, head=False, indent=2)
         return
     histories = record.histories()
+    kept = any(number(value["value"]) != number(value["last"]) for value in record.metrics.values())
+    names = ("value", "last", "lowest", "highest", "step", "values")[0 if kept else 1 :]
     columns = [
-        Column("metric", style="dim"), Column("last", right=True), Column("lowest", right=True),
-        Column("highest", right=True), Column("step", right=True), Column("values", right=True), Column("curve", style="cyan"),
+        Column("metric", style="dim"), *(Column(name, right=True) for name in names), Column("curve", style="cyan"),
     ]  # fmt: skip
     rows = [
         (
-            name, number(value["last"]), number(value["min"]), number(value["max"]), str(value["step"]),
-            str(value["count"]), chart.sparkline([point.value for point in histories[name]]) if value["count"] != 1 else "",
+            name, *([number(value["value"])] if kept else ()), number(value["last"]), number(value["min"]),
+            number(value["max"]), str(value["step"]), str(value["count"]),
+            chart.sparkline([point.value for point in histories[name]]) if value["count"] != 1 else "",
         )
         for name, value in sorted(record.metrics.items())
     ]  # fmt: skip

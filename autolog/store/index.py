@@ -406,6 +406,9 @@ class _Update:
 
     def _gather_metrics(self, run: _Run, values: dict[str, float], step: int) -> None:
         metrics = run.metrics
+        if run.about:  # what was said of the kept model's value holds until then
+            for key in run.about.keys() & values.keys():
+                run.about[key].pop("value", None)
         for key, value in values.items():
             held = metrics.get(key)
             if held is None:
@@ -502,7 +505,8 @@ class _Update:
                 " ON CONFLICT DO UPDATE SET last = excluded.last,"
                 " min = coalesce(min(min, excluded.min), min, excluded.min),"
                 " max = coalesce(max(max, excluded.max), max, excluded.max),"
-                " step = excluded.step, count = count + excluded.count, special = excluded.special",
+                " step = excluded.step, count = count + excluded.count, special = excluded.special,"
+                " kept = NULL",
                 [
                     (no, key, v[0], v[1], v[2], int64(v[3]), v[4], None if v[0] == v[0] else "NaN")
                     for key, v in run.metrics.items()

@@ -110,8 +110,8 @@ class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
 
 class MetricsDescribed(Event, frozen=True, gc=False, tag="about"):
     """What metrics mean, by name. Of each, what is known: `direction` (`higher` or `lower` is better; `unknown` where nobody is
-    to guess), `value` (the kept model's, where that is not the last), `sample` (`rows` that it was computed on, `of` how many,
-    `error`: the standard error). What is said later of the same name is added, and replaces.
+    to guess), `value` (the kept model's, where that is not the last; until the metric is logged again), `sample` (`rows` that
+    it was computed on, `of` how many, `error`: the standard error). What is said later of the same name is added, and replaces.
     """
 
     run: str

@@ -28,7 +28,6 @@ _PHRASES: dict[str, Direction] = {
             "mutual info score", "completeness score", "homogeneity score", "v measure score",
             "label ranking average precision", "label ranking average precision score", "score", "reward", "return",
             "throughput", "win rate", "success rate",
-            "throughput", "win rate", "success rate",
         ),
         "higher",
     ),

@@ -223,6 +223,9 @@ class Run:
         for key in values:
             steps[key] = step
         self._values.update(values)
+        if self._kept:  # it was the value of the model that was kept until now
+            for key in values:
+                self._kept.pop(key, None)
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
     def describe_metrics(
@@ -231,7 +234,7 @@ class Run:
         """Say what metrics mean. Who describes none of its metrics leaves it to guesses by their names.
 
         `directions`: which way is better, as whoever computes them knows; None where it does not. `values`: those of the model
-        that is kept, where the last ones are another's, as with early stopping.
+        that is kept, where the last ones are another's, as with early stopping; they hold until the metric is logged again.
         """
         about: dict[str, dict[str, Any]] = {}
         for name, direction in directions.items():

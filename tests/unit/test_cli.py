@@ -37,6 +37,7 @@ from autolog.tracking.events import (
     DatasetLogged,
     EnvironmentLogged,
     Event,
+    MetricsDescribed,
     MetricsLogged,
     ModelLogged,
     NoteLogged,
@@ -534,22 +535,23 @@ def test_compare_shows_what_differs_and_marks_the_best(tmp_path: Path) -> None:
                 number, f"run{number}",
                 ParamsLogged(id, {"C": number, "penalty": "l2", "duration": None if number == 2 else "long"}),
                 MetricsLogged(id, 0, NOON, {"loss": number / 2, "accuracy": number / 4, "bad": math.nan, "other": number}),
+                MetricsDescribed(id, {"accuracy": {"direction": "lower"}}),
                 TagsSet(id, {"fold": str(number)}), DatasetLogged(id, "train", {"rows": 5, "digest": digest}),
             ),
         )  # fmt: skip
     assert cli("compare", "run1", "run2", "--store", str(tmp_path)) == (
         0,
         """\
-                     run1  run2
-params.C             1     2
-params.duration      long  None
-metrics.accuracy     0.25  0.5*
-metrics.loss         0.5*  1
-metrics.other        1     2
-tags.fold            1     2
-data.train.digest    aaaa  bbbb
-code.uncommitted     -     changes 04a6fb169345
-distributions.numpy  2.1   2.2
+                     run1   run2
+params.C             1      2
+params.duration      long   None
+metrics.accuracy     0.25*  0.5
+metrics.loss         0.5*?  1
+metrics.other        1      2
+tags.fold            1      2
+data.train.digest    aaaa   bbbb
+code.uncommitted     -      changes 04a6fb169345
+distributions.numpy  2.1    2.2
 
 Equal: run (7), params (1), metrics (1), data (1), code (1), distributions (1). --all shows them.
 """,
@@ -563,7 +565,7 @@ Equal: run (7), params (1), metrics (1), data (1), code (1), distributions (1). 
         "data": {"train.digest": ["bbbb", "aaaa"]}, "code": {"uncommitted": ["changes 04a6fb169345", None]},
         "distributions": {"numpy": ["2.2", "2.1"]},
     }  # fmt: skip
-    assert shown["best"] == {"accuracy": [id_of(2)], "loss": [id_of(1)]}
+    assert shown["best"] == {"accuracy": [id_of(1)], "loss": [id_of(1)]}
     everything = json.loads(cli("compare", "run2", "run1", "--all", "--store", str(tmp_path), "--json").out)
     assert everything["differences"]["metrics"]["bad"] == ["NaN", "NaN"]
     assert everything["differences"]["params"]["penalty"] == ["l2", "l2"]

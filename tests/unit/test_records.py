@@ -177,8 +177,8 @@ def test_a_history_goes_on_over_journals_and_reads_on_while_they_grow(tmp_path: 
 
 
 def test_a_metric_means_what_was_said_of_it(tmp_path: Path) -> None:
-    """Its direction and the kept model's value, whenever they were said, in whichever journal; nobody guesses what is said to
-    be unknown, and a metric that was described and never logged is none.
+    """Its direction, whenever and in whichever journal that was said, and the kept model's value, until it is logged again.
+    Nobody guesses what is said to be unknown, and a metric that was described and never logged is none.
     """
     described = MetricsDescribed(
         id_of(1),
@@ -189,9 +189,14 @@ def test_a_metric_means_what_was_said_of_it(tmp_path: Path) -> None:
             "never": {"direction": "higher", "value": 1.0},
         },
     )
-    keep(tmp_path, described, MetricsDescribed(id_of(1), {"accuracy": {"value": 2.0}}), name="1")
     values = {"score": 0.75, "accuracy": 0.5, "odd": 1.0, "f1": 1.0}
-    keep(tmp_path, began(1), MetricsLogged(id_of(1), 0, NOON, values), name="2")
+    keep(tmp_path, MetricsDescribed(id_of(1), {"f1": {"direction": "lower", "value": 9.0}}), name="1")
+    keep(tmp_path, began(1), MetricsLogged(id_of(1), 0, NOON, values), described, name="2")
+    Store(tmp_path).runs()  # what comes now is another batch
+    keep(
+        tmp_path, MetricsDescribed(id_of(1), {"accuracy": {"value": 2.0}, "odd": {"value": 9.0}}),
+        MetricsLogged(id_of(1), 1, NOON, {"odd": 1.0}), name="2b",
+    )  # fmt: skip
     keep(tmp_path, began(2, "other"), MetricsLogged(id_of(2), 0, NOON, {"score": 0.5}), name="3")
     store = Store(tmp_path)
     record = store.get("otter")
@@ -205,7 +210,7 @@ def test_a_metric_means_what_was_said_of_it(tmp_path: Path) -> None:
         },
         "accuracy": {"value": 2.0, "last": 0.5, "direction": None},
         "odd": {"value": 1.0, "last": 1.0, "direction": None},
-        "f1": {"value": 1.0, "last": 1.0, "direction": "higher", "guess": True},
+        "f1": {"value": 1.0, "last": 1.0, "direction": "lower"},
     }  # fmt: skip
     assert names(store, "metrics.score < 0.3") == ["otter"]
     assert names(store, order_by="metrics.score") == ["otter", "other"]
