@@ -242,6 +242,8 @@ class Recording:
                 while name in taken:
                     name, number = f"{plain}_{number}", number + 1
             series.name = name
+            # It is what the training makes small, whatever it is called.
+            self.run.describe_metrics(dict.fromkeys((name, f"{name}_step", f"{name}_since_eval"), "lower"))
         return series.name
 
     # -- epochs and evaluations
@@ -289,6 +291,7 @@ class Recording:
         values: dict[str, Mean | float] = {}
         for name, mean in done.criteria.items():
             values[f"{prefix}/loss" if len(done.criteria) == 1 else f"{prefix}/loss.{name}"] = mean
+        self.run.describe_metrics(dict.fromkeys(values, "lower"))
         self._add_reads(values, done, f"{prefix}/", [*done.criteria.values(), *done.named.values()])
         if values:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))
