@@ -277,6 +277,7 @@ def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:
 def _environment(environment: dict[str, Any]) -> dict[str, str]:
     git: dict[str, Any] = environment.get("git") or {}
     changed = ", with uncommitted changes" if git.get("dirty") else ""
+    remote = f", from {git['remote']}" if git.get("remote") else ""
     cpus, memory = environment.get("cpus"), environment.get("memory")
     machine = [
         str(environment.get("host") or ""), count(cpus, "CPU") if cpus else "", size(memory) if memory else "",
@@ -286,7 +287,12 @@ def _environment(environment: dict[str, Any]) -> dict[str, str]:
     fields = {
         "script": " ".join([environment.get("script") or "", *environment.get("arguments", [])[1:]]).strip(),
         "directory": environment.get("working_directory") or "",
-        "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}" if git.get("commit") else "",
+        "source": "no commit holds the script: its text is in the record"
+        if environment.get("source")
+        else "",
+        "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}{remote}"
+        if git.get("commit")
+        else "",
         "python": f"{environment.get('implementation', '')} {environment.get('python', '')}".strip(),
         "platform": environment.get("platform") or "",
         "machine": ", ".join(part for part in machine if part),

@@ -31,11 +31,14 @@ _GIT_SECONDS = 5.0
 
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
     """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
+    found = git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder)
+    source = None if script is None else _source(script)
     return {
         "script": None if script is None else _path(script),
+        **({} if source is None else {"source": source}),
         "arguments": _arguments(arguments),
         "working_directory": _path(folder),
-        "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
+        "git": found,
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": _path(sys.executable or ""),
@@ -47,6 +50,21 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "gpus": _gpus(),
         "distributions": distributions(),
     }
+
+
+def _source(script: str) -> str | None:
+    """The script's text, if no commit holds it; without secrets, and not longer than a difference may be."""
+    folder, name = os.path.split(os.path.abspath(script))
+    if _git(folder, "ls-tree", "--name-only", "HEAD", "--", name):
+        return None
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:
+            text = file.read(MAX_DIFF + 1)
+    except (OSError, ValueError):
+        return None
+    if len(text) > MAX_DIFF:
+        text = "\n".join((text[:MAX_DIFF].rpartition("\n")[0], "… [cut]"))
+    return text_of(redact.redact_text(text), 2 * MAX_DIFF)
 
 
 def _path(path: str) -> str:
@@ -118,7 +136,9 @@ def distributions() -> dict[str, str]:
 
 
 def git(folder: str) -> dict[str, Any] | None:
-    """Commit, branch, whether anything differs from HEAD, and that difference; None outside a repository."""
+    """Commit, branch, where the repository is from (`remote`, if it has an `origin`), whether anything differs from HEAD, and
+    that difference; None outside a repository.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
@@ -130,6 +150,9 @@ def git(folder: str) -> dict[str, Any] | None:
         "branch": redact.redact_text(branch.strip()),
         "dirty": bool(changed.strip()),
     }
+    remote = (_git(folder, "config", "--get", "remote.origin.url") or "").strip()
+    if remote:  # a token may stand before the host
+        said["remote"] = text_of(redact.redact_text(re.sub(r"(?i)^(https?://)[^/@]*@", r"\1", remote)))
     if said["dirty"]:
         how = ("--no-color", "--no-ext-diff", "--no-textconv")
         diff = _git(folder, "diff", "HEAD", *how, without=without) or ""

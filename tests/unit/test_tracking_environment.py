@@ -98,6 +98,37 @@ def test_nothing_is_written_to_the_repository_and_no_program_of_its_settings_run
     assert not (repository.parent / "ran").exists()
 
 
+def test_a_script_that_no_commit_holds_is_kept(repository: Path, tmp_path: Path) -> None:
+    """Outside of git, and beside what was committed; without its secrets. A committed one is in the commit."""
+    alone = tmp_path / "alone.py"
+    for script in (alone, repository / "new.py"):
+        script.write_text("lr = 0.1\npassword = 'hunter2hunter2'\n")
+        source = environment.describe(str(script), [], str(tmp_path))["source"]
+        assert source.startswith("lr = 0.1\npassword = ")
+        assert "hunter2" not in source
+    assert "source" not in environment.describe(str(repository / "train.py"), [], str(tmp_path))
+    assert "source" not in environment.describe(str(tmp_path / "nowhere.py"), [], str(tmp_path))
+    assert "source" not in environment.describe(None, [], str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://github.com/team/models.git", "https://github.com/team/models.git"),
+        ("https://ada:s3cret@example.org/models", "https://example.org/models"),
+        ("HTTPS://ghp_0123456789@example.org/models", "HTTPS://example.org/models"),
+        ("git@example.org:team/models.git", "git@example.org:team/models.git"),
+        ("../models", "../models"),
+    ],
+)
+def test_a_clone_says_where_it_is_from(repository: Path, url: str, said: str) -> None:
+    """Without the token that stands before the host."""
+    subprocess.run(["git", "remote", "add", "origin", url], cwd=repository, check=True)
+    found = git(str(repository))
+    assert found is not None
+    assert found["remote"] == said
+
+
 def test_outside_a_repository_and_without_git_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
