@@ -24,7 +24,7 @@ from autolog.tracking import (
     environment,  # noqa: F401  # pyright: ignore[reportUnusedImport]
     redact,
 )
-from autolog.tracking.events import RunDescribed, RunEnded, RunStarted, now
+from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
 from autolog.tracking.ids import is_word, new_name
 from autolog.tracking.run import Run, tags_of
 from autolog.tracking.values import MAX_KEY, clean, plain, text_of
@@ -364,7 +364,7 @@ def _new_run(
 
 def _end(session: Session, run: Run, error: BaseException | None, quiet: bool, hint: str = "") -> None:
     run.status, said = outcome(error, run.secrets)
-    run.ended = now()
+    run.ended = run.now()
     run.settle()
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))

@@ -99,9 +99,9 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_account", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since", "_steps", "_values",
-        "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models", "name", "notes",
-        "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_account", "_began", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since", "_steps",
+        "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models", "name",
+        "notes", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -111,6 +111,7 @@ class Run:
         self.experiment = experiment
         self.parent = parent
         self.started = now()
+        self._began = time.monotonic()
         self.ended: int | None = None
         self.status = "running"
         self.kind = "run"
@@ -151,8 +152,12 @@ class Run:
         """The seconds that what is optional may cost in all: 100 ms, and `overhead_budget` of the time since the run began. How
         a run begins is not optional, and slow in a process that has just begun: it does not count.
         """
-        elapsed = max(0, (self.ended or now()) - self.started) / 1000
+        elapsed = max(0, (self.ended or self.now()) - self.started) / 1000
         return FREE_SECONDS + self._outlet.overhead_budget * elapsed
+
+    def now(self) -> int:
+        """Milliseconds since the epoch; where the clock has been put back, what has passed since the run began counts."""
+        return max(now(), self.started + int((time.monotonic() - self._began) * 1000))
 
     @property
     def token(self) -> str:

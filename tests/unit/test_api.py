@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -409,6 +410,18 @@ def test_a_block_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType)
         assert notes(fill) == []
     autolog.autolog(silent=True)
     assert notes(lambda run: None) == []
+
+
+def test_a_clock_that_is_put_back_makes_no_negative_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends after what has passed since it began."""
+    with autolog.run() as run:
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
+        time.sleep(0.02)
+    monkeypatch.undo()
+    record = autolog.runs(f"id == {run.id!r}")[0]
+    assert record.duration is not None
+    assert 0.02 <= record.duration < 60
 
 
 def test_a_metric_that_no_run_has_is_warned_of() -> None:
