@@ -21,9 +21,19 @@ from wrapt.wrappers import PartialCallableObjectProxy  # pyright: ignore[reportM
 from autolog.instrument.calls import Host, Observer, Switch, current, intercept
 from autolog.instrument.unseen import unseen
 
+# Until Python 3.13, whoever asks a class for its annotations leaves an empty dict in it, which would stand before those of the
+# function that is wrapped: tools that look at every class do so. Without its C code, wrapt has them in each wrapper itself.
+_ANNOTATIONS: Any = next(
+    (vars(cls)["__annotations__"] for cls in wrapt.FunctionWrapper.__mro__ if "__annotations__" in vars(cls)),
+    None,
+)
+
 
 class BoundWrapper(wrapt.BoundFunctionWrapper):
     """A patched method as found on an instance or a class."""
+
+    if _ANNOTATIONS is not None:
+        __annotations__ = _ANNOTATIONS
 
     def __repr__(self) -> str:
         return repr(self.__wrapped__)
@@ -58,6 +68,8 @@ class Wrapper(wrapt.FunctionWrapper):
     attribute of a frame that says whether a call inside is looked at, nothing where each is.
     """
 
+    if _ANNOTATIONS is not None:
+        __annotations__ = _ANNOTATIONS
     __bound_function_wrapper__ = BoundWrapper
 
     def __init__(

@@ -637,6 +637,24 @@ def test_a_patched_function_looks_as_it_did(frame: Any, patch: Patches) -> None:
     assert {frame.train: 1}[function] == 1
 
 
+def test_who_asks_our_classes_for_annotations_changes_no_function(frame: Any, patch: Patches) -> None:
+    """Until Python 3.13, a class that is asked gets an empty dict, which must not stand before the function's own."""
+    from autolog.instrument.wrapper import BoundWrapper, Wrapper
+
+    frame.train.__annotations__ = {"x": "int"}
+    vars(frame.Base)["fit"].__annotations__ = {"x": "float"}
+    patch("frame:train")
+    patch("frame:Base.fit")
+    for cls in (Wrapper, BoundWrapper):
+        assert cls.__annotations__ is not None
+        assert inspect.get_annotations(cls) == {}
+    for function, expected in (
+        (frame.train, {"x": "int"}), (frame.Base.fit, {"x": "float"}), (frame.Base().fit, {"x": "float"}),
+    ):  # fmt: skip
+        assert function.__annotations__ == inspect.get_annotations(function) == expected
+        assert inspect.getfullargspec(function).annotations == expected
+
+
 LOOKS: list[Any] = [
     repr, callable, inspect.signature, inspect.isfunction, inspect.getdoc, lambda f: f.__name__, lambda f: f.__qualname__,
     lambda f: f.__module__, lambda f: f.__code__, lambda f: f.__defaults__, lambda f: f.__kwdefaults__,
