@@ -150,7 +150,8 @@ def test_what_does_not_fit_is_named(folder: Path, tmp_path: Path, change: Any, s
     data, output = tmp_path / "data.csv", tmp_path / "out.csv"
     change(X).to_csv(data, index=False)
     assert cli(folder, "--input", data, "--output", output) == (1, "", f"autolog: {said}\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config", "data.csv", "model"]
+    # The user's key is made once a folder, and older releases of pytest give the next test a folder of the same name.
+    assert {path.name for path in tmp_path.iterdir()} - {"config"} == {"data.csv", "model"}
 
 
 def test_of_a_large_file_the_place_is_said(
