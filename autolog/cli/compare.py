@@ -146,14 +146,12 @@ def _data(record: RunRecord) -> dict[str, Any]:
 def _code(environment: dict[str, Any]) -> dict[str, Any]:
     git: dict[str, Any] = environment.get("git") or {}
     changes = str(git.get("diff") or "") or None
-    source = str(environment.get("source") or "") or None
     return {
         "commit": git.get("commit"),
         "branch": git.get("branch"),
         "remote": git.get("remote"),
         "uncommitted": changes and f"changes {hashlib.sha256(changes.encode()).hexdigest()[:12]}",
         "script": environment.get("script"),
-        "source": source and f"text {hashlib.sha256(source.encode()).hexdigest()[:12]}",
         "arguments": " ".join(environment.get("arguments", [])[1:]) or None,
         "python": environment.get("python"),
         "platform": environment.get("platform"),

@@ -287,9 +287,6 @@ def _environment(environment: dict[str, Any]) -> dict[str, str]:
     fields = {
         "script": " ".join([environment.get("script") or "", *environment.get("arguments", [])[1:]]).strip(),
         "directory": environment.get("working_directory") or "",
-        "source": "no commit holds the script: its text is in the record"
-        if environment.get("source")
-        else "",
         "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}{remote}"
         if git.get("commit")
         else "",

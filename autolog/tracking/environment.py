@@ -31,14 +31,11 @@ _GIT_SECONDS = 5.0
 
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
     """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
-    found = git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder)
-    source = None if script is None else _source(script)
     return {
         "script": None if script is None else _path(script),
-        **({} if source is None else {"source": source}),
         "arguments": _arguments(arguments),
         "working_directory": _path(folder),
-        "git": found,
+        "git": git(os.path.dirname(os.path.abspath(script)) if script else folder) or git(folder),
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "executable": _path(sys.executable or ""),
@@ -50,21 +47,6 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
         "gpus": _gpus(),
         "distributions": distributions(),
     }
-
-
-def _source(script: str) -> str | None:
-    """The script's text, if no commit holds it; without secrets, and not longer than a difference may be."""
-    folder, name = os.path.split(os.path.abspath(script))
-    if _git(folder, "ls-tree", "--name-only", "HEAD", "--", name):
-        return None
-    try:
-        with open(script, encoding="utf-8", errors="replace") as file:
-            text = file.read(MAX_DIFF + 1)
-    except (OSError, ValueError):
-        return None
-    if len(text) > MAX_DIFF:
-        text = "\n".join((text[:MAX_DIFF].rpartition("\n")[0], "… [cut]"))
-    return text_of(redact.redact_text(text), 2 * MAX_DIFF)
 
 
 def _path(path: str) -> str:

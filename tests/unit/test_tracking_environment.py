@@ -98,19 +98,6 @@ def test_nothing_is_written_to_the_repository_and_no_program_of_its_settings_run
     assert not (repository.parent / "ran").exists()
 
 
-def test_a_script_that_no_commit_holds_is_kept(repository: Path, tmp_path: Path) -> None:
-    """Outside of git, and beside what was committed; without its secrets. A committed one is in the commit."""
-    alone = tmp_path / "alone.py"
-    for script in (alone, repository / "new.py"):
-        script.write_text("lr = 0.1\npassword = 'hunter2hunter2'\n")
-        source = environment.describe(str(script), [], str(tmp_path))["source"]
-        assert source.startswith("lr = 0.1\npassword = ")
-        assert "hunter2" not in source
-    assert "source" not in environment.describe(str(repository / "train.py"), [], str(tmp_path))
-    assert "source" not in environment.describe(str(tmp_path / "nowhere.py"), [], str(tmp_path))
-    assert "source" not in environment.describe(None, [], str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("url", "said"),
     [
