@@ -114,8 +114,8 @@ class suspended:
     """
 
     def __init__(self, *names: str) -> None:
-        known = session.get_or_make() if names else None
-        self._names = frozenset(_known(known, name) for name in names) if known is not None else None
+        here = session.get_or_make() if names and not config.is_disabled() else None
+        self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
         self._token: Any = None
         self._frame: Frame | None = None
 

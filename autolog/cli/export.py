@@ -110,7 +110,7 @@ def _format_of(output: str | None, given: Format | None) -> Format:
     """What was asked for, or what the file's name says. Raises Refusal where the name says something else."""
     ending = os.path.splitext(output or "")[1].lower()
     named = _ENDINGS.get(ending)
-    if ending in _OTHER_FORMATS or (given and named and given is not named):
+    if (ending in _OTHER_FORMATS and given is None) or (given and named and given is not named):
         kinds = "CSV (.csv), Parquet (.parquet) or a line of JSON each (.jsonl)"
         raise Refusal(
             f"{output} would hold {_NAMES[given or Format.csv]}. Name the file by what is in it: {kinds}."

@@ -401,7 +401,9 @@ class Store:
         if not named:
             return []
         known = self._index.read(
-            lambda connection: [key for (key,) in connection.execute("SELECT DISTINCT key FROM metrics")]
+            lambda connection: [
+                key for (key,) in connection.execute("SELECT DISTINCT key FROM metrics WHERE count > 0")
+            ]
         )
         return unknown_metrics(named, known) if known else []
 

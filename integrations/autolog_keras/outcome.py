@@ -67,6 +67,12 @@ def restores(callbacks: list[Any], epoch: int) -> bool:
     )
 
 
+def _goes_back_at_the_end(callback: Any) -> bool:
+    """Whether it goes back to the best weights, too, where it has not stopped the training: not all versions do."""
+    ends = (vars(cls).get("on_train_end") for cls in type(callback).__mro__)
+    return any("best_weights" in getattr(getattr(end, "__code__", None), "co_names", ()) for end in ends)
+
+
 def log(run: Run, watch: Watch, finished: bool) -> None:
     """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
     metrics: dict[str, Any] = {}
@@ -80,7 +86,7 @@ def log(run: Run, watch: Watch, finished: bool) -> None:
         better["best_score"] = _direction(one)
         if stopped:
             metrics["stopped_epoch"] = stopped
-        if finished and one.best_weights is not None:
+        if finished and one.best_weights is not None and (stopped or _goes_back_at_the_end(one)):
             metrics["restored_epoch"] = best
     for one in _of(watch.callbacks, "ModelCheckpoint"):
         if one.save_best_only and one.best is not None:

@@ -38,19 +38,17 @@ class Rounds:
                 self.run.log_params({"num_boost_round": env.end_iteration - env.begin_iteration})
         results = env.evaluation_result_list
         if results:
-            values = self.metrics(results)
-            self.run.log_metrics(values, step=step)
+            self.run.log_metrics(self.metrics(results), step=step)
             if step == env.begin_iteration:
-                # Each result says whether a greater value is better.
-                higher = [one[3] for one in results for _ in range(len(values) // len(results))]
-                self.describe(dict(zip(values, higher, strict=True)))
+                self.run.describe_metrics(self.directions(results))
 
     def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
         # By index: since LightGBM 4.7 these are tuples that are slow to unpack.
         return {f"{one[0]}-{one[1]}": one[2] for one in results}
 
-    def describe(self, higher: dict[str, bool]) -> None:
-        self.run.describe_metrics({name: "higher" if better else "lower" for name, better in higher.items()})
+    def directions(self, results: Iterable[Any]) -> dict[str, Any]:
+        """Each result says whether a greater value is better."""
+        return {f"{one[0]}-{one[1]}": _BETTER[bool(one[3])] for one in results}
 
     def log_outcome(self, scores: dict[str, Any]) -> None:
         """Where it stopped, and `scores` of the best iteration, if early stopping was on. LightGBM counts from 1."""
@@ -75,15 +73,23 @@ class FoldRounds(Rounds):
     def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for one in results:
-            # ("cv_agg", "valid l2", …) before LightGBM 4.7, ("valid", "l2", …) since.
-            name = joined(one[1]) if one[0] == "cv_agg" else f"{one[0]}-{one[1]}"
-            found[f"{name}-mean"], found[f"{name}-stdv"] = one[2], one[4]
+            found[f"{_fold_name(one)}-mean"], found[f"{_fold_name(one)}-stdv"] = one[2], one[4]
         return found
 
-    def describe(self, higher: dict[str, bool]) -> None:
+    def directions(self, results: Iterable[Any]) -> dict[str, Any]:
         """That the folds differ more is neither better nor worse."""
-        super().describe({name: better for name, better in higher.items() if name.endswith("-mean")})
-        self.run.describe_metrics(dict.fromkeys(name for name in higher if name.endswith("-stdv")))
+        found: dict[str, Any] = {}
+        for one in results:
+            found[f"{_fold_name(one)}-mean"], found[f"{_fold_name(one)}-stdv"] = _BETTER[bool(one[3])], None
+        return found
+
+
+_BETTER = {True: "higher", False: "lower"}
+
+
+def _fold_name(one: Any) -> str:
+    """("cv_agg", "valid l2", …) before LightGBM 4.7, ("valid", "l2", …) since."""
+    return joined(one[1]) if one[0] == "cv_agg" else f"{one[0]}-{one[1]}"
 
 
 def joined(name: str) -> str:

@@ -47,6 +47,8 @@ def of_function(function: Any) -> Better:
 
 def of_held(name: str, learnt: Any) -> Better:
     """Of what a fitted estimator holds, by the metric's name. Gradient boosting holds losses where others hold scores."""
+    if name == "oob_score" and callable(getattr(learnt, "__dict__", {}).get("oob_score")):
+        return None  # a function of the user's measures it
     if name in ("train_score", "oob_score"):
         return "lower" if type(learnt).__module__ == "sklearn.ensemble._gb" else "higher"
     return _HELD.get(name)

@@ -14,17 +14,21 @@ MAX_FEATURES = 1_000
 
 
 def log(
-    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = ""
-) -> None:
+    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = "",
+    of_estimator: bool = False,
+) -> None:  # fmt: skip
     """Log how a training ended. `most` is the rounds that were asked for, `asked` what else was, by the names of `train`."""
-    log_early_stopping(run, booster, rounds, most, asked, prefix)
+    log_early_stopping(run, booster, rounds, most, asked, prefix, of_estimator)
     _log_importances(run, booster, prefix)
 
 
 def log_early_stopping(
-    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = ""
-) -> None:
-    """XGBoost keeps the best round in the booster, where a continued one may also hold that of its earlier training."""
+    run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = "",
+    keeps_best: bool = False,
+) -> None:  # fmt: skip
+    """XGBoost keeps the best round in the booster, where a continued one may also hold that of its earlier training. With
+    `keeps_best`, the metrics' values are those of that round; also where the booster was cut there, as `save_best` asks.
+    """
     kind = sys.modules["xgboost.callback"].EarlyStopping
     given = [one for one in asked.get("callbacks") or () if isinstance(one, kind)]
     stops = asked.get("early_stopping_rounds") or given
@@ -44,9 +48,7 @@ def log_early_stopping(
         said = "higher" if higher else "lower"
         rounds.describe(judged, said)
     run.describe_metrics({**{f"{prefix}{name}": None for name in found}, f"{prefix}best_score": said})
-    # An estimator predicts with its best round, and `cv` cuts its results there; `train` returns the booster of the last round,
-    # unless it was asked to keep the best.
-    if run.kind in ("fit", "cv") or booster.num_boosted_rounds() == int(best) + 1:
+    if keeps_best or booster.num_boosted_rounds() == int(best) + 1:
         rounds.keep(int(best) - rounds.first)
 
 

@@ -38,7 +38,6 @@ class Rounds:
         if values:
             self.run.log_metrics(values, step=self.first + number)
         if number == 0:
-            self.history = history
             self.describe()
 
     def _at(self, history: History, place: int) -> dict[str, float]:

@@ -55,7 +55,9 @@ class Training:
         guarded = self._watch(call, rounds, arguments)
         booster = yield
         guarded.log_rest()
-        outcome.log(run, booster, rounds, most, arguments, prefix)
+        # What an estimator's `fit` trains predicts with its best round; a booster with all of them.
+        of_estimator = getattr(call.outer, "integration", "") == "xgboost"
+        outcome.log(run, booster, rounds, most, arguments, prefix, of_estimator)
         if call.outermost:
             self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
 
@@ -69,7 +71,8 @@ class Training:
         guarded = self._watch(call, rounds, arguments)
         yield
         guarded.log_rest()
-        outcome.log_early_stopping(run, rounds.model, rounds, most, arguments)
+        # `cv` cuts its results after the best round.
+        outcome.log_early_stopping(run, rounds.model, rounds, most, arguments, keeps_best=True)
 
     def fit(self, call: Call) -> Generator[None, Any, None]:
         if not call.outermost:
@@ -97,7 +100,7 @@ class Training:
             run.log_params({"num_boost_round": most})
             measured = arguments.get("eval_set") is not None
             rounds = log_history(run, model.evals_result() if measured else {})
-            outcome.log(run, booster, rounds, most, vars(model))
+            outcome.log(run, booster, rounds, most, vars(model), of_estimator=True)
         # A ranker's `qid` column is no feature, and may be left out of what is predicted.
         like = None if "qid" in getattr(X, "columns", ()) else X
         self._keep(run, model, X, like, flavor_of(model))

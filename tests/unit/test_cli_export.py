@@ -79,6 +79,12 @@ def test_a_name_that_says_something_else_is_refused(store: Store, arguments: lis
     assert not Path(arguments[1]).exists()
 
 
+def test_a_format_that_is_named_may_have_any_ending_but_anothers(store: Store, tmp_path: Path) -> None:
+    """Many name lines of JSON `.json`."""
+    export(store, "--format", "jsonl", "--output", str(tmp_path / "runs.json"))
+    assert [json.loads(line)["name"] for line in (tmp_path / "runs.json").open()] == ["run 0", "run 1"]
+
+
 def test_no_text_in_csv_is_a_formula():
     """Whoever opens it in a spreadsheet would run what somebody else has named a run or a param. Numbers stay as they are."""
     evil, fine = ["=1+1", "+x", "-x|y", "@x", "\t=1", "\r=1"], ["-1e5", "+.5", "a=1", "1-1", "-inf"]

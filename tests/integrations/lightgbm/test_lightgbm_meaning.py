@@ -64,6 +64,20 @@ def test_a_metric_of_the_users_is_better_as_the_user_says(seen: Recorded) -> Non
     assert seen.run.metrics["v-my_loss"]["direction"] == "higher"
 
 
+def test_two_sets_or_metrics_of_one_name_are_recorded_all_the_same(seen: Recorded) -> None:
+    """LightGBM takes them; the last one of a name counts, in each round."""
+
+    def auc(predictions: Any, data: Any) -> tuple[str, float, bool]:
+        return "auc", 0.25, False
+
+    train = lgb.Dataset(X, Y)
+    sets = [lgb.Dataset(V, W, reference=train), lgb.Dataset(V, W, reference=train)]
+    lgb.train({**BINARY, "metric": "auc"}, train, 3, valid_sets=sets, valid_names=["v", "v"], feval=auc)
+    metric = seen.run.metrics["v-auc"]
+    assert (metric["value"], metric["count"], metric["direction"]) == (0.25, 3, "lower")
+    assert (seen.run.errors, seen.run.notes) == ([], [])
+
+
 def test_the_value_is_that_of_the_best_round(seen: Recorded) -> None:
     """With early stopping: the booster predicts with it, and is saved with it. The series stays as it was."""
     model = lgb.LGBMClassifier(n_estimators=50, early_stopping_round=2, **API).fit(X, Y, eval_set=[(V, W)])

@@ -95,6 +95,7 @@ def test_the_users_variable_says_nothing_of_a_metric(seen: Recorded) -> None:
             {"train_score": "lower", "oob_improvement": "higher", "oob_score": "lower"},
         ),
         (RandomForestClassifier(10, oob_score=True, bootstrap=True), {"oob_score": "higher"}),
+        (RandomForestClassifier(10, oob_score=metrics.zero_one_loss, bootstrap=True), {"oob_score": None}),
         (
             HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
             {"train_score": "higher", "validation_score": "higher"},

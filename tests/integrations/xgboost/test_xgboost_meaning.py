@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import xgboost
 from data import TEST_X, TEST_Y, X, Y
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import make_pipeline
 from xgboost.callback import EarlyStopping
 
-from autolog.testing import Recorded
+from autolog.testing import Recorded, recorded
 from autolog_xgboost.rounds import HIGHER, LOWER, direction_of
 
 QUIET = {"verbose_eval": False}
@@ -100,6 +102,34 @@ def test_the_value_is_that_of_the_round_that_predicts(seen: Recorded) -> None:
         for run in seen.runs
     ]
     assert shown == [(best, last), (last, last), (best, last)]
+
+
+def test_an_estimator_of_the_users_that_trains_a_booster_predicts_with_all_rounds(own_key: None) -> None:
+    """And one of XGBoost's inside a pipeline with its best, whose run the training is in either case."""
+
+    class Own(ClassifierMixin, BaseEstimator):
+        def fit(self, X: Any, y: Any) -> Own:
+            sets = [(xgboost.DMatrix(TEST_X, 1 - TEST_Y), "v")]
+            params = {"objective": "binary:logistic", "nthread": 1}
+            self.booster_ = xgboost.train(
+                params, xgboost.DMatrix(X, y), 20, evals=sets, early_stopping_rounds=2, **QUIET
+            )
+            return self
+
+    inside = xgboost.XGBClassifier(n_estimators=20, n_jobs=1, early_stopping_rounds=2)
+    with recorded("xgboost", "sklearn") as seen:
+        Own().fit(X, Y)
+        pipeline = make_pipeline(inside)
+        pipeline.fit(X, Y, xgbclassifier__eval_set=[(TEST_X, 1 - TEST_Y)], xgbclassifier__verbose=False)
+    own, piped = seen.runs
+    rounds = inside.evals_result()["validation_0"]["logloss"]
+    assert rounds[inside.best_iteration] < rounds[-1]
+    assert (
+        own.metrics["v-logloss"]["value"]
+        == own.metrics["v-logloss"]["last"]
+        > own.metrics["v-logloss"]["min"]
+    )
+    assert piped.metrics["validation_0-logloss"]["value"] == rounds[inside.best_iteration]
 
 
 def test_folds_that_differ_more_are_neither_better_nor_worse(seen: Recorded) -> None:
