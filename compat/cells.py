@@ -208,7 +208,7 @@ def _cell(
         python=python,
         requires=tuple(dict.fromkeys(one for one in requires if one not in alone)),
         without_dependencies=alone,
-        tests=tuple(tests if "contract" in tests else [*tests, "contract/test_patch_points.py"]),
+        tests=(*tests, "tools/test_patch_points.py"),
         environment=tuple(more.get("environment", {}).items()),
         bare=bare,
         pre=pre,

@@ -70,5 +70,5 @@ def _files(cell: Cell) -> Iterator[Path]:
     for one in folders:
         yield from [one] if one.is_file() else one.rglob("*.py")
     yield ROOT / "pyproject.toml"
-    for helper in ("conftest.py", "helpers.py", "contract/conftest.py"):
+    for helper in ("conftest.py", "helpers.py", "contract/conftest.py", "tools/conftest.py"):
         yield ROOT / "tests" / helper

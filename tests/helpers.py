@@ -38,6 +38,12 @@ _SPARK = {
 _CONF = " ".join(f"--conf '{name}={value}'" for name, value in _SPARK.items())
 os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{_CONF} pyspark-shell")
 
+
+def examples(many: int) -> int:
+    """How many examples Hypothesis makes: `many` in CI, a third of them while somebody works on the code."""
+    return many if os.environ.get("CI") else many // 3
+
+
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
 

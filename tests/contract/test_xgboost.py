@@ -46,6 +46,14 @@ class TestTrain(Contract):
 
 @pytest.mark.skipif(find_spec("sklearn") is None, reason="its estimators take scikit-learn")
 class TestEstimator(TestTrain):
+    @pytest.mark.slow
+    def test_every_order_of_import_and_switch(self) -> None:
+        """The same places are patched for both interfaces.
+
+        Slow: many processes import the framework. `TestTrain` keeps the promise in every run.
+        """
+        super().test_every_order_of_import_and_switch()
+
     def train(self, data: Any) -> Any:
         import xgboost
 

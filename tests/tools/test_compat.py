@@ -57,7 +57,7 @@ def matrix(tmp_path: Path, text: str = MATRIX) -> cells.Matrix:
 def test_a_matrix_says_once_what_each_cell_is(tmp_path: Path) -> None:
     """The oldest version on its oldest Python, the newest on every one, those between on one; rules add what they need."""
     found = matrix(tmp_path).cells
-    tests = ("integrations/toy", "contract/test_toy.py", "contract/test_patch_points.py")
+    tests = ("integrations/toy", "contract/test_toy.py", "tools/test_patch_points.py")
     assert [(one.name, one.requires, one.known) for one in found] == [
         ("toy-1.0.2-py310", ("pytest", "toy==1.0.2", "numpy", "pandas", "numpy<2", "pandas<2"), "it was never good on it"),
         ("toy-1.1.0-py311", ("pytest", "toy-cpu==1.1.0", "numpy", "pandas"), ""),
@@ -118,10 +118,16 @@ def test_a_result_is_stale_once_the_code_that_it_tested_has_changed(
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
-    for name in ("conftest.py", "helpers.py", "contract/conftest.py", "contract/test_toy.py"):
+    for name in (
+        "conftest.py",
+        "helpers.py",
+        "contract/conftest.py",
+        "contract/test_toy.py",
+        "tools/conftest.py",
+        "tools/test_patch_points.py",
+    ):
         (tmp_path / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / name).write_text("1")
-    (tmp_path / "tests/contract/test_patch_points.py").write_text("1")
     cell = matrix(tmp_path).cells[0]
     monkeypatch.setattr(results, "ROOT", tmp_path)
     held = {cell.name: {**line(cell.name, "pass"), "fingerprint": results.fingerprint(cell)}}

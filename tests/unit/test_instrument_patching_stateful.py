@@ -8,7 +8,6 @@ import copy
 import functools
 import importlib
 import inspect
-import os
 import pickle
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import wrapt
+from helpers import examples
 from hosts import Host
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -372,7 +372,7 @@ def test_whatever_others_wrap_and_take_off_again() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "40")),
+            max_examples=examples(40),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import write_journal
+from helpers import examples, write_journal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -242,7 +242,7 @@ def kind(value: Any) -> str:
     return "number" if isinstance(value, (bool, int, float)) else type(value).__name__
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     symbol=st.sampled_from(sorted(COMPARE)),
     constant=st.one_of(
@@ -387,7 +387,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=examples(1000))
 @given(st.one_of(EXPRESSIONS, st.text(), st.text(st.sampled_from("()[]{}'\"\\.,<>=!-+ \n\0anot1éinparmsetci_")) ))  # fmt: skip
 @example("(" * 300)
 @example("-" * 9000 + "1 < params.a")
@@ -413,7 +413,7 @@ def test_any_text_either_compiles_to_sql_that_runs_or_raises_filter_error(forest
     forest.runs(where)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 @given(st.one_of(WORDS, WORDS.map("-{}".format), st.text()))
 @example("-" * 9000)
 @example("(" * 300)
