@@ -11,6 +11,7 @@ from autolog.cli import chart
 from autolog.cli.output import Column, Page, Refusal, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
+from autolog.tracking.metrics import judge
 
 if TYPE_CHECKING:
     from autolog.store.records import Point, RunRecord
@@ -38,7 +39,8 @@ def show(
     With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
     (UTC), duration (seconds), params, metrics ({name: {value, last, min, max, step, count,
     direction}}: value is the kept model's, else the last; direction is "higher" or "lower" for what is better, or null,
-    with "guess": true where only the name says so), tags, datasets, artifacts
+    with "guess": true where only the name says so; where known also data ("train", "validation", or what the script calls
+    it), part, settings, and sample: {rows, of, error}, error being the standard error), tags, datasets, artifacts
     ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]; seconds that saving held up the training), overhead
     (seconds), error, errors, notes. Numbers that JSON does not have are "NaN", "Infinity" and "-Infinity". With
     --metric and --json: a list of {step, epoch, time, value}.
@@ -169,8 +171,11 @@ def _overhead(record: RunRecord) -> str:
 
 def _metrics(page: Page, record: RunRecord) -> None:
     if all(value["count"] == 1 for value in record.metrics.values()):
-        rows = [(name, number(value["value"])) for name, value in sorted(record.metrics.items())]
-        page.table((Column("", style="dim"), Column("", right=True)), rows, head=False, indent=2)
+        rows = [
+            (name, number(value["value"]), sampled(value)) for name, value in sorted(record.metrics.items())
+        ]
+        columns = [Column("", style="dim"), Column("", right=True), Column("")]
+        page.table(columns, rows, head=False, indent=2)
         return
     histories = record.histories()
     kept = any(number(value["value"]) != number(value["last"]) for value in record.metrics.values())
@@ -187,6 +192,15 @@ def _metrics(page: Page, record: RunRecord) -> None:
         for name, value in sorted(record.metrics.items())
     ]  # fmt: skip
     page.table(columns, rows, indent=2)
+
+
+def sampled(metric: dict[str, Any]) -> str:
+    """Of a metric that was computed on a sample: its standard error, and how many rows that were."""
+    sample: dict[str, Any] = metric.get("sample") or {}
+    if not sample:
+        return ""
+    error = f"± {sample['error']:.1g}, " if "error" in sample else ""
+    return f"{error}of {sample['rows']:,} of {sample['of']:,} rows"
 
 
 def data_line(data: dict[str, Any]) -> str:
@@ -217,7 +231,7 @@ def _children(page: Page, record: RunRecord) -> None:
         return
     page.title(f"children ({len(children)})")
     metrics = list(dict.fromkeys(metric for child in children for metric in child.metrics))
-    order = _ranking(metrics)
+    order = _ranking(children, metrics)
     if order is not None:
         metric, sign = order
         children.sort(key=lambda child: _sortable(child, metric, sign))
@@ -256,16 +270,22 @@ def _children(page: Page, record: RunRecord) -> None:
         page.line(f"  and {len(children) - len(shown)} more: autolog ls \"parent == '{record.id}'\"")
 
 
-def _ranking(metrics: list[str]) -> tuple[str, int] | None:
-    """The metric that orders children, and 1 if the smallest is the best, -1 if the largest."""
-    for metric in metrics:
-        if metric.startswith("rank"):
-            return metric, 1
-    for word in ("mean_test_score", "score", "accuracy"):
-        for metric in metrics:
-            if word in metric and "std" not in metric and "time" not in metric:
-                return metric, -1
-    return None
+def _ranking(children: list[RunRecord], metrics: list[str]) -> tuple[str, int] | None:
+    """The metric that orders children, and 1 if the smallest is the best, -1 if the largest: a rank, the mean of a search's
+    scores, or what judges a run.
+    """
+    directions = {
+        name: said
+        for child in children
+        for name, metric in child.metrics.items()
+        if (said := metric["direction"])
+    }
+    ranked = [name for name in metrics if name.startswith("rank_test_")]
+    means = [name for name in metrics if name.startswith("mean_test_") and name in directions]
+    chosen = next(iter((*ranked, *means)), None) or judge(metrics, directions)
+    if chosen is None:
+        return None
+    return chosen, 1 if chosen in ranked or directions[chosen] == "lower" else -1
 
 
 def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:

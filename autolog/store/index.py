@@ -26,7 +26,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -42,7 +42,7 @@ CREATE TABLE runs (
 CREATE TABLE params (run INTEGER, key TEXT, value, json TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE metrics (
   run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT, kept REAL,
-  direction TEXT, sample TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
+  direction TEXT, about TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE tags (run INTEGER, key TEXT, value TEXT, number REAL, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE datasets (run INTEGER, context TEXT, json TEXT);
 CREATE TABLE artifacts (run INTEGER, path TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
@@ -514,16 +514,17 @@ class _Update:
             )
         # A metric may be described in another journal than it was logged in, which is read before: until then it has no values.
         many(
-            "INSERT INTO metrics (run, key, count, kept, direction, sample) VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            "INSERT INTO metrics (run, key, count, kept, direction, about) VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " kept = coalesce(excluded.kept, kept), direction = coalesce(excluded.direction, direction),"
-            " sample = coalesce(excluded.sample, sample)",
+            " about = CASE WHEN about IS NULL OR excluded.about IS NULL THEN coalesce(excluded.about, about)"
+            " ELSE json_patch(about, excluded.about) END",
             [
                 (
                     no,
                     key,
                     _real(said.get("value")),
                     _text(said.get("direction")),
-                    _json_of(said.get("sample")),
+                    _about(said),
                 )
                 for key, said in run.about.items()
             ],
@@ -584,8 +585,10 @@ def _text(value: Any) -> str | None:
     return value if type(value) is str else None
 
 
-def _json_of(value: Any) -> str | None:
-    return _json(value) if type(value) is dict else None
+def _about(said: dict[str, Any]) -> str | None:
+    """What was said of a metric beside its direction and value, where it is of the kind it is to be."""
+    known = {key: said[key] for key, kind in e.ABOUT.items() if type(said.get(key)) is kind}
+    return _json(known) if known else None
 
 
 def _json(value: Any) -> str:

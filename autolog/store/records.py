@@ -444,14 +444,14 @@ class Store:
 
             for no, key, value, text in rows_of("key, value, json", "params"):
                 records[no].params[key] = value if text is None else msgspec.json.decode(text)
-            for no, key, last, low, high, step, count, special, kept, direction, sample in rows_of(
-                "key, last, min, max, step, count, special, kept, direction, sample", "metrics"
+            for no, key, last, low, high, step, count, special, kept, direction, about in rows_of(
+                "key, last, min, max, step, count, special, kept, direction, about", "metrics"
             ):
                 if count:
                     last = float("nan") if special else last
                     records[no].metrics[key] = {
                         "value": last if kept is None else kept, "last": last, "min": low, "max": high, "step": step,
-                        "count": count, **_meaning(key, direction, sample),
+                        "count": count, **_meaning(key, direction, about),
                     }  # fmt: skip
             for no, key, value in rows_of("key, value", "tags"):
                 records[no].tags[key] = value
@@ -466,15 +466,13 @@ class Store:
         return Runs(records.values())
 
 
-def _meaning(key: str, direction: str | None, sample: str | None) -> dict[str, Any]:
-    """Which way a metric is better, as it was said or as its name has it, which is marked; and the sample that it was computed
-    on, if it is one.
-    """
+def _meaning(key: str, direction: str | None, about: str | None) -> dict[str, Any]:
+    """Which way a metric is better, as it was said or as its name has it, which is marked; and what else was said of it."""
     found: dict[str, Any] = {"direction": direction if direction in ("higher", "lower") else None}
     if direction is None and (guessed := guess(key)):
         found.update(direction=guessed, guess=True)
-    if sample is not None:
-        found["sample"] = msgspec.json.decode(sample)
+    if about is not None:
+        found.update(msgspec.json.decode(about))
     return found
 
 

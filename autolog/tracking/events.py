@@ -108,10 +108,15 @@ class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
     epoch: float | None = None
 
 
+ABOUT = {"data": str, "part": str, "settings": dict, "sample": dict}
+"""What may be said of a metric beside its direction and its value."""
+
+
 class MetricsDescribed(Event, frozen=True, gc=False, tag="about"):
     """What metrics mean, by name. Of each, what is known: `direction` (`higher` or `lower` is better; `unknown` where nobody is
-    to guess), `value` (the kept model's, where that is not the last; until the metric is logged again), `sample` (`rows` that
-    it was computed on, `of` how many, `error`: the standard error). What is said later of the same name is added, and replaces.
+    to guess), `value` (the kept model's, where that is not the last; until the metric is logged again), `data`, `part` and
+    `settings` (what was measured, of it, and how), `sample` (`rows` that it was computed on, `of` how many, `error`: the
+    standard error). What is said later of the same name is added, and replaces.
     """
 
     run: str

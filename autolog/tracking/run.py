@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Protocol
 
 from autolog.tracking import datasets
 from autolog.tracking.events import (
+    ABOUT,
     ArtifactLogged,
     DatasetLogged,
     Deferred,
@@ -99,9 +100,9 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_account", "_began", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since", "_steps",
-        "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models", "name",
-        "notes", "parent", "secrets", "started", "status", "version",
+        "__weakref__", "_about", "_account", "_began", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since",
+        "_steps", "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models",
+        "name", "notes", "parent", "secrets", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -127,6 +128,7 @@ class Run:
         self._no_numbers: set[str] = set()
         self.directions: dict[str, str] = {}
         """Which way each metric that was described is better."""
+        self._about: dict[str, dict[str, Any]] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
@@ -234,26 +236,35 @@ class Run:
         self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
     def describe_metrics(
-        self, directions: Mapping[str, Direction | None] = {}, *, values: Mapping[str, Any] = {}
-    ) -> None:
+        self, directions: Mapping[str, Direction | None] = {}, *, values: Mapping[str, Any] = {},
+        about: Mapping[str, Mapping[str, Any]] = {},
+    ) -> None:  # fmt: skip
         """Say what metrics mean. Who describes none of its metrics leaves it to guesses by their names.
 
         `directions`: which way is better, as whoever computes them knows; None where it does not. `values`: those of the model
         that is kept, where the last ones are another's, as with early stopping; they hold until the metric is logged again.
+        `about`: what else is known of a metric, by these names: `data` (`train`, `validation`, or what the script calls it),
+        `part` (of the predictions), `settings` (of the function that computes it), and `sample`: the `rows` that it was
+        computed on, `of` how many, and the standard `error`.
         """
-        about: dict[str, dict[str, Any]] = {}
+        said_now: dict[str, dict[str, Any]] = {}
         for name, direction in directions.items():
             name, said = key_of(name), direction or "unknown"
             if self.directions.get(name) != said:
                 self.directions[name] = said
-                about.setdefault(name, {})["direction"] = said
+                said_now.setdefault(name, {})["direction"] = said
         for name, value in values.items():
             name, number = key_of(name), _number(value)
             if number is not None and number == number and self._kept.get(name) != number:
                 self._kept[name] = number
-                about.setdefault(name, {})["value"] = number
-        if about:
-            self._outlet.emit(MetricsDescribed(self.id, about))
+                said_now.setdefault(name, {})["value"] = number
+        for name, more in about.items():
+            name, known = key_of(name), {key: plain(more[key]) for key in ABOUT if more.get(key) is not None}
+            if known and self._about.get(name) != known:
+                self._about[name] = known
+                said_now.setdefault(name, {}).update(known)
+        if said_now:
+            self._outlet.emit(MetricsDescribed(self.id, said_now))
 
     def _left_out(self, key: Any, kind: type) -> None:
         name = key_of(key)

@@ -82,8 +82,8 @@ class Fits:
         wanted = self.options.log_training_metrics
         if X is not None and model is not None and wanted and (harmless or wanted == "always"):
             predicted = scores.log(
-                run, model, params, X, y, rest.get("sample_weight"), call.seconds, scores.is_accuracy_or_r2(estimator)
-            )  # fmt: skip
+                run, model, params, X, y, rest.get("sample_weight"), scores.is_accuracy_or_r2(estimator)
+            )
         if kind == "search":
             search.log(run, estimator)
         self._save(run, model, X, y if predicted is None else predicted)

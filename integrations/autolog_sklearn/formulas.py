@@ -48,10 +48,14 @@ def confusion_scores(matrix: Any) -> dict[str, float]:
 
 def log_loss(places: Any, probabilities: Any, weight: Any) -> float:
     """The mean negative log of the probability of the true class (column `places`), rows scaled to sum to one."""
+    return float(np.average(log_losses(places, probabilities), weights=weight))
+
+
+def log_losses(places: Any, probabilities: Any) -> Any:
+    """Of each row, what `log_loss` is the mean of."""
     tiny = np.finfo(probabilities.dtype).eps
     clipped = np.clip(probabilities, tiny, 1 - tiny)
-    chosen = clipped[np.arange(len(places)), places] / clipped.sum(axis=1)
-    return float(np.average(-np.log(chosen), weights=weight))
+    return -np.log(clipped[np.arange(len(places)), places] / clipped.sum(axis=1))
 
 
 def ranking(positive: Any, score: Any, weight: Any = None) -> tuple[Any, Any, Any]:

@@ -1,20 +1,17 @@
-"""Training metrics: one prediction on at most 10,000 rows of the training data, when that is cheap."""
+"""Training metrics: one prediction of the training data, or of a sample of its rows."""
 
 from __future__ import annotations
 
 from copy import copy
-from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
 
 from autolog import Run, let_through, plain, quiet
-from autolog_sklearn import formulas
+from autolog_sklearn import formulas, sampling
 from autolog_sklearn.about import chain, is_search, rows_of, steps_of, works_in_place
+from autolog_sklearn.sampled import Errors
 
-MAX_ROWS = 10_000
-PROBE_FROM = 1_000
-PROBES = (200, 2_000)
 LIKELIEST = frozenset(
     {
         "BaggingClassifier",
@@ -41,14 +38,13 @@ def log(
     X: Any,
     y: Any,
     weights: Any,
-    fit_seconds: float,
     with_score: bool,
 ) -> Any:
     """Log what a prediction of the training data shows. Returns the prediction, or None. `with_score`: accuracy or R² is what
     the user's `score` would say.
 
-    It may take 20 ms or a tenth of the fit, whichever is more, and no more than `overhead_budget` allows; what would
-    take longer, or fails, becomes a note. The caller sees to it that predicting runs nobody's code but scikit-learn's.
+    How many rows are predicted follows from the size of the model and the data (`sampling`), and a sample is said with each
+    metric. What fails becomes a note. The caller sees to it that predicting runs nobody's code but scikit-learn's.
     """
     rows = rows_of(X)
     if not rows:
@@ -58,52 +54,13 @@ def log(
             "Training metrics were left out: the model has changed the data itself or used it up, as copy=False lets it."
         )
         return None
-    budget = _Budget(min(max(0.020, 0.1 * fit_seconds), run.allowance), params)
     try:
         with quiet(), np.errstate(all="ignore"):
-            return _log(run, _apart(model), X, y, weights, rows, budget, with_score)
+            return _log(run, _apart(model), X, y, weights, rows, with_score)
     except Exception as error:
         let_through(error)
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
         return None
-
-
-class _Budget:
-    """What the predictions may take."""
-
-    def __init__(self, seconds: float, params: dict[str, Any]) -> None:
-        self.seconds = seconds
-        # The time of this thread, so that a busy machine does not decide what is recorded; all time where others work.
-        several = any(name.endswith("n_jobs") and jobs not in (None, 1) for name, jobs in params.items())
-        self._clock = perf_counter if several else thread_time
-
-    def spend(self, function: Any, X: Any) -> Any:
-        began = self._clock()
-        result = function(X)
-        self.spent = self._clock() - began
-        return result
-
-    def allows(self, function: Any, X: Any, rows: int, times: int, run: Run) -> bool:
-        """Whether `times` passes over at most 10,000 rows will do. It is judged from 200 rows, and where those do not tell,
-        because the call itself costs most, from 2,000.
-        """
-        if rows <= PROBE_FROM and self.seconds > 0:
-            return True
-        if getattr(X, "format", "csr") != "csr":
-            run.note(
-                "Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow."
-            )
-            return False
-        for probe in PROBES if self.seconds > 0 else ():
-            self.spend(function, _every(X, -(-rows // probe)))
-            if times * self.spent * min(rows, MAX_ROWS) / probe <= self.seconds:
-                return True
-            if self.spent * PROBES[-1] / PROBES[0] > self.seconds / 2:
-                break
-        run.note(
-            "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
-        )
-        return False
 
 
 SCORE_OF = {"ClassifierMixin": (None, "accuracy"), "RegressorMixin": (None, "r2")}
@@ -134,42 +91,52 @@ def is_accuracy_or_r2(estimator: Any) -> bool:
     return False
 
 
-def _log(
-    run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, budget: _Budget, with_score: bool
-) -> Any:
+def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, with_score: bool) -> Any:
     from sklearn.base import is_classifier, is_regressor
 
-    step = -(-rows // MAX_ROWS)
     classifier = is_classifier(model)
-    if not classifier and not is_regressor(model):
-        if step == 1 and hasattr(model, "score") and budget.allows(model.score, X, rows, 1, run):
-            run.log_metrics({"training_score": model.score(X)}, step=0)
-            run.describe_metrics({"training_score": "higher"})
-        return None
-    truth = _column(y, rows, step)
     last = _last_of(model)
     likeliest = classifier and _predicts_the_likeliest(last)
-    passes = 2 if classifier and not likeliest else 1
-    if truth is None or not budget.allows(model.predict, X, rows, passes, run):
+    twice = classifier and not likeliest and hasattr(last, "predict_proba")
+    places = sampling.draw(rows, sampling.most_rows(model, X, 2 if twice else 1))
+    if not classifier and not is_regressor(model):
+        if hasattr(model, "score"):
+            _log_score(run, model, X, places)
         return None
-    part, weight = _every(X, step), _column(weights, rows, step)
+    truth = _column(y, rows, places)
+    if truth is None:
+        return None
+    if places is not None and not sampling.can_take(X):
+        run.note(
+            f"Training metrics were left out: rows cannot be taken from a sparse matrix of format {X.format}."
+        )
+        return None
+    part, weight = sampling.take(X, places), _column(weights, rows, places)
     if last is not model:
         part = _before_last(model, part)
-    probabilities = None
+    predicted = None if likeliest else last.predict(part)
+    probabilities = last.predict_proba(part) if likeliest or twice else None
     if likeliest:
-        probabilities = budget.spend(last.predict_proba, part)
         predicted = last.classes_.take(probabilities.argmax(axis=1))
-    else:
-        predicted = budget.spend(last.predict, part)
-        if classifier and budget.spent < budget.seconds / 2 and hasattr(last, "predict_proba"):
-            probabilities = last.predict_proba(part)
+    errors = None
+    if places is not None:
+        errors = Errors(len(places), rows, weight)
+        run.note(f"The training metrics are of {len(places):,} of the {rows:,} rows, drawn at random.")
+    column = _column(predicted, len(truth))
     if classifier:
-        _log_classifier(
-            run, model, truth, _column(predicted, len(truth), 1), probabilities, weight, with_score
-        )
+        _log_classifier(run, model, truth, column, probabilities, weight, with_score, errors)
     else:
-        _log_regressor(run, truth, _column(predicted, len(truth), 1), weight, with_score)
+        _log_regressor(run, truth, column, weight, with_score, errors)
     return predicted
+
+
+def _log_score(run: Run, model: Any, X: Any, places: Any) -> None:
+    """What clusterings and densities say of all the rows: a sum for some, which a sample does not tell."""
+    if places is not None:
+        run.note(f"training_score was left out: it is computed of at most {len(places):,} rows.")
+        return
+    run.log_metrics({"training_score": model.score(X)}, step=0)
+    run.describe_metrics({"training_score": "higher"}, about={"training_score": {"data": "train"}})
 
 
 def _predicts_the_likeliest(model: Any) -> bool:
@@ -225,18 +192,11 @@ def _apart(model: Any) -> Any:
     return model
 
 
-def _every(data: Any, step: int) -> Any:
-    """Each `step`-th row: a view of an array, without a copy."""
-    if step == 1:
-        return data
-    return data.iloc[::step] if hasattr(data, "iloc") else data[::step]
-
-
-def _column(values: Any, rows: int, step: int) -> Any:
-    """One number or text a row as a one-dimensional array, each `step`-th of them; None for anything else."""
+def _column(values: Any, rows: int, places: Any = None) -> Any:
+    """One number or text a row as a one-dimensional array, those at `places` of them; None for anything else."""
     if values is None or rows_of(values) != rows:
         return None
-    values = _every(values, step)
+    values = sampling.take(values, places)
     values = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -244,8 +204,8 @@ def _column(values: Any, rows: int, step: int) -> Any:
 
 
 def _log_classifier(
-    run: Run, model: Any, truth: Any, predicted: Any, probabilities: Any, weight: Any, with_score: bool
-) -> None:
+    run: Run, model: Any, truth: Any, predicted: Any, probabilities: Any, weight: Any, with_score: bool, errors: Errors | None,
+) -> None:  # fmt: skip
     if predicted is None:
         return
     classes = np.asarray(model.classes_)
@@ -259,34 +219,51 @@ def _log_classifier(
         return
     matrix = formulas.confusion(actual, guessed, count, weight)
     metrics = formulas.confusion_scores(matrix)
+    of = errors.of_confusion(actual, guessed, count) if errors else {}
     if with_score:
         metrics["score"] = metrics["accuracy_score"]
     if count <= MAX_CLASSES:
         labels = [plain(label) for label in classes.tolist()]
-        run.log_json("training_confusion_matrix.json", {"labels": labels, "matrix": matrix.tolist()})
+        of_rows = {"rows": errors.rows, "of": errors.of} if errors else {}
+        run.log_json(
+            "training_confusion_matrix.json", {"labels": labels, "matrix": matrix.tolist(), **of_rows}
+        )
     if (
         known
         and getattr(probabilities, "shape", None) == (len(truth), count)
         and np.isfinite(probabilities).all()
     ):
         metrics["log_loss"] = formulas.log_loss(actual, probabilities, weight)
+        if errors:
+            of["log_loss"] = errors.of_log_loss(actual, probabilities)
         if count == 2:
             fps, tps, thresholds = formulas.ranking(actual == 1, probabilities[:, 1], weight)
             if fps[-1] and tps[-1]:
                 metrics["roc_auc"] = formulas.area(fps, tps)
+                if errors:
+                    of["roc_auc"] = errors.of_area(actual == 1, probabilities[:, 1])
                 _log_curves(run, fps, tps, thresholds)
         elif 2 < count <= MAX_CLASSES_FOR_AUC and weight is None:
             auc = formulas.auc_one_vs_one(actual, probabilities)
             if auc is not None:
                 metrics["roc_auc"] = auc
-    _log_all(run, metrics)
+                if errors:
+                    of["roc_auc"] = errors.of_areas(actual, probabilities)
+    _log_all(run, metrics, errors, of)
 
 
-def _log_all(run: Run, metrics: dict[str, float]) -> None:
+def _log_all(run: Run, metrics: dict[str, float], errors: Errors | None, of: dict[str, float]) -> None:
+    """`of`: the metrics' standard errors, where they are of a sample."""
     run.log_metrics({f"training_{name}": value for name, value in metrics.items()}, step=0)
     lower = ("_loss", "_error")
+    if errors and "score" in metrics:
+        of["score"] = of["accuracy_score" if "accuracy_score" in metrics else "r2_score"]
     run.describe_metrics(
-        {f"training_{name}": "lower" if name.endswith(lower) else "higher" for name in metrics}
+        {f"training_{name}": "lower" if name.endswith(lower) else "higher" for name in metrics},
+        about={
+            f"training_{name}": {"data": "train", **(errors.described(of[name]) if errors else {})}
+            for name in metrics
+        },
     )
 
 
@@ -306,10 +283,12 @@ def _log_curves(run: Run, fps: Any, tps: Any, thresholds: Any) -> None:
     )
 
 
-def _log_regressor(run: Run, truth: Any, predicted: Any, weight: Any, with_score: bool) -> None:
+def _log_regressor(
+    run: Run, truth: Any, predicted: Any, weight: Any, with_score: bool, errors: Errors | None
+) -> None:
     if predicted is None or truth.dtype.kind not in "biuf":
         return
     metrics = formulas.regression_scores(truth, predicted, weight)
     if with_score:
         metrics["score"] = metrics["r2_score"]
-    _log_all(run, metrics)
+    _log_all(run, metrics, errors, errors.of_regression(truth, predicted) if errors else {})

@@ -5,8 +5,9 @@ for only where that is cheap and runs nobody's code but scikit-learn's; and it l
 from __future__ import annotations
 
 import copy
+import json
 import random
-import time
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -27,25 +28,29 @@ from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.impute import IterativeImputer
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading
-from sklearn.svm import LinearSVC
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier
 
 import autolog
 from autolog import RunRecord
 from autolog.testing import Recorded
-from autolog_sklearn import scores
+from autolog_sklearn import formulas, sampled, sampling, scores
 
 pd = pytest.importorskip("pandas")
 
@@ -206,24 +211,190 @@ def test_a_text_classifier_has_its_metrics(seen: Recorded, last: Last) -> None:
     assert training(last(seen.run)) == exactly(of_classifier(model, texts, y))
 
 
-# -- within the budget
+# -- of many rows, a sample
 
 
-@pytest.fixture
-def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Predictions take no time, however busy the machine is."""
-    monkeypatch.setattr(scores, "thread_time", lambda: 0.0)
+def wave(rows: int) -> tuple[Any, Any]:
+    """A load by the hour, with a daily rhythm that every twenty-fourth row does not show."""
+    draw = np.random.default_rng(0)
+    hours = np.arange(rows)
+    load = np.sin(hours * 2 * np.pi / 24) + 0.1 * draw.normal(size=rows)
+    return np.c_[hours % 168 // 24, draw.normal(size=rows)], load + (hours % 24 == 0)
 
 
-def test_of_many_rows_a_part_is_predicted(seen: Recorded, last: Last, in_no_time: None) -> None:
-    """Nearly free: at most 10,000 evenly spaced rows."""
-    X, y = make_classification(25_000, 4, random_state=0)
-    model = GaussianNB().fit(X, y)
-    assert training(last(seen.run)) == exactly(of_classifier(model, X[::3], y[::3]))
+def alternating(rows: int, classes: int) -> tuple[Any, Any]:
+    draw = np.random.default_rng(0)
+    y = np.arange(rows) % classes
+    return np.c_[y + draw.normal(size=rows), draw.normal(size=rows)], y
+
+
+def rare(rows: int) -> tuple[Any, Any]:
+    draw = np.random.default_rng(0)
+    y = (draw.uniform(size=rows) < 0.001).astype(int) + (draw.uniform(size=rows) < 0.3)
+    return np.c_[y + draw.normal(size=rows)], y
+
+
+def ordered(rows: int) -> tuple[Any, Any]:
+    draw = np.random.default_rng(0)
+    X = np.sort(draw.normal(size=rows))
+    return X.reshape(-1, 1), X**2 + X + draw.normal(size=rows)
+
+
+LARGE: dict[str, tuple[Any, Callable[[], tuple[Any, Any]]]] = {
+    "two classes in turn": (GaussianNB(), lambda: alternating(20_000, 2)),
+    "three classes in turn": (LogisticRegression(), lambda: alternating(20_000, 3)),
+    "never wrong": (DecisionTreeClassifier(), lambda: alternating(20_000, 3)),
+    "periodic": (DecisionTreeRegressor(max_depth=5, random_state=0), lambda: wave(24 * 1_000)),
+    "sorted": (LinearRegression(), lambda: ordered(100_000)),
+    "a rare class": (GaussianNB(), lambda: rare(200_000)),
+    "sparse": (LogisticRegression(), lambda: (sparse.csc_matrix(alternating(30_000, 2)[0]), np.arange(30_000) % 2)),
+    "a frame": (
+        make_pipeline(StandardScaler(), GaussianNB()),
+        lambda: (lambda X, y: (pd.DataFrame(X).add_prefix("c"), pd.Series(TEXTS[y])))(*alternating(50_000, 3)),
+    ),
+    "a million rows": (GaussianNB(), lambda: alternating(1_000_000, 2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_of_many_rows_a_sample_tells_within_its_error(seen: Recorded, what: str) -> None:
+    """Right: whatever order the rows have, what 10,000 of them show is within three of the standard errors that are said with
+    it of what all of them show; the rows of a second, equal training are the same.
+    """
+    make, data = LARGE[what]
+    model, (X, y) = clone(make), data()
+    model.fit(X, y)
+    first = training(seen.run.metrics)
+    whole = (of_classifier if hasattr(model, "classes_") else of_regressor)(model, X, y)
+    assert set(first) == set(whole)
+    for name, metric in first.items():
+        assert (metric["data"], metric["sample"]["rows"], metric["sample"]["of"]) == (
+            "train",
+            10_000,
+            X.shape[0],
+        )
+        assert 0 <= metric["sample"]["error"] < 0.5, name
+        assert metric["value"] == pytest.approx(
+            whole[name], rel=0, abs=3 * metric["sample"]["error"] + 1e-12
+        ), name
+    clone(make).fit(X, y)
+    assert training(seen.runs[-1].metrics) == first
+    assert (
+        f"The training metrics are of 10,000 of the {X.shape[0]:,} rows, drawn at random."
+        in seen.runs[0].notes
+    )
+
+
+WEIGHTS = np.random.default_rng(0).uniform(0.1, 3.0, 6_000)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_errors_are_those_of_many_samples(classes: int, weights: Any) -> None:
+    """Right: a metric of many samples is scattered as its standard error says; of scattered errors, that is, half of those."""
+    rows, most, times = 6_000, 2_000, 300
+    if classes:
+        X, truth = make_classification(
+            rows,
+            6,
+            n_informative=4,
+            n_classes=classes,
+            flip_y=0.2,
+            random_state=0,
+            weights=[0.5] * (classes - 1),
+        )
+        model = GaussianNB().fit(X, truth)
+        predicted, probabilities = model.predict(X), model.predict_proba(X)
+    else:
+        X, truth = make_regression(rows, 4, noise=30.0, random_state=0)
+        predicted = LinearRegression().fit(X, truth).predict(X)
+    values: list[dict[str, float]] = []
+    said: list[dict[str, float]] = []
+    for seed in range(times):
+        some = np.random.default_rng(seed).choice(rows, most, replace=False)
+        weight = None if weights is None else weights[some]
+        errors = sampled.Errors(most, rows, weight)
+        if not classes:
+            values.append(formulas.regression_scores(truth[some], predicted[some], weight))
+            said.append(errors.of_regression(truth[some], predicted[some]))
+            continue
+        matrix = formulas.confusion(truth[some], predicted[some], classes, weight)
+        value, error = (
+            formulas.confusion_scores(matrix),
+            errors.of_confusion(truth[some], predicted[some], classes),
+        )
+        value["log_loss"] = formulas.log_loss(truth[some], probabilities[some], weight)
+        error["log_loss"] = errors.of_log_loss(truth[some], probabilities[some])
+        if classes == 2:
+            positive, scores_ = truth[some] == 1, probabilities[some, 1]
+            value["roc_auc"] = formulas.area(*formulas.ranking(positive, scores_, weight)[:2])
+            error["roc_auc"] = errors.of_area(positive, scores_)
+        elif weights is None:
+            value["roc_auc"] = formulas.auc_one_vs_one(truth[some], probabilities[some])
+            error["roc_auc"] = errors.of_areas(truth[some], probabilities[some])
+        values.append(value)
+        said.append(error)
+    for name in values[0]:
+        scattered = np.std([value[name] for value in values])
+        assert np.mean([error[name] for error in said]) == pytest.approx(scattered, rel=0.15), name
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_how_many_rows_depends_on_the_model_and_the_data_alone() -> None:
+    """Nearly free: slow models and long texts are asked for fewer."""
+    X, y = make_classification(5_000, 20, random_state=0)
+    wide = np.zeros((2, 6_000))
+    with autolog.suspended():
+        cases = [
+            (LogisticRegression().fit(X, y), X, 1, 10_000),
+            (RandomForestClassifier(50, random_state=0).fit(X[:1_000], y[:1_000]), X, 1, 10_000),
+            (RandomForestClassifier(500, random_state=0).fit(X[:1_000], y[:1_000]), X, 1, 2_000),
+            (HistGradientBoostingClassifier(max_iter=300).fit(X[:500], y[:500]), X, 2, 2_000),
+            (KNeighborsClassifier().fit(X[:500], y[:500]), X, 1, 10_000),
+            (KNeighborsClassifier().fit(X, y), X, 1, 2_000),
+            (KNeighborsClassifier().fit(np.tile(X, (2, 1)), np.tile(y, 2)), X, 1, 500),
+            (make_pipeline(StandardScaler(), SVC(C=0.01)).fit(X[:2_000], y[:2_000]), X, 1, 2_000),
+            (VotingClassifier([("svc", SVC(C=0.01)), ("nb", GaussianNB())]).fit(X[:2_000], y[:2_000]), X, 1, 2_000),
+            (MLPClassifier((300, 300), max_iter=1, solver="sgd").fit(X[:100], y[:100]), X, 2, 2_000),
+            (BaggingClassifier(KNeighborsClassifier(), 30).fit(X[:1_000], y[:1_000]), X, 1, 500),
+            (CalibratedClassifierCV(SVC(C=0.01), cv=2).fit(X[:2_000], y[:2_000]), X, 1, 2_000),
+            (GaussianProcessRegressor().fit(X[:1_000], y[:1_000]), X, 1, 2_000),
+            (KernelRidge().fit(X[:1_000], y[:1_000]), X, 1, 2_000),
+            (Slow().fit(X[:100], y[:100]), X, 1, 2_000),
+            (GaussianNB(), wide, 1, 2_000),
+            (GaussianNB(), ["a short text"] * 501, 1, 10_000),
+            (GaussianNB(), ["a longer text " * 20] * 501, 1, 2_000),
+            (GaussianNB(), pd.Series(["a long text " * 200] * 501), 1, 500),
+        ]  # fmt: skip
+        assert [sampling.most_rows(model, data, passes) for model, data, passes, _ in cases] == [
+            most for *_, most in cases
+        ]
+
+
+def test_a_busy_machine_changes_nothing(seen: Recorded) -> None:
+    """Right: two equal trainings have equal metrics, while another thread takes the processor or none does."""
+    X, y = make_classification(12_000, 8, random_state=0)
+    over = threading.Event()
+
+    def keep_busy() -> None:
+        while not over.is_set():
+            pass
+
+    RandomForestClassifier(10, random_state=0).fit(X, y)
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    try:
+        RandomForestClassifier(10, random_state=0).fit(X, y)
+    finally:
+        over.set()
+        busy.join()
+    first, second = (training(run.metrics) for run in seen.runs)
+    assert len(first) == 7
+    assert first == second
 
 
 class Slow(ClassifierMixin, BaseEstimator):
-    """Fits at once, and takes long to predict: 0.2 ms a row."""
+    """A user's model, of which nobody knows how long it predicts."""
 
     asked = 0
 
@@ -233,44 +404,41 @@ class Slow(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:
         self.asked += len(X)
-        began = time.thread_time()
-        while time.thread_time() - began < 2e-4 * len(X):
-            pass
         return np.zeros(len(X), dtype=int)
 
 
-def test_what_would_take_too_long_is_left_out_and_said(seen: Recorded) -> None:
-    """Nearly free: 200 rows are tried, the rest is not asked for when a tenth of the fit would not do."""
+def test_a_users_model_is_asked_for_a_part(seen: Recorded) -> None:
+    """Nearly free: where users' code is to be asked, it is asked for 2,000 rows."""
     autolog.enable("sklearn", log_training_metrics="always")
     X, y = make_classification(5_000, 4, random_state=0)
     model = Slow().fit(X, y)
-    assert seen.run.metrics == {}
-    assert seen.run.notes == [
-        "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
-    ]
-    assert 0 < model.asked <= 200
+    assert model.asked == 2_000
+    assert seen.run.metrics["training_accuracy_score"]["sample"]["rows"] == 2_000
 
 
-def test_a_budget_of_nothing_leaves_them_out(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly free: the model is not asked at all."""
-    monkeypatch.setattr("autolog.tracking.run.FREE_SECONDS", 0)
-    autolog.autolog(overhead_budget=0)
-    X, y = make_classification(200, 4, random_state=0)
-    LogisticRegression().fit(X, y)
+def test_the_confusion_matrix_of_a_sample_says_so(seen: Recorded) -> None:
+    """Right: its counts are of the sample's rows."""
+    X, y = alternating(20_000, 2)
+    GaussianNB().fit(X, y)
+    kept = json.loads((seen.run.folder / "training_confusion_matrix.json").read_text())
+    assert (np.sum(kept["matrix"]), kept["rows"], kept["of"]) == (10_000, 10_000, 20_000)
+
+
+def test_rows_are_not_taken_from_a_sparse_matrix_that_has_none(seen: Recorded) -> None:
+    """Nearly free: a list of cells would be walked through as a whole."""
+    X, y = alternating(20_000, 2)
+    LogisticRegression().fit(sparse.coo_matrix(X), y)
     assert training(seen.run.metrics) == {}
     assert seen.run.notes == [
-        "Training metrics were left out: they would have cost more than a tenth of the fit or overhead_budget allows."
+        "Training metrics were left out: rows cannot be taken from a sparse matrix of format coo."
     ]
 
 
-def test_rows_are_not_taken_from_a_sparse_matrix_where_that_is_slow(seen: Recorded) -> None:
-    """Nearly free: columns in memory order would be walked through as a whole."""
-    X, y = make_classification(2_000, 4, random_state=0)
-    LogisticRegression().fit(sparse.csc_matrix(X), y)
-    assert training(seen.run.metrics) == {}
-    assert seen.run.notes == [
-        "Training metrics were left out: taking rows of a sparse matrix that is not CSR is slow."
-    ]
+def test_what_all_rows_are_summed_up_for_is_left_out_and_said(seen: Recorded) -> None:
+    """Right: the score of a clustering of a sample would be another quantity."""
+    KMeans(2, n_init=1, random_state=0).fit(alternating(20_000, 2)[0])
+    assert "training_score" not in seen.run.metrics
+    assert seen.run.notes == ["training_score was left out: it is computed of at most 10,000 rows."]
 
 
 # -- nobody's code but scikit-learn's
@@ -442,10 +610,8 @@ def test_no_metrics_if_so_wished(seen: Recorded) -> None:
 
 
 @pytest.mark.parametrize("rows", [300, 3_000])
-def test_small_data_is_predicted_once(
-    seen: Recorded, monkeypatch: pytest.MonkeyPatch, rows: int, in_no_time: None
-) -> None:
-    """Nearly free: one `predict` and one `predict_proba`; of more than 1,000 rows a few are tried first."""
+def test_small_data_is_predicted_once(seen: Recorded, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """Nearly free: one `predict` and one `predict_proba`."""
     asked: list[tuple[str, int]] = []
     for name in ("predict", "predict_proba", "score"):
         original = getattr(GaussianNB, name)
@@ -456,8 +622,7 @@ def test_small_data_is_predicted_once(
 
         monkeypatch.setattr(GaussianNB, name, counted)
     GaussianNB().fit(*make_classification(rows, 4, random_state=0))
-    tried = [("predict", 200)] if rows > 1_000 else []
-    assert asked == [*tried, ("predict", rows), ("predict_proba", rows)]
+    assert asked == [("predict", rows), ("predict_proba", rows)]
 
 
 # Few, coarse values and short trees: many rows have several likeliest classes.
