@@ -8,33 +8,42 @@ another framework does, asks here. A prediction is also known through its views,
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Container, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Hashable, Iterable, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from autolog.instrument import names
 from autolog.instrument.calls import Call
 from autolog.instrument.identity import IdentityMap
 from autolog.lifecycle import current_run
+from autolog.measured import Keys, Layout, Named, Names, layout_of, named, part_of
 from autolog.tracking.run import Run
+from autolog.tracking.values import weakly
 
 
 class Model(NamedTuple):
-    """A trained model: its run, what it was trained on, and the names of the test data that has been described there, None
-    where none is to be.
+    """A trained model: its run, what it was trained on, the names of the test data that has been described there, None where
+    none is to be; a number that tells it from other models of that run; and whether it has learnt all of that data.
     """
 
     run: Run
     data: Callable[[], Any]
     described: set[str] | None
+    number: Hashable = 0
+    learnt: bool = False
 
 
 class Prediction(NamedTuple):
-    """Of which model, on which data, and what the user called that."""
+    """Of which model, on which data, and what the user called that; what the data is known by (None where the prediction is
+    none for this data, as those of a cross-validation are not), the method that made it, and where its values lie.
+    """
 
     model: Model
     data: Callable[[], Any]
     name: str
+    key: Hashable = None
+    method: str = ""
+    whole: Layout | None = None
 
 
 class Provenance:
@@ -44,17 +53,24 @@ class Provenance:
         self._frameworks = frameworks
         self._models: IdentityMap[Model] = IdentityMap()
         self._predictions: IdentityMap[Prediction] = IdentityMap()
+        self._names: IdentityMap[Names] = IdentityMap()
+        self._numbers = count(1)
+        self.keys = Keys()
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool = True) -> None:
         """These models are what `run` has made of `data`: one, and those that it delegates to. With `describe`, test data that
         they are measured on is logged.
         """
-        known: Model | None = None
+        models = list(models)
+        held = (self._models.get(model) for model in models)
+        known = next((one for one in held if one is not None and one.run is run), None)
+        if known is None:
+            known = Model(
+                run, weakly(data), set() if describe else None, next(self._numbers), data is not None
+            )
+        elif (given := self._names.get(run)) is not None:
+            given.trainings += 1
         for model in models:
-            if known is None:
-                known = self._models.get(model)
-                if known is None or known.run is not run:
-                    known = Model(run, _weakly(data), set() if describe else None)
             self._models.set(model, known)
 
     def model(self, instance: Any) -> Model | None:
@@ -63,20 +79,89 @@ class Provenance:
 
     def predicted(self, values: Any, run: Run, data: Any) -> None:
         """`run` itself has predicted these values for its own `data`."""
-        held = _weakly(data)
+        held = weakly(data)
         self.belongs(values, Prediction(Model(run, held, None), held, ""))
 
     def find(self, values: Iterable[Any]) -> Prediction | None:
         """The prediction among these values, or what one of them is a view of."""
-        for value in values:
+        return self._locate(values)[0]
+
+    def _locate(self, values: Iterable[Any]) -> tuple[Prediction | None, Any]:
+        """The first prediction, and which of the values it is, or is a view of it."""
+        for given in values:
+            value = given
             for _ in range(4):
                 found = self._predictions.get(value)
                 if found is not None:
-                    return found
+                    return found, given
                 value = getattr(value, "base", None)
                 if value is None:
                     break
-        return None
+        return None, None
+
+    def named(
+        self, run: Run, metric: str, measured: Mapping[str, Any], settings: Mapping[str, Any] = {}
+    ) -> Named:
+        """What `metric` is called in `run`. `measured`: the arguments that it is computed of, by name, first what may be the
+        prediction and then what that is measured by; `settings`: the others, where they are not the metric's defaults.
+        """
+        prediction, given = self._locate(measured.values())
+        if prediction is None:  # what others have predicted differs each time
+            by = tuple((name, self.keys.of(value)) for name, value in list(measured.items())[1:])
+            return self._name(run, metric, None, settings=settings, by=by)
+        part = part_of(given, prediction.whole, prediction.method.endswith("proba"))
+        rest = tuple((name, self.keys.of(value)) for name, value in measured.items() if value is not given)
+        by = (prediction.model.number, prediction.method, rest)
+        return self._name(run, metric, prediction, part=part, settings=settings, by=by)
+
+    def on(self, instance: Any, data: Any, run: Run) -> Prediction:
+        """That `instance` is to be measured on `data`, as that is now, by the name that the script passes; into `run`, where
+        nobody knows the model.
+        """
+        model = self._models.get(instance) or Model(run, _nowhere, None, self.keys.of(instance))
+        return Prediction(model, weakly(data), self.name_of_argument(), self.keys.of(data))
+
+    def named_on(
+        self, metric: str, on: Prediction, settings: Mapping[str, Any] = {}, by: Hashable = None
+    ) -> Named:
+        """What `metric` of a model on data is called. `settings`: those that are not the metric's defaults; `by`: what else
+        tells it apart.
+        """
+        return self._name(on.model.run, metric, on, settings=settings, by=(on.model.number, by))
+
+    def _name(self, run: Run, metric: str, of: Prediction | None, **how: Any) -> Named:
+        given = self._names.get(run)
+        if given is None:
+            given = Names()
+            self._names.set(run, given)
+        data = None
+        if of is not None and of.key is not None:
+            data = self._context_of(of) or of.name, of.key, of.data
+        return named(given, self.keys, metric, data=data, **how)
+
+    def _context_of(self, prediction: Prediction) -> str:
+        """In which role the model has seen the data already: `train`, `validation`; nothing if it has not."""
+        context = self._seen(prediction)
+        return "" if context == "train" and not prediction.model.learnt else context
+
+    def knows(self, prediction: Prediction) -> bool:
+        """Whether the data is what the run was trained on or validated with."""
+        return bool(self._seen(prediction))
+
+    def _seen(self, prediction: Prediction) -> str:
+        data, model = prediction.data(), prediction.model
+        for seen in model.run.seen_data:
+            known = (
+                seen.fingerprint == prediction.key
+                if seen.fingerprint
+                else data is not None and seen.data() is data
+            )
+            if known and seen.context != "test":
+                return seen.context
+        trained = model.data()
+        if trained is None:
+            return ""
+        return "train" if trained is data or self.keys.of(trained) == prediction.key else ""
 
     def belongs(self, values: Any, prediction: Prediction) -> None:
         """What is measured of `values` is measured of this prediction."""
@@ -91,14 +176,15 @@ class Provenance:
         """The name of the variable that the user passed first, or nothing where it is none or where a framework calls."""
         return names.of_first_argument(self._frameworks)
 
-    def describe(self, prediction: Prediction, target: Any) -> None:
-        """The data that the user measures on, once for each name, is a test set, unless it is what the model has learnt."""
+    def describe(self, prediction: Prediction, target: Any, name: str | None = None) -> None:
+        """The data that the user measures on, once for each name, is a test set, unless the run knows it."""
+        name = prediction.name if name is None else name
         model, data = prediction.model, prediction.data()
-        if data is None or data is model.data() or model.described is None:
+        if data is None or model.described is None or self._seen(prediction):
             return
-        if prediction.name not in model.described:
-            model.described.add(prediction.name)
-            model.run.log_dataset(data, target, context="test")
+        if name not in model.described:
+            model.described.add(name)
+            model.run.log_dataset(data, target, context="test", known={"name": name} if name else {})
 
     # -- observers
 
@@ -107,44 +193,46 @@ class Provenance:
         model = self._models.get(call.instance)
         if model is None:
             return
-        name = self.name_of_argument()
+        name, data = self.name_of_argument(), _first(call)
+        key = self.keys.of(data)
         result = yield
-        self.belongs(result, Prediction(model, _weakly(_first(call)), name))
+        method = call.name.rpartition(".")[2]
+        self.belongs(result, Prediction(model, weakly(data), name, key, method, layout_of(result)))
 
     def observe_score(self, call: Call) -> Generator[None, Any, None]:
         """Of a method that measures the model on its first argument: one number. That of a model that is not known belongs to
         the run around it, if there is one.
         """
-        model = self._models.get(call.instance)
+        instance = call.instance
+        model = self._models.get(instance)
         run = current_run() if model is None else model.run
         if run is None:
             return
         if names.is_called_by(self._frameworks):
             return  # of permuted data, say: not what the user measures
-        name = self.name_of_argument()
-        result = yield
+        arguments = call.arguments
+        on = self.on(instance, _first(call), run)
+        settings = {
+            name: value for name, value in list(arguments.items())[1:] if name != "y" and value is not None
+        }
         metric = call.name.rpartition(".")[2]
-        metric = f"{metric}_{name}" if name else metric
-        run.log_metrics({metric: result})
-        run.describe_metrics({metric: "higher"})  # what is called a score is
+        made = self.named_on(metric, on, settings, by=self.keys.of(arguments.get("y")))
+        result = yield
+        run.log_metrics({made.name: result})
+        run.describe_metrics(
+            {made.name: "higher"}, about={made.name: made.about}
+        )  # what is called a score is
         if model is not None:
-            self.describe(Prediction(model, _weakly(_first(call)), name), call.arguments.get("y"))
+            self.describe(on, arguments.get("y"), made.data)
+
+
+def _nowhere() -> None:
+    return None
 
 
 def _is_of(base: Any, data: Any) -> bool:
     """Whether an array is the data that was predicted, or what that is a view of: then so may be the targets."""
     return base is data or base is getattr(data, "base", None)
-
-
-def _weakly(value: Any) -> Callable[[], Any]:
-    try:
-        return weakref.ref(value)
-    except TypeError:  # a list
-        return _nothing
-
-
-def _nothing() -> None:
-    return None
 
 
 def _first(call: Call) -> Any:

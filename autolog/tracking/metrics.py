@@ -98,5 +98,10 @@ def judge(metrics: Iterable[str], described: Mapping[str, str] = {}) -> str | No
     return next((name for name in unseen if "loss" in _words(name)), unseen[0] if unseen else None)
 
 
+def is_of_unseen_data(name: str, data: str | None = None) -> bool:
+    """Whether a metric is of data that was not trained on: as was said of it, else as the words of its name say."""
+    return data != "train" if data else not _UNSEEN.isdisjoint(_words(name))
+
+
 def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORDS.findall(name))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from autolog.tracking import datasets
 from autolog.tracking.events import (
@@ -31,12 +31,22 @@ from autolog.tracking.events import (
 )  # fmt: skip
 from autolog.tracking.ids import new_id
 from autolog.tracking.metrics import Direction
-from autolog.tracking.values import MAX_PARAMS, key_of, name_of, plain, plain_params, text_of
+from autolog.tracking.values import MAX_PARAMS, key_of, name_of, plain, plain_params, text_of, weakly
 
 MAX_FILE_NAME = 255
 """Bytes, on nearly every file system."""
+MAX_DATA = 50
+"""So many data sets of a run are known again."""
 FREE_SECONDS = 0.1
 """What the optional parts of a run may cost without regard to how long its training takes."""
+
+
+class Seen(NamedTuple):
+    """Data that a run has seen: in which role, how to reach it while it lives, and the fingerprint of its content."""
+
+    context: str
+    data: Callable[[], Any]
+    fingerprint: Hashable
 
 
 class Account(Protocol):
@@ -102,7 +112,7 @@ class Run:
     __slots__ = (
         "__weakref__", "_about", "_account", "_began", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since",
         "_steps", "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models",
-        "name", "notes", "parent", "secrets", "started", "status", "version",
+        "name", "notes", "parent", "secrets", "seen_data", "started", "status", "version",
     )  # fmt: skip
 
     def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
@@ -128,6 +138,8 @@ class Run:
         self._no_numbers: set[str] = set()
         self.directions: dict[str, str] = {}
         """Which way each metric that was described is better."""
+        self.seen_data: list[Seen] = []
+        """What has been logged as data, as long as it lives, and its fingerprint."""
         self._about: dict[str, dict[str, Any]] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
@@ -279,6 +291,8 @@ class Run:
         caller can say of a container that cannot be looked into: `rows`, `columns`, `schema`, or others.
         """
         described = datasets.describe(data, target)
+        if len(self.seen_data) < MAX_DATA:
+            self.seen_data.append(Seen(context, weakly(data), datasets.fingerprint(data)))
         for key, value in known.items():
             described[key] = plain(value, key, self.secrets)
         self._outlet.emit(DatasetLogged(self.id, context, described))

@@ -13,7 +13,8 @@ import math
 import re
 import sys
 import types
-from collections.abc import Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -347,3 +348,15 @@ _AS_TEXT = frozenset(
         "WindowsPath",
     )
 )
+
+
+def weakly(value: object) -> Callable[[], Any]:
+    """How to reach an object while it lives; nothing, where it cannot be weakly held, as a list."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        return _nothing
+
+
+def _nothing() -> None:
+    return None

@@ -62,7 +62,10 @@ class Calls:
                 yield
             return
         call.run = run  # so that what fails is said there; it goes on to be ended
-        variable = provenance().name_of_argument()
+        arguments = call.arguments
+        on = provenance().on(model, arguments.get("x"), run)
+        weighted = {"sample_weight": given} if (given := arguments.get("sample_weight")) is not None else {}
+        by = provenance().keys.of(arguments.get("y"))
         values: dict[str, Any] = {}
         self._evaluated.set(model, values)
         try:
@@ -70,17 +73,23 @@ class Calls:
                 yield
         finally:
             self._evaluated.pop(model)
-        suffix = f"_{variable}" if variable else ""
-        run.log_metrics({f"evaluate_{name}{suffix}": value for name, value in values.items()})
-        if known is not None and self.options.log_datasets:
-            self._describe(run, call.arguments, known, variable)
+        made = {name: provenance().named_on(f"evaluate_{name}", on, weighted, by) for name in values}
+        run.log_metrics({made[name].name: value for name, value in values.items()})
+        directions = {
+            made[name].name: said
+            for name in values
+            if (said := run.directions.get(f"val_{name}", run.directions.get(name)))
+        }
+        run.describe_metrics(directions, about={one.name: one.about for one in made.values()})
+        if known is not None and self.options.log_datasets and made:
+            self._describe(run, arguments, on, next(iter(made.values())).data)
 
-    def _describe(self, run: Run, arguments: dict[str, Any], known: Any, variable: str) -> None:
-        """The data of an evaluation, once for each name, unless it is what the model has learnt."""
-        x = arguments.get("x")
-        if x is not known.data() and known.described is not None and variable not in known.described:
-            known.described.add(variable)
-            data.log(run, x, arguments.get("y"), "test")
+    def _describe(self, run: Run, arguments: dict[str, Any], on: Any, name: str) -> None:
+        """The data of an evaluation, once for each name, unless the run knows it."""
+        described = on.model.described
+        if described is not None and name not in described and not provenance().knows(on):
+            described.add(name)
+            data.log(run, arguments.get("x"), arguments.get("y"), "test", name)
 
     # -- from inside
 

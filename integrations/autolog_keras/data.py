@@ -8,8 +8,10 @@ from typing import Any
 from autolog import Run
 
 
-def log(run: Run, x: Any, y: Any, context: str) -> None:
-    """Describe arrays by their shapes and a sample, a data set of TensorFlow's by its specification."""
+def log(run: Run, x: Any, y: Any, context: str, name: str = "") -> None:
+    """Describe arrays by their shapes and a sample, a data set of TensorFlow's by its specification, by a `name`
+    where they have one.
+    """
     if x is None:  # a `fit` of the user's that calls it otherwise
         return
     known: dict[str, Any] = {}
@@ -24,6 +26,8 @@ def log(run: Run, x: Any, y: Any, context: str) -> None:
     if _is_several(y):
         known["outputs"] = {name: _short(one) for name, one in _by_name(y).items()}
         y = None
+    if name:
+        known["name"] = name
     run.log_dataset(None if "inputs" in known else x, y, context=context, known=known)
 
 

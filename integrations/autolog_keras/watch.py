@@ -72,7 +72,12 @@ class Watch:
                 **dict.fromkeys(("epoch_time", *self._rates)),
                 **{name: "lower" for name in told if name in ("loss", "val_loss")},
                 **outcome.directions(self.callbacks, told),
-            }
+            },
+            about={
+                name: {"data": "validation" if name.startswith("val_") else "train"}
+                for name in told
+                if name not in self._rates
+            },
         )
         if outcome.restores(self.callbacks, epoch):
             self.best = dict(told)

@@ -40,7 +40,7 @@ class Rounds:
         if results:
             self.run.log_metrics(self.metrics(results), step=step)
             if step == env.begin_iteration:
-                self.run.describe_metrics(self.directions(results))
+                self.run.describe_metrics(self.directions(results), about=self.about(results))
 
     def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
         # By index: since LightGBM 4.7 these are tuples that are slow to unpack.
@@ -49,6 +49,12 @@ class Rounds:
     def directions(self, results: Iterable[Any]) -> dict[str, Any]:
         """Each result says whether a greater value is better."""
         return {f"{one[0]}-{one[1]}": _BETTER[bool(one[3])] for one in results}
+
+    def about(self, results: Iterable[Any]) -> dict[str, Any]:
+        """Each result says of which data it is, by the name that the script has given it."""
+        return {
+            f"{one[0]}-{one[1]}": {"data": "train" if one[0] == "training" else one[0]} for one in results
+        }
 
     def log_outcome(self, scores: dict[str, Any]) -> None:
         """Where it stopped, and `scores` of the best iteration, if early stopping was on. LightGBM counts from 1."""
@@ -82,6 +88,10 @@ class FoldRounds(Rounds):
         for one in results:
             found[f"{_fold_name(one)}-mean"], found[f"{_fold_name(one)}-stdv"] = _BETTER[bool(one[3])], None
         return found
+
+    def about(self, results: Iterable[Any]) -> dict[str, Any]:
+        """Its names say it."""
+        return {}
 
 
 _BETTER = {True: "higher", False: "lower"}

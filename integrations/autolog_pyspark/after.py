@@ -18,13 +18,10 @@ PREDICTED = ("predictionCol", "rawPredictionCol", "probabilityCol")
 
 
 class Measured(NamedTuple):
-    """Whose predictions, and what the script called the data; `described` holds the names of the data that has been described
-    in the run, and is None where none is to be.
-    """
+    """Whose numbers, and on which data a model is measured there; None of a training summary, which is of the training."""
 
     run: Run
-    name: str
-    described: set[str] | None
+    on: Any = None
 
 
 class After:
@@ -33,17 +30,18 @@ class After:
         self._summaries: IdentityMap[Measured] = IdentityMap()
         self._columns: OrderedDict[Any, Measured] = OrderedDict()
         self._plans: IdentityMap[Measured] = IdentityMap()
+        self._whole: IdentityMap[Measured] = IdentityMap()
+        """Frames as a model has made them, with all their rows."""
 
     def observe_transform(self, call: Call) -> Generator[None, Any, None]:
         """The columns that a known model adds to a frame are its predictions, in whatever is made of that frame."""
         model = provenance().model(call.instance)
         if model is None:
             return
-        name = provenance().name_of_argument()
         frame = _frame(call)
+        on = provenance().on(call.instance, frame, model.run)
         result = yield
-        described = None if frame is model.data() else model.described
-        measured = Measured(model.run, name, described)
+        measured = Measured(model.run, on)
         before = set(plans.columns(frame).values())
         for column in set(plans.columns(result).values()) - before:
             self._columns[column] = measured
@@ -52,6 +50,7 @@ class After:
         for plan in plans.steps(result):
             self._plans.set(plan, measured)
             break
+        self._whole.set(result, measured)
 
     def observe_evaluator(self, call: Call) -> Generator[None, Any, None]:
         """`evaluator.evaluate(predictions)` is one number."""
@@ -59,31 +58,31 @@ class After:
         extra = call.arguments.get("params")
         held = about.held(evaluator, extra if isinstance(extra, dict) else {})
         measured = self._find(frame, held)
+        part = None if self._whole.get(frame) is measured else plans.meaning(frame)
         # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
         run = current_run() if measured is None else measured.run
         if run is None:
             return
         value = yield
         metric = held.get("metricName") or type(evaluator).__name__
-        name = metric if measured is None else _named(metric, measured)
-        run.log_metrics({name: value})
-        run.describe_metrics({name: directions.of(metric)})
-        if measured is not None:
-            self._describe(measured, frame)
+        if measured is None:
+            run.log_metrics({metric: value})
+            run.describe_metrics({metric: directions.of(metric)})
+            return
+        self._log(metric, value, measured, frame, by=(_settings(held), part))
 
     def remember_summary(self, run: Run, model: Any) -> None:
         """Spark Connect keeps the training summary with the model; otherwise each look at it makes one."""
-        self._summaries.set(getattr(model, "__dict__", {}).get("_summary"), Measured(run, "", None))
+        self._summaries.set(getattr(model, "__dict__", {}).get("_summary"), Measured(run))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         """`model.evaluate(data)` gives a summary."""
         model = provenance().model(call.instance)
         if model is None:
             return
-        name = provenance().name_of_argument()
-        summary = yield
         frame = _frame(call)
-        measured = Measured(model.run, name, None if frame is model.data() else model.described)
+        measured = Measured(model.run, provenance().on(call.instance, frame, model.run))
+        summary = yield
         self._summaries.set(summary, measured)
         self._describe(measured, frame)
 
@@ -92,25 +91,21 @@ class After:
         model = provenance().model(call.instance)
         if model is None:
             return
-        name, frame = provenance().name_of_argument(), _frame(call)
+        frame = _frame(call)
+        measured = Measured(model.run, provenance().on(call.instance, frame, model.run))
         value = yield
-        measured = Measured(model.run, name, None if frame is model.data() else model.described)
-        metric = call.name.rpartition(".")[2]
-        model.run.log_metrics({_named(metric, measured): value}, step=0)
-        model.run.describe_metrics({_named(metric, measured): directions.of(metric)})
-        self._describe(measured, frame)
+        self._log(call.name.rpartition(".")[2], value, measured, frame)
 
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
         """A method in the JVM has been called on behalf of an object of PySpark's: a summary's numbers are metrics."""
         if name == "summary":
             model = provenance().model(wrapper)
             if model is not None:
-                self._summaries.set(result, Measured(model.run, "", None))
+                self._summaries.set(result, Measured(model.run))
         elif type(result) in (int, float) and name != "k" and len(self._summaries):  # k is a param
             measured = self._summaries.get(wrapper) or self._summaries.get(wrapper._java_obj)
             if measured is not None:
-                measured.run.log_metrics({_named(name, measured): result}, step=0)
-                measured.run.describe_metrics({_named(name, measured): directions.of(name)})
+                self._log(name, result, measured, step=0)
 
     def _find(self, frame: Any, held: dict[str, Any]) -> Measured | None:
         """Whose predictions an evaluator with these params measures."""
@@ -119,16 +114,33 @@ class After:
         found += [self._plans.get(plan) for plan in plans.steps(frame)]
         return next((measured for measured in found if measured is not None), None)
 
-    def _describe(self, measured: Measured, frame: Any) -> None:
+    def _log(
+        self, metric: str, value: Any, measured: Measured, frame: Any = None, *, step: int | None = None, by: Any = None
+    ) -> None:  # fmt: skip
+        if measured.on is None:
+            measured.run.log_metrics({metric: value}, step=step)
+            measured.run.describe_metrics({metric: directions.of(metric)})
+            return
+        made = provenance().named_on(metric, measured.on, by=by)
+        measured.run.log_metrics({made.name: value}, step=step)
+        measured.run.describe_metrics({made.name: directions.of(metric)}, about={made.name: made.about})
+        if frame is not None:
+            self._describe(measured, frame, made.data)
+
+    def _describe(self, measured: Measured, frame: Any, name: str = "") -> None:
         """Data that is measured on is a test set, once for each name, unless it is what the model has learnt."""
-        described = measured.described
-        if described is not None and measured.name not in described:
-            described.add(measured.name)
-            data.log(measured.run, frame, "test")
+        on = measured.on
+        if on is None or on.model.described is None or provenance().knows(on):
+            return
+        name = name or on.name
+        if name not in on.model.described:
+            on.model.described.add(name)
+            data.log(measured.run, frame, "test", name)
 
 
-def _named(metric: str, measured: Measured) -> str:
-    return f"{metric}_{measured.name}" if measured.name else metric
+def _settings(held: dict[str, Any]) -> tuple[Any, ...]:
+    """An evaluator's params, but that which names the metric: they tell its numbers apart."""
+    return tuple((name, repr(value)) for name, value in sorted(held.items()) if name != "metricName")
 
 
 def _frame(call: Call) -> Any:

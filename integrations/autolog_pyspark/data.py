@@ -12,9 +12,10 @@ MAX_COLUMNS = 200
 MAX_SOURCES = 20
 
 
-def log(run: Run, frame: Any, context: str = "train") -> None:
-    """Describe a frame; of what is none, its type."""
-    run.log_dataset(frame, context=context, known=_known(frame))
+def log(run: Run, frame: Any, context: str = "train", name: str = "") -> None:
+    """Describe a frame, by a name where it has one; of what is no frame, its type."""
+    known = _known(frame)
+    run.log_dataset(frame, context=context, known={**known, "name": name} if name else known)
 
 
 def _known(frame: Any) -> dict[str, Any]:

@@ -27,6 +27,12 @@ def columns(frame: Any) -> dict[str, int]:
     return {name: int(number) for name, number in _COLUMN.findall(said)}
 
 
+def meaning(frame: Any) -> Any:
+    """A number that frames share which are made alike from the same data; None where Spark does not tell."""
+    java = java_frame(frame)
+    return None if java is None else java.semanticHash()
+
+
 def steps(frame: Any) -> Iterator[Any]:
     """The plan of a frame of Spark Connect, and those that it was made of, the last one first."""
     plan = getattr(frame, "__dict__", {}).get("_plan")

@@ -166,19 +166,23 @@ def works_in_place(params: dict[str, Any]) -> bool:
     return False
 
 
-def predicts_harmlessly(model: Any, params: dict[str, Any]) -> bool:
-    """Whether a prediction runs nobody's code but scikit-learn's, draws no random numbers, prints nothing, and leaves no trace
-    in the model but those that `scores` knows to avoid.
+def harm_of_predicting(model: Any, params: dict[str, Any]) -> str:
+    """Why the model is not to be asked without need, or nothing: a prediction may run other code than scikit-learn's, draw
+    random numbers, print, or leave a trace in the model beyond those that `scores` knows to avoid.
     """
     last = model
     while steps := steps_of(last):
         last = steps[-1][1]
     for value in (model, *params.values()):
-        if not _of_sklearn(value) or _draws(value):
-            return False
-        if value is not last and (_leaves_traces(value) or (hasattr(value, "get_params") and _talks(value))):
-            return False
-    return True
+        if foreign := _foreign(value):
+            return f"{foreign} is not scikit-learn's"
+        if _draws(value):
+            return f"{type(value).__name__} draws random numbers"
+        if value is not last and _leaves_traces(value):
+            return f"{type(value).__name__} remembers what it was asked"
+        if value is not last and hasattr(value, "get_params") and _talks(value):
+            return f"{type(value).__name__} prints"
+    return ""
 
 
 def _talks(estimator: Any) -> bool:
@@ -209,18 +213,22 @@ def _leaves_traces(value: Any) -> bool:
     return type(value).__name__ in _TRACES or getattr(value, "kernel", None) == "knn"
 
 
-def _of_sklearn(value: Any, depth: int = 0) -> bool:
-    """Whether a param's value brings no code of the user's or a third party's: plain data, or a part of scikit-learn's."""
+def _foreign(value: Any, depth: int = 0) -> str:
+    """What in a param's value brings code of the user's or a third party's; nothing where it is plain data, or a part of
+    scikit-learn's.
+    """
     kind = type(value)
     if kind in (list, tuple, dict) and depth < 5:
         items = value.values() if kind is dict else value
-        return all(_of_sklearn(item, depth + 1) for item in islice(items, 1_000))
+        return next(filter(None, (_foreign(item, depth + 1) for item in islice(items, 1_000))), "")
     named = kind in (FunctionType, BuiltinFunctionType, MethodType) or isinstance(value, type)
+    name = str(getattr(value if named else kind, "__name__", kind.__name__))
     module = str((value if named else kind).__module__).split(".")
     if "tests" in module or "_mocking" in module:  # scikit-learn's own stand-ins for users' classes
-        return False
+        return name
     if module[0] == "numpy" and not named and callable(value):
         # `vectorize` and `frompyfunc` carry a function of the user's; those of NumPy and SciPy are found under their names.
         homes = (sys.modules.get("numpy"), sys.modules.get("scipy.special"))
-        return any(getattr(home, getattr(value, "__name__", ""), None) is value for home in homes)
-    return module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib")
+        given = getattr(value, "__name__", "")
+        return "" if any(getattr(home, given, None) is value for home in homes) else str(given or name)
+    return "" if module[0] in ("builtins", "sklearn", "numpy", "scipy", "joblib") else name

@@ -1,14 +1,16 @@
 """What is measured after a fit goes to the run of the model that made the prediction, whatever framework that is of.
 
-A metric's name is its function's, the settings that are not the defaults, and the name of the data that was predicted:
-`accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_score_beta_2_X_test`.
+A metric's name is its function's, the settings that are not the defaults, the name of the data that was predicted, and the part
+of the prediction: `accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_score_beta_2_X_test`, `r2_score_train_column_1`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Container, Generator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from autolog import Call, Run, current_run, plain, provenance, quiet
 from autolog_sklearn import directions, formulas
@@ -20,11 +22,19 @@ if TYPE_CHECKING:
 MAX_CLASSES = 100
 MAX_ROWS_FOR_LABELS = 100_000
 
-# Arguments that say on what or how it is measured, not what.
-_NOT_SETTINGS = (
-    "sample_weight", "labels", "target_names", "zero_division", "warn_for", "digits", "output_dict", "force_finite", "copy",
-    "drop_intermediate", "raise_warning", "random_state", "n_jobs",
-)  # fmt: skip
+_FORM = (
+    "target_names",
+    "digits",
+    "output_dict",
+    "warn_for",
+    "raise_warning",
+    "copy",
+    "n_jobs",
+    "drop_intermediate",
+)
+"""Arguments that say how it is computed or told, not what."""
+_NO_SETTING = {"zero_division": ("warn", 0), "pos_label": (1,)}
+"""Values that say what the default says."""
 _TRUTH = ("y_true", "labels_true")
 _CURVES = {
     "roc_curve": ("fpr", "tpr", "thresholds"),
@@ -36,8 +46,8 @@ class After:
     def __init__(self, options: SklearnOptions) -> None:
         self.options = options
 
-    def remember_model(self, estimator: Any, run: Run, X: Any) -> None:
-        """This estimator, and those it delegates to, were fitted in this run."""
+    def remember_model(self, estimator: Any, run: Run, X: Any = None) -> None:
+        """This estimator, and those it delegates to, were fitted in this run, on X where all of it is known."""
         learnt = chain(estimator)
         run.trained(*learnt, data=X, describe=self.options.log_datasets)
         labels = getattr(learnt[-1], "__dict__", {}).get("labels_")
@@ -49,41 +59,43 @@ class After:
         known = provenance()
         arguments = call.arguments
         # What is measured before what it is measured by: pseudo-labels are a prediction, too, of another model.
-        predicted = [value for name, value in arguments.items() if name not in _TRUTH]
-        prediction = known.find((*predicted, *arguments.values()))
+        names = [name for name in list(_defaults(call.wrapped) or arguments)[:2] if name in arguments]
+        measured = {name: arguments[name] for name in sorted(names, key=lambda name: name in _TRUTH)}
+        prediction = known.find(measured.values())
         # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
         run = current_run() if prediction is None else prediction.model.run
         if run is None:
             return
-        name = _joined(call.name, *_settings(call), "" if prediction is None else prediction.name)
+        made = known.named(run, call.name, measured, _settings(call, arguments, measured))
         if isinstance(result, (tuple, dict, str)) or getattr(result, "ndim", 0):
             with quiet():
                 data = _as_data(call, result)
             if data is not None:
-                run.log_json(f"{name}.json", data)
+                run.log_json(f"{made.name}.json", data)
         else:
-            run.log_metrics({name: result})
-            run.describe_metrics({name: directions.of_function(call.wrapped)})
+            run.log_metrics({made.name: result})
+            run.describe_metrics(
+                {made.name: directions.of_function(call.wrapped)}, about={made.name: made.about}
+            )
         if prediction is None:
             return
         for part in result if isinstance(result, tuple) else ():  # `auc(fpr, tpr)` is this prediction's
-            known.belongs(part, prediction)
-        known.describe(prediction, arguments.get("y_true"))
+            known.belongs(part, prediction._replace(whole=None))
+        known.describe(prediction, arguments.get("y_true"), made.data)
 
 
-def _joined(*parts: str) -> str:
-    return "_".join(part for part in parts if part)
-
-
-def _settings(call: Call) -> list[str]:
-    """The settings given that are not the function's defaults: a text is its own name, a number gets one."""
-    found: list[str] = []
-    for name in sorted(call.kwargs):
-        value = call.kwargs[name]
-        if type(value) not in (str, bool, int, float) or name in _NOT_SETTINGS:
+def _settings(call: Call, arguments: dict[str, Any], measured: Container[str]) -> dict[str, Any]:
+    """The settings given that are not the function's defaults."""
+    defaults = _defaults(call.wrapped)
+    found: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if name in measured or name in _FORM or value is None:
             continue
-        if value != _defaults(call.wrapped).get(name):
-            found.append(value if type(value) is str else f"{name}_{value}")
+        value = value.item() if isinstance(value, np.generic) else value
+        usual = (defaults.get(name), *_NO_SETTING.get(name, ()))
+        if type(value) in (str, bool, int, float) and value in usual:
+            continue
+        found[name] = value
     return found
 
 

@@ -77,17 +77,22 @@ class Fits:
         model = search.best(estimator)
         if model is not None and model is not estimator:
             params = about.params_of(model, run)
-        harmless = about.predicts_harmlessly(model, params)
+        harm = about.harm_of_predicting(model, params)
         predicted = None
         wanted = self.options.log_training_metrics
-        if X is not None and model is not None and wanted and (harmless or wanted == "always"):
+        if wanted is True and harm:
+            if y is not None and model is not None:
+                run.note(
+                    f'Training metrics were left out: {harm}; log_training_metrics="always" has them all the same.'
+                )
+        elif X is not None and model is not None and wanted:
             predicted = scores.log(
                 run, model, params, X, y, rest.get("sample_weight"), scores.is_accuracy_or_r2(estimator)
             )
         if kind == "search":
             search.log(run, estimator)
         self._save(run, model, X, y if predicted is None else predicted)
-        fitted.log(run, estimator, call.seconds, harmless)
+        fitted.log(run, estimator, call.seconds, not harm)
         monitors.log(run, (*about.chain(estimator), *params.values()))
 
     def _observe_partial(self, call: Call, estimator: Any) -> Generator[None, Any, None]:

@@ -38,7 +38,7 @@ class Resampling:
                 if getattr(values, "dtype", None) is not None:
                     _log_folds(run, name, values)
             for fitted in result.get("estimator", ()):
-                self.after.remember_model(fitted, run, X)
+                self.after.remember_model(fitted, run)  # on a part of X
         elif call.name == "cross_val_score":
             _log_folds(run, "test_score", result)
         elif call.name == "permutation_test_score":

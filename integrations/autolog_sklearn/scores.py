@@ -105,6 +105,8 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, with_sco
         return None
     truth = _column(y, rows, places)
     if truth is None:
+        if y is not None:
+            run.note("Training metrics were left out: the target is not one class or number for each row.")
         return None
     if places is not None and not sampling.can_take(X):
         run.note(

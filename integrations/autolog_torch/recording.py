@@ -243,7 +243,10 @@ class Recording:
                     name, number = f"{plain}_{number}", number + 1
             series.name = name
             # It is what the training makes small, whatever it is called.
-            self.run.describe_metrics(dict.fromkeys((name, f"{name}_step", f"{name}_since_eval"), "lower"))
+            names = (name, f"{name}_step", f"{name}_since_eval")
+            self.run.describe_metrics(
+                dict.fromkeys(names, "lower"), about={one: {"data": "train"} for one in names}
+            )
         return series.name
 
     # -- epochs and evaluations
@@ -291,7 +294,8 @@ class Recording:
         values: dict[str, Mean | float] = {}
         for name, mean in done.criteria.items():
             values[f"{prefix}/loss" if len(done.criteria) == 1 else f"{prefix}/loss.{name}"] = mean
-        self.run.describe_metrics(dict.fromkeys(values, "lower"))
+        data = {"data": "validation" if prefix == "val" else prefix}
+        self.run.describe_metrics(dict.fromkeys(values, "lower"), about=dict.fromkeys(values, data))
         self._add_reads(values, done, f"{prefix}/", [*done.criteria.values(), *done.named.values()])
         if values:
             self._log(values, max(0, self.steps - 1), max(0, self.epochs))

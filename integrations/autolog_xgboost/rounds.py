@@ -54,6 +54,7 @@ class Rounds:
     def describe(self, chosen: str | None = None, said: str | None = None) -> None:
         """Which way each metric is better, by XGBoost's names; of one `chosen` metric as the user has said."""
         directions: dict[str, Any] = {}
+        about: dict[str, Any] = {}
         for data, metrics in self.history.items():
             for metric in metrics:
                 better = said if metric == chosen else direction_of(metric)
@@ -61,8 +62,12 @@ class Rounds:
                     dict.fromkeys((f"{self.prefix}{data}-{metric}", f"{data}-{metric}-mean"), better)
                 )
                 directions[f"{data}-{metric}-std"] = None
+                about[f"{self.prefix}{data}-{metric}"] = {"data": data}
         known = self.run.metric_names
-        self.run.describe_metrics({name: better for name, better in directions.items() if name in known})
+        self.run.describe_metrics(
+            {name: better for name, better in directions.items() if name in known},
+            about={name: said for name, said in about.items() if name in known},
+        )
 
     def keep(self, number: int) -> None:
         """The model that is kept is that of round `number` of this training."""

@@ -104,7 +104,7 @@ class Training:
         # A ranker's `qid` column is no feature, and may be left out of what is predicted.
         like = None if "qid" in getattr(X, "columns", ()) else X
         self._keep(run, model, X, like, flavor_of(model))
-        run.trained(booster, data=X, describe=options.log_datasets)
+        run.trained(model, booster, data=X, describe=options.log_datasets)
 
     def dask_train(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments

@@ -123,7 +123,8 @@ MAY = {
     "lifecycle": "session tokens instrument tracking store.journal",
     "saving": "session models tracking store.journal store.objects",
     "tokens": "session config store.layout tracking",
-    "origins": "instrument tracking lifecycle",
+    "origins": "instrument tracking lifecycle measured",
+    "measured": "instrument tracking",
     "overview": "session config registry sinks.live",
     # Everything stands below these.
     "api": "*",

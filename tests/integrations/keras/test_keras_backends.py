@@ -155,7 +155,7 @@ def test_a_fit_and_a_loop_are_recorded_on_other_backends(tmp_path: Path, backend
     assert [
         epochs.pop(name) for name in ("loss", "mae", "val_loss", "val_mae", "learning_rate", "epoch_time")
     ] == [2] * 6
-    assert {"best_epoch", "best_score", "restored_epoch", "evaluate_loss_X"} <= set(epochs)
+    assert {"best_epoch", "best_score", "restored_epoch", "evaluate_loss_train"} <= set(epochs)
     assert loop == {"kind": "train_on_batch", "steps": {"learning_rate": 1, "loss": 20, "mae": 20}, **of_both}
     steps = {"learning_rate": 1, "loss": 20, "mean_loss": 1}
     assert by_hand == ([{"kind": "train", "steps": steps, **of_both}] if backend == "torch" else [])

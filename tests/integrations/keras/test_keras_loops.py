@@ -41,7 +41,13 @@ def test_a_loop_is_one_run_with_a_value_a_batch(points: Points) -> None:
         assert (autolog.load_model(run).predict(X, verbose=0) == expected).all()
     assert (run.name, run.kind, run.status, run.errors) == ("loop", "train_on_batch", "finished", [])
     assert points(run, "loss") == [(step, round(float(loss), 6)) for step, (loss, _) in enumerate(told)]
-    assert sorted(run.metrics) == ["evaluate_loss_X", "evaluate_mae_X", "learning_rate", "loss", "mae"]
+    assert sorted(run.metrics) == [
+        "evaluate_loss_X",
+        "evaluate_mae_X",
+        "learning_rate",
+        "loss",
+        "mae",
+    ]
     assert points(run, "learning_rate") == [(0, 0.01)]
     names = ("optimizer", "loss", "batch_size", "model.parameters")
     assert [run.params[name] for name in names] == ["SGD", "mse", 8, 21]

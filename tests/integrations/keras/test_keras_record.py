@@ -70,7 +70,8 @@ def test_a_fit_and_an_evaluation_are_one_run_with_all_that_can_be_told(
         "datasets": [
             {"context": "train", "columns": 3, **ARRAY, "target": {**ARRAY, "columns": 1}},
             {"context": "validation", "columns": 3, **ARRAY, "rows": 8, "target": {**ARRAY, "columns": 1, "rows": 8}},
-            {"context": "test", "columns": 3, **ARRAY, "rows": 12, "target": {**ARRAY, "columns": 1, "rows": 12}},
+            {"context": "test", "name": "x_test", "columns": 3, **ARRAY, "rows": 12,
+             "target": {**ARRAY, "columns": 1, "rows": 12}},
         ],
         "artifacts": ["checkpoints.json", *_MODEL, "model_summary.txt"], "models": [("model", "keras")],
     }  # fmt: skip

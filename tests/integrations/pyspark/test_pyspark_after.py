@@ -59,7 +59,7 @@ def test_of_several_models_each_gets_its_own(seen: Recorded, frame: Any, last: L
     MulticlassClassificationEvaluator(metricName="accuracy").evaluate(both)
     MulticlassClassificationEvaluator(predictionCol="second").evaluate(both)
     runs = {run.params["regParam"]: set(measured(run, last)) for run in seen.runs}
-    assert runs == {0.1: {"accuracy_frame"}, 0.9: {"f1"}}
+    assert runs == {0.1: {"accuracy_train"}, 0.9: {"f1"}}
 
 
 class Share(Evaluator, HasPredictionCol):
@@ -77,7 +77,7 @@ def test_users_own_evaluators_and_frames_of_nobody(seen: Recorded, frame: Any, l
     Share().evaluate(model.transform(frame))
     strange = frame.selectExpr("label", "label as prediction")
     Share().evaluate(strange)
-    assert measured(seen.run, last) == {"Share_frame": 0.25}
+    assert measured(seen.run, last) == {"Share_train": 0.25}
     with autolog.run("mine"):
         Share().evaluate(strange)
     assert measured(seen.runs[-1], last) == {"Share": 0.25}
@@ -114,7 +114,7 @@ def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last:
     test = frame.where("id >= 20")
     found = {
         "logLikelihood_test": model.logLikelihood(test),
-        "logPerplexity_frame": model.logPerplexity(frame),
+        "logPerplexity_train": model.logPerplexity(frame),
     }
     assert measured(seen.run, last) == found
     assert [dataset["context"] for dataset in seen.run.datasets] == ["train", "test"]

@@ -65,7 +65,7 @@ def fitted(**params: Any) -> GaussianNB:
 
 
 def test_a_metric_is_named_by_its_function_and_by_the_data_that_was_predicted(seen: Recorded) -> None:
-    """Complete: as MLflow's users have it on their dashboards, `accuracy_score_X_test`."""
+    """Complete: `train` where the model knows the data, else what the script calls it, `accuracy_score_X_test`."""
     model = fitted()
     accuracy = accuracy_score(y_test, model.predict(X_test))
     on_training = accuracy_score(y_train, model.predict(X_train))
@@ -74,8 +74,8 @@ def test_a_metric_is_named_by_its_function_and_by_the_data_that_was_predicted(se
     unnamed = precision_score(y_test[:50], model.predict(X_test[:50]))
     scored = model.score(X_test, y_test), model.score(X=X_train, y=y_train)
     assert measured(seen.run) == {
-        "accuracy_score_X_test": accuracy, "accuracy_score_X_train": on_training, "f1_score_X_test": f1,
-        "precision_score": unnamed, "score_X_test": scored[0], "score_X_train": scored[1],
+        "accuracy_score_X_test": accuracy, "accuracy_score_train": on_training, "f1_score_X_test": f1,
+        "precision_score": unnamed, "score_X_test": scored[0], "score_train": scored[1],
     }  # fmt: skip
     assert len(seen.all_runs) == 1
 
@@ -92,7 +92,7 @@ def test_settings_that_are_not_the_defaults_are_part_of_the_name(seen: Recorded)
     roc_auc_score(y_test, predicted, average="weighted", multi_class="ovr", sample_weight=np.ones(75))
     assert set(measured(seen.run)) == {
         "f1_score_X_test", "f1_score_macro_X_test", "f1_score_pos_label_0_X_test", "fbeta_score_beta_2_X_test",
-        "accuracy_score_normalize_False_X_test", "roc_auc_score_weighted_ovr_X_test",
+        "accuracy_score_normalize_False_X_test", "roc_auc_score_weighted_ovr_sample_weight_X_test",
     }  # fmt: skip
     assert [point.step for point in seen.run.history("f1_score_X_test")] == [0, 1]
 
@@ -168,7 +168,7 @@ def test_regressors_clusterings_and_online_models_are_measured(seen: Recorded) -
     online = SGDClassifier().partial_fit(X_train, y_train, classes=[0, 1])
     accuracy_score(y_test, online.predict(X_test))
     assert [set(measured(run)) - {"rows"} for run in seen.runs] == [
-        {"mean_squared_error_data"}, {"r2_score_data"}, {"silhouette_score"}, {"accuracy_score_X_test"},
+        {"mean_squared_error_train"}, {"r2_score_train"}, {"silhouette_score"}, {"accuracy_score_X_test"},
     ]  # fmt: skip
     assert seen.runs[2].metrics["silhouette_score"]["count"] == 2
 
@@ -249,7 +249,10 @@ def test_matrices_curves_and_reports_are_data(seen: Recorded, artifact: Artifact
     f1_score(y_test, predicted, average=None)
     run = seen.run
     assert artifact(run, "confusion_matrix_X_test") == {"labels": [0, 1], "matrix": matrix.tolist()}
-    assert artifact(run, "confusion_matrix_true_X_test") == {"labels": [1, 0], "matrix": normalized.tolist()}
+    assert artifact(run, "confusion_matrix_labels_1_0_true_X_test") == {
+        "labels": [1, 0],
+        "matrix": normalized.tolist(),
+    }
     roc = artifact(run, "roc_curve_X_test")
     assert (roc["fpr"], roc["tpr"]) == (fpr.tolist(), tpr.tolist())
     assert roc["thresholds"][1:] == thresholds.tolist()[1:]
@@ -268,7 +271,7 @@ def test_displays_are_recorded_as_what_they_draw(seen: Recorded, artifact: Artif
     metrics.ConfusionMatrixDisplay.from_predictions(y_test, model.predict(X_test))
     metrics.RocCurveDisplay.from_estimator(model, X_test, y_test)
     assert artifact(seen.run, "confusion_matrix_X_test")["labels"] == [0, 1]
-    assert artifact(seen.run, "roc_curve")["tpr"][-1] == 1.0
+    assert artifact(seen.run, "roc_curve_X_test")["tpr"][-1] == 1.0
 
 
 # -- the data that was measured on
@@ -345,7 +348,7 @@ def test_what_scikit_learn_measures_for_itself_is_not_the_users(
     GaussianMixture().fit(X).bic(X)
     run, mixture = seen.runs
     assert [name for name in mixture.metrics if name.startswith("score")] == []
-    assert run.metrics["score_X"]["last"] == score
+    assert run.metrics["score_train"]["last"] == score
     assert "score" not in run.metrics
 
 
@@ -368,7 +371,7 @@ def test_targets_beside_the_data_are_no_prediction(seen: Recorded) -> None:
     X, y = data[:, :-1], data[:, -1]
     naive = mean_absolute_error(y, Naive().fit(X, y).predict(X))
     lasso = mean_absolute_error(y, Lasso().fit(X, y).predict(X))
-    assert [run.metrics["mean_absolute_error_X"]["last"] for run in seen.runs] == [naive, lasso]
+    assert [run.metrics["mean_absolute_error_train"]["last"] for run in seen.runs] == [naive, lasso]
 
 
 def test_pseudo_labels_are_measured_for_the_student(seen: Recorded, binary: tuple[Any, Any]) -> None:
@@ -380,5 +383,5 @@ def test_pseudo_labels_are_measured_for_the_student(seen: Recorded, binary: tupl
     student = LogisticRegression().fit(X, pseudo)
     found = accuracy_score(pseudo, student.predict(X))
     teacher, own = seen.runs
-    assert own.metrics["accuracy_score_X"]["last"] == found
-    assert "accuracy_score_X" not in teacher.metrics
+    assert own.metrics["accuracy_score_train"]["last"] == found
+    assert "accuracy_score_train" not in teacher.metrics

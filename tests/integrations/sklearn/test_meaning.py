@@ -78,12 +78,12 @@ def test_the_users_variable_says_nothing_of_a_metric(seen: Recorded) -> None:
     model.score(X_time, y_time)
     found = said(seen.run)
     assert {name: found[name] for name in found if not name.startswith("training_")} == {
-        "n_iter": None, "accuracy_score_X_time": "higher", "f1_score_macro_territory": "higher", "log_loss_X": "lower",
+        "n_iter": None, "accuracy_score_X_time": "higher", "f1_score_macro_territory": "higher", "log_loss_train": "lower",
         "score_X_time": "higher",
     }  # fmt: skip
     assert {name for name, better in found.items() if better == "lower"} == {
         "training_log_loss",
-        "log_loss_X",
+        "log_loss_train",
     }
 
 

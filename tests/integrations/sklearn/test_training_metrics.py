@@ -201,7 +201,8 @@ def test_several_targets_have_no_metrics(seen: Recorded, last: Last) -> None:
     RandomForestClassifier(n_estimators=3).fit(X, y)
     Ridge().fit(X, y.astype(float))
     assert [training(last(run)) for run in seen.runs] == [{}, {}]
-    assert [run.notes for run in seen.runs] == [[], []]
+    note = "Training metrics were left out: the target is not one class or number for each row."
+    assert [run.notes for run in seen.runs] == [[note], [note]]
 
 
 def test_a_text_classifier_has_its_metrics(seen: Recorded, last: Last) -> None:

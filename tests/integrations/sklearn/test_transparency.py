@@ -329,7 +329,7 @@ def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) 
     runs = autolog.runs(order_by="started", store=str(tmp_path / "store"))
     assert runs[0].status == ("failed" if filters == "error" else "finished")
     if filters == "default":  # what was defined in the program itself is saved with its code
-        assert (runs[-1].estimator, runs[-1].metrics["score_X"]["count"]) == ("__main__.Mine", 1)
+        assert (runs[-1].estimator, runs[-1].metrics["score_train"]["count"]) == ("__main__.Mine", 1)
         assert runs[-1].model(trust=True).predict(np.zeros((3, 5))).shape == (3,)
 
 
