@@ -6,16 +6,19 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.capture import snapshot
+from autolog.models.capture import Snapshot, snapshot
+from autolog.models.code import sources
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.example import example_of
 from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.payload import contains
+from autolog.models.requirements import pins
 from autolog.models.signature import infer, with_output
 from autolog.store.objects import share
-from autolog.tracking.events import Event, ModelLogged
+from autolog.tracking.events import Event, ModelLogged, NoteLogged
 from autolog.tracking.metrics import direction, judge
+from autolog.tracking.redact import redact_text
 from autolog.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -73,10 +76,45 @@ def save_model(
     def write() -> list[Event]:
         target = folder / path
         # It may be saved again: a model that goes on learning.
-        files = write_folder(taken, target, replace=True, share=partial(share, session.layout.objects))
-        return [ModelLogged(run.id, path, flavor, sum(files.values()), files, round(seconds, 6))]
+        code, notes = _own_code(taken)
+        files = write_folder(
+            taken, target, replace=True, share=partial(share, session.layout.objects), code=code
+        )
+        saved = ModelLogged(run.id, path, flavor, sum(files.values()), files, round(seconds, 6))
+        return [saved, *(NoteLogged(run.id, note) for note in notes)]
 
     session.defer(write)
+
+
+def _own_code(taken: Snapshot) -> tuple[dict[str, bytes], list[str]]:
+    """The sources of the user's own modules that a model needs, and what is to be said of those that are not kept."""
+    own = [name for name in pins(taken.modules)[1] if is_users(name)]
+    found, without = sources(own, is_users)
+    secret = [path for path, content in found.items() if _has_secret(content)]
+    for path in secret:
+        del found[path]
+    notes: list[str] = []
+    if without:
+        notes.append(
+            f"The model needs {', '.join(without)}, of no installed package: the source was not found, or is too large, and is "
+            "not kept with the model."
+        )
+    if secret:
+        notes.append(
+            f"The model needs {', '.join(secret)}, which is not kept with it: there is a secret in it."
+        )
+    return found, notes
+
+
+def is_users(module: str) -> bool:
+    """Whether a top-level module is of no installed package, nor of autolog itself."""
+    return module.partition("_")[0] != "autolog" and bool(pins([module])[1])
+
+
+def _has_secret(content: bytes) -> bool:
+    found: set[str] = set()
+    redact_text(content.decode("utf-8", "replace"), found)
+    return bool(found)
 
 
 def _is_surpassed(session: Session, run: Run, path: str) -> str:

@@ -3,6 +3,7 @@
     MLmodel              what it is, how to load it, its signature; ours under metadata.autolog
     requirements.txt     python_env.yaml     conda.yaml
     model.pkl, …         the snapshot's files
+    code/                the user's own modules that the model needs
 
 The YAML files are JSON, which every YAML reader reads. Knows no framework.
 """
@@ -24,6 +25,7 @@ import msgspec
 
 from autolog import __version__
 from autolog.models.capture import Snapshot
+from autolog.models.code import FOLDER
 from autolog.models.errors import NoUserKey
 from autolog.models.payload import chunks
 from autolog.models.requirements import PYTHON, conda_env, pins, python_env, requirements_txt
@@ -43,13 +45,15 @@ def write(
     metadata: Mapping[str, str | int] | None = None,
     replace: bool = False,
     share: Callable[[Path, str], None] | None = None,
+    code: Mapping[str, bytes] | None = None,
 ) -> dict[str, int]:
     """Makes the folder, all at once, and returns its files, by their paths in it, with their bytes. The snapshot's temporary
     files are used up.
 
     It is signed with `trust_key`, by default the user's own; where there is none it stays unsigned and will load only with
-    trust=True. `metadata` goes beside ours in the MLmodel file. With `replace` an older folder gives way when the new one
-    is complete. OSError if the folder exists otherwise, or cannot be written; nothing new is left then.
+    trust=True. `metadata` goes beside ours in the MLmodel file; `code` is what `code.sources` gives. With `replace` an older
+    folder gives way when the new one is complete. OSError if the folder exists otherwise, or cannot be written; nothing new is
+    left then.
     """
     if folder.exists() and not replace:
         raise FileExistsError(f"{folder} exists already")
@@ -57,7 +61,8 @@ def write(
     draft = folder.with_name(f".{folder.name}.{os.urandom(8).hex()}")
     draft.mkdir()
     try:
-        files = {name: _place(draft / name, content) for name, content in snapshot.files.items()}
+        contents = {**snapshot.files, **{f"{FOLDER}/{name}": source for name, source in (code or {}).items()}}
+        files = {name: _place(draft / name, content) for name, content in contents.items()}
         if share is not None:
             for name, file in files.items():
                 share(draft / name, file["sha256"])
@@ -111,15 +116,18 @@ def _mlmodel(
     key: bytes | None,
     metadata: Mapping[str, str | int],
 ) -> dict[str, Any]:
-    flavors = {snapshot.flavor: snapshot.entry}
+    code = {"code": FOLDER} if any(name.startswith(f"{FOLDER}/") for name in files) else {}
+    entry = {**snapshot.entry, **code}
+    flavors = {snapshot.flavor: entry}
     if snapshot.python_function is not None:
         flavors["python_function"] = {
             **snapshot.python_function,
+            **code,
             "python_version": PYTHON,
             "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
         }
     try:
-        signed = sign(signed_message(snapshot.flavor, snapshot.entry, files), key or user_key())
+        signed = sign(signed_message(snapshot.flavor, entry, files), key or user_key())
     except NoUserKey:
         signed = None
     mlmodel: dict[str, Any] = {

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from autolog.models.code import find_again
 from autolog.models.errors import DamagedModel, ModelError, ModelNotLoaded, NoUserKey, UntrustedModel
 from autolog.models.flavors import Flavor, find
 from autolog.models.folder import signed_message
@@ -81,6 +82,15 @@ class Source:
             self.open(file).close()
         return folder
 
+    def read_below(self, name: str) -> dict[str, bytes]:
+        """The Python sources in a folder, by their paths in it, each checked as `open` checks one."""
+        folder = self.folder / self._inside(name)
+        found: dict[str, bytes] = {}
+        for path in sorted(folder.rglob("*.py")):
+            with self.open(path.relative_to(self.folder).as_posix()) as file:
+                found[path.relative_to(folder).as_posix()] = file.read()
+        return found
+
     def _inside(self, name: str) -> PurePosixPath:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or os.path.splitdrive(name)[0]:
@@ -128,7 +138,10 @@ def load(folder: str | os.PathLike[str], *, trust: bool = False, as_predictor: b
     try:
         mlmodel = read_mlmodel(folder)
         name, flavor, entry = _native(folder, mlmodel)
-        model = flavor.load(Source(folder, name, mlmodel, trust=trust), entry)
+        source = Source(folder, name, mlmodel, trust=trust)
+        if source.trusted and isinstance(entry.get("code"), str):
+            find_again(source.read_below(entry["code"]), folder)
+        model = flavor.load(source, entry)
         if as_predictor:
             return Predictor(model, flavor.predictor(model), _signature(mlmodel))
         return model
