@@ -423,7 +423,9 @@ class Session:
         if self._started:  # what is under way belongs to the sinks that there were
             self.writer.flush(SINK_CHANGE_SECONDS)
         if self._live is None:
-            self._live = Live(lambda: self.writer.written, self.layout, self.writer.threads)
+            self._live = Live(
+                lambda: self.writer.written, self.layout, self.writer.threads, _close_clients_before_others
+            )
             self.writer.wrote = self._live.wake
         self._live.replace(sinks)
 
@@ -481,6 +483,14 @@ class Session:
             from autolog import lifecycle
 
             lifecycle.close_loops_at_exit(self)
+
+    def close_clients_at_exit(self) -> None:
+        """See `_close_clients_before_others`."""
+        if self.active and self._started and self._live is not None:
+            self.end_loops_at_exit()
+            deadline = time.monotonic() + self.config.exit_timeout
+            self.writer.flush(self.config.exit_timeout)
+            self._live.close_clients(deadline - time.monotonic())
 
     def at_exit(self) -> None:
         self.end_loops_at_exit()
@@ -653,6 +663,17 @@ def _end_loops_before_others() -> None:
     """
     atexit.unregister(_end_loops_at_exit)
     atexit.register(_end_loops_at_exit)
+
+
+def _close_clients_before_others() -> None:
+    """Have sinks whose clients end by exit functions of their own, as W&B's does, take what there is before those run."""
+    atexit.unregister(_close_clients_at_exit)
+    atexit.register(_close_clients_at_exit)
+
+
+def _close_clients_at_exit() -> None:
+    if _session is not None:
+        _session.close_clients_at_exit()
 
 
 def _end_loops_at_exit() -> None:

@@ -47,7 +47,9 @@ class SinkState(NamedTuple):
 class Feed:
     """One sink and its thread."""
 
-    def __init__(self, sink: Sink, written: Written, store: Layout, threads: Threads) -> None:
+    def __init__(
+        self, sink: Sink, written: Written, store: Layout, threads: Threads, met_client: Callable[[], None] = lambda: None
+    ) -> None:  # fmt: skip
         self.sink = sink
         self.name = sink.identity()
         self.address = Address(sink.url)
@@ -67,6 +69,7 @@ class Feed:
         self._busy_since = 0.0
         self._ended = threading.Event()
         self._threads = threads
+        self._met_client = met_client
         threads.start(f"autolog-sink-{self.address.scheme}-{id(self)}", self._loop, self._is_stuck)
 
     @property
@@ -166,6 +169,8 @@ class Feed:
                 self._busy_since = time.monotonic()
                 if not self._follower.advance():
                     return True
+                if self.sink.delivers_at_close and self._follower.delivered:
+                    self._met_client()
                 self._failures, self._error, self._retry_at = 0, "", 0.0
                 with self._changed:
                     self._changed.notify_all()
@@ -191,12 +196,17 @@ class Feed:
 
 
 class Live:
-    """The sinks of this process. `written` says where its journal is, once there is one."""
+    """The sinks of this process. `written` says where its journal is, once there is one. `met_client` is called when a sink
+    that delivers as it is closed has begun: its client may have an exit function of its own by now.
+    """
 
-    def __init__(self, written: Written, store: Layout, threads: Threads) -> None:
+    def __init__(
+        self, written: Written, store: Layout, threads: Threads, met_client: Callable[[], None] = lambda: None
+    ) -> None:
         self._written = written
         self._threads = threads
         self._store = store
+        self._met_client = met_client
         self._feeds: tuple[Feed, ...] = ()
         self._ending: tuple[Feed, ...] = ()
 
@@ -216,7 +226,8 @@ class Live:
         wanted = {sink.url for sink in sinks}
         leaving = tuple(feed for feed in self._feeds if feed.sink.url not in wanted)
         self._feeds = tuple(
-            same.get(sink.url) or Feed(sink, self._written, self._store, self._threads) for sink in sinks
+            same.get(sink.url) or Feed(sink, self._written, self._store, self._threads, self._met_client)
+            for sink in sinks
         )
         for feed in leaving:
             feed.finish()
@@ -246,6 +257,15 @@ class Live:
             feed.flush(deadline) for feed in self._feeds
         ]  # none of them left out because another is late
         return all(in_time)
+
+    def close_clients(self, timeout: float) -> None:
+        """Close the sinks that deliver as they are closed, with what is on the disk by now, in at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        feeds = [feed for feed in (*self._feeds, *self._ending) if feed.sink.delivers_at_close]
+        for feed in feeds:
+            feed.finish()
+        for feed in feeds:
+            feed.join(deadline)
 
     def close(self, timeout: float) -> None:
         """Deliver what is on the disk, in at most `timeout` seconds for all sinks together, and say what is left."""

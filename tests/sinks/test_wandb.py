@@ -194,6 +194,26 @@ def test_the_users_own_wandb_is_left_alone(tmp_path: Path):
     assert (run["name"], run["exit"]) == ("short", 0)
 
 
+def test_the_last_run_of_a_process_arrives_as_it_ends(tmp_path: Path):
+    """Nothing lost: W&B's client is at work since the first run, and its own exit function was registered after ours."""
+    code = """
+        import autolog
+        autolog.autolog(sinks=["wandb://proj?mode=offline"], silent=True, exit_timeout=60)
+        with autolog.run("first") as run:
+            run.log_metrics({"loss": 1})
+        assert autolog.flush(60, sinks=True)
+        with autolog.run("last") as run:
+            run.log_metrics({"loss": 2})
+    """
+    done = script(code, tmp_path, timeout=4 * TIMEOUT, beneath=("wandb",))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    found = read(tmp_path, 2).values()
+    assert sorted((run["name"], run["exit"], len(run["history"])) for run in found) == [
+        ("first", 0, 1),
+        ("last", 0, 1),
+    ]
+
+
 ONLINE = """
     import os, signal, sys, autolog
     autolog.autolog(sinks=[sys.argv[1]], silent=True, exit_timeout=60)
