@@ -89,7 +89,7 @@ def integration(name: str, smoke: str, environment: Environment, *more: str, fla
 def cells(cell: str, title: str, parts: Iterable[str]) -> Iterator[Stage]:
     """A cell of the matrix, one stage for each part of its tests."""
     for part in parts:
-        own = tuple(f"integrations/autolog_{one}" for one in (BOOSTERS if part in PARTS else (part,)))
+        own = tuple(f"integrations/autolog_{one}" for one in USED.get(part, (part,)))
         whole, short = PARTS.get(part) or (
             (f"tests/integrations/{part}", f"tests/contract/test_{part}.py"), (f"tests/contract/test_{part}.py", SMOKE[part]),
         )  # fmt: skip
@@ -108,6 +108,8 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "models": (("tests/models",), ("tests/models/test_hard_models.py",)),
 }
 """Parts of a cell that are no integration's: their tests, and those that are run where only the core has changed."""
+USED = {"contract": BOOSTERS, "process": ("sklearn",), "models": BOOSTERS}
+"""The integrations that these use."""
 SMOKE = {
     "sklearn": "tests/integrations/sklearn/test_runs.py",
     "xgboost": "tests/integrations/xgboost/test_xgboost_bare.py",

@@ -112,12 +112,16 @@ def what(run: RunRecord) -> str:
 def _metrics(runs: Runs, asked_for: list[Metric]) -> list[Metric]:
     """Which metrics to show: those asked for, then those most runs have, of data that was not trained on first."""
     from autolog.store.query import Metric
+    from autolog.tracking.metrics import is_of_unseen_data
 
-    having = Counter(metric for run in runs for metric in run.metrics)
-    order = sorted(having, key=lambda metric: (not _is_validation(metric), -having[metric], metric))
+    # Of folds, whose last value says nothing of the others, the mean.
+    having = Counter(metric for run in runs for metric in run.metrics if f"mean_{metric}" not in run.metrics)
+    unseen = {
+        name
+        for run in runs
+        for name, metric in run.metrics.items()
+        if is_of_unseen_data(name, metric.get("data")) or name.startswith("best_")
+    }
+    order = sorted(having, key=lambda metric: (metric not in unseen, -having[metric], metric))
     chosen = dict.fromkeys([*(metric for metric in asked_for if metric.name in having), *map(Metric, order)])
     return list(chosen)[:MOST_METRICS]
-
-
-def _is_validation(metric: str) -> bool:
-    return any(word in metric.lower() for word in ("val", "test", "cv", "best"))
