@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import update_wrapper
-from inspect import signature
+from inspect import Parameter, signature
 from time import perf_counter
 from types import CodeType
 from typing import Any, NamedTuple
@@ -82,7 +82,9 @@ def fast(
 
     update_wrapper(stand_in, original)
     try:
-        stand_in.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]  getfullargspec reads it
+        # `getfullargspec` reads it; of what takes anything, as decorators do, it is to say that.
+        if not _takes_anything(original):
+            stand_in.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]
     except (TypeError, ValueError):
         pass
     stand_in.__dict__["_autolog_own"] = Own(switch, weakref.ref(stand_in))
@@ -99,6 +101,11 @@ def codes() -> list[CodeType]:
         for inner in outer.__code__.co_consts
         if isinstance(inner, CodeType)
     ]
+
+
+def _takes_anything(function: Any) -> bool:
+    own = signature(function, follow_wrapped=False).parameters.values()
+    return [one.kind for one in own] == [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD]
 
 
 def _never() -> bool:

@@ -21,6 +21,8 @@ from autolog.instrument.imports import ImportHooks
 from autolog.instrument.patching import FastPatch, Hook, Installation, sweep_modules
 
 SOURCE = '''
+from functools import wraps
+
 _hooks = []
 
 
@@ -42,6 +44,14 @@ def step(x, *, y=2):
     for hook in _hooks:
         hook(x)
     return x + y
+
+
+@wraps(step)
+def decorated(*args, **kwargs):
+    return step(*args, **kwargs)
+
+
+decorated.__name__ = decorated.__qualname__ = "decorated"
 
 
 class Base:
@@ -118,11 +128,12 @@ def test_it_sees_the_arguments_the_result_and_the_exception(frame: Any, install:
     ]  # fmt: skip
 
 
-def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed) -> None:
+@pytest.mark.parametrize("name", ["step", "decorated"])
+def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed, name: str) -> None:
     """Name, signature, source, documentation."""
 
     def looks() -> Any:
-        step = frame.step
+        step = getattr(frame, name)
         ask = (inspect.signature, inspect.getfullargspec, inspect.getsource, inspect.isfunction)
         return (
             [str(one(step)) for one in ask],
@@ -133,9 +144,9 @@ def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed) ->
         )
 
     before = looks()
-    install.watch("fastframe:step")
+    install.watch(f"fastframe:{name}")
     assert looks() == before
-    assert pickle.loads(pickle.dumps(frame.step)) is frame.step
+    assert pickle.loads(pickle.dumps(getattr(frame, name))) is getattr(frame, name)
 
 
 def test_taking_out_puts_back_the_same_objects(frame: Any, install: Installed) -> None:
