@@ -144,7 +144,7 @@ def _read_csv(path: str, model: Predictor) -> Iterator[Part]:
 def _columns(model: Predictor, *types: str) -> list[str]:
     """The names of the columns that were of these types in training."""
     inputs: list[dict[str, Any]] = model.signature["inputs"] or []
-    return [column["name"] for column in inputs if column.get("type") in types and "name" in column]
+    return [str(column["name"]) for column in inputs if column.get("type") in types and "name" in column]
 
 
 def _read_parquet(path: str, model: Predictor) -> Iterator[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -34,11 +34,13 @@ class Predictor:
 
     def predict(self, data: Any) -> Any:
         """The model's predictions for rows of data: a data frame, a dict of columns (or one row of scalars), a list of
-        rows or of dicts, or an array.
+        rows or of dicts, or an array. What the framework has for data of its own, as a loader, is handed on as it is.
 
         Columns are put in the order of training. InputMismatch says which column is missing, unknown or of another type.
         """
         inputs: list[dict[str, Any]] | None = self.signature["inputs"]
+        if inputs is not None and _is_the_frameworks(data):
+            return self._predict(data)
         if inputs is None:
             return self._predict(_frame(data, None) if isinstance(data, dict) else data)
         if inputs[0].get("type") != "tensor":
@@ -57,6 +59,9 @@ def _as_columns(data: Any, inputs: list[dict[str, Any]]) -> Any:
         return data  # a signature without names says too little to check anything by
     frame = data if _is_frame(data) else _frame(data, names)
     given = list(frame.columns)
+    if {type(name) for name in names} == {int} and set(map(str, names)) >= set(given):
+        frame = frame.set_axis([int(name) for name in given], axis=1)  # in a file, numbers are texts
+        given = list(frame.columns)
     missing = [
         column["name"] for column in inputs if column.get("required", True) and column["name"] not in given
     ]
@@ -96,7 +101,7 @@ def _as_tensor(data: Any, spec: dict[str, Any], what: str) -> Any:
         raise InputMismatch(
             "The model was trained on an array without column names: give rows, not named columns"
         )
-    if isinstance(data, list):
+    if isinstance(data, (list, tuple)):
         data = import_module("numpy").asarray(data)
     elif _is_frame(data):
         data = data.to_numpy()
@@ -108,14 +113,24 @@ def _as_tensor(data: Any, spec: dict[str, Any], what: str) -> Any:
         raise InputMismatch(
             f"The shape of {what} is {_shape(shape)}; the model was trained on {_shape(expected)}"
         )
-    kind = import_module("numpy").dtype(spec["dtype"]).kind
-    if (data.dtype.kind in "biuf") != (kind in "biuf") and "O" not in (data.dtype.kind, kind):
+    given, kind = getattr(data.dtype, "kind", "O"), import_module("numpy").dtype(spec["dtype"]).kind
+    if (given in "biuf") != (kind in "biuf") and "O" not in (given, kind):
         raise InputMismatch(f"The type of {what} is {data.dtype}; the model was trained on {spec['dtype']}")
     return data
 
 
 def _is_frame(data: Any) -> bool:
     return type(data).__name__ == "DataFrame" and hasattr(data, "columns")
+
+
+def _is_the_frameworks(data: Any) -> bool:
+    """Whether it is neither plain data nor an array or a table whose rows are here."""
+    kind = cast("type[Any]", type(data))
+    if isinstance(data, Iterator):
+        return True
+    return kind.__module__ != "builtins" and not (
+        (hasattr(data, "shape") and hasattr(data, "dtype")) or (_is_frame(data) and hasattr(kind, "__len__"))
+    )
 
 
 def _frame(data: Any, names: list[str] | None) -> Any:

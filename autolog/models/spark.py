@@ -152,7 +152,9 @@ def _classes(metadata: Path) -> list[Any]:
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The model's predictions for a pandas frame, as an array in the order of its rows. Columns of lists become vectors."""
+    """The model's predictions for a frame of pandas' or Spark's, as an array in the order of its rows. Columns of lists become
+    vectors.
+    """
     stages = [stage for stage in model.stages if hasattr(stage, "predictionCol")]
     if not stages:
         raise ModelError("This pipeline predicts nothing: it only prepares features")
@@ -165,6 +167,10 @@ def predictor(model: Any) -> Callable[[Any], Any]:
 
 def _predict(model: Any, column: str, data: Any) -> Any:
     numpy, functions = import_module("numpy"), import_module("pyspark.ml.functions")
+    if not hasattr(data, "assign"):
+        number = import_module("pyspark.sql.functions").monotonically_increasing_id()
+        rows = model.transform(data.withColumn(ROW, number)).select(ROW, column).collect()
+        return numpy.asarray([row[1] for row in sorted(rows, key=lambda row: row[0])])
     session = import_module("pyspark.sql").SparkSession.builder.getOrCreate()
     # Some models join, and some drop rows: they are told apart by a column of our own.
     frame = session.createDataFrame(data.assign(**{ROW: range(len(data))}))

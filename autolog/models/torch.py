@@ -132,7 +132,9 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The module in evaluation mode, of arrays and frames as 32-bit floats, without gradients."""
+    """The module in evaluation mode, of arrays and frames as 32-bit floats, without gradients. Of a DataLoader, what its
+    batches are or begin with, one after the other.
+    """
     torch: Any = import_module("torch")
     exported = _is_exported(model)
     if exported:
@@ -141,6 +143,9 @@ def predictor(model: Any) -> Callable[[Any], Any]:
         raise ModelNotLoaded(f"{type(model).__name__} is no torch module: load it without as_predictor")
 
     def predict(data: Any) -> Any:
+        if isinstance(data, torch.utils.data.DataLoader):
+            parts = [predict(one[0] if isinstance(one, (list, tuple)) else one) for one in data]
+            return import_module("numpy").concatenate(parts)
         module: Any = model
         values = data.to_numpy() if hasattr(data, "to_numpy") else data
         given = torch.as_tensor(values)

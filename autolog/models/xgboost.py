@@ -89,7 +89,12 @@ def predictor(model: Any) -> Callable[[Any], Any]:
 
     def predict_matrix(data: Any) -> Any:
         if not isinstance(data, xgboost.DMatrix):
-            data = xgboost.DMatrix(data, enable_categorical=True)
+            # An array may have been given names beside it, which the model asks for.
+            named = hasattr(data, "columns")
+            names = (
+                {} if named else {"feature_names": model.feature_names, "feature_types": model.feature_types}
+            )
+            data = xgboost.DMatrix(data, enable_categorical=True, **names)
         return model.predict(data)
 
     return predict_matrix
