@@ -35,7 +35,15 @@ if TYPE_CHECKING:
     from autolog.instrument.interrupts import let_through
     from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
     from autolog.instrument.quiet import quiet
-    from autolog.models import ModelError, ModelNotSaved, UntrustedModel, infer_signature
+    from autolog.models import (
+        ArraySpec,
+        ModelError,
+        ModelInput,
+        ModelNotSaved,
+        UntrustedModel,
+        infer_signature,
+        look_at,
+    )
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
     from autolog.tracking.run import Run
@@ -51,7 +59,8 @@ _HOME = {
     "let_through": "autolog.instrument.interrupts",
     **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     "quiet": "autolog.instrument.quiet",
-    **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel", "infer_signature"), "autolog.models"),
+    **dict.fromkeys(("ModelError", "ModelNotSaved", "UntrustedModel"), "autolog.models"),
+    **dict.fromkeys(("ArraySpec", "ModelInput", "infer_signature", "look_at"), "autolog.models"),
     "FilterError": "autolog.store.query",
     **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
     "Run": "autolog.tracking.run",
@@ -59,10 +68,11 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelNotSaved", "OnImport",
-    "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun", "UntrustedModel", "autolog",
-    "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "let_through", "load_model", "number_of",
-    "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs", "status", "suspended",
+    "ArraySpec", "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelInput",
+    "ModelNotSaved", "OnImport", "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun",
+    "UntrustedModel", "autolog", "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "let_through",
+    "load_model", "look_at", "number_of", "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs",
+    "status", "suspended",
 ]  # fmt: skip
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from autolog.models.capture import Snapshot, snapshot
 from autolog.models.code import sources
 from autolog.models.errors import ModelError, ModelNotSaved
-from autolog.models.example import example_of
 from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
+from autolog.models.given import ModelInput, look_at
 from autolog.models.payload import contains
 from autolog.models.requirements import pins
-from autolog.models.signature import infer, with_output
+from autolog.models.signature import with_output
 from autolog.store.objects import share
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
 from autolog.tracking.metrics import direction, judge
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
 
 def save_model(
     session: Session, run: Run, model: Any, flavor: str | None, *, path: str = "model", data: Any = None,
-    output: Any = None, signature: dict[str, Any] | None = None, model_format: str | None = None,
-    log_signatures: bool = True, max_bytes: int | None = None, by_hand: bool = False,
+    output: Any = None, model_format: str | None = None, max_bytes: int | None = None, by_hand: bool = False,
 ) -> None:  # fmt: skip
-    """`data` and `output` are what the signature is inferred from; where the data is gone by now, `signature` is what was
-    inferred from it when it was there, and its outputs are kept if there is no `output`. What cannot be saved becomes a note
-    in the run; raises ValueError for a flavor that does not exist. What the integration's options say of which models are saved
-    and with what does not hold `by_hand`.
+    """`data` is what the model was trained on, or what `look_at` has seen of it before the training; `output` is like what it
+    predicts. What cannot be saved becomes a note in the run; raises ValueError for a flavor that does not exist. What the
+    integration's options say of which models are saved and with what does not hold `by_hand`.
     """
     began = perf_counter()
     options = None if by_hand else session.chosen(run.framework)
@@ -46,18 +44,16 @@ def save_model(
     folder = session.layout.artifacts_of(run.id)
     session.layout.make_root()  # a large model is spilled there, perhaps before anything else is written
     try:
-        if not log_signatures:
-            signature = None
-        elif data is not None:
-            signature = infer(data, output)
-        elif signature is not None and output is not None:
+        seen = data if isinstance(data, ModelInput) else look_at(data, options)
+        signature = seen.signature
+        if signature is not None and output is not None:
             signature = with_output(signature, output)
         taken = snapshot(
             flavor,
             model,
             spool_dir=folder,
             signature=signature,
-            example=example_of(data) if options is not None and options.log_input_examples else None,
+            example=seen.example,
             model_format=model_format,
             max_bytes=max_bytes,
         )
@@ -70,6 +66,8 @@ def save_model(
             "The model was not saved: one of its parameters is a secret, and the saved model would contain it."
         )
         return
+    if not by_hand and all(path != known for known, _ in run.models):  # it may be saved again and again
+        _say_what_is_missing(run, taken, seen)
     run.models.append((path, taken.size))
     seconds = perf_counter() - began
 
@@ -115,6 +113,17 @@ def _has_secret(content: bytes) -> bool:
     found: set[str] = set()
     redact_text(content.decode("utf-8", "replace"), found)
     return bool(found)
+
+
+def _say_what_is_missing(run: Run, taken: Snapshot, seen: ModelInput) -> None:
+    if seen.unsigned:
+        run.note(f"The model has no signature: {seen.unsigned}.")
+    elif taken.signature and not taken.signature["outputs"] and taken.python_function is not None:
+        run.note(
+            "The signature says nothing of the predictions: what these are like only the model itself could tell."
+        )
+    if seen.unexampled:
+        run.note(f"No example of the input was saved: {seen.unexampled}.")
 
 
 def _is_surpassed(session: Session, run: Run, path: str) -> str:

@@ -31,9 +31,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     log_datasets: bool = True
     """Describe the data: kind, shape, columns, a digest of a sample. The data itself is never stored."""
     log_signatures: bool = True
-    """Save the model's input and output schema with it."""
+    """Save the model's input and output schema with it; a note says where one cannot be told."""
     log_input_examples: bool = False
-    """Save the first five rows of the data with the model, as an example of its input."""
+    """Save the first five rows of the data with the model, as an example of its input; a note says where there are none."""
     max_model_bytes: int = 2_000_000_000
     """Models larger than this are not saved; the run says so."""
 

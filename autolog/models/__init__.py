@@ -25,17 +25,21 @@ if TYPE_CHECKING:
     )
     from autolog.models.flavors import Flavor
     from autolog.models.folder import write
+    from autolog.models.given import ModelInput, look_at
     from autolog.models.load import load as load_model
     from autolog.models.payload import Spool, contains
     from autolog.models.predictor import Predictor
+    from autolog.models.signature import ArraySpec
     from autolog.models.signature import infer as infer_signature
     from autolog.models.trust import user_key
 
 __all__ = [
+    "ArraySpec",
     "DamagedModel",
     "Flavor",
     "InputMismatch",
     "ModelError",
+    "ModelInput",
     "ModelNotLoaded",
     "ModelNotSaved",
     "NoUserKey",
@@ -46,6 +50,7 @@ __all__ = [
     "contains",
     "infer_signature",
     "load_model",
+    "look_at",
     "snapshot",
     "user_key",
     "write",
@@ -53,10 +58,12 @@ __all__ = [
 
 # Where each name is kept, and under which name there: most callers need one of them, and none of them at import.
 _HOMES = {
+    "ArraySpec": "signature",
     "DamagedModel": "errors",
     "Flavor": "flavors",
     "InputMismatch": "errors",
     "ModelError": "errors",
+    "ModelInput": "given",
     "ModelNotLoaded": "errors",
     "ModelNotSaved": "errors",
     "NoUserKey": "errors",
@@ -67,6 +74,7 @@ _HOMES = {
     "contains": "payload",
     "infer_signature": "signature:infer",
     "load_model": "load:load",
+    "look_at": "given",
     "snapshot": "capture",
     "user_key": "trust",
     "write": "folder",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -42,12 +42,21 @@ _NULLABLE = {
 }  # fmt: skip
 
 
+class ArraySpec(NamedTuple):
+    """An array that is not there: its type by NumPy's name, and its shape. The first dimension may be of any length, as may
+    others that are None.
+    """
+
+    dtype: str
+    shape: Sequence[int | None]
+
+
 def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
     """The signature of a model fitted on `x`, as the MLmodel file holds it: `inputs` and `outputs` are JSON texts.
 
     Give a prediction where there is one; a classifier's `y` has the type of its predictions too. `y` of other models may
-    not (a regressor fitted on integers predicts floats): give None, and `outputs` is None. None if `x` is of a kind that
-    no signature can describe, or any part of it is.
+    not (a regressor fitted on integers predicts floats): give None, and `outputs` is None. Both may be ArraySpecs, and dicts
+    of these by name. None if `x` is of a kind that no signature can describe, or any part of it is: see `why_none`.
     """
     try:
         inputs = _inputs(x)
@@ -61,9 +70,30 @@ def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
 
 def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, Any]:
     """The same signature, with the outputs that `infer` makes of this."""
-    output = _output(y_or_prediction)
-    outputs = None if output is None else msgspec.json.encode([output]).decode()
-    return {**signature, "outputs": outputs}
+    if isinstance(y_or_prediction, dict):
+        outputs = _named_tensors(cast("dict[Any, Any]", y_or_prediction))
+    else:
+        outputs = None if (output := _output(y_or_prediction)) is None else [output]
+    return {**signature, "outputs": None if outputs is None else msgspec.json.encode(outputs).decode()}
+
+
+def why_none(x: Any) -> str:
+    """Why `infer` finds no signature of `x`, as the end of a sentence."""
+    package, kind = _type_name(x)
+    if is_frame(x):
+        unknown = [name for name, known in (column_types(x) or {}).items() if known is None]
+        if unknown:
+            return f"the values of column {unknown[0]!r} have no type that it could name"
+        return "the columns' names are not distinct texts or whole numbers"
+    if (package, kind) in _ARRAYS:
+        return f"there is none for an array of type {x.dtype} and shape {x.shape}"
+    return f"there is none for data of type {kind}"
+
+
+def is_frame(data: Any) -> bool:
+    """Whether it is a data frame of pandas' or polars'."""
+    package, kind = _type_name(data)
+    return kind == "DataFrame" and package in ("pandas", "polars")
 
 
 def columns(frame: Any) -> list[dict[str, Any]] | None:
@@ -77,15 +107,15 @@ def columns(frame: Any) -> list[dict[str, Any]] | None:
     return [{"type": kind, "name": name} for name, kind in types.items()]
 
 
-def column_types(frame: Any) -> dict[str, str | None] | None:
+def column_types(frame: Any) -> dict[Any, str | None] | None:
     """The type of each column by name, None for one that has no certain type; None altogether for what is no frame, or
-    one whose columns are not distinct texts.
+    one whose columns are not distinct texts, or distinct whole numbers.
     """
-    package, kind = _type_name(frame)
-    if kind != "DataFrame" or package not in ("pandas", "polars"):
+    if not is_frame(frame):
         return None
+    package = _type_name(frame)[0]
     names: list[Any] = frame.columns if package == "polars" else frame.columns.tolist()
-    if set(map(type, names)) != {str} or "" in names or len(set(names)) != len(names):
+    if set(map(type, names)) not in ({str}, {int}) or "" in names or len(set(names)) != len(names):
         return None
     return dict(zip(names, (_pandas_types if package == "pandas" else _polars_types)(frame), strict=True))
 
@@ -174,6 +204,8 @@ def _named_tensors(arrays: dict[Any, Any]) -> list[dict[str, Any]] | None:
 
 
 def _tensor(x: Any) -> dict[str, Any] | None:
+    if type(x) is ArraySpec:
+        return _tensor_of(*x)
     if _type_name(x) in _ARRAYS:
         return _tensor_spec(x.dtype, x.shape)
     return None
@@ -187,8 +219,9 @@ def _tensor_spec(dtype: Any, shape: Sequence[int]) -> dict[str, Any] | None:
     return _tensor_of(name, shape)
 
 
-def _tensor_of(dtype: str, shape: Sequence[int]) -> dict[str, Any]:
-    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape[1:]]}}
+def _tensor_of(dtype: str, shape: Sequence[int | None]) -> dict[str, Any]:
+    sizes = [-1 if size is None else size for size in shape[1:]]
+    return {"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *sizes]}}
 
 
 def _output(y: Any) -> dict[str, Any] | None:

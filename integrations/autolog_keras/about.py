@@ -8,7 +8,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from autolog import Options, Run, quiet
+from autolog import ModelInput, Options, Run, quiet
 from autolog_keras import data
 
 _DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
@@ -283,14 +283,12 @@ def flat(logs: Any) -> dict[str, Any]:
 # -- files
 
 
-def save(run: Run, model: Any, options: Options, path: str, example: Any) -> None:
-    """Save the model, with a signature of what it was trained on."""
-    signed = options.log_signatures
+def save(run: Run, model: Any, options: Options, path: str, seen: ModelInput) -> None:
+    """Save the model, with what was seen of its input before the training."""
     flavor = "tensorflow" if is_keras_2(model) else "keras"
     run.save_model(
-        model, flavor, path=path, data=example if signed else None, output=data.output_of(model),
-        log_signatures=signed, max_bytes=options.max_model_bytes,
-    )  # fmt: skip
+        model, flavor, path=path, data=seen, output=data.output_of(model), max_bytes=options.max_model_bytes
+    )
 
 
 def log_summary(run: Run, model: Any) -> None:

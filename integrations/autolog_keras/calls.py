@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, IdentityMap, Run, current_run, provenance
+from autolog import Call, IdentityMap, ModelInput, Run, current_run, provenance
 from autolog_keras import about, data, outcome
 from autolog_keras.watch import Watch
 
@@ -35,6 +35,8 @@ class Calls:
             if options.log_datasets:
                 data.log(run, arguments.get("x"), arguments.get("y"), "train")
                 data.log_validation(run, arguments.get("validation_data"))
+        x = arguments.get("x")
+        seen = data.look(x, options) if outermost else ModelInput()
         watch = Watch(call.run, whole=outermost, every=options.log_every_n_steps)
         self._watches.set(model, watch)
         finished = False
@@ -47,10 +49,10 @@ class Calls:
             watch.log_size(model)
             outcome.log(call.run, watch, finished)
         if outermost:
-            run.trained(model, data=arguments.get("x"), describe=options.log_datasets)
+            run.trained(model, data=x, describe=options.log_datasets)
             about.log_summary(run, model)
             if options.log_models:
-                about.save(run, model, options, "model", data.example(arguments.get("x")))
+                about.save(run, model, options, "model", data.completed(seen, model, x))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         call.seal()

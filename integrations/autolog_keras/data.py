@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
-from autolog import Run
+from autolog import ArraySpec, ModelInput, Options, Run, infer_signature, look_at
+
+TENSORS = ("tensorflow", "torch", "jax", "jaxlib")
+FEW = 5
+"""Rows of an example."""
 
 
 def log(run: Run, x: Any, y: Any, context: str, name: str = "") -> None:
@@ -72,49 +77,92 @@ def _specification(spec: Any) -> Any:
     return _short(spec)
 
 
-# -- for the model's signature
+# -- for the model's input and output
 
 
-def example(x: Any) -> Any:
-    """Something of the type and shape of the model's input: the arrays themselves, or what a data set says of its own."""
-    if not hasattr(type(x), "element_spec"):
+def look(x: Any, options: Options) -> ModelInput:
+    """What is seen of the data before a training. Of what gives batches, its specification, if it has one."""
+    if hasattr(type(x), "element_spec"):
+        spec = x.element_spec
+        return look_at(_described(spec[0] if isinstance(spec, (list, tuple)) else spec), options)
+    return look_at(_rows(x, options), options)
+
+
+def _rows(x: Any, options: Options) -> Any:
+    """Tensors as arrays of their first rows, or where no example is wanted, by type and shape; other data as it is."""
+    if isinstance(x, dict):
+        return {name: _rows(one, options) for name, one in x.items()}
+    if type(x).__module__.partition(".")[0] not in TENSORS or not _is_array(x):
         return x
-    spec = x.element_spec
-    return _empty(spec[0] if isinstance(spec, (list, tuple)) else spec)
+    described = _described(x)
+    if not options.log_input_examples or described is None:
+        return described
+    few = x[:FEW]
+    few = few.detach().cpu() if hasattr(few, "detach") else few
+    return sys.modules["numpy"].asarray(few)
 
 
-def like(x: Any) -> Any:
-    """An empty array of a batch's kind, which keeps none of it alive."""
-    return _empty(x) if _is_array(x) else None
+def completed(seen: ModelInput, model: Any, x: Any) -> ModelInput:
+    """With what the model itself says of its inputs: Keras casts what it is given to their types, and not all of their sizes
+    are fixed by the data of one training, which was of the kind of `x`.
+    """
+    inputs = _specs(model, "inputs")
+    if seen.signature is None:
+        if not seen.unsigned or isinstance(x, (list, tuple, dict)) or len(inputs) != 1:
+            return seen
+        return seen._replace(signature=infer_signature(*inputs.values()), unsigned="")
+    given: list[dict[str, Any]] = json.loads(seen.signature["inputs"])
+    if given[0]["type"] != "tensor":
+        return seen
+    if "name" not in given[0]:
+        known = _fitting(given[0], *inputs.values()) if len(inputs) == 1 else None
+    else:
+        known = {one["name"]: _fitting(one, inputs.get(one["name"])) for one in given}
+    return seen if known is None else seen._replace(signature=infer_signature(known))
 
 
-def input_of(model: Any) -> Any:
-    """An empty array like the model's input, where it has one of known shape."""
-    return _only(model, "inputs")
+def _fitting(given: dict[str, Any], known: ArraySpec | None) -> ArraySpec:
+    """A tensor of the data's shape and the model's type, and its sizes where these are as many: Keras adds and takes away
+    dimensions of one.
+    """
+    found = given["tensor-spec"]
+    if known is None:
+        return ArraySpec(found["dtype"], found["shape"])
+    return ArraySpec(known.dtype, known.shape if len(known.shape) == len(found["shape"]) else found["shape"])
 
 
 def output_of(model: Any) -> Any:
-    """An empty array like the model's predictions, where it has one output of known shape."""
-    return _only(model, "outputs")
+    """What is like the model's predictions: an array, or several by name; None of a subclass, whose outputs are not known."""
+    outputs = _specs(model, "outputs", getattr(model, "output_names", None))
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs or None
 
 
-def _only(model: Any, name: str) -> Any:
+def input_of(model: Any) -> Any:
+    """What is like the model's input, where it has one."""
+    inputs = _specs(model, "inputs")
+    return next(iter(inputs.values())) if len(inputs) == 1 else None
+
+
+def _specs(model: Any, which: str, names: Any = None) -> dict[str, ArraySpec]:
+    """The model's inputs or outputs by name; none where one of them cannot be told."""
     try:
-        found = getattr(model, name)
-    except AttributeError:  # a subclass's are not known
-        return None
-    return _empty(found[0]) if isinstance(found, (list, tuple)) and len(found) == 1 else None
+        found = list(getattr(model, which))
+    except (AttributeError, TypeError):  # a subclass's are not known
+        return {}
+    names = [one.name for one in found] if names is None else names
+    specs = dict(zip(names, map(_described, found), strict=False))
+    told = len(specs) == len(found) and all(isinstance(one, ArraySpec) for one in specs.values())
+    return specs if told else {}
 
 
-def _empty(spec: Any) -> Any:
-    """An array of no rows."""
-    shape, dtype = getattr(spec, "shape", None), getattr(spec, "dtype", None)
+def _described(spec: Any) -> Any:
+    """What is said of a tensor, as an ArraySpec; of several by name; None where that is not enough."""
     if isinstance(spec, dict):
-        return {name: _empty(one) for name, one in spec.items()}
+        return {name: _described(one) for name, one in spec.items()}
+    shape, dtype = getattr(spec, "shape", None), getattr(spec, "dtype", None)
     if shape is None or dtype is None or getattr(shape, "rank", 1) is None:
         return None
-    sizes = list(shape)[1:]
-    numpy = sys.modules["numpy"]
-    if None in sizes or not hasattr(numpy, name := str(getattr(dtype, "name", dtype))):
+    name = str(getattr(dtype, "name", dtype)).rpartition(".")[2]
+    if name != "bool" and not hasattr(sys.modules["numpy"], name):  # text, or floats that NumPy does not have
         return None
-    return numpy.empty((0, *sizes), dtype=name)
+    return ArraySpec(name, tuple(shape))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from autolog import IdentityMap, Run
+from autolog import IdentityMap, ModelInput, Run
 from autolog_keras import about, data, values
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ function does of its variables. A larger one is not kept.
 
 
 class Member:
-    """What a loop trains: a model, or an optimizer of some models. `example` is like their batches, and empty."""
+    """What a loop trains: a model, or an optimizer of some models. `seen` is what was seen of their first batch."""
 
-    def __init__(self, run: Run, prefix: str, models: list[Any], example: Any) -> None:
+    def __init__(self, run: Run, prefix: str, models: list[Any], seen: ModelInput) -> None:
         self.run = run
         self.prefix = prefix
         self.models = [_kept(model) for model in models]
-        self.example = example
+        self.seen = seen
         self.steps = 0
         self._held: list[tuple[int, int, dict[str, Any]]] = []
 
@@ -189,8 +189,8 @@ class Loops:
     ) -> Member:
         assert loop.run is not None
         if member is None:
-            example = data.like(x) if x is not None else data.input_of(models[0]) if models else None
-            member = Member(loop.run, prefix, models, example)
+            like = x if x is not None else data.input_of(models[0]) if models else None
+            member = Member(loop.run, prefix, models, data.look(like, self._integration.options))
             loop.members.append(member)
         else:
             prefix = f"{member.prefix}next_"
@@ -242,7 +242,8 @@ class Loops:
                     size = about.size_params(model)
                     run.log_params({f"{prefix}{name}": value for name, value in size.items()})
                     if options.log_models:
-                        about.save(run, model, options, f"{prefix}model", member.example)
+                        seen = data.completed(member.seen, model, None)
+                        about.save(run, model, options, f"{prefix}model", seen)
             member.let_go()
 
 

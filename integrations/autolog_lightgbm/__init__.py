@@ -25,12 +25,14 @@ from typing import Any, Literal
 
 from autolog import (
     Call,
+    FastPatch,
     Integration,
+    ModelInput,
     Options,
     Patch,
     Run,
     SubclassPatch,
-    infer_signature,
+    look_at,
     observe_prediction,
     observe_score,
     quiet,
@@ -58,7 +60,11 @@ class LightgbmIntegration(Integration):
     claims = ("lightgbm",)
     Options = LightgbmOptions
 
-    def patches(self) -> Iterable[Patch | SubclassPatch]:
+    def __init__(self, options: LightgbmOptions) -> None:
+        super().__init__(options)
+        self.datasets = data.Datasets(options)
+
+    def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
         train = ("lightgbm.engine:train", "lightgbm.sklearn:train")
         yield Patch(target="lightgbm:train", aliases=train, observer=self.train, nested=True)
         yield Patch(target="lightgbm:cv", aliases=("lightgbm.engine:cv",), observer=self.cv)
@@ -67,13 +73,14 @@ class LightgbmIntegration(Integration):
         yield SubclassPatch(base=base, methods=PREDICTING, observer=observe_prediction)
         yield SubclassPatch(base=base, methods=("score",), observer=observe_score)
         yield SubclassPatch(base="lightgbm.basic:Booster", methods=("predict",), observer=observe_prediction)
+        yield FastPatch(target="lightgbm.basic:Dataset.construct", before=self.datasets.is_read)
         yield Patch(target="lightgbm.dask:_train_part", observer=self.part, nested=True, optional=True)
 
     def train(self, call: Call) -> Generator[None, Any, None]:
         if not call.outermost and call.run is None:
             return
         outermost, options = call.outermost, self.options
-        signature, waiting, table = None, [], data.nothing
+        seen_input, waiting, table = ModelInput(), [], data.nothing
         if outermost:
             arguments = call.arguments
             run: Run = call.start_run(kind="train", estimator="lightgbm.basic.Booster")
@@ -82,8 +89,7 @@ class LightgbmIntegration(Integration):
                 waiting = data.log_sets(run, arguments)
             # LightGBM lets go of the table as soon as it is binned, and so must we.
             table = data.weakly(data.raw(arguments.get("train_set")))
-            if options.log_models and options.log_signatures:
-                signature = infer_signature(table())
+            seen_input = self.datasets.seen(arguments.get("train_set"))
         seen = self._inject(call, rounds.Rounds)
         model = yield
         seen.log_outcome(rounds.scores_of(model))
@@ -91,7 +97,7 @@ class LightgbmIntegration(Integration):
         data.log_read(call.run, waiting)
         if outermost:
             call.run.trained(model, data=table(), describe=options.log_datasets)
-            self._save(call.run, model, signature=signature, output=booster.output_of(model))
+            self._save(call.run, model, seen_input)
 
     def cv(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
@@ -114,14 +120,16 @@ class LightgbmIntegration(Integration):
         run.log_params(params | data.fit_params(arguments))
         if self.options.log_datasets:
             data.log_fit(run, arguments)
-        yield
         X = arguments.get("X")
+        seen_input = look_at(X, self.options)
+        with self.datasets.of_another():
+            yield
         run.trained(model, model.booster_, data=X, describe=self.options.log_datasets)
         if hasattr(model, "to_local"):  # Dask's: the workers have trained it
             rounds.log_history(run, model.evals_result_)
             booster.log_importances(run, model.booster_)
             model = model.to_local()
-        self._save(run, model, data=X, output=booster.output_of(model))
+        self._save(run, model, seen_input)
 
     def part(self, call: Call) -> Generator[None, Any, None]:
         """A Dask worker's share of a training is not one of its own, where the worker is a thread of this process."""
@@ -143,10 +151,10 @@ class LightgbmIntegration(Integration):
                 run.log_params(rounds.early_stopping(given or ()))
         return seen
 
-    def _save(self, run: Run, model: Any, **about: Any) -> None:
+    def _save(self, run: Run, model: Any, seen: ModelInput) -> None:
         options = self.options
         if options.log_models:
             run.save_model(
-                model, "lightgbm", model_format=options.model_format, log_signatures=options.log_signatures,
-                max_bytes=options.max_model_bytes, **about,
+                model, "lightgbm", data=seen, output=booster.output_of(model), model_format=options.model_format,
+                max_bytes=options.max_model_bytes,
             )  # fmt: skip

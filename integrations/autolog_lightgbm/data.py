@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
-from autolog import Run
+from autolog import IdentityMap, ModelInput, Options, Run, look_at
 
 MAX_NAMES = 200
 
@@ -34,6 +36,52 @@ def weakly(table: Any) -> Callable[[], Any]:
 
 def nothing() -> None:
     return None
+
+
+class _Here(threading.local):
+    inside = False
+
+
+class Datasets:
+    """What Datasets were made of: LightGBM lets go of the table once it is binned, so it is looked at before."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._seen: IdentityMap[ModelInput] = IdentityMap()
+        self._here = _Here()
+
+    @contextmanager
+    def of_another(self) -> Generator[None, None, None]:
+        """Inside, LightGBM makes Datasets of data that has been looked at."""
+        self._here.inside = True
+        try:
+            yield
+        finally:
+            self._here.inside = False
+
+    def is_read(self, dataset: Any, *_: Any, **__: Any) -> None:
+        """LightGBM is about to bin it, if it has not."""
+        if not self._here.inside and vars(dataset).get("_handle") is None and raw(dataset) is not None:
+            self.seen(dataset)
+
+    def seen(self, dataset: Any) -> ModelInput:
+        """What a model has for its input that is trained on it."""
+        known = self._seen.get(dataset)
+        if known is None:
+            known = self._look(dataset)
+            self._seen.set(dataset, known)
+        return known
+
+    def _look(self, dataset: Any) -> ModelInput:
+        options, table = self.options, raw(dataset)
+        if table is not None:
+            return look_at(table, options)
+        unsigned = "the Dataset holds no table" if options.log_signatures else ""
+        unexampled = "the Dataset holds no table" if options.log_input_examples else ""
+        if getattr(dataset, "used_indices", None) is None:
+            return ModelInput(unsigned=unsigned, unexampled=unexampled)
+        whole = self.seen(dataset.reference)  # this is a part of its rows
+        return whole._replace(example=None, unexampled=unexampled)
 
 
 Waiting = list[tuple[Any, str, dict[str, Any]]]

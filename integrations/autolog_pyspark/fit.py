@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from autolog import Call, Options, Run
+from autolog import Call, Options, Run, look_at
 from autolog_pyspark import about, data, search, signature, summaries
 from autolog_pyspark.after import After
+
+UNSIGNED = "Spark does not tell which columns the model needs, or they have types that it could not name"
 
 
 class Fits:
@@ -47,5 +49,8 @@ class Fits:
 
     def _save(self, run: Run, model: Any, frame: Any) -> None:
         options = self.options
-        seen = signature.infer(model, frame) if options.log_signatures else None
-        run.save_model(model, "spark", signature=seen, max_bytes=options.max_model_bytes)
+        seen = look_at(None, options)  # rows would take a job of Spark's
+        if options.log_signatures:
+            found = signature.infer(model, frame)
+            seen = seen._replace(signature=found, unsigned="" if found else UNSIGNED)
+        run.save_model(model, "spark", data=seen, max_bytes=options.max_model_bytes)

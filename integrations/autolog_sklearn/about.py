@@ -8,7 +8,7 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from autolog import Run, let_through, quiet
+from autolog import ArraySpec, Run, let_through, quiet
 
 
 def path_of(estimator: object) -> str:
@@ -132,6 +132,26 @@ def rows_of(data: Any) -> int | None:
     if isinstance(shape, tuple):
         return int(shape[0]) if shape else None
     return len(data) if type(data) in (list, tuple) else None
+
+
+def is_column(y: Any) -> bool:
+    """Whether targets, if there are any, are one for each row."""
+    if type(y) in (list, tuple):
+        return not y or not hasattr(y[0], "__len__") or type(y[0]) is str
+    return y is None or getattr(y, "ndim", None) == 1
+
+
+def doubles_like(X: Any, y: Any) -> ArraySpec | None:
+    """What is like the targets, where these and the data are arrays of doubles."""
+    if all(type(one).__name__ == "ndarray" and one.dtype == "float64" for one in (X, y)):
+        return ArraySpec("float64", y.shape)
+    return None
+
+
+def is_own_regressor(estimator: Any) -> bool:
+    """Whether it is a regression of scikit-learn's own, which predicts doubles where it has seen nothing else."""
+    kinds = {cls.__name__ for cls in type(estimator).__mro__}
+    return "RegressorMixin" in kinds and type(estimator).__module__.startswith("sklearn.")
 
 
 def split(arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, IdentityMap, Run, provenance
+from autolog import Call, IdentityMap, ModelInput, Run, look_at, provenance
 from autolog_sklearn import about, directions, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Fits:
             run.log_dataset(X, y)
             if validation[0] is not None:
                 run.log_dataset(*validation, context="validation")
+        seen, doubles, of_one_column = look_at(X, self.options), about.doubles_like(X, y), about.is_column(y)
+        wanted = self.options.log_training_metrics
+        keys = provenance().keys
+        before = keys.of(X) if wanted == "always" else None
         result = yield
         self.after.remember_model(estimator, run, X)
         if not call.name.endswith(".fit"):
@@ -78,20 +82,26 @@ class Fits:
         if model is not None and model is not estimator:
             params = about.params_of(model, run)
         harm = about.harm_of_predicting(model, params)
-        predicted = None
-        wanted = self.options.log_training_metrics
+        predicted = result if call.name.endswith(".fit_predict") else None
         if wanted is True and harm:
             if y is not None and model is not None:
                 run.note(
                     f'Training metrics were left out: {harm}; log_training_metrics="always" has them all the same.'
                 )
         elif X is not None and model is not None and wanted:
-            predicted = scores.log(
-                run, model, params, X, y, rest.get("sample_weight"), scores.is_accuracy_or_r2(estimator)
-            )
+            if wanted == "always" and not about.works_in_place(params) and before != keys.of(X):
+                run.note("Training metrics were left out: the fit has changed the data.")
+            else:
+                with_score = scores.is_accuracy_or_r2(estimator)
+                scored = scores.log(run, model, params, X, y, rest.get("sample_weight"), with_score)
+                predicted = scored if predicted is None else predicted
         if kind == "search":
             search.log(run, estimator)
-        self._save(run, model, X, y if predicted is None else predicted)
+        if predicted is None and of_one_column:
+            predicted = fitted.labels_like(estimator)
+        if predicted is None and about.is_own_regressor(estimator):
+            predicted = doubles
+        self._save(run, model, seen, predicted)
         fitted.log(run, estimator, call.seconds, not harm)
         monitors.log(run, (*about.chain(estimator), *params.values()))
 
@@ -107,22 +117,25 @@ class Fits:
                 run.log_dataset(X, y)
         elif state.owned:
             call.continue_run(state.run)
+        # The last call is not known to be the last: the model is saved as often as that costs little, and the run says when.
+        saves = state.saving < max(SAVING_SECONDS, SAVING_SHARE * (perf_counter() - state.began))
+        seen = look_at(X, self.options) if saves else ModelInput()
+        rows, of_one_column = about.rows_of(X), about.is_column(y)
         yield
-        numbers = {**fitted.scalars(estimator), "rows": about.rows_of(X)}
+        numbers = {**fitted.scalars(estimator), "rows": rows}
         state.run.log_metrics(numbers, step=state.calls)
         learnt = about.chain(estimator)[-1]
         state.run.describe_metrics({name: directions.of_held(name, learnt) for name in numbers})
         self.after.remember_model(estimator, state.run, X)
-        # The last call is not known to be the last: the model is saved as often as that costs little, and the run says when.
-        if state.saving < max(SAVING_SECONDS, SAVING_SHARE * (perf_counter() - state.began)):
+        if saves:
             began = thread_time()
-            self._save(state.run, estimator, X, y)
+            self._save(state.run, estimator, seen, fitted.labels_like(estimator) if of_one_column else None)
             state.saving += thread_time() - began
             if self.options.log_models:
                 state.run.set_tags({"model_step": state.calls})
         state.calls += 1
 
-    def _save(self, run: Run, model: Any, X: Any, output: Any) -> None:
+    def _save(self, run: Run, model: Any, seen: ModelInput, output: Any) -> None:
         options = self.options
         if not options.log_models:
             return
@@ -130,6 +143,6 @@ class Fits:
             run.note("The model was not saved: the search did not refit one (refit=False).")
             return
         run.save_model(
-            model, "sklearn", data=X if options.log_signatures else None, output=output,
-            model_format=options.model_format, max_bytes=options.max_model_bytes,
+            model, "sklearn", data=seen, output=output, model_format=options.model_format,
+            max_bytes=options.max_model_bytes,
         )  # fmt: skip

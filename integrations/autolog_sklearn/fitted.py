@@ -68,6 +68,18 @@ def scalars(estimator: Any) -> dict[str, float]:
     return found
 
 
+def labels_like(estimator: Any) -> Any:
+    """An array like what it predicts, if these are labels of classes or clusters; None of others, whose predictions may be of
+    another type than what they were fitted on.
+    """
+    learnt = chain(estimator)[-1]
+    for name in ("classes_", "labels_"):
+        labels = _read(learnt, name)
+        if type(labels).__name__ == "ndarray" and labels.ndim == 1:
+            return labels
+    return None
+
+
 def _read(learnt: Any, name: str) -> Any:
     """A fitted attribute. Of scikit-learn's own classes also one that is a property, as `n_iter_` sometimes is."""
     held = getattr(learnt, "__dict__", {})

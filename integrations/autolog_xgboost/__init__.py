@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import Integration, Patch, SubclassPatch, observe_prediction, observe_score
+from autolog import FastPatch, Integration, Patch, SubclassPatch, observe_prediction, observe_score
 
 ESTIMATOR = "xgboost.sklearn:XGBModel"
+MATRICES = ("DMatrix", "QuantileDMatrix")
 
 
 class XGBoostIntegration(Integration):
@@ -35,7 +36,7 @@ class XGBoostIntegration(Integration):
     tested = "2.0.3 to 3.4.1"
     claims = ("xgboost.sklearn", "xgboost.dask")
 
-    def patches(self) -> Iterable[Patch | SubclassPatch]:
+    def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
         from autolog_xgboost.training import Training
 
         see = Training(self.options)
@@ -43,6 +44,8 @@ class XGBoostIntegration(Integration):
             target="xgboost:train", aliases=("xgboost.training:train", "xgboost.sklearn:train"),
             observer=see.train, nested=True,
         )  # fmt: skip
+        for name in MATRICES:
+            yield FastPatch(target=f"xgboost.core:{name}.__init__", after=see.matrices.is_made)
         yield Patch(target="xgboost:cv", aliases=("xgboost.training:cv",), observer=see.cv)
         yield SubclassPatch(base=ESTIMATOR, methods=("fit",), observer=see.fit, nested=True, optional=True)
         yield Patch(target="xgboost.dask:train", observer=see.dask_train, optional=True)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
-
-MAX_COLUMNS = 200
-MAX_NAMED = 10_000
-"""Of more columns, the names take long to get from XGBoost."""
 
 _OBJECTS = ("client", "params", "dtrain", "evals", "evals_result", "callbacks", "coll_cfg")
 _DATA = ("X", "y", "eval_set")
@@ -62,33 +57,3 @@ def pairs(evals: Any) -> list[Any]:
     """The eval sets that were given, as pairs: an iterator is left for XGBoost to use up."""
     found = evals if isinstance(evals, (list, tuple)) else ()
     return [one for one in found if isinstance(one, (list, tuple)) and len(one) == 2]
-
-
-def describe_matrix(matrix: Any) -> dict[str, Any]:
-    """The shape, names and types of a DMatrix's columns, as XGBoost holds them."""
-    known: dict[str, Any] = {}
-    if hasattr(matrix, "num_row"):
-        known["rows"] = matrix.num_row()
-    if hasattr(matrix, "num_col"):
-        known["columns"] = matrix.num_col()
-        names, types = _columns(matrix)
-        if names:
-            known["schema"] = dict(zip(names[:MAX_COLUMNS], types or [""] * MAX_COLUMNS, strict=False))
-    return known
-
-
-def frame_like(matrix: Any) -> Any:
-    """An empty frame of a DMatrix's columns where their types are sure: of integers it is not known whether some were missing,
-    of an unnamed matrix not what it was made from.
-    """
-    names, types = _columns(matrix)
-    if not names or not types or set(types) != {"float"} or "pandas" not in sys.modules:
-        return None
-    return sys.modules["pandas"].DataFrame(columns=names, dtype="float64")
-
-
-def _columns(matrix: Any) -> tuple[list[str] | None, list[str] | None]:
-    if matrix.num_col() > MAX_NAMED:
-        return None, None
-    types = matrix.feature_types
-    return matrix.feature_names, types if isinstance(types, list) else None

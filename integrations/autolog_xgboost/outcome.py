@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from autolog import Run
+from autolog import ArraySpec, Run
 from autolog_xgboost.rounds import Rounds, direction_of
 
 MAX_FEATURES = 1_000
@@ -50,6 +50,25 @@ def log_early_stopping(
     run.describe_metrics({**{f"{prefix}{name}": None for name in found}, f"{prefix}best_score": said})
     if keeps_best or booster.num_boosted_rounds() == int(best) + 1:
         rounds.keep(int(best) - rounds.first)
+
+
+def output_of(booster: Any, estimator: Any = None) -> ArraySpec | None:
+    """What is like the predictions of a booster, or of the estimator that holds it, as the booster's own configuration tells;
+    None where a class of the user's predicts.
+    """
+    if estimator is not None:
+        owner = next(cls for cls in type(estimator).__mro__ if "predict" in vars(cls))
+        if not owner.__module__.startswith("xgboost."):
+            return None
+    learner = json.loads(booster.save_config())["learner"]
+    about, objective = learner["learner_model_param"], learner["objective"]["name"]
+    classes, targets = int(about["num_class"]), int(about.get("num_target", 1))
+    if hasattr(estimator, "classes_"):
+        if targets > 1:
+            return ArraySpec("float64", (None, targets))
+        return ArraySpec("int32" if objective == "multi:softmax" else "int64", (None,))
+    width = targets if targets > 1 else 1 if objective == "multi:softmax" else classes
+    return ArraySpec("float32", (None, width) if width > 1 else (None,))
 
 
 def _ends_the_process(booster: Any) -> bool:

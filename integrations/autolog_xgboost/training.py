@@ -7,17 +7,10 @@ from collections.abc import Generator
 from inspect import isawaitable, signature
 from typing import Any
 
-from autolog import Call, IdentityMap, Options, Run
+from autolog import Call, IdentityMap, ModelInput, Options, Run, look_at
 from autolog_xgboost import outcome
-from autolog_xgboost.inputs import (
-    describe_matrix,
-    fit_params,
-    flavor_of,
-    frame_like,
-    pairs,
-    settings_of,
-    train_params,
-)
+from autolog_xgboost.inputs import fit_params, flavor_of, pairs, settings_of, train_params
+from autolog_xgboost.matrices import Matrices
 from autolog_xgboost.rounds import Rounds, callback_class, log_history
 
 BOOSTER = "xgboost.core.Booster"
@@ -32,6 +25,7 @@ class Training:
         xgboost = sys.modules["xgboost"]
         self._default_rounds: int = signature(xgboost.train).parameters["num_boost_round"].default
         self._callback = callback_class()
+        self.matrices = Matrices(options)
         self._boosters: IdentityMap[int] = IdentityMap()
         """How many boosters a run has seen trained."""
 
@@ -44,8 +38,11 @@ class Training:
             run = call.start_run(kind="train", estimator=BOOSTER)
             run.log_params(train_params(arguments))
             self._log_matrices(run, arguments)
+            seen = self.matrices.seen(arguments.get("dtrain"))
         elif call.run is None:
             return
+        else:
+            seen = ModelInput()
         run = call.run
         prefix = self._next_booster(run)
         most = arguments.get("num_boost_round", self._default_rounds)
@@ -59,7 +56,8 @@ class Training:
         of_estimator = getattr(call.outer, "integration", "") == "xgboost"
         outcome.log(run, booster, rounds, most, arguments, prefix, of_estimator)
         if call.outermost:
-            self._keep(run, booster, arguments["dtrain"], frame_like(arguments["dtrain"]))
+            run.trained(booster, data=arguments["dtrain"], describe=self.options.log_datasets)
+            self._save(run, booster, seen, outcome.output_of(booster))
 
     def cv(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
@@ -88,7 +86,9 @@ class Training:
                     run.log_dataset(
                         data, target, context="validation", known={"name": f"validation_{number}"}
                     )
-        result = yield
+        seen = _seen(X, options)
+        with self.matrices.of_another():
+            result = yield
         if result is not model and isawaitable(result):
             run.note(ASYNCHRONOUS)
             return
@@ -101,10 +101,8 @@ class Training:
             measured = arguments.get("eval_set") is not None
             rounds = log_history(run, model.evals_result() if measured else {})
             outcome.log(run, booster, rounds, most, vars(model), of_estimator=True)
-        # A ranker's `qid` column is no feature, and may be left out of what is predicted.
-        like = None if "qid" in getattr(X, "columns", ()) else X
-        self._keep(run, model, X, like, flavor_of(model))
         run.trained(model, booster, data=X, describe=options.log_datasets)
+        self._save(run, model, seen, outcome.output_of(booster, model), flavor_of(model))
 
     def dask_train(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
@@ -112,13 +110,16 @@ class Training:
         most = arguments.get("num_boost_round", self._default_rounds)
         run.log_params({**train_params(arguments), "num_boost_round": most})
         self._log_matrices(run, arguments)
+        seen = look_at(arguments.get("dtrain"), self.options)
         result = yield
         if not isinstance(result, dict):
             run.note(ASYNCHRONOUS)
             return
         rounds = log_history(run, result["history"])
-        outcome.log(run, result["booster"], rounds, most, arguments)
-        self._keep(run, result["booster"], arguments["dtrain"])
+        booster = result["booster"]
+        outcome.log(run, booster, rounds, most, arguments)
+        run.trained(booster, data=arguments["dtrain"], describe=self.options.log_datasets)
+        self._save(run, booster, seen, outcome.output_of(booster))
 
     def part_of_another(self, call: Call) -> Generator[None, Any, None]:
         """A training that is somebody else's share of one that is recorded elsewhere."""
@@ -134,18 +135,9 @@ class Training:
         call.replace(callbacks=[self._callback(guarded), *(() if given is None else given)])
         return guarded
 
-    def _keep(self, run: Run, model: Any, data: Any, like: Any = None, flavor: str = "xgboost") -> None:
-        """Save the model, with the signature of a frame or array `like` what it was trained on, and know it from now on."""
-        options = self.options
-        run.trained(model, data=data, describe=options.log_datasets)
-        if options.log_models:
-            run.save_model(
-                model,
-                flavor,
-                data=like,
-                log_signatures=options.log_signatures,
-                max_bytes=options.max_model_bytes,
-            )
+    def _save(self, run: Run, model: Any, seen: ModelInput, output: Any, flavor: str = "xgboost") -> None:
+        if self.options.log_models:
+            run.save_model(model, flavor, data=seen, output=output, max_bytes=self.options.max_model_bytes)
 
     def _next_booster(self, run: Run) -> str:
         """What sets the metrics of a second and further booster in one run apart; of the first, nothing."""
@@ -157,7 +149,16 @@ class Training:
         if not self.options.log_datasets:
             return
         train = arguments.get("dtrain")
-        run.log_dataset(train, known=describe_matrix(train))
+        run.log_dataset(train, known=self.matrices.describe(train))
         for matrix, name in pairs(arguments.get("evals")):
             if matrix is not train:
-                run.log_dataset(matrix, context="validation", known={"name": name, **describe_matrix(matrix)})
+                known = {"name": name, **self.matrices.describe(matrix)}
+                run.log_dataset(matrix, context="validation", known=known)
+
+
+def _seen(X: Any, options: Options) -> ModelInput:
+    """A ranker's `qid` column is no feature, and may be left out of what is predicted: then no columns are certain."""
+    seen = look_at(X, options)
+    if seen.signature is not None and "qid" in getattr(X, "columns", ()):
+        return seen._replace(signature=None, unsigned="the qid column may be left out of what is predicted")
+    return seen

@@ -182,6 +182,31 @@ def test_integers_fit_an_array_of_floats() -> None:
     assert on_array(array) is array
 
 
+class Loader:
+    """Gives batches."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("asked")
+
+
+def test_what_a_framework_has_for_data_is_its_models_business() -> None:
+    """Handed on as it is, whatever the signature says: a loader, and what gives batches one after the other."""
+    for data in (Loader(), iter([1])):
+        assert on_columns(data) is data
+        assert on_array(data) is data
+
+
+def test_whole_numbers_may_name_columns() -> None:
+    """In any order, as text too, as they stand in a file; or as rows."""
+    inputs = columns(pd.DataFrame(np.eye(2)))
+    expected = pd.DataFrame(np.eye(2))
+    texts = expected.set_axis(["0", "1"], axis=1)
+    for data in (expected[[1, 0]], texts[["1", "0"]], np.eye(2), {"0": [1.0, 0.0], "1": [0.0, 1.0]}):
+        pd.testing.assert_frame_equal(asked(data, inputs), expected, check_column_type=False)
+    with pytest.raises(InputMismatch, match="lacks column 1"):
+        asked(texts[["0"]], inputs)
+
+
 def test_without_a_signature_the_data_is_the_models_business() -> None:
     """Handed on as it is; a dict as the frame it describes."""
     data = ["one text", "another"]

@@ -181,17 +181,38 @@ def test_a_column_that_serving_could_not_check_leaves_the_frame_without_a_signat
 
 @pytest.mark.parametrize(
     "names",
-    [[0, 1], ["a", 1], ["a", "a"], ["a", ""], [("a", "x"), ("a", "y")], ["a", None], ["a", "\ud800"]],
+    [
+        [True, False],
+        [0.0, 1.0],
+        [0, 0],
+        ["a", 1],
+        ["a", "a"],
+        ["a", ""],
+        [("a", "x"), ("a", "y")],
+        ["a", None],
+        ["a", "\ud800"],
+    ],
     ids=repr,
 )
 def test_columns_without_distinct_names_have_no_signature(names: list[Any]) -> None:
-    """Numbers, duplicates, an empty name, a MultiIndex, half a character."""
+    """Flags, fractions, duplicates, an empty name, a MultiIndex, half a character."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame([[1, 2]])
     frame.columns = (
         pd.Index(names, dtype=object) if not isinstance(names[0], tuple) else pd.MultiIndex.from_tuples(names)
     )
     assert inputs(frame) is None
+
+
+def test_whole_numbers_are_names_of_columns() -> None:
+    """As pandas counts them, or any others."""
+    pd = pytest.importorskip("pandas")
+    for names in (None, [7, -1]):
+        frame = pd.DataFrame([[1, 2.5]], columns=names)
+        assert inputs(frame) == [
+            {"type": "long", "name": (names or [0])[0]},
+            {"type": "double", "name": (names or [0, 1])[1]},
+        ]
 
 
 def test_a_polars_frame_gives_its_columns() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autolog.instrument.ledger import Ledger
 from autolog.models import errors, flavors
-from autolog.models.example import example_of
+from autolog.models.example import NoExample, example_of
 from autolog.models.flavors import Captured
 from autolog.saving import save_model
 from autolog.store.layout import Layout
@@ -29,7 +29,9 @@ class Here:
         self.layout = Layout(root)
         self.ledger = Ledger()
         self.best: dict[Any, Any] = {}
-        self.options = SimpleNamespace(**{"log_models": True, "log_input_examples": False, **options})
+        self.options = SimpleNamespace(
+            **{"log_models": True, "log_signatures": True, "log_input_examples": False, **options}
+        )
         self.events: list[Event] = []
 
     def chosen(self, name: str | None) -> Any:
@@ -189,7 +191,7 @@ def test_an_example_of_a_frame_is_its_first_rows() -> None:
             "raw": [b"a"] * 6,
         }
     )
-    info, files = example_of(frame) or ({}, {})
+    info, files = example_of(frame)
     content = json.loads(files["input_example.json"])
     assert info == {
         "artifact_path": "input_example.json", "serving_input_path": "serving_input_example.json", "type": "dataframe",
@@ -207,10 +209,10 @@ def test_an_example_of_a_frame_is_its_first_rows() -> None:
 def test_an_example_of_an_array_is_its_first_rows() -> None:
     np = pytest.importorskip("numpy")
     array = np.arange(12, dtype="float32").reshape(6, 2)
-    info, files = example_of(array) or ({}, {})
+    info, files = example_of(array)
     assert info["type"] == "ndarray"
     assert json.loads(files["input_example.json"]) == array[:5].tolist()
-    _, files = example_of({"a": array, "b": array[:, 0]}) or ({}, {})
+    _, files = example_of({"a": array, "b": array[:, 0]})
     assert json.loads(files["serving_input_example.json"]) == {
         "inputs": {"a": array[:5].tolist(), "b": [0, 2, 4, 6, 8]}
     }
@@ -218,7 +220,8 @@ def test_an_example_of_an_array_is_its_first_rows() -> None:
 
 @pytest.mark.parametrize("data", [None, [1, 2], "text", {}, {"a": [1]}, object()])
 def test_of_other_data_there_is_no_example(data: Any) -> None:
-    assert example_of(data) is None
+    with pytest.raises(NoExample):
+        example_of(data)
 
 
 def test_an_example_is_saved_on_request_only(tmp_path: Path) -> None:

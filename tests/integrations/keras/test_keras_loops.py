@@ -111,7 +111,7 @@ def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -
         told = looped(one)
     run = seen.run
     assert points(run, "loss") == [(step, round(float(loss), 6)) for step, loss in enumerate(told)]
-    assert (run.status, run.errors, run.notes, run.params["model.parameters"]) == ("finished", [], [], 4)
+    assert (run.status, run.errors, run.params["model.parameters"]) == ("finished", [], 4)
     assert [one["path"] for one in run.models] == ["model"]
 
 

@@ -33,6 +33,7 @@ def test_the_model_is_loaded_natively_and_as_a_predictor(seen: Recorded) -> None
         assert (loaded(X).numpy() == expected).all()
     predictor = autolog.load_model(seen.run, trust=True, as_predictor=True)
     np.testing.assert_array_equal(predictor.predict(X.numpy()), expected)
+    assert predictor.predict(loader()).shape == expected.shape
 
 
 @pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")

@@ -60,6 +60,7 @@ def test_a_pipeline_loads_everywhere(seen: Recorded, colors: Any) -> None:
     predictor = autolog.load_model(run, as_predictor=True)
     assert predictor.predict(rows).tolist() == expected
     assert predictor.predict(rows[["y", "x"]].iloc[::-1]).tolist() == expected[::-1]
+    assert predictor.predict(colors).tolist() == expected  # what it was fitted on
     with pytest.raises(InputMismatch, match="lacks column 'y'"):
         predictor.predict(rows[["x"]])
     folder = str(run.folder / "model")
@@ -109,9 +110,15 @@ def test_a_model_that_spark_cannot_tell_the_columns_of_has_no_signature(seen: Re
     ]
     Pipeline(stages=stages).fit(colors)
     assert signature_of(seen.run) is None
+    [note] = seen.run.notes
+    assert note.startswith("The model has no signature: Spark does not tell")
     autolog.enable("pyspark", log_signatures=False)
     pipeline().fit(colors)
-    assert signature_of(seen.runs[-1]) is None
+    assert (signature_of(seen.runs[-1]), seen.runs[-1].notes) == (None, [])
+    autolog.enable("pyspark", log_input_examples=True)
+    pipeline().fit(colors)
+    [note] = seen.runs[-1].notes
+    assert note.startswith("No example of the input was saved")
 
 
 def test_a_folder_that_was_changed_is_refused(seen: Recorded, frame: Any) -> None:

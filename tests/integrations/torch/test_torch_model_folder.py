@@ -32,6 +32,30 @@ def test_the_model_is_itself_again(seen: Recorded) -> None:
     assert predictor.predict(x.double().numpy()) == pytest.approx(model(x).detach().numpy())
 
 
+@pytest.mark.parametrize(
+    "kind", ["tensor", "float32", "float64", "frame", "frame with integer columns", "loader"]
+)
+def test_the_predictor_takes_what_the_loop_was_given(seen: Recorded, kind: str) -> None:
+    """Complete: tensors, what they were made of, and the loader."""
+    autolog.enable("torch", log_input_examples=True)
+    model, x = trained(), torch.randn(8, 4)
+    autolog.disable("torch")  # ends the loop
+    [note] = seen.run.notes
+    assert note.startswith(
+        "No example of the input was saved: the first 5 rows are not known without a further pass"
+    )
+    data: Any = {
+        "tensor": lambda: x,
+        "float32": x.numpy,
+        "float64": lambda: x.double().numpy(),
+        "frame": lambda: pytest.importorskip("pandas").DataFrame(x.numpy(), columns=list("abcd")),
+        "frame with integer columns": lambda: pytest.importorskip("pandas").DataFrame(x.numpy()),
+        "loader": lambda: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, x), batch_size=3),
+    }[kind]()
+    predictor = autolog.load_model(seen.run, trust=True, as_predictor=True)
+    assert predictor.predict(data) == pytest.approx(model(x).detach().numpy())
+
+
 def test_mlflow_loads_it(seen: Recorded) -> None:
     """Natively, and as a function of arrays."""
     mlflow = pytest.importorskip("mlflow")

@@ -69,7 +69,7 @@ def test_native_training_is_one_run(seen: Recorded, client: Any) -> None:
         "train",
         "finished",
         [],
-        [],
+        ["The model has no signature: there is none for data of type DaskDMatrix."],
     )
     assert run.params["num_boost_round"] == 30
     assert run.params["early_stopping_rounds"] == 2
@@ -103,7 +103,7 @@ def test_an_estimator_is_one_run_and_its_model_needs_no_cluster(seen: Recorded, 
         "xgboost.dask.DaskXGBClassifier",
         "fit",
         [],
-        [],
+        ["The model has no signature: there is none for data of type Array."],
     )
     assert (run.params["max_depth"], run.params["num_boost_round"]) == (2, 3)
     values = model.evals_result()["validation_0"]["logloss"]

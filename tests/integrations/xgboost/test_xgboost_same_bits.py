@@ -274,7 +274,8 @@ def test_a_training_gives_the_same_bits_and_is_recorded(how: str, tmp_path: Path
     assert seen.runs
     noted = 1 if "several outputs" in how and VERSION.release[:2] == (2, 1) else 0  # it would crash
     for run in seen.runs:
-        assert (run.status, run.errors, len(run.notes)) == ("finished", [], noted)
+        notes = [note for note in run.notes if "signature" not in note]
+        assert (run.status, run.errors, len(notes)) == ("finished", [], noted)
         assert "num_boost_round" in run.params
         assert run.datasets[0]["kind"]
         assert len(run.models) == (run.kind != "cv")

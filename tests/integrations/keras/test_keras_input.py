@@ -1,0 +1,180 @@
+"""The promise: what a model's folder says of input and output is what the model takes and what it predicts, of data as it was
+before the training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from small import X, Y, model
+
+import autolog
+from autolog.testing import Recorded, recorded
+
+pd = pytest.importorskip("pandas")
+
+
+def part(record: Any, name: str) -> Any:
+    """`inputs` or `outputs` of the signature, a tensor as its type and shape, by name if it has one."""
+    signature = json.loads((record.folder / "model" / "MLmodel").read_text()).get("signature") or {}
+    if signature.get(name) is None:
+        return None
+    return [
+        (*([one["name"]] if "name" in one else []), one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"])
+        if "tensor-spec" in one
+        else one
+        for one in json.loads(signature[name])
+    ]
+
+
+def example(record: Any) -> Any:
+    return json.loads((record.folder / "model" / "input_example.json").read_text())
+
+
+def tensor_of(array: Any) -> Any:
+    return keras.ops.convert_to_tensor(array)
+
+
+def dataset() -> Any:
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+
+
+MODELS = [("float32", [-1, 3])]
+KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "array": (lambda: X, MODELS),
+    "float64": (lambda: X.astype("float64"), MODELS),
+    "integers": (lambda: (X * 10).astype("int64"), MODELS),
+    "tensor": (lambda: tensor_of(X), MODELS),
+    "frame": (
+        lambda: pd.DataFrame(X, columns=list("abc")),
+        [{"type": "float", "name": name} for name in "abc"],
+    ),
+    "frame with integer columns": (
+        lambda: pd.DataFrame(X),
+        [{"type": "float", "name": name} for name in range(3)],
+    ),
+    "dataset": (dataset, MODELS),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_predictor_takes_what_fit_was_given(kind: str) -> None:
+    """Complete: of every kind of data; the types are the model's, which Keras casts to. Of what gives batches no example."""
+    make, inputs = KINDS[kind]
+    one = model()
+    with recorded("keras", log_input_examples=True) as seen:
+        one.fit(make(), *(() if kind == "dataset" else (Y,)), verbose=0)
+    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (inputs, [("float32", [-1, 1])])
+    if kind == "dataset":
+        [note] = seen.run.notes
+        assert note.startswith("No example of the input was saved: the first 5 rows are not known")
+    else:
+        found = example(seen.run)
+        few = np.asarray(make())[:5].tolist()
+        assert (found["data"] if "frame" in kind else found, seen.run.notes) == (few, [])
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(make()) == one.predict(make(), verbose=0)).all()
+
+
+def batches() -> Any:
+    for at in range(0, 48, 16):
+        yield X[at : at + 16], Y[at : at + 16]
+
+
+def test_what_gives_batches_has_the_models_signature(seen: Recorded) -> None:
+    """Complete: a generator is not asked for one to learn what it holds."""
+    one = model()
+    one.fit(batches(), verbose=0)
+    assert part(seen.run, "inputs") == MODELS
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(batches()) == one.predict(X, verbose=0)).all()
+
+
+class Careless(keras.Sequential):
+    """A model of the user's, which works in the caller's array and frame."""
+
+    def fit(self, x: Any, y: Any, **more: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            x[:] = 0
+        else:
+            x["sum"] = 1.0
+            x = x[["a", "b", "c"]]
+        return super().fit(x, y, **more)
+
+
+@pytest.mark.parametrize("kind", ["array", "frame"])
+def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(kind: str) -> None:
+    """Right: in signature, example and description."""
+    given = X.copy() if kind == "array" else pd.DataFrame(X, columns=list("abc"))
+    one = Careless([keras.Input((3,)), keras.layers.Dense(1)])
+    one.compile("sgd", "mse", run_eagerly=True)
+    with recorded("keras", log_input_examples=True) as seen:
+        one.fit(given, Y, verbose=0)
+    assert part(seen.run, "inputs") == KINDS[kind][1]
+    found = example(seen.run)
+    assert (found["data"] if kind == "frame" else found) == X[:5].tolist()
+    assert seen.run.datasets[0]["columns"] == 3
+
+
+def test_sizes_that_the_model_leaves_open_are_open(seen: Recorded) -> None:
+    """Right: a model of texts of any length takes another length than that of its training; a column may come flat."""
+    one = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            keras.layers.Embedding(5, 2),
+            keras.layers.GlobalAveragePooling1D(),
+        ]
+    )
+    flat = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    for made, x, y in ((one, np.ones((8, 4), "int64"), np.ones((8, 2))), (flat, X[:, 0], Y)):
+        made.compile("sgd", "mse", run_eagerly=True)
+        made.fit(x, y, verbose=0)
+    assert [part(run, "inputs") for run in seen.runs] == [[("int32", [-1, -1])], [("float32", [-1])]]
+    assert autolog.load_model(seen.runs[0], as_predictor=True).predict(np.ones((2, 9), "int64")).shape == (
+        2,
+        2,
+    )
+    assert autolog.load_model(seen.runs[1], as_predictor=True).predict(X[:, 0]).shape == (48, 1)
+
+
+def test_several_inputs_and_outputs_have_their_names(seen: Recorded) -> None:
+    """Complete: given by name; given as a list they have none, and the predictor takes that list."""
+    left, right = keras.Input((3,), name="left"), keras.Input((1,), name="right")
+    outputs = [keras.layers.Dense(1, name="low")(left), keras.layers.Dense(2, name="high")(right)]
+    one = keras.Model([left, right], outputs)
+    one.compile("sgd", ["mse", "mse"], run_eagerly=True)
+    named, listed = {"left": X, "right": Y.astype("float64")}, [X, Y]
+    one.fit(named, [Y, X[:, :2]], verbose=0)
+    one.fit(listed, [Y, X[:, :2]], verbose=0)
+    by_name, by_place = seen.runs
+    assert part(by_name, "inputs") == [("left", "float32", [-1, 3]), ("right", "float32", [-1, 1])]
+    assert part(by_name, "outputs") == [("low", "float32", [-1, 1]), ("high", "float32", [-1, 2])]
+    assert (part(by_place, "inputs"), by_place.notes) == (
+        None, ["The model has no signature: there is none for data of type list."],
+    )  # fmt: skip
+    for run, data in ((by_name, named), (by_place, listed)):
+        assert [out.shape for out in autolog.load_model(run, as_predictor=True).predict(data)] == [
+            (48, 1),
+            (48, 2),
+        ]
+
+
+def test_a_loop_of_batches_has_the_example_of_its_first_one() -> None:
+    """Complete: as of a fit."""
+    one = model()
+    with recorded("keras", log_input_examples=True) as seen, autolog.run():
+        for at in range(0, 48, 16):
+            one.train_on_batch(X[at : at + 16].astype("float64"), Y[at : at + 16])
+    assert (part(seen.run, "inputs"), example(seen.run), seen.run.notes) == (MODELS, X[:5].tolist(), [])
+
+
+def test_an_example_does_not_need_a_signature() -> None:
+    with recorded("keras", log_input_examples=True, log_signatures=False) as seen:
+        model().fit(X, Y, verbose=0)
+    assert (part(seen.run, "inputs"), example(seen.run), seen.run.notes) == (None, X[:5].tolist(), [])

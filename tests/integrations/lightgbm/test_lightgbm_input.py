@@ -1,0 +1,149 @@
+"""The promise: what a model's folder says of input and output is what the training was given and what the model predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm_small import API, BINARY, X, Y
+from scipy import sparse
+
+import autolog
+from autolog.testing import recorded
+
+pytestmark = pytest.mark.usefixtures("own_key")
+
+
+def frame() -> Any:
+    return pd.DataFrame(X, columns=list("abcd"))
+
+
+def part(record: Any, name: str) -> Any:
+    """`inputs` or `outputs` of the signature, a tensor as its type and shape."""
+    signature = json.loads((record.folder / "model" / "MLmodel").read_text()).get("signature") or {}
+    if signature.get(name) is None:
+        return None
+    found = json.loads(signature[name])
+    return [
+        (one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"]) if "tensor-spec" in one else one
+        for one in found
+    ]
+
+
+def example(record: Any) -> Any:
+    found = json.loads((record.folder / "model" / "input_example.json").read_text())
+    if "indptr" in found:
+        return (
+            sparse.csr_matrix((found["data"], found["indices"], found["indptr"]), found["shape"])
+            .toarray()
+            .tolist()
+        )
+    return found["data"] if isinstance(found, dict) else found
+
+
+def named(kind: str, names: Any = "abcd") -> list[dict[str, Any]]:
+    return [{"type": kind, "name": name} for name in names]
+
+
+KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "array": (lambda: X, [("float64", [-1, 4])]),
+    "float32": (lambda: X.astype("float32"), [("float32", [-1, 4])]),
+    "frame": (frame, named("double")),
+    "frame with integer columns": (lambda: pd.DataFrame(X), named("double", range(4))),
+    "sparse": (lambda: sparse.csr_matrix(X), [("float64", [-1, 4])]),
+}
+
+
+def twice(data: Any) -> Any:
+    """The second time LightGBM has let go of the table."""
+    dataset = lgb.Dataset(data, Y)
+    lgb.train(BINARY, dataset, 2)
+    return lgb.train(BINARY, dataset, 2)
+
+
+TRAININGS: dict[str, Callable[[Any], Any]] = {
+    "estimator": lambda data: lgb.LGBMRegressor(n_estimators=2, **API).fit(data, Y),
+    "dataset": lambda data: lgb.train(BINARY, lgb.Dataset(data, Y), 2),
+    "dataset that was read before": lambda data: lgb.train(
+        BINARY, lgb.Dataset(data, Y, params=BINARY).construct(), 2
+    ),
+    "dataset that is used again": twice,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_predictor_takes_what_the_training_was_given(training: str, kind: str) -> None:
+    """Complete: of every kind of data, of what a Dataset was made from; with signature and example."""
+    make, inputs = KINDS[kind]
+    with recorded("lightgbm", log_input_examples=True) as seen:
+        model = TRAININGS[training](make())
+    run = seen.runs[-1]
+    assert (part(run, "inputs"), part(run, "outputs"), run.notes) == (inputs, [("float64", [-1])], [])
+    few = make()[:5]
+    assert example(run) == (few.toarray() if kind == "sparse" else np.asarray(few)).tolist()
+    predictor = autolog.load_model(run, as_predictor=True)
+    assert (predictor.predict(make()) == model.predict(make())).all()
+
+
+class Careless(lgb.LGBMRegressor):
+    """A user's, which works in the caller's frame."""
+
+    def fit(self, X: Any, y: Any, **more: Any) -> Any:
+        X["sum"] = X.sum(axis=1)
+        return super().fit(X, y, **more)
+
+    def predict(self, X: Any, **more: Any) -> Any:
+        return super().predict(X.assign(sum=X.sum(axis=1)), **more)
+
+
+def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None:
+    """Right: four columns are four; what a class of the user's predicts is not known, and the run says so."""
+    given = frame()
+    with recorded("lightgbm", log_input_examples=True) as seen:
+        model = Careless(n_estimators=2, **API).fit(given, Y)
+    assert list(given) == [*"abcd", "sum"]
+    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (named("double"), None)
+    assert example(seen.run) == X[:5].tolist()
+    assert list(seen.run.datasets[0]["schema"]) == list("abcd")
+    [note] = seen.run.notes
+    assert note.startswith("The signature says nothing of the predictions")
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(frame()) == model.predict(frame())).all()
+
+
+def test_a_dataset_is_of_the_data_as_it_was_when_it_was_read() -> None:
+    """Right: LightGBM has binned it by then, though it keeps the table."""
+    given = frame()
+    with recorded("lightgbm", log_input_examples=True) as seen:
+        dataset = lgb.Dataset(given, Y, params=BINARY, free_raw_data=False).construct()
+        given["sum"] = 1.0
+        lgb.train(BINARY, dataset, 1)
+    assert (part(seen.run, "inputs"), example(seen.run)) == (named("double"), X[:5].tolist())
+
+
+def test_an_example_does_not_need_a_signature() -> None:
+    with recorded("lightgbm", log_input_examples=True, log_signatures=False) as seen:
+        lgb.train(BINARY, lgb.Dataset(X, Y), 1)
+        lgb.LGBMRegressor(n_estimators=1, **API).fit(X, Y)
+    for run in seen.runs:
+        assert (part(run, "inputs"), example(run), run.notes) == (None, X[:5].tolist(), [])
+
+
+def test_where_the_data_is_not_at_hand_the_run_says_so() -> None:
+    """Honest: of a part of a Dataset's rows the columns are known, of one that was read before autolog was on nothing."""
+    before = lgb.Dataset(X, Y, params=BINARY).construct()
+    with recorded("lightgbm", log_input_examples=True) as seen:
+        lgb.train(BINARY, before, 1)
+        whole = lgb.Dataset(frame(), Y, params=BINARY, free_raw_data=False).construct()
+        lgb.train(BINARY, whole.subset(list(range(60))), 1)
+    nothing, of_a_part = seen.runs
+    no_example = "No example of the input was saved: the Dataset holds no table."
+    assert (part(nothing, "inputs"), part(of_a_part, "inputs")) == (None, named("double"))
+    assert nothing.notes == ["The model has no signature: the Dataset holds no table.", no_example]
+    assert of_a_part.notes == [no_example]

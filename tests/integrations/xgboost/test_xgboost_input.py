@@ -1,0 +1,223 @@
+"""The promise: what a model's folder says of input and output is what the training was given and what the model predicts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from data import THREE, X, Y
+from scipy import sparse
+
+import autolog
+from autolog.testing import Recorded, recorded
+
+pytestmark = pytest.mark.usefixtures("own_key")
+QUIET = {"nthread": 1}
+
+
+def frame() -> Any:
+    return pd.DataFrame(X, columns=list("abcd"))
+
+
+def mlmodel(record: Any) -> dict[str, Any]:
+    return json.loads((record.folder / "model" / "MLmodel").read_text())
+
+
+def part(record: Any, name: str) -> Any:
+    """`inputs` or `outputs` of the signature, a tensor as its type and shape."""
+    text = (mlmodel(record).get("signature") or {}).get(name)
+    if text is None:
+        return None
+    found = json.loads(text)
+    return [
+        (one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"]) if "tensor-spec" in one else one
+        for one in found
+    ]
+
+
+def example(record: Any) -> Any:
+    return json.loads((record.folder / "model" / "input_example.json").read_text())
+
+
+def named(kind: str, names: Any = "abcd") -> list[dict[str, Any]]:
+    return [{"type": kind, "name": name} for name in names]
+
+
+KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "array": (lambda: X, [("float64", [-1, 4])]),
+    "float32": (lambda: X.astype("float32"), [("float32", [-1, 4])]),
+    "frame": (frame, named("double")),
+    "frame of integers": (lambda: (frame() * 10).astype("int64"), named("long")),
+    "frame with integer columns": (lambda: pd.DataFrame(X), named("double", range(4))),
+    "sparse": (lambda: sparse.csr_matrix(X), [("float64", [-1, 4])]),
+}
+TRAININGS: dict[str, Callable[[Any], Any]] = {
+    "estimator": lambda data: xgboost.XGBRegressor(n_estimators=2, n_jobs=1).fit(data, Y),
+    "matrix": lambda data: xgboost.train(QUIET, xgboost.DMatrix(data, Y), 2),
+    "quantile matrix": lambda data: xgboost.train(QUIET, xgboost.QuantileDMatrix(data, Y), 2),
+}
+
+
+def predicted(model: Any, data: Any) -> Any:
+    return model.predict(xgboost.DMatrix(data) if isinstance(model, xgboost.Booster) else data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("training", TRAININGS)
+def test_the_predictor_takes_what_the_training_was_given(training: str, kind: str) -> None:
+    """Complete: of every kind of data, of what a matrix was made from, and the matrix too; with signature and example."""
+    make, inputs = KINDS[kind]
+    with recorded("xgboost", log_input_examples=True) as seen:
+        model = TRAININGS[training](make())
+    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (inputs, [("float32", [-1])])
+    found, few = example(seen.run), np.asarray(make()[:5] if kind != "sparse" else X[:5])
+    if kind == "sparse":
+        found = sparse.csr_matrix(
+            (found["data"], found["indices"], found["indptr"]), found["shape"]
+        ).toarray()
+    np.testing.assert_array_equal(found["data"] if "frame" in kind else found, few)
+    assert seen.run.notes == []
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(make()) == predicted(model, make())).all()
+    if training != "estimator":
+        assert (predictor.predict(xgboost.DMatrix(make())) == predicted(model, make())).all()
+
+
+class Careless(xgboost.XGBRegressor):
+    """A user's, which works in the caller's frame."""
+
+    def fit(self, X: Any, y: Any, **more: Any) -> Any:
+        X["sum"] = X.sum(axis=1)
+        return super().fit(X, y, **more)
+
+    def predict(self, X: Any, **more: Any) -> Any:
+        return super().predict(X.assign(sum=X.sum(axis=1)), **more)
+
+
+def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None:
+    """Right: three columns are three; what a class of the user's predicts is not known, and the run says so."""
+    given = frame()
+    with recorded("xgboost", log_input_examples=True) as seen:
+        model = Careless(n_estimators=2, n_jobs=1).fit(given, Y)
+    assert list(given) == [*"abcd", "sum"]
+    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (named("double"), None)
+    assert example(seen.run) == {"columns": list("abcd"), "data": X[:5].tolist()}
+    assert list(seen.run.datasets[0]["schema"]) == list("abcd")
+    [note] = seen.run.notes
+    assert note.startswith("The signature says nothing of the predictions")
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(frame()) == model.predict(frame())).all()
+
+
+def test_a_matrix_is_of_the_data_as_it_was_when_it_was_made() -> None:
+    """Right: XGBoost has a copy from then on."""
+    given, array = frame(), X.copy()
+    with recorded("xgboost", log_input_examples=True) as seen:
+        matrices = xgboost.DMatrix(given, Y), xgboost.DMatrix(array, Y)
+        given["sum"], array[:] = 1.0, 0.0
+        for matrix in matrices:
+            xgboost.train(QUIET, matrix, 1)
+    of_frame, of_array = seen.runs
+    assert (part(of_frame, "inputs"), example(of_frame)["data"]) == (named("double"), X[:5].tolist())
+    assert example(of_array) == X[:5].tolist()
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["at once", "afterwards"])
+@pytest.mark.parametrize("kind", ["array", "sparse"])
+def test_an_array_may_be_given_names(early: bool, kind: str) -> None:
+    """Complete: the predictor takes the array, though the model asks for names; the data is described by them."""
+    data = KINDS[kind][0]()
+    with recorded("xgboost", log_input_examples=True) as seen:
+        matrix = xgboost.DMatrix(data, Y, feature_names=list("abcd") if early else None)
+        matrix.feature_names = list("abcd")
+        model = xgboost.train(QUIET, matrix, 2)
+    assert part(seen.run, "inputs") == (
+        named("double") if early and kind == "array" else [("float64", [-1, 4])]
+    )
+    described = seen.run.datasets[0]
+    assert (described["names"], described["dtype"], "schema" in described) == (list("abcd"), "float64", False)
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    assert (predictor.predict(data) == model.predict(matrix)).all()
+
+
+def test_of_a_matrix_that_was_made_before_less_is_known() -> None:
+    """Honest: its own columns where they are sure; otherwise the run says why not."""
+    known, unknown = xgboost.DMatrix(frame(), Y), xgboost.DMatrix(X, Y)
+    with recorded("xgboost", log_input_examples=True) as seen:
+        for matrix in (known, unknown):
+            xgboost.train(QUIET, matrix, 1)
+    assert [part(run, "inputs") for run in seen.runs] == [named("double"), None]
+    no_example = "No example of the input was saved: a DMatrix does not keep what it was made of."
+    assert seen.runs[0].notes == [no_example]
+    assert seen.runs[1].notes == [
+        "The model has no signature: what the DMatrix was made of is not known any more.", no_example
+    ]  # fmt: skip
+
+
+def test_an_example_does_not_need_a_signature() -> None:
+    with recorded("xgboost", log_input_examples=True, log_signatures=False) as seen:
+        xgboost.train(QUIET, xgboost.DMatrix(X, Y), 1)
+        xgboost.XGBRegressor(n_estimators=1, n_jobs=1).fit(X, Y)
+    for run in seen.runs:
+        assert (part(run, "inputs"), example(run), run.notes) == (None, X[:5].tolist(), [])
+
+
+def test_a_rankers_queries_are_no_certain_input(seen: Recorded) -> None:
+    """Honest: the predictor takes the frame with and without them."""
+    ranked = frame().assign(qid=np.repeat([0, 1], 40))
+    model = xgboost.XGBRanker(n_estimators=1, n_jobs=1).fit(ranked, Y)
+    assert seen.run.notes == [
+        "The model has no signature: the qid column may be left out of what is predicted."
+    ]
+    predictor = autolog.load_model(seen.run, as_predictor=True)
+    for data in (ranked, frame()):
+        assert (predictor.predict(data) == model.predict(data)).all()
+
+
+TWO_D = np.column_stack([Y, 1 - Y, Y])
+OUTPUTS: dict[str, Callable[[], Any]] = {
+    "binary": lambda: xgboost.XGBClassifier(n_estimators=2).fit(X, Y),
+    "several classes": lambda: xgboost.XGBClassifier(n_estimators=2).fit(X, THREE),
+    "softmax": lambda: xgboost.XGBClassifier(n_estimators=2, objective="multi:softmax").fit(X, THREE),
+    "several labels": lambda: xgboost.XGBClassifier(n_estimators=2).fit(X, TWO_D),
+    "several targets": lambda: xgboost.XGBRegressor(n_estimators=2).fit(X, X[:, :2]),
+    "forest": lambda: xgboost.XGBRFRegressor(n_estimators=2).fit(X, Y),
+    "quantiles": lambda: xgboost.XGBRegressor(
+        n_estimators=2, objective="reg:quantileerror", quantile_alpha=np.array([0.1, 0.9])
+    ).fit(X, X[:, 0]),
+    "linear": lambda: xgboost.XGBRegressor(n_estimators=2, booster="gblinear").fit(X, Y),
+    "booster": lambda: xgboost.train({"objective": "binary:logistic"}, xgboost.DMatrix(X, Y), 2),
+    "probabilities": lambda: xgboost.train(
+        {"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(X, THREE), 2
+    ),
+    "classes": lambda: xgboost.train(
+        {"objective": "multi:softmax", "num_class": 3}, xgboost.DMatrix(X, THREE), 2
+    ),
+    "targets": lambda: xgboost.train({}, xgboost.DMatrix(X, X[:, :2]), 2),
+    "an objective of the user's": lambda: xgboost.train(
+        {}, xgboost.DMatrix(X, Y), 2, obj=lambda p, m: (p - m.get_label(), np.ones_like(p))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_outputs_are_what_the_model_predicts(seen: Recorded, name: str) -> None:
+    """Complete: known without asking the model to predict anything."""
+    found = predicted(OUTPUTS[name](), X)
+    assert part(seen.run, "outputs") == [(found.dtype.name, [-1, *found.shape[1:]])]
+
+
+def test_matrices_made_inside_of_a_fit_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly free: the data of an estimator is looked at once."""
+    import autolog_xgboost.matrices as matrices
+
+    looked: list[Any] = []
+    monkeypatch.setattr(matrices, "look_at", lambda data, options: looked.append(data))
+    with recorded("xgboost"):
+        xgboost.XGBRegressor(n_estimators=1).fit(X, Y, eval_set=[(X, Y)], verbose=False)
+        assert looked == []
