@@ -93,7 +93,8 @@ def test_what_gives_batches_has_the_models_signature(seen: Recorded) -> None:
     one.fit(batches(), verbose=0)
     assert part(seen.run, "inputs") == MODELS
     predictor = autolog.load_model(seen.run, as_predictor=True)
-    assert (predictor.predict(batches()) == one.predict(X, verbose=0)).all()
+    # In batches of another size, whose sums are rounded otherwise.
+    np.testing.assert_allclose(predictor.predict(batches()), one.predict(X, verbose=0), rtol=1e-5)
 
 
 class Careless(keras.Sequential):
