@@ -290,4 +290,4 @@ def test_the_outputs_are_what_the_model_predicts_or_the_run_says_that_they_are_n
         found = outputs[0]["tensor-spec"]
         kind = {"U": "str"}.get(predicted.dtype.kind, predicted.dtype.name)
         assert (found["dtype"], found["shape"][1:]) == (kind, list(predicted.shape[1:]))
-        assert seen.run.notes == []
+        assert [note for note in seen.run.notes if "metrics were left out" not in note] == []
