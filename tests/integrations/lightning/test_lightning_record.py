@@ -91,7 +91,8 @@ def test_a_fit_and_a_test_are_one_run_with_all_that_can_be_told(
 
 _MODEL = [
     f"model/{name}" for name in
-    ("MLmodel", "code/regression.py", "conda.yaml", "data/model.pth", "data/pickle_module_info.txt", "python_env.yaml", "requirements.txt")
+    ("MLmodel", "code/regression.py", "conda.yaml", "data/model.pth", "data/pickle_module_info.txt", "python_env.yaml",
+     "requirements.txt")
 ]  # fmt: skip
 
 
