@@ -78,6 +78,12 @@ REPORT = """
 """
 
 
+UNSIGNED = (
+    "The model has no signature: Spark does not tell which columns the model needs, or they have types "
+    "that it could not name."
+)
+
+
 def runs(script: str, folder: Path) -> list[dict[str, Any]]:
     """What a script in a process of its own has recorded."""
     home = {"SPARK_HOME": str(Path(pyspark.__file__).parent), "PYSPARK_PYTHON": sys.executable}
@@ -98,7 +104,7 @@ def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: 
     iterations = ["objectiveHistory", "totalIterations"]
     assert fit == {
         "estimator": "LogisticRegression", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": ["areaUnderROC_frame", *iterations], "children": [], "datasets": [["train", ["features", "label"]]],
+        "metrics": ["areaUnderROC_train", *iterations], "children": [], "datasets": [["train", ["features", "label"]]],
     }  # fmt: skip
     assert not list(tmp_path.rglob("*.tmp"))
 
@@ -116,10 +122,10 @@ def test_over_spark_connect_the_runs_are_the_same(tmp_path: Path) -> None:
     iterations = ["objectiveHistory", "totalIterations"]
     raw, made = ["color", "x", "y"], ["color", "features", "label", "x", "y"]
     assert pipeline == {
-        "estimator": "Pipeline", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": ["f1_data", *iterations], "children": [], "datasets": [["train", raw]],
+        "estimator": "Pipeline", "status": "finished", "errors": [], "predicts": 40,
+        "notes": [UNSIGNED], "metrics": ["f1_train", *iterations], "children": [], "datasets": [["train", raw]],
     }  # fmt: skip
     assert bare == {
-        "estimator": "LogisticRegression", "status": "finished", "errors": [], "notes": [], "predicts": 40,
-        "metrics": sorted(["accuracy", "weightedRecall_frame", *iterations]), "children": [], "datasets": [["train", made]],
+        "estimator": "LogisticRegression", "status": "finished", "errors": [], "notes": [UNSIGNED], "predicts": 40,
+        "metrics": sorted(["accuracy", "weightedRecall_train", *iterations]), "children": [], "datasets": [["train", made]],
     }  # fmt: skip
