@@ -8,6 +8,7 @@ variable that the script passes. Where names are not enough, numbers follow: `X`
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, cast
@@ -15,23 +16,30 @@ from typing import Any, NamedTuple, cast
 from autolog.instrument.identity import IdentityMap
 from autolog.tracking import datasets
 from autolog.tracking.datasets import class_path
-from autolog.tracking.values import module_name, plain
+from autolog.tracking.values import module_name, plain, weakly
 
 MOST_NAMES = 20
 """So many different quantities of one name are told apart; further ones are steps of one series."""
+MOST_KNOWN = 10_000
+"""So many looks of data are remembered."""
 SHORT = 4
 """A list of so many values is part of a name."""
 
 
 class Keys:
-    """What data is known by: its content, or a number of the object's own where that cannot be read."""
+    """What data is known by: its content; where only a part of that is looked at, or none, also the object."""
 
     def __init__(self) -> None:
-        self._numbers: IdentityMap[int] = IdentityMap()
+        self._alike: OrderedDict[Hashable, list[Callable[[], Any]]] = OrderedDict()
+        self._unread: IdentityMap[int] = IdentityMap()
         self._last = 0
 
-    def of(self, data: Any) -> Hashable:
-        """Equal for equal content; costs no pass over the data."""
+    def of(self, data: Any, looks: datasets.Fingerprint | None = None) -> Hashable:
+        """Equal for the same data; costs no pass over it. `looks`: its fingerprint, where that is known.
+
+        Two objects that look alike are different data as long as both are there: a few cells may differ that were not looked
+        at. One that looks like another that is gone is the same, made anew, as a script does in each epoch.
+        """
         kind = cast("type[Any]", type(data))
         if data is None or kind in (str, int, float, bool):
             return data
@@ -39,17 +47,34 @@ class Keys:
             return tuple(self.of(one) for one in data)  # the inputs of a model that has several
         if kind is dict:
             return tuple((name, self.of(one)) for name, one in islice(data.items(), 100))
-        content = datasets.fingerprint(data)
-        if content is not None:
-            return content
-        number = self._numbers.get(data)
+        found = looks or datasets.fingerprint(data)
+        if found is None:
+            return self._unread_number(data)
+        return found.cells if found.whole else (found.cells, self._number(found.cells, data))
+
+    def _unread_number(self, data: Any) -> Hashable:
+        """One for each object; of what cannot be weakly held, its class."""
+        number = self._unread.get(data)
         if number is None:
             self._last += 1
             number = self._last
-            self._numbers.set(data, number)
-            if self._numbers.get(data) is None:  # it cannot be weakly held
+            self._unread.set(data, number)
+            if self._unread.get(data) is None:
                 return class_path(data)
         return "object", number
+
+    def _number(self, cells: Hashable, data: Any) -> int:
+        """Which of the objects that look alike this one is."""
+        alike = self._alike.setdefault(cells, [])
+        self._alike.move_to_end(cells)
+        if len(self._alike) > MOST_KNOWN:
+            self._alike.popitem(last=False)
+        held = [reach() for reach in alike]
+        number = next((place for place, one in enumerate(held) if one is data), None)
+        if number is None:
+            number = next((place for place, one in enumerate(held) if one is None), len(alike))
+        alike[number : number + 1] = [weakly(data)]
+        return number
 
 
 class Layout(NamedTuple):

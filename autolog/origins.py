@@ -17,6 +17,7 @@ from autolog.instrument.calls import Call
 from autolog.instrument.identity import IdentityMap
 from autolog.lifecycle import current_run
 from autolog.measured import Keys, Layout, Named, Names, layout_of, named, part_of
+from autolog.tracking.datasets import Fingerprint, fingerprint
 from autolog.tracking.run import Run
 from autolog.tracking.values import weakly
 
@@ -35,13 +36,15 @@ class Model(NamedTuple):
 
 class Prediction(NamedTuple):
     """Of which model, on which data, and what the user called that; what the data is known by (None where the prediction is
-    none for this data, as those of a cross-validation are not), the method that made it, and where its values lie.
+    none for this data, as those of a cross-validation are not) and looks like; the method that made it, and where its values
+    lie.
     """
 
     model: Model
     data: Callable[[], Any]
     name: str
     key: Hashable = None
+    looks: Fingerprint | None = None
     method: str = ""
     whole: Layout | None = None
 
@@ -119,7 +122,8 @@ class Provenance:
         nobody knows the model.
         """
         model = self._models.get(instance) or Model(run, _nowhere, None, self.keys.of(instance))
-        return Prediction(model, weakly(data), self.name_of_argument(), self.keys.of(data))
+        looks = fingerprint(data)
+        return Prediction(model, weakly(data), self.name_of_argument(), self.keys.of(data, looks), looks)
 
     def named_on(
         self, metric: str, on: Prediction, settings: Mapping[str, Any] = {}, by: Hashable = None
@@ -151,17 +155,14 @@ class Provenance:
     def _seen(self, prediction: Prediction) -> str:
         data, model = prediction.data(), prediction.model
         for seen in model.run.seen_data:
-            known = (
-                seen.fingerprint == prediction.key
-                if seen.fingerprint
-                else data is not None and seen.data() is data
-            )
-            if known and seen.context != "test":
+            if seen.context != "test" and seen.is_same(data, prediction.looks):
                 return seen.context
         trained = model.data()
-        if trained is None:
-            return ""
-        return "train" if trained is data or self.keys.of(trained) == prediction.key else ""
+        return (
+            "train"
+            if trained is not None and (trained is data or self.keys.of(trained) == prediction.key)
+            else ""
+        )
 
     def belongs(self, values: Any, prediction: Prediction) -> None:
         """What is measured of `values` is measured of this prediction."""
@@ -194,10 +195,11 @@ class Provenance:
         if model is None:
             return
         name, data = self.name_of_argument(), _first(call)
-        key = self.keys.of(data)
+        looks = fingerprint(data)
+        key = self.keys.of(data, looks)
         result = yield
         method = call.name.rpartition(".")[2]
-        self.belongs(result, Prediction(model, weakly(data), name, key, method, layout_of(result)))
+        self.belongs(result, Prediction(model, weakly(data), name, key, looks, method, layout_of(result)))
 
     def observe_score(self, call: Call) -> Generator[None, Any, None]:
         """Of a method that measures the model on its first argument: one number. That of a model that is not known belongs to

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from itertools import islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from autolog.instrument.interrupts import let_through
 from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
@@ -42,57 +42,65 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
     return said
 
 
-def fingerprint(data: Any) -> Hashable:
-    """What tells data from other data in this process, in some ten microseconds: its shape, dtypes and a few of its cells. None
-    where it cannot be looked into.
-    """
+class Fingerprint(NamedTuple):
+    """What data looks like: shape, dtypes and some of its cells. `whole`: these are all, so that equal ones are equal data."""
+
+    cells: Hashable
+    whole: bool
+
+
+def fingerprint(data: Any) -> Fingerprint | None:
+    """In some ten microseconds, for comparisons in this process. None where data cannot be looked into."""
     package = module_name(cast("type[Any]", type(data))).partition(".")[0]
     try:
-        if package == "numpy" and hasattr(data, "shape"):
-            return "numpy", _cells_of(data)
+        if package == "numpy" and hasattr(data, "shape") and not data.dtype.hasobject:
+            return _cells_of(data)
         if package == "pandas" and hasattr(data, "shape"):
-            return _cells_of_pandas(data)
-        return describe(data).get("digest")
+            found = _cells_of_pandas(data)
+            if found is not None:
+                return found
+        digest = describe(data).get("digest")
+        return None if digest is None else Fingerprint(digest, False)
     except Exception as error:  # a subclass that behaves differently
         let_through(error)
         return None
 
 
-def _cells_of(array: Any) -> Hashable:
-    if array.dtype.hasobject:
-        return describe(array).get("digest")
-    if not array.ndim or not array.size:
-        return array.shape, str(array.dtype), array.tobytes()
+def _cells_of(array: Any) -> Fingerprint:
+    kind = array.shape, str(array.dtype)
+    if array.size <= FEW_CELLS:
+        return Fingerprint((*kind, hash(array.tobytes())), True)
     length = array.shape[0]
-    most = max(1, min(FEW_ROWS, FEW_CELLS // max(1, array.size // length)))
-    some = array[:: -(-length // most)]
-    if some.size > FEW_CELLS:
+    some = array[:: max(1, length * (array.size // length) // FEW_CELLS)]
+    if some.size > 2 * FEW_CELLS:
         some = some.flat[:FEW_CELLS]
-    return array.shape, str(array.dtype), hash(some.tobytes()), hash(array[-1].tobytes())
+    last = array[-1:] if array.size // length <= FEW_CELLS else array[:0]
+    return Fingerprint((*kind, hash(some.tobytes()), hash(last.tobytes())), False)
 
 
-def _cells_of_pandas(data: Any) -> Hashable:
+def _cells_of_pandas(data: Any) -> Fingerprint | None:
     if data.ndim == 1:
-        return "series", _cells_of(data.to_numpy()) if _is_numeric(data.dtype) else describe(data).get(
-            "digest"
-        )
+        return _cells_of(data.to_numpy()) if _is_numeric(data.dtype) else None
     blocks: Any = getattr(getattr(data, "_mgr", None), "blocks", None)
-    if blocks is None or len(blocks) > FEW_ROWS:
-        return describe(data).get("digest")
+    if blocks is None or len(blocks) > MAX_COLUMNS:
+        return None
     # As it lies in memory: each operation of pandas' own costs as much as all of this.
-    parts: list[Hashable] = []
+    parts: list[Fingerprint] = []
     for block in blocks:
-        values = block.values
+        values = block.values.T if block.values.ndim == 2 else block.values
         if (
             module_name(cast("type[Any]", type(values))).partition(".")[0] == "numpy"
             and not values.dtype.hasobject
         ):
-            parts.append(_cells_of(values.T))
-        else:
-            flat = values.T if values.ndim == 2 else values
-            some = flat[:: max(1, -(-len(data) // FEW_ROWS))][:FEW_ROWS]
-            parts.append((str(values.dtype), hash("\x1f".join(map(_object_text, some.ravel().tolist())))))
-    return "frame", data.shape, tuple(map(key_of, data.columns[:MAX_COLUMNS].tolist())), tuple(parts)
+            parts.append(_cells_of(values))
+            continue
+        few = values[:: -(-len(values) // FEW_ROWS)] if len(values) else values
+        texts = "\x1f".join(map(_object_text, few.ravel().tolist()))
+        parts.append(Fingerprint((str(values.dtype), hash(texts)), len(values) <= FEW_ROWS))
+    names = tuple(map(key_of, data.columns[:MAX_COLUMNS].tolist()))
+    return Fingerprint(
+        (data.shape, names, tuple(one.cells for one in parts)), all(one.whole for one in parts)
+    )
 
 
 def _describe(data: Any, digest: Any) -> dict[str, Any]:

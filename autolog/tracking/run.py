@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -46,7 +46,17 @@ class Seen(NamedTuple):
 
     context: str
     data: Callable[[], Any]
-    fingerprint: Hashable
+    fingerprint: datasets.Fingerprint | None
+
+    def is_same(self, data: Any, fingerprint: datasets.Fingerprint | None) -> bool:
+        """Whether these data are the same object, or its equal: where only some cells were looked at, one that is gone, as what
+        a script makes anew each time.
+        """
+        held = self.data()
+        if held is not None and held is data:
+            return True
+        equal = fingerprint is not None and fingerprint == self.fingerprint
+        return equal and (held is None or (fingerprint is not None and fingerprint.whole))
 
 
 class Account(Protocol):

@@ -58,7 +58,6 @@ class After:
         extra = call.arguments.get("params")
         held = about.held(evaluator, extra if isinstance(extra, dict) else {})
         measured = self._find(frame, held)
-        part = None if self._whole.get(frame) is measured else plans.meaning(frame)
         # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
         run = current_run() if measured is None else measured.run
         if run is None:
@@ -69,6 +68,9 @@ class After:
             run.log_metrics({metric: value})
             run.describe_metrics({metric: directions.of(metric)})
             return
+        part = None
+        if self._whole.get(frame) is not measured:  # some of its rows, or more than them
+            part = plans.meaning(frame) or provenance().keys.of(frame)
         self._log(metric, value, measured, frame, by=(_settings(held), part))
 
     def remember_summary(self, run: Run, model: Any) -> None:

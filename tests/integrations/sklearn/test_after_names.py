@@ -149,6 +149,24 @@ def test_data_that_was_changed_is_other_data(seen: Recorded) -> None:
     assert measured(seen.run) == {"score_noisy": first, "score_noisy_2": second}
 
 
+def test_data_and_truth_that_differ_in_one_cell_do_not_share_a_name(seen: Recorded) -> None:
+    """Right: of much data not all is looked at, and none is taken for another for that."""
+    large, labels = np.tile(X_test, (500, 1)), np.tile(y_test, 500)
+    changed, wrong = large.copy(), labels.copy()
+    changed[12_345, 1], wrong[12_345] = 1e9, 1 - wrong[12_345]
+    model = GaussianNB().fit(X, Y)
+    predicted = model.predict(large)
+    expected = {
+        "accuracy_score_large": accuracy_score(labels, predicted),
+        "accuracy_score_large_2": accuracy_score(wrong, predicted),
+        "score_changed": model.score(changed, labels),
+        "score_large": model.score(large, labels),
+    }
+    model.score(large, labels)
+    assert measured(seen.run) == expected
+    assert seen.run.metrics["score_large"]["count"] == 2
+
+
 def test_validation_data_is_known_and_no_test_set(seen: Recorded) -> None:
     """Right: it is named by its context."""
     pytest.importorskip("sklearn", minversion="1.7")
