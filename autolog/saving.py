@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def save_model(
     def write() -> list[Event]:
         target = folder / path
         # It may be saved again: a model that goes on learning.
-        code, notes = _own_code(taken)
+        code, notes = _own_code(taken, run.secrets)
         files = write_folder(
             taken, target, replace=True, share=partial(share, session.layout.objects), code=code
         )
@@ -84,11 +84,18 @@ def save_model(
     session.defer(write)
 
 
-def _own_code(taken: Snapshot) -> tuple[dict[str, bytes], list[str]]:
-    """The sources of the user's own modules that a model needs, and what is to be said of those that are not kept."""
+def _own_code(taken: Snapshot, secrets: set[str]) -> tuple[dict[str, bytes], list[str]]:
+    """The sources of the user's own modules that a model needs, and what is to be said of those that are not kept. `secrets`
+    are those that the run has met.
+    """
     own = [name for name in pins(taken.modules)[1] if is_users(name)]
     found, without = sources(own, is_users)
-    secret = [path for path, content in found.items() if _has_secret(content)]
+    known = [one.encode("utf-8", "surrogatepass") for one in tuple(secrets)]
+    secret = [
+        path
+        for path, content in found.items()
+        if _has_secret(content) or any(one in content for one in known)
+    ]
     for path in secret:
         del found[path]
     notes: list[str] = []
@@ -109,6 +116,7 @@ def is_users(module: str) -> bool:
     return module.partition("_")[0] != "autolog" and bool(pins([module])[1])
 
 
+@lru_cache(maxsize=64)  # the models of a loop have the same sources
 def _has_secret(content: bytes) -> bool:
     found: set[str] = set()
     redact_text(content.decode("utf-8", "replace"), found)
