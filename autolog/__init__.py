@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from autolog.instrument.calls import Call
     from autolog.instrument.identity import IdentityMap
+    from autolog.instrument.inside import Inside
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.interrupts import let_through
     from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
     from autolog.tracking.run import Run
-    from autolog.tracking.values import number_of, plain
+    from autolog.tracking.values import number_of, plain, weakly
 
 _HOME = {
     **dict.fromkeys(("autolog", "current_run", "disable", "enable", "flush", "last_run"), "autolog.api"),
@@ -56,6 +57,7 @@ _HOME = {
     "Call": "autolog.instrument.calls",
     "IdentityMap": "autolog.instrument.identity",
     **dict.fromkeys(("Integration", "Options"), "autolog.instrument.integration"),
+    "Inside": "autolog.instrument.inside",
     "let_through": "autolog.instrument.interrupts",
     **dict.fromkeys(("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"), "autolog.instrument.patching"),
     "quiet": "autolog.instrument.quiet",
@@ -64,15 +66,15 @@ _HOME = {
     "FilterError": "autolog.store.query",
     **dict.fromkeys(("Point", "RunRecord", "Runs", "UnknownRun"), "autolog.store.records"),
     "Run": "autolog.tracking.run",
-    **dict.fromkeys(("number_of", "plain"), "autolog.tracking.values"),
+    **dict.fromkeys(("number_of", "plain", "weakly"), "autolog.tracking.values"),
 }  # fmt: skip
 
 __all__ = [
-    "ArraySpec", "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Integration", "ModelError", "ModelInput",
-    "ModelNotSaved", "OnImport", "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch", "UnknownRun",
-    "UntrustedModel", "autolog", "current_run", "disable", "enable", "flush", "infer_signature", "last_run", "let_through",
-    "load_model", "look_at", "number_of", "observe_prediction", "observe_score", "plain", "provenance", "quiet", "run", "runs",
-    "status", "suspended",
+    "ArraySpec", "Call", "FastPatch", "FilterError", "Hook", "IdentityMap", "Inside", "Integration", "ModelError",
+    "ModelInput", "ModelNotSaved", "OnImport", "Options", "Patch", "Point", "Run", "RunRecord", "Runs", "SubclassPatch",
+    "UnknownRun", "UntrustedModel", "autolog", "current_run", "disable", "enable", "flush", "infer_signature", "last_run",
+    "let_through", "load_model", "look_at", "number_of", "observe_prediction", "observe_score", "plain", "provenance",
+    "quiet", "run", "runs", "status", "suspended", "weakly",
 ]  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from autolog import (
     observe_prediction,
     observe_score,
     quiet,
+    weakly,
 )
 from autolog_lightgbm import booster, data, rounds
 
@@ -80,7 +81,7 @@ class LightgbmIntegration(Integration):
         if not call.outermost and call.run is None:
             return
         outermost, options = call.outermost, self.options
-        seen_input, waiting, table = ModelInput(), [], data.nothing
+        seen_input, waiting, table = ModelInput(), [], weakly(None)
         if outermost:
             arguments = call.arguments
             run: Run = call.start_run(kind="train", estimator="lightgbm.basic.Booster")
@@ -88,7 +89,7 @@ class LightgbmIntegration(Integration):
             if options.log_datasets:
                 waiting = data.log_sets(run, arguments)
             # LightGBM lets go of the table as soon as it is binned, and so must we.
-            table = data.weakly(data.raw(arguments.get("train_set")))
+            table = weakly(data.raw(arguments.get("train_set")))
             seen_input = self.datasets.seen(arguments.get("train_set"))
         seen = self._inject(call, rounds.Rounds)
         model = yield
@@ -122,7 +123,7 @@ class LightgbmIntegration(Integration):
             data.log_fit(run, arguments)
         X = arguments.get("X")
         seen_input = look_at(X, self.options)
-        with self.datasets.of_another():
+        with self.datasets.of_another:
             yield
         run.trained(model, model.booster_, data=X, describe=self.options.log_datasets)
         if hasattr(model, "to_local"):  # Dask's: the workers have trained it

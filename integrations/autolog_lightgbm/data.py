@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from autolog import IdentityMap, ModelInput, Options, Run, look_at
+from autolog import IdentityMap, Inside, ModelInput, Options, Run, look_at
 
 MAX_NAMES = 200
 
@@ -26,42 +23,18 @@ def raw(dataset: Any) -> Any:
     return held if hasattr(type(held), "shape") else None
 
 
-def weakly(table: Any) -> Callable[[], Any]:
-    """The table, as long as anybody else has it."""
-    try:
-        return weakref.ref(table)
-    except TypeError:
-        return nothing
-
-
-def nothing() -> None:
-    return None
-
-
-class _Here(threading.local):
-    inside = False
-
-
 class Datasets:
     """What Datasets were made of: LightGBM lets go of the table once it is binned, so it is looked at before."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._seen: IdentityMap[ModelInput] = IdentityMap()
-        self._here = _Here()
-
-    @contextmanager
-    def of_another(self) -> Generator[None, None, None]:
-        """Inside, LightGBM makes Datasets of data that has been looked at."""
-        self._here.inside = True
-        try:
-            yield
-        finally:
-            self._here.inside = False
+        self.of_another = Inside()
+        """In there, LightGBM makes Datasets of data that has been looked at."""
 
     def is_read(self, dataset: Any, *_: Any, **__: Any) -> None:
         """LightGBM is about to bin it, if it has not."""
-        if not self._here.inside and vars(dataset).get("_handle") is None and raw(dataset) is not None:
+        if not self.of_another and vars(dataset).get("_handle") is None and raw(dataset) is not None:
             self.seen(dataset)
 
     def seen(self, dataset: Any) -> ModelInput:

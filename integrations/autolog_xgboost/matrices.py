@@ -5,12 +5,9 @@ integers were missing is not told. So it is looked at when they are made.
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from autolog import IdentityMap, ModelInput, Options, look_at
+from autolog import IdentityMap, Inside, ModelInput, Options, look_at
 
 MAX_COLUMNS = 200
 MAX_NAMED = 10_000
@@ -26,30 +23,18 @@ class Made(NamedTuple):
     dtype: str
 
 
-class _Here(threading.local):
-    inside = False
-
-
 class Matrices:
     """The DMatrices of one session."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._made: IdentityMap[Made] = IdentityMap()
-        self._here = _Here()
-
-    @contextmanager
-    def of_another(self) -> Generator[None, None, None]:
-        """Inside, XGBoost makes matrices of data that has been looked at."""
-        self._here.inside = True
-        try:
-            yield
-        finally:
-            self._here.inside = False
+        self.of_another = Inside()
+        """In there, XGBoost makes matrices of data that has been looked at."""
 
     def is_made(self, _: Any, __: Any, matrix: Any, data: Any = None, *args: Any, **kwargs: Any) -> None:
         """One has been made of `data`."""
-        if self._here.inside or data is None:
+        if self.of_another or data is None:
             return
         dtype = getattr(data, "dtype", None)
         seen = look_at(_named(data, kwargs.get("feature_names")), self.options)

@@ -87,7 +87,7 @@ class Training:
                         data, target, context="validation", known={"name": f"validation_{number}"}
                     )
         seen = _seen(X, options)
-        with self.matrices.of_another():
+        with self.matrices.of_another:
             result = yield
         if result is not model and isawaitable(result):
             run.note(ASYNCHRONOUS)
