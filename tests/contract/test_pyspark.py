@@ -46,7 +46,10 @@ class TestPython(Contract):
 
 
 class TestJVM(Contract):
-    """Spark's own, in one session: what needs fresh processes or can be pickled is shown above."""
+    """Spark's own, in one session: what needs fresh processes or can be pickled is shown above.
+
+    Slow: the first of them starts the session's JVM.
+    """
 
     integration = "pyspark"
     packages = ("pyspark",)

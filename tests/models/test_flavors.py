@@ -345,6 +345,10 @@ def same(found: Any, expected: Any) -> bool:
 
 
 def test_it_is_loaded_by_autolog_natively_and_as_a_predictor(trained: Trained) -> None:
+    """Both predict what the model predicted before.
+
+    Slow: for Spark's model, the first load of a process starts a JVM.
+    """
     assert same(predictions(autolog.load_model(trained.folder), trained.name), trained.expected)
     predictor = autolog.load_model(trained.folder, as_predictor=True)
     assert same(predictor.predict(asked(trained.name)), trained.expected)

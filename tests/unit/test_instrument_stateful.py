@@ -523,7 +523,10 @@ class Machine(RuleBasedStateMachine):
 
 @pytest.mark.usefixtures("fresh")
 def test_any_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every training is recorded exactly when it should be."""
+    """Every training is recorded exactly when it should be.
+
+    Slow: in CI it makes three times as many examples as elsewhere.
+    """
     from hypothesis.stateful import run_state_machine_as_test
 
     monkeypatch.setenv("AUTOLOG_DIR", "")

@@ -384,8 +384,8 @@ def test_no_half_of_a_secret_is_shown_where_a_long_text_is_cut() -> None:
     jwt = "eyJ" + "a" * 300 + "." + "b" * 900 + "." + "c" * 80
     assert re.sub("<redacted:....>", "S", str(plain(" ".join([jwt] * 50)))).startswith("S S S S S S S S")
     for text in (" ".join([jwt] * 50), " ".join(["x" * 5000, *[jwt] * 50])):
-        shown = plain(text)
-        assert isinstance(shown, str)
+        # A mark has four digits of a digest, which may be "aaaa".
+        shown = re.sub("<redacted:....>", "S", str(plain(text)))
         assert not {"aaa", "bbb", "ccc"} & {shown[i : i + 3] for i in range(len(shown))}
 
 

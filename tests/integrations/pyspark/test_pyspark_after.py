@@ -31,6 +31,8 @@ def measured(run: RunRecord, last: Last) -> dict[str, Any]:
 def test_an_evaluator_of_a_models_predictions(seen: Recorded, frame: Any, last: Last) -> None:
     """Complete: under the metric's name and that of the data, also of what is selected of the predictions; the data is a test
     set, once.
+
+    Slow: each metric is a job of Spark's, and the first test of a process also starts its JVM.
     """
     train, test = frame.where("id < 30"), frame.where("id >= 30")
     evaluator = MulticlassClassificationEvaluator()
