@@ -12,7 +12,8 @@ of its last pass in `.ci/passed/`, with fingerprints of what it depends on:
 | the core only | short: its contract and one file more |
 | nothing | not at all |
 
-One of those that would not run whole does so all the same: the one whose last whole pass is the oldest. So each has its turn.
+Where the core has changed, or nothing has, one of those that would not run whole does so all the same: the one whose last whole
+pass is the oldest. So each has its turn. A change of one integration runs what it touches.
 Records and versions are part of the repository: commit them with the change.
 
 Runs nothing: that is `runner.py`'s.
@@ -137,8 +138,8 @@ OLD_MLFLOW = Environment(
 MAIN = Environment("main", (".[test]",))
 """The README's, which makes it itself where it runs. Its versions are the newest, always."""
 MAIN_TESTS = (
-    ".ci/versions/mlflow2.txt", "tests/sinks", "tests/process", "tests/models", "tests/contract",
-    "tests/integrations/sklearn", "tests/integrations/xgboost", "tests/integrations/lightgbm",
+    "tests/process", "tests/models", "tests/contract", "tests/integrations/sklearn", "tests/integrations/xgboost",
+    "tests/integrations/lightgbm",
 )  # fmt: skip
 
 STAGES = (
@@ -149,7 +150,12 @@ STAGES = (
     Stage(
         "slow", "the README's environment: the slow tests",
         (*MAIN_TESTS, "integrations/autolog_sklearn", "integrations/autolog_xgboost", "integrations/autolog_lightgbm"),
-        (("-m", "pytest", "-q", "-m", "slow"),),
+        (("-m", "pytest", "-q", "-m", "slow", "--ignore=tests/sinks"),),
+    ),
+    Stage(
+        "slow-sinks", "the README's environment: the slow tests of sinks",
+        (".ci/versions/mlflow2.txt", "tests/sinks", "integrations/autolog_sklearn"),
+        (("-m", "pytest", "-q", "-m", "slow", "tests/sinks"),),
     ),
     Stage(
         "suites", "scikit-learn's own tests, plain and recorded (a part of them)",
@@ -235,7 +241,8 @@ def decide(stages: Sequence[Stage], now: dict[str, Inputs], records: dict[str, d
         else:
             found[stage.name] = ("whole", "the core has changed")
     waiting = [stage.name for stage in stages if found[stage.name][0] != "whole"]
-    if waiting:
+    said = {why for how, why in found.values() if how}
+    if waiting and ("the core has changed" in said or not said):
         turn = min(waiting, key=lambda name: (records[name]["ended"], name))
         found[turn] = ("whole", f"its turn: its last whole pass was on {records[turn]['ended'][:10]}")
     return found

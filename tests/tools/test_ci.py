@@ -83,6 +83,14 @@ def test_where_nothing_has_changed_one_stage_runs_all_the_same(ci: ModuleType) -
     assert turns == ["a", "b", "c", "a"]
 
 
+def test_a_change_of_one_integration_runs_its_stages_and_no_other(ci: ModuleType) -> None:
+    """Nothing else has its turn then: the run stays short."""
+    stages = [ci.Stage(name, "", (), ((),), ((),)) for name in "abc"]
+    now = {stage.name: ci.Inputs("core", "own 2" if stage.name == "b" else "own") for stage in stages}
+    records = {name: record("core", "own", 2) for name in "abc"}
+    assert [name for name, (how, _) in ci.decide(stages, now, records).items() if how] == ["b"]
+
+
 def test_a_change_makes_those_stages_old_that_depend_on_it(ci: ModuleType, tmp_path: Path) -> None:
     """A change of an integration, of a framework's tests, of the versions in an environment, of the core, of the docs."""
     for folder in ("autolog", "integrations", "tests", "compat", ".ci"):
