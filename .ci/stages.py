@@ -31,6 +31,7 @@ from typing import Any, Literal
 ROOT = Path(__file__).resolve().parents[1]
 PASSED = ROOT / ".ci" / "passed"
 VERSIONS = ROOT / ".ci" / "versions"
+SCRIPTS = ROOT / "tests" / "scripts"
 CORE = (
     "autolog",
     "tests/conftest.py",
@@ -78,11 +79,19 @@ def tests(*arguments: str) -> tuple[str, ...]:
     return ("-m", "pytest", "-q", "-m", "", *arguments)
 
 
+def scripts(name: str) -> tuple[str, ...]:
+    """A command: a framework's scripts, each in one variant. All variants take half an hour: they are run by hand."""
+    return ("-m", "pytest", "-q", "tests/scripts", "-k", f"{name}_")
+
+
 def integration(name: str, smoke: str, environment: Environment, *more: str, flavor: str = "") -> Stage:
     """The stage of a framework that has an environment of its own."""
     contract, folder = f"tests/contract/test_{name}.py", f"tests/integrations/{name}"
-    whole = [tests(contract, folder), tests("tests/models", "-k", flavor or name)]
-    own = (f"integrations/autolog_{name}", contract, folder, "tests/models", *more)
+    whole = [tests(contract, folder), tests("tests/models", "-k", flavor or name), scripts(name)]
+    programs = sorted(path.relative_to(ROOT).as_posix() for path in SCRIPTS.glob(f"{name}_*.py"))
+    own = (
+        f"integrations/autolog_{name}", contract, folder, "tests/models", "tests/scripts/test_scripts.py", *programs, *more,
+    )  # fmt: skip
     short = (tests(contract, f"{folder}/{smoke}"),)
     return Stage(name, f"{name}: integration, contract, models", own, tuple(whole), short, environment)
 
@@ -150,7 +159,7 @@ STAGES = (
     Stage(
         "slow", "the README's environment: the slow tests",
         (*MAIN_TESTS, "integrations/autolog_sklearn", "integrations/autolog_xgboost", "integrations/autolog_lightgbm"),
-        (("-m", "pytest", "-q", "-m", "slow", "--ignore=tests/sinks"),),
+        (("-m", "pytest", "-q", "-m", "slow", "--ignore=tests/scripts", "--ignore=tests/sinks"),),
     ),
     Stage(
         "slow-sinks", "the README's environment: the slow tests of sinks",

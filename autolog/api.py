@@ -113,6 +113,9 @@ class suspended:
     Raises ValueError for an unknown name, naming the valid ones and the nearest.
     """
 
+    _python_ends = staticmethod(sys.is_finalizing)
+    """A generator that is left open leaves the block only then: nothing is recorded any more, and names here may be None."""
+
     def __init__(self, *names: str) -> None:
         here = session.get_or_make() if names and not config.is_disabled() else None
         self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
@@ -124,6 +127,8 @@ class suspended:
         self._token = current.set(self._frame)
 
     def __exit__(self, *_: object) -> None:
+        if self._python_ends():
+            return
         assert self._frame is not None
         self._frame.end()
         _leave(self._token)
@@ -147,6 +152,8 @@ class run:
     here before. What was switched on there is so in this block too, and after it again nothing; the block's end waits until
     all is on the disk, at most `exit_timeout` seconds. Raises ValueError for what is no token.
     """
+
+    _python_ends = staticmethod(sys.is_finalizing)
 
     def __init__(
         self, name: str | None = None, *, tags: Mapping[str, Any] | None = None, children: bool = False,
@@ -185,6 +192,8 @@ class run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._python_ends():
+            return
         assert self._scope is not None
         assert self._session is not None
         _leave(self._token)

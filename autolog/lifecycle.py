@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from opcode import opname
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from autolog.instrument.calls import Call, Frame, admits, call_around, innermost
 
@@ -23,6 +23,7 @@ from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedI
 from autolog.tracking import (
     environment,  # noqa: F401  # pyright: ignore[reportUnusedImport]
     redact,
+    source,  # noqa: F401  # pyright: ignore[reportUnusedImport]
 )
 from autolog.tracking.events import RunDescribed, RunEnded, RunStarted
 from autolog.tracking.ids import is_word, new_name
@@ -366,6 +367,7 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool, h
     run.status, said = outcome(error, run.secrets)
     run.ended = run.now()
     run.settle()
+    session.described(run)
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)
@@ -395,7 +397,7 @@ def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[s
 
 def announce(session: Session, run: Run, hint: str = "") -> None:
     """One line on standard error, with a hint in its end, unless that has been redirected inside the program: then somebody
-    compares it.
+    compares it. Where a progress bar is there, it would stand in the middle of it: then it waits for the bar's end.
     """
     stream = sys.stderr
     if session.config.silent or session.lines > LINES or stream is None:
@@ -408,10 +410,24 @@ def announce(session: Session, run: Run, hint: str = "") -> None:
         if session.lines <= LINES
         else "further runs are recorded without a line each · autolog ls"
     )
+    session.unsaid.append(f"autolog: {' · '.join(filter(None, (line, hint)))}\n")
+    if stream is not sys.__stderr__ or not _bars():
+        say(session, stream)
+
+
+def say(session: Session, stream: TextIO) -> None:
+    """Write the lines that wait."""
+    lines, session.unsaid = session.unsaid, []
     try:
-        stream.write(f"autolog: {' · '.join(filter(None, (line, hint)))}\n")
+        stream.write("".join(lines))
     except (OSError, ValueError, UnicodeError):
         pass
+
+
+def _bars() -> int:
+    """How many bars of tqdm's there are, of whatever kind. It tells nobody in public."""
+    bars = getattr(sys.modules.get("tqdm.std"), "tqdm", None)
+    return len(getattr(bars, "_instances", ()))
 
 
 def summary(session: Session, run: Run) -> str:

@@ -38,13 +38,13 @@ MOST_WORKERS = 8
 
 LONG = tuple(f"contract/test_{framework}.py" for framework in ("lightgbm", "sklearn", "xgboost"))
 ORDER = (
-    "unit", "contract/test_patching.py", "tools", "sinks", *LONG, "contract", "models", "integrations", "process",
+    "unit", "contract/test_patching.py", "tools", "sinks", *LONG, "contract", "models", "integrations", "scripts", "process",
 )  # fmt: skip
 """In which workers take folders and files. Tests that switch everything on cost much more in a process that has imported
 frameworks: so those that need none come first. Those that the workers take one by one come last, and of a folder the files that
 take longest come first: then all workers end together.
 """
-ONE_BY_ONE = ("tests/process/", "tests/models/test_hard_models.py")
+ONE_BY_ONE = ("tests/process/", "tests/scripts/", "tests/models/test_hard_models.py")
 """Tests that take long and share nothing. Other tests stay together by file: what they share is made once for each worker."""
 
 

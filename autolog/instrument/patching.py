@@ -147,7 +147,7 @@ class Installation:
         if isinstance(self.patch, SubclassPatch):
             for owner in list(self._classes.values()):
                 for name in (*self.patch.methods, "__init_subclass__"):
-                    _put_back(_Slot(owner, name, absent=False), self.switch)
+                    _put_back(_Slot.of(owner, name, absent=False), self.switch)
         self._watched.clear()
         self._slots.clear()
         self._wrappers.clear()
@@ -186,7 +186,7 @@ class Installation:
         return wrapper
 
     def _set(self, owner: Any, name: str, value: Any) -> None:
-        self._slots.append(_Slot(owner, name, absent=_own(owner, name) is _ABSENT))
+        self._slots.append(_Slot.of(owner, name, absent=_own(owner, name) is _ABSENT))
         setattr(owner, name, value)
 
     def _imported(self, module: ModuleType) -> None:
@@ -317,8 +317,10 @@ class ThreadInheritance:
 
         self._switch = Switch()
 
+        innermost = current.get  # while Python ends, this module's names may be None
+
         def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            if current.get() is not None:
+            if innermost() is not None:
                 remember_start(instance)
             return wrapped(*args, **kwargs)
 
@@ -378,11 +380,23 @@ _STDLIB = os.path.dirname(os.__file__) + os.sep
 
 
 class _Slot(NamedTuple):
-    """One replaced attribute; `absent`: the owner's own namespace did not hold it."""
+    """One replaced attribute; `absent`: the owner's own namespace did not hold it.
 
-    owner: Any
+    A module is known weakly: the user's would else be taken apart later than without us, and its objects in another order.
+    """
+
+    held: Any
     name: str
     absent: bool
+
+    @classmethod
+    def of(cls, owner: Any, name: str, absent: bool) -> _Slot:
+        return cls(weakref.ref(owner) if isinstance(owner, ModuleType) else owner, name, absent)
+
+    @property
+    def owner(self) -> Any:
+        is_weak = type(self.held) is weakref.ref
+        return self.held() if is_weak else self.held
 
 
 def _own(owner: Any, name: str) -> Any:
@@ -480,7 +494,7 @@ def _find(held: Any, switch: Switch) -> list[Any] | None:
 
 
 def _put_back(slot: _Slot, switch: Switch) -> None:
-    owner, name, absent = slot
+    owner, name, absent = slot.owner, slot.name, slot.absent
     chain = _find(_own(owner, name), switch)
     if chain is None:
         return  # somebody replaced it

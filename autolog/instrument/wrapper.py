@@ -56,6 +56,9 @@ class BoundWrapper(wrapt.BoundFunctionWrapper):
         return getattr(deepcopy(owner, memo), self.__wrapped__.__name__)
 
 
+_bind = wrapt.FunctionWrapper.__get__
+
+
 def _bound_to(bound: BoundWrapper, default: Any) -> Any:
     owner = getattr(bound.__wrapped__, "__self__", None)
     return default if owner is None else owner
@@ -92,19 +95,22 @@ class Wrapper(wrapt.FunctionWrapper):
             (wrapped, admitted) if isinstance(wrapped, FunctionType) and admitted else None
         )
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    # What it needs of this module are arguments: the user's objects use methods while Python ends, and its names may be None.
+    def __get__(
+        self, instance: Any, owner: Any = None, innermost: Any = current.get, bind: Any = _bind, method: Any = MethodType
+    ) -> Any:  # fmt: skip
         if instance is None:
             if self._self_autolog_found is not None:
                 return self._self_autolog_found
         elif (
-            (frame := _innermost()) is not None
+            (frame := innermost()) is not None
             and (plain := self._self_autolog_plain) is not None
             and not getattr(frame, plain[1])
         ):
             # Nobody would look at the call: the method itself is found, in half the time that wrapt takes to bind. Kept and
             # called later, when somebody would, it is not seen: the price of a search's thousands of fits.
-            return MethodType(plain[0], instance)
-        return _bind(self, instance, owner)
+            return method(plain[0], instance)
+        return bind(self, instance, owner)
 
     def __repr__(self) -> str:
         return repr(self.__wrapped__)
@@ -123,10 +129,6 @@ class Wrapper(wrapt.FunctionWrapper):
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
-
-
-_bind = wrapt.FunctionWrapper.__get__
-_innermost = current.get
 
 
 def interceptor(

@@ -70,7 +70,9 @@ class Feed:
         self._ended = threading.Event()
         self._threads = threads
         self._met_client = met_client
-        threads.start(f"autolog-sink-{self.address.scheme}-{id(self)}", self._loop, self._is_stuck)
+        threads.start(
+            f"autolog-sink-{self.address.scheme}-{id(self)}", self._loop, self._is_stuck, of_others=True
+        )
 
     @property
     def state(self) -> SinkState:

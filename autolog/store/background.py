@@ -1,39 +1,104 @@
-"""Threads of autolog's own that can be sent away for the time of a fork.
+"""Threads of autolog's own: the user's program does not wait for them, and they can be sent away for the time of a fork.
+
+A program that joins all threads of `threading.enumerate()`, as tutorials show it, must not wait for ours for ever, and one that
+counts threads must not count them. So those that run our code only are no `threading.Thread`s. Code of others, as a sink's
+client, may ask which thread it is on, and Python would then make up one that cannot be joined: it runs on a `threading.Thread`
+that nobody waits for.
 
 Since Python 3.12 a fork beside other threads is warned of: a child may wait for ever for a lock that one of them held. A
 program that has no threads but ours must not get that warning, so ours end before the fork and are started again after it.
-Older Pythons do not warn, and there ours stay: who compares the threads before and after, as Lightning's own tests do, would
-find new ones.
+Older Pythons do not warn, and there ours stay.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 
 LEAVE_SECONDS = 0.2
 
+here: ContextVar[str] = ContextVar("autolog_thread", default="")
+"""The name of the thread of autolog's that this is asked on; empty on any other."""
+
+
+class Hidden:
+    """A thread that Python's `threading` does not know; it holds up no exit."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        """Start it. Raises RuntimeError where the system or Python starts no more."""
+        self._run = run
+        self._runs = threading.Lock()
+        self._runs.acquire()
+        self.ident = _thread.start_new_thread(self._go, ())
+
+    @property
+    def runs(self) -> bool:
+        return self._runs.locked()
+
+    def wait(self, timeout: float) -> None:
+        if self._runs.acquire(timeout=timeout):
+            self._runs.release()
+
+    def _go(self) -> None:
+        try:
+            self.ident = threading.get_ident()
+            self._run()
+        finally:
+            self._runs.release()
+
+
+class Known(threading.Thread):
+    """A thread that `threading` knows. It holds up no exit, and nobody who joins all threads."""
+
+    def __init__(self, run: Callable[[], None], name: str) -> None:
+        """Start it. Raises RuntimeError as `Hidden`."""
+        super().__init__(target=run, name=name, daemon=True)
+        self.start()
+
+    @property
+    def runs(self) -> bool:
+        return self.is_alive()
+
+    def wait(self, timeout: float) -> None:
+        super().join(timeout)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Nothing: it ends with the process, which flushes at its end."""
+
 
 class Threads:
-    """Named daemon threads. `leaving` tells their targets to return soon."""
+    """They have names. `leaving` tells their targets to return soon."""
 
     def __init__(self) -> None:
         self.leaving = False
         self._targets: dict[str, Callable[[], bool]] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: dict[str, Hidden | Known] = {}
+        self._known: set[str] = set()
         self._stuck: dict[str, Callable[[], bool]] = {}
         self._away: list[str] = []
         self._lock = threading.Lock()
 
-    def start(self, name: str, target: Callable[[], bool], stuck: Callable[[], bool] | None = None) -> None:
+    @property
+    def names(self) -> list[str]:
+        """Those of the threads that run."""
+        return sorted(name for name, thread in list(self._threads.items()) if thread.runs)
+
+    def start(
+        self, name: str, target: Callable[[], bool], stuck: Callable[[], bool] | None = None, *, of_others: bool = False
+    ) -> None:  # fmt: skip
         """Run `target` until it returns True. It returns False when it has seen `leaving`, and is called again later.
 
-        `stuck` tells whether it is in the middle of something that may go on for long.
+        `stuck` tells whether it is in the middle of something that may go on for long; `of_others`, that it runs others' code.
         """
         self._targets[name] = target
+        if of_others:
+            self._known.add(name)
         if stuck is not None:
             self._stuck[name] = stuck
         self._launch(name)
@@ -44,7 +109,7 @@ class Threads:
         """
         if sys.version_info < (3, 12):
             return False
-        ours = sum(thread.is_alive() for thread in list(self._threads.values()))
+        ours = len(self.names)
         if not ours or any(stuck() for stuck in list(self._stuck.values())):
             return False
         return _count() == ours + 1
@@ -55,9 +120,8 @@ class Threads:
         wake()
         deadline = time.monotonic() + LEAVE_SECONDS
         for thread in list(self._threads.values()):
-            if thread is threading.current_thread():
-                continue
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.ident != threading.get_ident():
+                thread.wait(max(0.0, deadline - time.monotonic()))
         while _count() > 1 and time.monotonic() < deadline:
             time.sleep(0.0002)  # a thread is over for Python a little before it is for the system
 
@@ -71,15 +135,15 @@ class Threads:
 
     def forget(self) -> None:
         """In a forked child: they are the parent's."""
-        self._targets, self._threads, self._stuck, self._away = {}, {}, {}, []
+        self._targets, self._threads, self._stuck, self._away, self._known = {}, {}, {}, [], set()
         self._lock = threading.Lock()
 
     def _launch(self, name: str) -> None:
-        thread = threading.Thread(target=self._run, args=(name,), name=name, daemon=True)
-        self._threads[name] = thread
-        thread.start()
+        run = partial(self._run, name)
+        self._threads[name] = Known(run, name) if name in self._known else Hidden(run)
 
     def _run(self, name: str) -> None:
+        here.set(name)
         target = self._targets[name]
         while not target():
             with self._lock:  # so that it is either called again here or started again
@@ -95,4 +159,4 @@ def _count() -> int:
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
-        return threading.active_count()
+        return len(sys._current_frames())

@@ -693,6 +693,6 @@ def _state() -> dict[str, Any]:
         "path": [re.sub(r"(?<=/tmp)\w{8}$", "", folder) for folder in sys.path],
         "signals": {str(one): str(signal.getsignal(one)) for one in signal.valid_signals()},
         "random": _streams(),
-        "threads": [t.name for t in threading.enumerate() if not t.name.startswith("autolog-")],
+        "threads": [thread.name for thread in threading.enumerate()],
         "tracing": [str(sys.gettrace()), str(sys.getprofile()), sys.getrecursionlimit(), sys.getswitchinterval()],
     }  # fmt: skip

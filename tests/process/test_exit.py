@@ -157,6 +157,29 @@ def test_each_outermost_run_is_one_quiet_line_on_standard_error(tmp_path: Path) 
     assert script(code.format(silent=True, times=3), tmp_path).stderr == ""
 
 
+def test_a_line_does_not_stand_in_the_middle_of_a_progress_bar(tmp_path: Path) -> None:
+    """What is written while bars are there comes after them, in order, or at the end of the process."""
+    pytest.importorskip("tqdm")
+    code = """
+        import sys, autolog, toy
+        from tqdm import tqdm
+        autolog.autolog(silent={silent})
+        with tqdm(range(3), ascii=True, bar_format="{{n}}/{{total}}", mininterval=0) as bar:
+            for rounds in bar:
+                toy.Slope(rounds=rounds + 1).fit([1.0], [2.0])
+        print("between", file=sys.stderr)
+        toy.Mean().fit([1.0], [2.0])
+        for _ in tqdm(range(1), bar_format="{{n}}/{{total}}"):
+            toy.Slope(rounds=9).fit([1.0], [2.0])
+    """
+    plain, done = (script(code.format(silent=silent), tmp_path).stderr for silent in (True, False))
+    assert "".join(line for line in done.splitlines(keepends=True) if "autolog: " not in line) == plain
+    ours = [line for line in done.splitlines() if line not in plain.splitlines()]
+    assert [line.split()[0] for line in ours] == ["autolog:"] * 5
+    assert [line.split(" · ")[1] for line in ours] == ["Slope", "Slope", "Slope", "Mean", "Slope"]
+    assert done.splitlines().index("between") < done.splitlines().index(ours[0])
+
+
 RANKS: dict[str, tuple[dict[str, str], int]] = {
     "torchrun, rank 0": ({"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, 1),
     "torchrun, rank 1": ({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}, 0),
@@ -188,3 +211,115 @@ def test_one_job_is_one_run(tmp_path: Path, launcher: str) -> None:
         list(Store(tmp_path / ".autolog").runs()) if (tmp_path / ".autolog").exists() else []
     )
     assert len(recorded) == 2 * runs
+
+
+ENDING = """
+    import codecs, sys, types
+    import __main__, toy
+    class Own(toy.Slope):
+        def fit(self, X, y):
+            return "fitted"
+    def holder(name):
+        sys.modules[name] = types.ModuleType(name)
+        return sys.modules[name]
+    class Ends:
+        def __init__(self, name):
+            self.name, self.model, self.print, self.new = name, Own(), print, object.__new__
+        def __del__(self):
+            self.print(self.name, self.model.fit([1.0], [2.0]), self.model.predict)
+    earlier = holder("earlier")
+    {on}
+    later = holder("later")
+    toy.Slope().fit([1.0], [2.0])
+    Own.predict = "none"
+    codecs.register(eval("lambda _: None", dict(held={held})))  # Python lets go of it after all modules
+    earlier.one, later.one, one = map(Ends, ("earlier", "later", "main"))
+"""
+
+
+HELD = pytest.mark.parametrize("held", ["None", "__main__", "list(sys.modules.values())"])
+"""Modules that are held beyond the end: they decide in which order modules are taken apart, and whether their names are."""
+
+
+@HELD
+def test_what_the_users_objects_do_at_the_very_end_they_do(tmp_path: Path, held: str) -> None:
+    """Transparent: finalizers train whatever of Python has been taken apart by then, ours included; nothing is ignored on
+    standard error.
+    """
+    plain = script(ENDING.format(on="", held=held), tmp_path)
+    assert plain.stderr == ""
+    assert sorted(line.split()[0] for line in plain.stdout.splitlines()) == ["earlier", "later", "main"]
+    done = script(ENDING.format(on="import autolog; autolog.autolog(silent=True)", held=held), tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", plain.stdout)
+    assert [run.estimator for run in Store(tmp_path / ".autolog").runs()] == ["toy.core.Slope"]
+
+
+LEFT_OPEN = """
+    import codecs, sys
+    import __main__, autolog, toy
+    autolog.autolog(silent=True)
+    codecs.register(eval("lambda _: None", dict(held={held})))
+    def left_open(block):
+        with block:
+            toy.Slope().fit([1.0], [2.0])
+            yield
+    blocks = [left_open(one) for one in (autolog.run("x"), autolog.suspended(), autolog.suspended("toy"))]
+    for one in blocks:
+        next(one)
+    class Logs:
+        def __init__(self, run):
+            self.run, self.print = run, print
+        def __del__(self):
+            self.run.log_metrics({{"m": 2}})
+            self.run.log_params({{"p": 1}})
+            self.run.log_json("a.json", {{}})
+            self.run.log_text("a.txt", "")
+            self.run.log_artifact("script.py")
+            self.run.set_tags({{"a": "b"}})
+            self.run.note("a note")
+            self.print("logged", self.run)
+    with autolog.run("y") as run:
+        run.log_metrics({{"m": 1}})
+    logs = Logs(run)
+"""
+
+
+@HELD
+def test_blocks_that_are_left_open_and_what_is_logged_at_the_very_end_are_silent(
+    tmp_path: Path, held: str
+) -> None:
+    """Harmless: a generator leaves its block while Python is taken apart; a finalizer logs to a run. Neither is recorded."""
+    done = script(LEFT_OPEN.format(held=held), tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("logged <Run y ")
+    (y,) = Store(tmp_path / ".autolog").runs("name == 'y'", children=True)
+    assert (y.metrics["m"]["last"], y.params, y.artifacts) == (1, {}, [])
+
+
+def test_the_users_modules_are_held_by_nobody_at_the_end(tmp_path: Path) -> None:
+    """Transparent: whether `__main__` is held decides in which order its objects die, and which weak references tell of it."""
+    code = """
+        import atexit, gc, sys, types, weakref
+        from toy import Slope, train
+
+        def report():
+            main = sys.modules["__main__"]
+            for one in (main, vars(main)):
+                kinds = [type(referrer).__name__ for referrer in gc.get_referrers(one)]
+                print(sorted(kind for kind in kinds if kind not in ("function", "frame")))
+
+        atexit.register(report)
+        {on}
+        Slope().fit([1.0], [2.0])
+        try:
+            sys.exit(0)
+        except SystemExit:
+            pass
+        train({{}}, [1.0], [2.0])
+        model = Slope()
+        told = weakref.ref(model, lambda _: print("told"))
+    """
+    plain = script(code.format(on=""), tmp_path)
+    done = script(code.format(on="import autolog; autolog.autolog(silent=True)"), tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, plain.stdout, plain.stderr)
+    assert len(Store(tmp_path / ".autolog").runs()) == 2

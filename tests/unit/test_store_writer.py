@@ -4,8 +4,10 @@ only metric points are lost, and counted.
 
 from __future__ import annotations
 
+import _thread
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from autolog.store import writer as module
+from autolog.store.background import here
 from autolog.store.journal import read_from
 from autolog.store.layout import Layout
 from autolog.store.writer import Writer
@@ -43,11 +46,10 @@ class Store:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    before = set(threading.enumerate())
     made = Store(tmp_path / "store")
     yield made
     made.writer.close(10)
-    wait_for(lambda: set(threading.enumerate()) <= before)
+    wait_for(lambda: made.writer.threads.names == [])
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
@@ -81,7 +83,7 @@ class Gate:
         write = os.write
 
         def gated(fd: int, data: bytes) -> int:
-            if threading.current_thread().name != "autolog-journal":
+            if here.get() != "autolog-journal":
                 return write(fd, data)
             self.waiting.set()
             assert self.open.wait(20)
@@ -179,7 +181,7 @@ def test_a_flush_that_is_not_in_time_says_so_and_the_next_one_may_be(store: Stor
 def test_who_waits_for_news_is_told_after_each_write(store: Store) -> None:
     """On the thread that writes."""
     told: list[tuple[str, int]] = []
-    store.writer.wrote = lambda: told.append((threading.current_thread().name, len(store.read())))
+    store.writer.wrote = lambda: told.append((here.get(), len(store.read())))
     store.writer.start()
     store.writer.put(started())
     store.writer.flush(20)
@@ -197,7 +199,7 @@ def test_deferred_work_is_done_in_order_on_a_thread_of_its_own(store: Store) -> 
     names: list[str] = []
 
     def work(number: int) -> list[e.Event]:
-        names.append(threading.current_thread().name)
+        names.append(here.get())
         return [e.ArtifactLogged("r", f"{number}.txt", number)]
 
     for number in range(20):
@@ -264,7 +266,7 @@ def test_the_environment_is_described_once_there_is_something_to_describe(store:
     made: list[str] = []
 
     def describe() -> e.Event:
-        made.append(threading.current_thread().name)
+        made.append(here.get())
         return e.EnvironmentLogged({"python": "3"})
 
     store.writer.start(once_recording=describe)
@@ -462,11 +464,10 @@ def test_a_silent_training_gives_signs_of_life(store: Store, monkeypatch: pytest
 
 def test_after_the_end_nothing_is_taken_and_the_threads_are_gone(store: Store) -> None:
     """Closing twice is no error."""
-    before = set(threading.enumerate())
     store.writer.start()
     store.writer.put(started())
     assert store.writer.close(20)
-    wait_for(lambda: set(threading.enumerate()) <= before)
+    wait_for(lambda: store.writer.threads.names == [])
     store.writer.put(ended())
     store.writer.defer(lambda: [ended()])
     assert not store.writer.flush(1)
@@ -497,13 +498,16 @@ def test_an_abandoned_writer_does_nothing(store: Store) -> None:
     assert not store.root.exists()
 
 
-def test_its_threads_are_daemons_with_names(store: Store) -> None:
-    """They hold up no exit, and can be told from the user's."""
-    before = set(threading.enumerate())
+def test_its_threads_are_not_among_the_users(store: Store) -> None:
+    """A program that waits for all threads but its own does not wait for ours, which end with the process."""
+    before, running = set(threading.enumerate()), len(sys._current_frames())
     store.writer.start(once_recording=lambda: e.Heartbeat(1))
-    threads = set(threading.enumerate()) - before
-    assert {thread.name for thread in threads} == {"autolog-journal", "autolog-files", "autolog-environment"}
-    assert all(thread.daemon for thread in threads)
+    store.writer.put(started())
+    store.writer.defer(lambda: [ended()])
+    assert store.writer.flush(20)
+    assert {"autolog-files", "autolog-journal"} <= set(store.writer.threads.names)
+    assert len(sys._current_frames()) >= running + 2
+    assert set(threading.enumerate()) == before
 
 
 def test_what_is_left_is_written_though_the_threads_cannot_come_back(
@@ -511,18 +515,17 @@ def test_what_is_left_is_written_though_the_threads_cannot_come_back(
 ) -> None:
     """They are sent away for a fork, and Python 3.12 starts no thread once the interpreter has begun to end."""
 
-    def start(thread: threading.Thread) -> None:
+    def start(function: Any, arguments: Any) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     store.writer.start()
     store.writer.put(started())
     assert store.writer.flush(10)
-    others = threading.active_count()
     monkeypatch.setattr(store.writer.threads, "could_leave", lambda: True)
     store.writer.before_fork()
     store.writer.after_fork()
-    wait_for(lambda: threading.active_count() == others - 2)
-    monkeypatch.setattr(threading.Thread, "start", start)
+    wait_for(lambda: store.writer.threads.names == [])
+    monkeypatch.setattr(_thread, "start_new_thread", start)
     store.writer.put(point(1))
     store.writer.defer(lambda: [point(2)])
     store.writer.put(ended())
