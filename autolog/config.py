@@ -36,13 +36,17 @@ class Config(NamedTuple):
     says so."""
     exit_timeout: float = 5.0
     """The most seconds the interpreter's exit waits for what is not yet on the disk or not yet with the sinks."""
+    secrets: tuple[str, ...] = ()
+    """Rules of the project's own: see `redact.Own`."""
     options: dict[str, Any] = {}
     """Options of all integrations."""
     integrations: dict[str, dict[str, Any]] = {}
     """Options of one integration, by its name."""
 
 
-SETTINGS = ("experiment", "include", "exclude", "tags", "sinks", "silent", "overhead_budget", "exit_timeout")
+SETTINGS = (
+    "experiment", "include", "exclude", "tags", "sinks", "silent", "overhead_budget", "exit_timeout", "secrets",
+)  # fmt: skip
 _NUMBERS = {
     "overhead_budget": "a share of the training's time, as 0.01",
     "exit_timeout": "a number of seconds, 0 or more",
@@ -124,6 +128,15 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
                     f" Installed are: {', '.join(sorted(names)) or 'none'}."
                 )
         return chosen
+    if key == "secrets":
+        texts: Any = value.split() if isinstance(value, str) else value
+        if not isinstance(texts, Iterable) or not all(
+            isinstance(text, str) for text in cast(Iterable[Any], texts)
+        ):
+            raise ValueError(
+                "secrets must be a list of texts, as ['acme_[a-z0-9]{32}', 'badge=', '!demo-.*']."
+            )
+        return tuple(cast("Iterable[str]", texts))
     if key == "sinks":
         parts: Any = value.split(",") if isinstance(value, str) else value
         urls = list(cast("Iterable[Any]", parts)) if isinstance(parts, Iterable) else [parts]
@@ -173,7 +186,7 @@ def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[s
         elif key == "tags":
             pairs = (part.partition("=") for part in _parts(text) if "=" in part)
             found[key] = {name.strip(): value.strip() for name, _, value in pairs}
-        elif key in ("experiment", *_NUMBERS):
+        elif key in ("experiment", "secrets", *_NUMBERS):
             found[key] = text
         elif key == "silent":
             found[key] = _WORDS.get(text.strip().lower(), {"1": True, "0": False}.get(text.strip(), text))

@@ -18,7 +18,7 @@ from autolog.models.signature import with_output
 from autolog.store.objects import share
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
 from autolog.tracking.metrics import direction, judge
-from autolog.tracking.redact import redact_text
+from autolog.tracking.redact import is_telling, mark, redact_text
 from autolog.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def save_model(
     began = perf_counter()
     options = None if by_hand else session.chosen(run.framework)
     if options is not None and options.log_models == "best" and (reason := _is_surpassed(session, run, path)):
-        run.note(f"The model was not saved: {reason}")
+        run.model_not_saved(str(reason))
         return
     flavor = flavor or run.framework
     if flavor is None:
@@ -58,13 +58,11 @@ def save_model(
             max_bytes=max_bytes,
         )
     except ModelNotSaved as reason:
-        run.note(f"The model was not saved: {reason}")
+        run.model_not_saved(str(reason))
         return
-    if run.secrets and contains(taken, [secret.encode("utf-8", "surrogatepass") for secret in run.secrets]):
+    if run.secrets and (secrets := _secrets_in(taken, run.secrets)):
         taken.discard()
-        run.note(
-            "The model was not saved: one of its parameters is a secret, and the saved model would contain it."
-        )
+        run.model_not_saved(_told(secrets))
         return
     if not by_hand and all(path != known for known, _ in run.models):  # it may be saved again and again
         _say_what_is_missing(run, taken, seen)
@@ -82,6 +80,24 @@ def save_model(
         return [saved, *(NoteLogged(run.id, note) for note in notes)]
 
     session.defer(write)
+
+
+def _secrets_in(taken: Snapshot, secrets: set[str]) -> list[str]:
+    """Those that are in the model's files. What only a name calls a secret may be any word, and costs no model."""
+    return [
+        secret
+        for secret in sorted(secrets)
+        if is_telling(secret) and contains(taken, [secret.encode("utf-8", "surrogatepass")])
+    ]
+
+
+def _told(secrets: list[str]) -> str:
+    """Why a model is kept from the store, and what to do."""
+    return (
+        f"its files contain what looks like a secret, {', '.join(map(mark, secrets[:3]))} among the parameters. Keep it "
+        "out of the model, as in a variable of the environment that is read where it is needed. If it is no secret, say so in "
+        '[tool.autolog]: secrets = ["!…"], where … is a regular expression that matches it.'
+    )
 
 
 def _own_code(taken: Snapshot, secrets: set[str]) -> tuple[dict[str, bytes], list[str]]:
@@ -119,7 +135,7 @@ def is_users(module: str) -> bool:
 @lru_cache(maxsize=64)  # the models of a loop have the same sources
 def _has_secret(content: bytes) -> bool:
     found: set[str] = set()
-    redact_text(content.decode("utf-8", "replace"), found)
+    redact_text(content.decode("utf-8", "replace"), found, python=True)
     return bool(found)
 
 

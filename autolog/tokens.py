@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
 
 PREFIX = "autolog:1:"
-SETTINGS = ("experiment", "overhead_budget", "exit_timeout", "options", "integrations")
+SETTINGS = ("experiment", "overhead_budget", "exit_timeout", "secrets", "options", "integrations")
 """What a task takes over of the driver's settings. Not the sinks: their URLs may hold passwords, and a token travels."""
 
 
@@ -43,7 +43,9 @@ class Token(msgspec.Struct, frozen=True):
     @property
     def config(self) -> Config:
         """The settings of a process that records for the driver only: it announces nothing."""
-        return Config(**{key: value for key, value in self.settings.items() if key in SETTINGS}, silent=True)
+        settings = {key: value for key, value in self.settings.items() if key in SETTINGS}
+        settings["secrets"] = tuple(settings.get("secrets", ()))
+        return Config(**settings, silent=True)
 
 
 def token_of(session: Session, run: Run) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 from autolog.tracking import datasets
 from autolog.tracking.events import (
     ABOUT,
+    NOT_SAVED,
     ArtifactLogged,
     DatasetLogged,
     Deferred,
@@ -97,6 +98,10 @@ class Outlet(Protocol):
 
     def sharer(self) -> Callable[[str], None]:
         """What is to be called off the training thread with each file that was copied into the folder of a run."""
+        ...
+
+    def described(self, run: Run) -> None:
+        """The run has said what it is of."""
         ...
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
@@ -216,6 +221,7 @@ class Run:
         if values:
             known.update(values)
             self._outlet.emit(ParamsLogged(self.id, values))
+            self._outlet.described(self)
 
     def log_metrics(
         self, metrics: Mapping[str, Any], step: int | None = None, epoch: float | None = None
@@ -318,6 +324,10 @@ class Run:
         if self.notes < 100:
             self.notes += 1
             self._outlet.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
+
+    def model_not_saved(self, reason: str) -> None:
+        """Say why there is no model, which `autolog show` says before anything else."""
+        self.note(f"{NOT_SAVED}{reason}")
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name. The store
@@ -480,6 +490,19 @@ def _whole(value: Any) -> int | None:
 def _finite(value: Any) -> float | None:
     number = _number(value)
     return number if number is not None and math.isfinite(number) else None
+
+
+def retire() -> None:
+    """For the end of the process: runs take nothing any more, and do not need this module, which Python takes apart while
+    objects of the user's may log to the very end.
+    """
+
+    def nothing(*_: Any, **__: Any) -> None:
+        pass
+
+    logging = [name for name in vars(Run) if name.startswith("log_")]
+    for name in (*logging, "describe_metrics", "set_tags", "note", "save_model", "trained"):
+        setattr(Run, name, nothing)
 
 
 def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[str, str]:

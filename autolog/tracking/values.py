@@ -137,7 +137,7 @@ def key_of(key: Any) -> str:
 
 
 def _text(value: str, key: str, secrets: set[str] | None) -> str:
-    if key and value and redact.is_secret_key(key) and not redact.is_switch(value):
+    if key and redact.is_secret(value, key):
         return redact.replacement(value, secrets)
     if len(value) > 2 * MAX_TEXT:
         # What stands at the end of the part that is looked at may be half a secret, and is not shown.
@@ -176,6 +176,7 @@ class _Converter:
     def flatten(
         self, items: Iterable[tuple[Any, Any]], prefix: str, flat: dict[str, Plain], depth: int
     ) -> None:
+        called = _called(items)
         for key, value in items:
             self.nodes += 1
             if len(flat) >= MAX_PARAMS or self.nodes >= MAX_ALL_NODES:
@@ -183,7 +184,11 @@ class _Converter:
             name = text_of(prefix + key_of(key), MAX_KEY)
             kind = _type(value)
             if kind in _SCALARS:
-                flat[name] = plain(value, name, self.secrets)
+                flat[name] = plain(
+                    value,
+                    called if called and _type(key) is str and key in _VALUE_KEYS else name,
+                    self.secrets,
+                )
             elif (
                 issubclass(kind, _dict)
                 and _dict.__len__(value)
@@ -239,15 +244,26 @@ class _Converter:
             if base is _dict:
                 secret = bool(key) and redact.is_secret_key(key)
                 pairs: dict[str, Plain] = {}
-                for name, item in _first(_dict.items(value)):
+                entries = _first(_dict.items(value))
+                called = _called(entries)
+                for name, item in entries:
                     text = key_of(name)
                     self.room -= len(text)
-                    pairs[text] = self.convert(item, key if secret else text, depth + 1)
+                    # The whole name: what is called `hf` below `tokens` may be a secret.
+                    below = (
+                        called
+                        if called and _type(name) is str and name in _VALUE_KEYS
+                        else f"{key}.{text}"
+                        if key
+                        else text
+                    )
+                    pairs[text] = self.convert(item, key if secret else below, depth + 1)
                 if size > MAX_ITEMS:
                     pairs["…"] = f"{size - MAX_ITEMS} more"
                 return pairs
             some: list[Any] = _first(base.__iter__(value))
-            items = [self.convert(item, key, depth + 1) for item in some]
+            names = _names_of(some, key)
+            items = [self.convert(item, name, depth + 1) for item, name in zip(some, names)]  # noqa: B905
             if base is set or base is frozenset:
                 items.sort(key=str)  # a set's own order changes from process to process
             if size > MAX_ITEMS:
@@ -307,6 +323,35 @@ class _Converter:
         if issubclass(kind, numpy["dtype"]):
             return str(value)
         return f"numpy.{value.__name__}" if kind is numpy["ufunc"] else name
+
+
+_NAME_KEYS = frozenset(("name", "key", "id", "env", "header", "variable", "field"))
+_VALUE_KEYS = frozenset(("value", "val", "default", "content"))
+
+
+def _called(items: Iterable[tuple[Any, Any]]) -> str:
+    """What the value of an entry is called, as in `{"name": "password", "value": "x"}`, where that is a secret's name."""
+    for key, value in items:
+        if _type(key) is str and key in _NAME_KEYS and _type(value) is str and redact.is_secret_key(value):
+            return value
+    return ""
+
+
+def _names_of(items: list[Any], key: str) -> list[str]:
+    """What each of a sequence's items is called: as the sequence, but what follows a secret's name, as in a pair or a command
+    line, and the second of a user and a password.
+    """
+    names = [key] * len(items)
+    if len(items) == 2 and key and key.rpartition(".")[2].strip("_").lower() in _LOGINS:
+        names[1] = "password"
+    for at, item in enumerate(items[:-1]):
+        if _type(item) is str and (item.startswith("--") or len(items) == 2) and redact.is_secret_key(item):
+            names[at] = ""
+            names[at + 1] = item
+    return names
+
+
+_LOGINS = frozenset(("auth", "login", "basic_auth", "http_auth", "user_password"))
 
 
 def _first(items: Iterable[Any]) -> list[Any]:

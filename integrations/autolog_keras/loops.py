@@ -235,7 +235,7 @@ class Loops:
             for number, reference in enumerate(member.models):
                 model = reference()
                 if model is None:
-                    run.note("The model was not saved: it was gone before its run had ended.")
+                    run.model_not_saved("it was gone before its run had ended.")
                 elif all(model is not one for one in saved):
                     saved.append(model)
                     prefix = member.prefix if number == 0 else f"{model.name}_"

@@ -140,7 +140,7 @@ class Fits:
         if not options.log_models:
             return
         if model is None:
-            run.note("The model was not saved: the search did not refit one (refit=False).")
+            run.model_not_saved("the search did not refit one (refit=False).")
             return
         run.save_model(
             model, "sklearn", data=seen, output=output, model_format=options.model_format,

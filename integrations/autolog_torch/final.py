@@ -66,12 +66,12 @@ class FinalModel:
             return
         model = reference()
         if self._reason:
-            self._run.note(f"The model was not saved: {self._reason}")
+            self._run.model_not_saved(self._reason)
         else:
             if model is None:
                 model = self._put_together()
             if model is None:
-                self._run.note("The model was not saved: it was gone before it could be.")
+                self._run.model_not_saved("it was gone before it could be.")
             else:
                 self._run.save_model(model, _flavor(model), path=self._path, max_bytes=self._max_bytes)
         self._tensors, self._parts, self._rest = {}, {}, None

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 from helpers import files_below, found, script
+from secrets_corpus import PLACES
+from secrets_corpus import SECRETS as MANY
 
 from autolog.store.records import Store
 
@@ -99,6 +101,53 @@ def test_planted_secrets_are_nowhere_in_the_store(tmp_path: Path) -> None:
         assert "settings.py" in run.environment["git"]["diff"]  # it is the diff that was searched
         assert run.environment["arguments"][1] == "--password"
     assert "403 from postgres://" in store.runs("status == 'failed'")[0].error
+
+
+CORPUS = """
+    import json, pathlib
+    import autolog
+    autolog.autolog(silent=True, sinks="jsonl:../sent")
+    for number, (name, value, texts) in enumerate(json.loads(pathlib.Path("../corpus.json").read_text())):
+        nested = {"rows": [{"name": name, "value": value}], "deep": {"er": {name: value}}, "pair": (name, value)}
+        try:
+            with autolog.run(f"run {number}", tags={name: value, "text": texts[0]}) as run:
+                run.log_params({**{f"p{at}": text for at, text in enumerate(texts)}, "nested": nested})
+                run.note(texts[1])
+                run.log_dataset([1.0], known={name: value})
+                run.record_child("c", kind="candidate", params={name: value}, metrics={})
+                raise RuntimeError(texts[2])
+        except RuntimeError:
+            pass
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_no_secret_of_the_corpus_is_stored_or_sent(tmp_path: Path) -> None:
+    """Params, tags, notes, data, candidates, exceptions, a diff, arguments: each secret in a third of all places."""
+    texts = [
+        (secret.name, secret.value, [
+            template.format(name=secret.name, s=secret.value, url=quote(secret.value, safe=""))
+            for at, template in enumerate(PLACES.values()) if (at + number) % 3 == 0
+        ])
+        for number, secret in enumerate(MANY)
+    ]  # fmt: skip
+    (tmp_path / "corpus.json").write_text(json.dumps(texts))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "settings.txt").write_text("lr = 0.1\n")
+    git = ["git", "-C", str(project), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for arguments in (["init", "-q"], ["add", "settings.txt"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True, timeout=60)
+    (project / "settings.txt").write_text("\n".join(text for _, _, some in texts for text in some[::4]))
+    arguments = [part for secret in MANY[::7] for part in (f"--{secret.name}", secret.value)]
+    done = script(CORPUS, project, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    files = {**files_below(project / ".autolog"), "sent": (tmp_path / "sent").read_bytes()}
+    runs = Store(project / ".autolog").runs("status == 'failed'")
+    assert len(runs) == len(MANY)
+    assert len(runs[0].environment["git"]["diff"]) > 40_000
+    assert all(len(run.params) > 15 for run in runs)
+    assert found(files, [secret.value for secret in MANY]) == []
 
 
 ESCAPES = "\x1b[2J\x9b2J\u202e\r\n"

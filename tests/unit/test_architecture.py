@@ -292,10 +292,11 @@ print([one.supports for one in classes if one is not autolog.Integration])
 
 # -- state
 
-# The one session and its lock; ContextVars; caches of what cannot change. Each name says what it holds.
+# The one session and its lock, and what its settings call secret; ContextVars; caches of what cannot change. Each name says
+# what it holds.
 STATE = {
     ("autolog.session", "_session"), ("autolog.session", "_lock"), ("autolog.session", "_registered"),
-    ("autolog.store.journal", "_decoder"),
+    ("autolog.store.journal", "_decoder"), ("autolog.tracking.redact.names", "_own"),
 }  # fmt: skip
 
 

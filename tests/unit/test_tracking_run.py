@@ -47,6 +47,9 @@ class Kept:
     def sharer(self) -> Any:
         return self.shared.append
 
+    def described(self, run: Run) -> None:
+        pass
+
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         self.saved.append((run, model, flavor, how))
 
