@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Deferred, Event
     from autolog.tracking.run import Run
+    from autolog.tracking.source import Notebook, Sources
 
 # What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
 # rest is loaded beside the framework, which takes far longer.
@@ -115,12 +116,19 @@ class Session:
         self.lent: tuple[Config, list[str]] | None = None
         """As what it records for another process: inside the blocks that were given that one's token, and nowhere else."""
         self.lines = 0
+        self.unsaid: list[str] = []
+        """Lines that wait for the end of a progress bar."""
         self.best: dict[tuple[str, ...], tuple[float, str]] = {}
         """The best value of a metric so far, and the run's name: see `saving`."""
         self._said: set[str] = set()
+        self._notebook: Notebook | None = None
+        self._sources: Sources | None = None
+        self._modules = 0
+        self._secrets: set[str] = set()
         self._starting = threading.Lock()
         self._started = False
         self._configured = config is not None
+        _with_rules(self.config, [])
 
     # -- switching on and off
 
@@ -136,6 +144,7 @@ class Session:
 
             options_of(Options, {name: value for name, value in given.items() if name in COMMON_OPTIONS})
             config = config._replace(options=valid_options(Options, config.options, complaints))
+        config = _with_rules(config, None if "secrets" in given else complaints)
         sinks = None
         if config.sinks != self.config.sinks or (config.sinks and self._live is None):
             sinks = self._make_sinks(config.sinks, None if "sinks" in given else complaints)
@@ -157,7 +166,7 @@ class Session:
             self._started = True
         if self.config.sinks and self._live is None:  # a forked child's own
             self._feed(self._make_sinks(self.config.sinks, []))
-        script = getattr(sys.modules.get("__main__"), "__file__", None)
+        script = _script()
         arguments, folder = list(sys.argv), _working_directory()
 
         def environment() -> Event:
@@ -168,6 +177,33 @@ class Session:
             return EnvironmentLogged(values if self._live is None else self._live.hide(values))
 
         self.writer.start(once_recording=environment)
+
+    def described(self, run: Run) -> None:
+        """A run has said what it is of, or ends: now that its secrets are known, its code is recorded without them, as far as
+        there is more of it than before.
+        """
+        self._secrets |= run.secrets
+        modules = len(sys.modules)
+        if modules == self._modules and "IPython" not in sys.modules:
+            return
+        from autolog.tracking.events import CodeLogged, now
+        from autolog.tracking.source import Notebook, Sources, without
+
+        more, self._modules = modules != self._modules, modules
+        self._sources = self._sources or Sources(_script(), _working_directory())
+        self._notebook = self._notebook or Notebook()
+        cells, began, sources = self._notebook.new_cells(), now(), self._sources
+
+        def code() -> list[Event]:
+            known = tuple(self._secrets)
+            files = sources.new(known) if more else {}
+            texts = {number: without(text, known) for number, text in cells.items()}
+            if self._live is not None:
+                files, texts = self._live.hide(files), self._live.hide(texts)
+            return [CodeLogged(began, files, texts)] if files or texts else []
+
+        if more or cells:
+            self.defer(code)
 
     def enable(self, name: str) -> None:
         """Switch one integration on: now if its framework is imported, else when it is."""
@@ -493,9 +529,18 @@ class Session:
             self._live.close_clients(deadline - time.monotonic())
 
     def at_exit(self) -> None:
+        """From here on nothing is recorded, and what is patched does nothing but call what it stands for: Python takes our
+        modules apart, while objects of the user's may go on to the very end.
+        """
         self.end_loops_at_exit()
         if self.active and self._started:
             self.finish(self.config.exit_timeout)
+        if self.active and self.unsaid and sys.__stderr__ is not None:
+            from autolog import lifecycle
+
+            lifecycle.say(self, sys.__stderr__)
+        self.active = False
+        self.main = self.leaving = None  # they hold the user's names
 
     def finish(self, timeout: float) -> bool:
         """Write what there is, deliver it to the sinks in what is left of `exit_timeout`, and let go of both. Returns whether
@@ -582,6 +627,10 @@ def _refusal(integration: Integration) -> str:
     return f"autolog does not record {integration.name} {text}: it needs {integration.supports}."
 
 
+def _script() -> str | None:
+    return getattr(sys.modules.get("__main__"), "__file__", None)
+
+
 def _working_directory() -> str:
     try:
         return os.getcwd()
@@ -636,6 +685,24 @@ def get_to_continue(place: layout.Layout, config: Config, on: list[str]) -> Sess
         return here
 
 
+def _with_rules(config: Config, complaints: list[str] | None) -> Config:
+    """What a project calls secret holds for the process: values are made plain where no session is known. Raises ValueError for
+    what is no rule, or adds to `complaints` and leaves them out.
+    """
+    if not config.secrets and "autolog.tracking.redact" not in sys.modules:
+        return config
+    from autolog.tracking import redact
+
+    try:
+        redact.use(redact.own_rules(config.secrets))
+    except ValueError as error:
+        if complaints is None:
+            raise
+        complaints.append(f"{error} It is left out.")
+        return config._replace(secrets=())
+    return config
+
+
 def put(session: Session | None) -> None:
     """Make `session` the one of this process."""
     global _session, _registered
@@ -651,6 +718,9 @@ def put(session: Session | None) -> None:
 def _at_exit() -> None:
     if _session is not None:
         _session.at_exit()
+    runs = sys.modules.get("autolog.tracking.run")
+    if runs is not None:
+        runs.retire()
 
 
 def _end_loops_before_others() -> None:

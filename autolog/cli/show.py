@@ -11,6 +11,7 @@ from autolog.cli import chart
 from autolog.cli.output import Column, Page, Refusal, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
+from autolog.tracking.events import NOT_SAVED
 from autolog.tracking.metrics import judge
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _FIELDS = (Column("", style="dim"), Column("", wraps=True))
 def show(
     run: RunArgument,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this metric's curve.")] = None,
+    code: Annotated[bool, typer.Option("--code", help="Print the code that no commit holds.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -35,6 +37,11 @@ def show(
     autolog show @last
 
     autolog show brave-otter --metric val_loss
+
+    autolog show brave-otter --code
+
+    --code prints the difference from the commit, the script and the imported files that no commit holds, and the cells of a
+    notebook that were run before the run ended, without secrets.
 
     With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
     (UTC), duration (seconds), params, metrics ({name: {value, last, min, max, step, count,
@@ -52,10 +59,34 @@ def show(
             write_json([_point(point) for point in points])
         else:
             _curve(Page(), record, metric, points)
+    elif code:
+        _code(record, json)
     elif json:
         write_json(record.to_dict())
     else:
         _run(Page(), record)
+
+
+def _code(record: RunRecord, json: bool) -> None:
+    said = record.environment
+    git: dict[str, Any] = said.get("git") or {}
+    diff: str = git.get("diff") or ""
+    sources: dict[str, str] = said.get("sources") or {}
+    cells: dict[str, str] = said.get("cells") or {}
+    if json:
+        write_json({"diff": diff, "sources": sources, "cells": cells})
+        return
+    parts = [f"# %% {path}\n{text}" for path, text in sources.items()]
+    parts += [f"# %% [{number}]\n{text}" for number, text in cells.items()]
+    if not (diff or parts):
+        commit: str | None = git.get("commit")
+        raise Refusal(
+            f"All code of this run is in the commit {commit[:12]}."
+            if commit
+            else "This run has no code on record."
+        )
+    for part in filter(None, (diff, *parts)):
+        write(part if part.endswith("\n") else f"{part}\n")
 
 
 def _history(record: RunRecord, metric: str) -> list[Point]:
@@ -95,6 +126,9 @@ def _curve(page: Page, record: RunRecord, metric: str, points: list[Point]) -> N
 
 def _run(page: Page, record: RunRecord) -> None:
     page.line(f"{record.name}  {record.status}", "bold")
+    for note in record.notes:
+        if note.startswith(NOT_SAVED):  # whoever looks for the model looks here
+            page.line(note, "yellow")
     page.table(_FIELDS, list(_identity(record).items()), head=False)
     if record.params:
         page.title(f"params ({len(record.params)})")
@@ -131,7 +165,8 @@ def _run(page: Page, record: RunRecord) -> None:
     if environment:
         page.title("environment")
         page.table(_FIELDS, list(_environment(environment).items()), head=False, indent=2)
-    for title, texts in (("notes", record.notes), ("errors", record.errors)):
+    notes = [note for note in record.notes if not note.startswith(NOT_SAVED)]
+    for title, texts in (("notes", notes), ("errors", record.errors)):
         if texts:
             page.title(title)
             for text in texts:
@@ -294,6 +329,14 @@ def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:
     return not known, sign * value if known and value is not None else 0.0
 
 
+def _kept_code(environment: dict[str, Any]) -> str:
+    sources: dict[str, str] = environment.get("sources") or {}
+    cells: dict[str, str] = environment.get("cells") or {}
+    said = [", ".join(list(sources)[:3]) + (", …" if len(sources) > 3 else "")] if sources else []
+    said += [count(len(cells), "cell")] if cells else []
+    return f"{' and '.join(said)}: autolog show --code" if said else ""
+
+
 def _environment(environment: dict[str, Any]) -> dict[str, str]:
     git: dict[str, Any] = environment.get("git") or {}
     changed = ", with uncommitted changes" if git.get("dirty") else ""
@@ -310,6 +353,7 @@ def _environment(environment: dict[str, Any]) -> dict[str, str]:
         "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}{remote}"
         if git.get("commit")
         else "",
+        "code": _kept_code(environment),
         "python": f"{environment.get('implementation', '')} {environment.get('python', '')}".strip(),
         "platform": environment.get("platform") or "",
         "machine": ", ".join(part for part in machine if part),

@@ -26,7 +26,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -50,12 +50,14 @@ CREATE TABLE models (
   run INTEGER, path TEXT, flavor TEXT, bytes INTEGER, seconds REAL, PRIMARY KEY (run, path)) WITHOUT ROWID;
 CREATE TABLE notes (run INTEGER, text TEXT, error INTEGER);
 CREATE TABLE segments (run INTEGER, journal INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (run, journal)) WITHOUT ROWID;
+CREATE TABLE code (journal INTEGER, t INTEGER, name TEXT, text TEXT);
 CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX runs_by_parent ON runs (parent);
 CREATE INDEX runs_by_started ON runs (started);
 CREATE INDEX runs_by_name ON runs (name);
 CREATE INDEX datasets_of ON datasets (run);
 CREATE INDEX notes_of ON notes (run);
+CREATE INDEX code_of ON code (journal);
 """
 
 _STATEMENTS = frozenset(statement.strip() for statement in _SCHEMA.split(";") if statement.strip())
@@ -364,6 +366,11 @@ class _Update:
                     execute(
                         "UPDATE journals SET environment = ? WHERE id = ?", (_json(event.values), journal)
                     )
+                elif isinstance(event, e.CodeLogged):
+                    last = event.t
+                    rows = [(journal, None, path, text) for path, text in event.files.items()]
+                    rows += [(journal, event.t, number, text) for number, text in event.cells.items()]
+                    self.connection.executemany("INSERT INTO code VALUES (?, ?, ?, ?)", rows)
                 elif isinstance(event, e.RunRemoved):
                     removed.append(event.run)
                 elif isinstance(event, e.Heartbeat):

@@ -356,10 +356,19 @@ class Store:
         return [e.RunEnded(run, ended, "lost") for run, ended in rows]
 
     def environment(self, run: str) -> dict[str, Any]:
-        """The code and environment of the process that made a run; empty if it did not say."""
-        sql = "SELECT j.environment FROM journals j JOIN runs r ON r.journal = j.id WHERE r.id = ?"
+        """The code and environment of the process that made a run; empty if it did not say. `sources` are the files that no
+        commit holds, `cells` those of its notebook that were run before the run ended.
+        """
+        sql = "SELECT j.environment, j.id, r.ended FROM journals j JOIN runs r ON r.journal = j.id WHERE r.id = ?"
         row = self._index.read(lambda connection: connection.execute(sql, (run,)).fetchone())
-        return msgspec.json.decode(row[0]) if row and row[0] else {}
+        if not row:
+            return {}
+        said: dict[str, Any] = msgspec.json.decode(row[0]) if row[0] else {}
+        sql = "SELECT t, name, text FROM code WHERE journal = ? ORDER BY rowid"
+        parts = self._index.read(lambda connection: connection.execute(sql, (row[1],)).fetchall())
+        files = {name: text for t, name, text in parts if t is None}
+        cells = {name: text for t, name, text in parts if t is not None and (row[2] is None or t <= row[2])}
+        return {**said, **({"sources": files} if files else {}), **({"cells": cells} if cells else {})}
 
     def histories(self, run: str, metrics: set[str]) -> dict[str, list[Point]]:
         """The values of some of a run's metrics, by step."""

@@ -140,8 +140,20 @@ def git(folder: str) -> dict[str, Any] | None:
         diff = _git(folder, "diff", "HEAD", *how, without=without) or ""
         if len(diff) > MAX_DIFF:  # at a line's end: half a secret would not be known for one
             diff = "\n".join((diff[:MAX_DIFF].rpartition("\n")[0], f"… [cut: {len(diff)} characters]"))
-        said["diff"] = text_of(redact.redact_text(diff), 2 * MAX_DIFF)
+        said["diff"] = text_of(redact.redact_diff(diff), 2 * MAX_DIFF)
     return said
+
+
+def uncommitted(folder: str, paths: list[str]) -> list[str]:
+    """Those of the files that neither the last commit of the folder's repository holds nor the difference from it; all of them
+    where there is no commit.
+    """
+    top = (_git(folder, "rev-parse", "--show-toplevel") or "").rstrip("\n")
+    said = _git(top, "ls-files", "-z") if top and _git(top, "rev-parse", "-q", "--verify", "HEAD") else None
+    if said is None:
+        return paths
+    held = {os.path.realpath(os.path.join(top, name)) for name in said.split("\0") if name}
+    return [path for path in paths if os.path.realpath(path) not in held]
 
 
 def _programs(folder: str) -> tuple[str, ...]:

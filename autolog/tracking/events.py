@@ -45,6 +45,16 @@ class EnvironmentLogged(Event, frozen=True, gc=False, tag="environment"):
     values: dict[str, Any]
 
 
+class CodeLogged(Event, frozen=True, gc=False, tag="code"):
+    """Code that no commit holds: files by their path, once per journal; and a notebook's cells by their number, those that were
+    run since the last such event. Cells hold for the runs that end after `t`.
+    """
+
+    t: int
+    files: dict[str, str] = {}
+    cells: dict[str, str] = {}
+
+
 class RunStarted(Event, frozen=True, gc=False, tag="start"):
     """A run begins. `kind` is `run` for explicit ones, else `fit`, `train`, `cv`, `search`, …"""
 
@@ -157,6 +167,10 @@ class TagsSet(Event, frozen=True, gc=False, tag="tags"):
     values: dict[str, str]
 
 
+NOT_SAVED = "The model was not saved: "
+"""How a note begins that says why there is no model."""
+
+
 class NoteLogged(Event, frozen=True, gc=False, tag="note"):
     """Something the reader of the run should know: what was not recorded, and why; or an error of autolog's own."""
 
@@ -192,6 +206,6 @@ class RunRemoved(Event, frozen=True, gc=False, tag="remove"):
 
 
 AnyEvent = (
-    JournalOpened | EnvironmentLogged | RunStarted | RunDescribed | RunRecorded | ParamsLogged | MetricsLogged
+    JournalOpened | EnvironmentLogged | CodeLogged | RunStarted | RunDescribed | RunRecorded | ParamsLogged | MetricsLogged
     | MetricsDescribed | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunRemoved
 )  # fmt: skip
