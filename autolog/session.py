@@ -122,6 +122,8 @@ class Session:
         """The best value of a metric so far, and the run's name: see `saving`."""
         self._said: set[str] = set()
         self._notebook: Notebook | None = None
+        self.keeps_code = True
+        """Whether the code that no commit holds is recorded."""
         self._sources: Sources | None = None
         self._modules = 0
         self._secrets: set[str] = set()
@@ -184,7 +186,7 @@ class Session:
         """
         self._secrets |= run.secrets
         modules = len(sys.modules)
-        if modules == self._modules and "IPython" not in sys.modules:
+        if not self.keeps_code or (modules == self._modules and "IPython" not in sys.modules):
             return
         from autolog.tracking.events import CodeLogged, now
         from autolog.tracking.source import Notebook, Sources, without

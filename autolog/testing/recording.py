@@ -83,6 +83,7 @@ def recorded(
     here = session.Session(
         Layout(os.path.join(folder, ".autolog")), Config(silent=True, overhead_budget=1.0), strict
     )
+    here.keeps_code = False  # it is that of the tests
     known = installed()
     names = [one if isinstance(one, str) else one.name for one in integrations] or list(known)
     for one in integrations:

@@ -35,6 +35,8 @@ class Sources:
         self._script = script
         self._folder = os.path.abspath(folder)
         self._given: set[str] = set()
+        self._seen: set[str] = set()
+        """The names of the modules that were looked at."""
         self._room = MAX_SOURCES
 
     def new(self, secrets: Iterable[str]) -> dict[str, str]:
@@ -69,11 +71,12 @@ class Sources:
             self._folder,
             *(os.path.dirname(path) for path in (script, os.path.realpath(script)) if script),
         }
-        found = [script] if script and not _is_installed(script) else []
+        found = [script] if script and script not in self._given and not _is_installed(script) else []
         modules: list[str] = []
         for name, module in list(sys.modules.items()):
-            if name.partition(".")[0].partition("_")[0] == "autolog":
+            if name in self._seen or name.partition(".")[0].partition("_")[0] == "autolog":
                 continue
+            self._seen.add(name)
             path: Any = getattr(module, "__dict__", {}).get("__file__")
             if type(path) is str and path.endswith(".py"):
                 path = os.path.abspath(path)
