@@ -122,9 +122,7 @@ def key_of(key: Any) -> str:
     """A mapping's key as text, without asking an unknown object for it."""
     kind = _type(key)
     if kind is str:
-        return (
-            key if len(key) < 20 and key.isascii() else text_of(redact.redact_text(key[:MAX_TEXT]), MAX_KEY)
-        )
+        return key if len(key) < 20 and key.isascii() else _long_key(key, redact.own())
     if kind is tuple:
         parts = [f"tuple of {len(part)}" if _type(part) is tuple else key_of(part) for part in key[:8]]
         return text_of(f"({', '.join(parts)})", MAX_KEY)
@@ -134,6 +132,11 @@ def key_of(key: Any) -> str:
         return repr(key)
     found = plain(key)
     return text_of(str(found), MAX_KEY) if isinstance(found, (int, float, str)) else class_name(key)
+
+
+@functools.lru_cache(maxsize=4096)  # names come again with each run
+def _long_key(key: str, rules: redact.Own) -> str:
+    return text_of(redact.redact_text(key[:MAX_TEXT]), MAX_KEY)
 
 
 def _text(value: str, key: str, secrets: set[str] | None) -> str:

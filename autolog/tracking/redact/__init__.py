@@ -44,8 +44,8 @@ from autolog.tracking.redact.names import (
 from autolog.tracking.redact.places import CUT_MARK, REFERENCE, values
 
 __all__ = (
-    "Own", "is_secret", "is_secret_key", "is_switch", "is_telling", "looks_random", "mark", "own_rules", "redact_arguments",
-    "redact_diff", "redact_text", "replacement", "use",
+    "Own", "is_secret", "is_secret_key", "is_switch", "is_telling", "looks_random", "mark", "own", "own_rules",
+    "redact_arguments", "redact_diff", "redact_text", "replacement", "use",
 )  # fmt: skip
 
 _TELLING = 6
@@ -138,6 +138,8 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _redact_block(text: str, found: set[str] | None, python: bool) -> str:
     text = _shapes(text, found)
+    if _PARTED.search(text) is None:
+        return text  # a name by itself
     lowered = text.lower()
     for stem in rules.STEMS:
         if stem in lowered:
@@ -148,6 +150,7 @@ def _redact_block(text: str, found: set[str] | None, python: bool) -> str:
     return _commands(_named(text, lowered, found, python), found)
 
 
+_PARTED = re.compile(r"[=:\"'`\s>(]")
 # A secret that is told by its shape is never shorter, but in a URL.
 _LONG = re.compile(r"[\w.~+/=:$%|-]{16}")
 # The first three characters of everything that stands where a secret may begin.
