@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from secrets_corpus import INNOCENTS, VOCABULARY
 from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.cluster import DBSCAN, FeatureAgglomeration, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -417,6 +418,43 @@ def test_secrets_in_params_are_not_stored(seen: Recorded, tmp_path: Any) -> None
     files = [path for path in seen.run.folder.parent.parent.rglob("*") if path.is_file()]
     assert files
     assert not any(secret.encode() in path.read_bytes() for path in files)
+
+
+class Holds(BaseEstimator):
+    """An estimator that keeps whatever it is given."""
+
+    def __init__(
+        self, settings: Any = None, texts: Any = None, oov_token: str = "", cookie: str = ""
+    ) -> None:
+        self.settings = settings
+        self.texts = texts
+        self.oov_token = oov_token
+        self.cookie = cookie
+
+    def fit(self, X: Any, y: Any = None) -> Holds:
+        self.vocabulary_ = VOCABULARY
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return X
+
+
+def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
+    """Honest: texts that look a little like secrets, and harmless values under names that are."""
+    names = {
+        "password_policy": "strict-12",
+        "pwd": "/home/ann",
+        "tokens": ["the", "fox"],
+        "auth": "basic",
+        "n_keys": 3,
+    }
+    Holds(names, INNOCENTS[:20], oov_token="unknown", cookie="chocolate").fit(X)
+    assert [model["path"] for model in seen.run.models] == ["model"]
+    assert seen.run.params["oov_token"] == "unknown"
+    assert seen.run.params["texts"] == INNOCENTS[:20]
+    assert {key: seen.run.params[f"settings.{key}"] for key in names if key != "pwd"} == {
+        key: value for key, value in names.items() if key != "pwd"
+    }
 
 
 # -- explicit runs, outcomes, threads
