@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from secrets_corpus import INNOCENTS, VOCABULARY
 from sklearn.base import BaseEstimator, ClassifierMixin, ClusterMixin, RegressorMixin, TransformerMixin, clone
 from sklearn.cluster import DBSCAN, FeatureAgglomeration, KMeans
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -432,7 +431,7 @@ class Holds(BaseEstimator):
         self.cookie = cookie
 
     def fit(self, X: Any, y: Any = None) -> Holds:
-        self.vocabulary_ = VOCABULARY
+        self.vocabulary_ = {word: number for number, word in enumerate(self.texts)}
         return self
 
     def predict(self, X: Any) -> Any:
@@ -441,6 +440,8 @@ class Holds(BaseEstimator):
 
 def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
     """Honest: texts that look a little like secrets, and harmless values under names that are."""
+    from secrets_corpus import INNOCENTS  # not among the modules that this one's models need
+
     names = {
         "password_policy": "strict-12",
         "pwd": "/home/ann",
