@@ -440,8 +440,10 @@ class Holds(BaseEstimator):
 
 def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
     """Honest: texts that look a little like secrets, and harmless values under names that are."""
-    from secrets_corpus import INNOCENTS  # not among the modules that this one's models need
-
+    texts = [
+        "941d1021ed5edc638fdb1bcdefae5124df1654cd", "550e8400-e29b-41d4-a716-446655440000", "-p 8080", "max_tokens=512",
+        "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "pad_token='<pad>'", "distilbert-base-uncased-finetuned-sst-2",
+    ]  # fmt: skip
     names = {
         "password_policy": "strict-12",
         "pwd": "/home/ann",
@@ -449,10 +451,10 @@ def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
         "auth": "basic",
         "n_keys": 3,
     }
-    Holds(names, INNOCENTS[:20], oov_token="unknown", cookie="chocolate").fit(X)
+    Holds(names, texts, oov_token="unknown", cookie="chocolate").fit(X)
     assert [model["path"] for model in seen.run.models] == ["model"]
     assert seen.run.params["oov_token"] == "unknown"
-    assert seen.run.params["texts"] == INNOCENTS[:20]
+    assert seen.run.params["texts"] == texts
     assert {key: seen.run.params[f"settings.{key}"] for key in names if key != "pwd"} == {
         key: value for key, value in names.items() if key != "pwd"
     }
