@@ -44,11 +44,12 @@ class Sources:
         not below that; without secrets, those too that are known from elsewhere.
         """
         files = [path for path in self._own() if path not in self._given]
-        first, self._given = not self._given, self._given.union(files)
+        self._given.update(files)
         place = os.path.dirname(os.path.abspath(self._script)) if self._script else self._folder
         files = uncommitted(place, files) if files else []
         found: dict[str, str] = {}
-        if first and self._script is None and "-c" in sys.orig_argv[:-1]:
+        if self._script is None and "-c" in sys.orig_argv[:-1] and "-c" not in self._given:
+            self._given.add("-c")
             found["-c"] = without(sys.orig_argv[sys.orig_argv.index("-c") + 1], secrets)
         left_out = 0
         for path in files:
@@ -109,7 +110,11 @@ def without(text: str, secrets: Iterable[str]) -> str:
     name.
     """
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, redact.mark(secret))
+        if redact.is_telling(secret):
+            text = text.replace(secret, redact.mark(secret))
+        else:  # any word: the code stays readable where it means something else
+            for quote in ("'", '"'):
+                text = text.replace(f"{quote}{secret}{quote}", f"{quote}{redact.mark(secret)}{quote}")
     return text_of(redact.redact_text(text, python=True), 2 * MAX_FILE)
 
 

@@ -116,6 +116,27 @@ def test_what_is_imported_later_is_kept_too(project: Path) -> None:
             assert kept[main] == (LATE if main == "run.py" else code)
 
 
+def test_a_word_that_a_param_calls_secret_goes_out_of_the_code_where_it_is_quoted(tmp_path: Path) -> None:
+    """A call's argument has no name in the code. Where the word is part of another, it stays; what looks like a secret goes."""
+    code = """
+        import autolog, toy
+        autolog.autolog(silent=True)
+        def keep(given):
+            with autolog.run() as run:
+                run.log_params({"password": given})
+        sunshine = 1
+        keep("sunshine")
+        sunshine_2, key = sunshine, "x"  # a1b2-c3d4-e5
+        keep("a1b2-c3d4-e5")
+    """
+    done = script(code, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    [kept] = Store(tmp_path / ".autolog").runs(limit=1)[0].environment["sources"].values()
+    assert "sunshine = 1\n" in kept
+    assert "sunshine_2, key = sunshine," in kept
+    assert '"sunshine"' not in kept
+
+
 CELLS = """
     import sys
     from IPython.core.interactiveshell import InteractiveShell
