@@ -164,7 +164,7 @@ def _run(page: Page, record: RunRecord) -> None:
     environment = record.environment
     if environment:
         page.title("environment")
-        page.table(_FIELDS, list(_environment(environment).items()), head=False, indent=2)
+        page.table(_FIELDS, list(_environment(environment, record.name).items()), head=False, indent=2)
     notes = [note for note in record.notes if not note.startswith(NOT_SAVED)]
     for title, texts in (("notes", notes), ("errors", record.errors)):
         if texts:
@@ -329,15 +329,15 @@ def _sortable(child: RunRecord, metric: str, sign: int) -> tuple[bool, float]:
     return not known, sign * value if known and value is not None else 0.0
 
 
-def _kept_code(environment: dict[str, Any]) -> str:
+def _kept_code(environment: dict[str, Any], run: str) -> str:
     sources: dict[str, str] = environment.get("sources") or {}
     cells: dict[str, str] = environment.get("cells") or {}
     said = [", ".join(list(sources)[:3]) + (", …" if len(sources) > 3 else "")] if sources else []
     said += [count(len(cells), "cell")] if cells else []
-    return f"{' and '.join(said)}: autolog show --code" if said else ""
+    return f"{' and '.join(said)}  (autolog show {run} --code)" if said else ""
 
 
-def _environment(environment: dict[str, Any]) -> dict[str, str]:
+def _environment(environment: dict[str, Any], run: str) -> dict[str, str]:
     git: dict[str, Any] = environment.get("git") or {}
     changed = ", with uncommitted changes" if git.get("dirty") else ""
     remote = f", from {git['remote']}" if git.get("remote") else ""
@@ -353,7 +353,7 @@ def _environment(environment: dict[str, Any]) -> dict[str, str]:
         "git": f"{git['commit'][:12]} on {git.get('branch', '?')}{changed}{remote}"
         if git.get("commit")
         else "",
-        "code": _kept_code(environment),
+        "code": _kept_code(environment, run),
         "python": f"{environment.get('implementation', '')} {environment.get('python', '')}".strip(),
         "platform": environment.get("platform") or "",
         "machine": ", ".join(part for part in machine if part),

@@ -182,4 +182,5 @@ def test_show_prints_the_code(project: Path) -> None:
         {},
     )
     page = subprocess.run(show, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "train.py, lib/helper.py: autolog show --code" in page
+    name = page.split()[0]
+    assert f"train.py, lib/helper.py  (autolog show {name} --code)" in page
