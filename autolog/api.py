@@ -221,12 +221,12 @@ def provenance() -> Provenance:
 
 def observe_prediction(call: Call) -> Generator[None, Any, None]:
     """An observer for methods that predict for their first argument: the result becomes a prediction of a known model."""
-    return provenance().observe_prediction(call)
+    yield from provenance().observe_prediction(call)
 
 
 def observe_score(call: Call) -> Generator[None, Any, None]:
     """An observer for methods that measure a model on their first argument: the number goes to the run of a known model."""
-    return provenance().observe_score(call)
+    yield from provenance().observe_score(call)
 
 
 def last_run() -> Run | None:

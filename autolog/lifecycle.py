@@ -33,6 +33,7 @@ from autolog.tracking.values import MAX_KEY, clean, plain, text_of
 if TYPE_CHECKING:
     from autolog.session import Session
     from autolog.tokens import Token
+    from autolog.tracking.events import Event
 
 FLUSH_SECONDS = 2.0
 UNKNOWN = SystemExit()
@@ -68,11 +69,40 @@ class RunScope(Frame):
             return False
         return True
 
+    @property
+    def run_id(self) -> str:
+        return self.run.id
 
-def scope_around(frame: Frame | None) -> RunScope | None:
-    """The innermost block of an explicit run around a frame."""
+    @property
+    def text(self) -> str:
+        """The run's token."""
+        return self.run.token
+
+
+class TokenScope(Frame):
+    """What another process has handed over: trainings inside are children of its run, or runs of their own if its token says no
+    run. `process` is this one's id.
+    """
+
+    __slots__ = ("process", "text", "token")
+
+    boundary = True
+
+    def __init__(self, token: Token, text: str) -> None:
+        super().__init__(None, admits=True, admits_nested=True)
+        self.token = token
+        self.text = text
+        self.process = os.getpid()
+
+    @property
+    def run_id(self) -> str:
+        return self.token.run
+
+
+def scope_around(frame: Frame | None) -> RunScope | TokenScope | None:
+    """The innermost block of an explicit run around a frame; it may be another process's, which has handed this work over."""
     while frame is not None:
-        if isinstance(frame, RunScope) and not frame.ended:
+        if isinstance(frame, (RunScope, TokenScope)) and not frame.ended:
             return frame
         frame = frame.outer
     return None
@@ -100,13 +130,13 @@ def open_for(
 
 
 def _claim_or_begin(
-    session: Session, scope: RunScope | None, framework: str, kind: str, estimator: str | None, name: str | None,
-    tags: dict[str, Any],
+    session: Session, scope: RunScope | TokenScope | None, framework: str, kind: str, estimator: str | None,
+    name: str | None, tags: dict[str, Any],
 ) -> tuple[Run, bool]:  # fmt: skip
     """The run of a training inside `scope`, and whether it is a new one and not the scope's own."""
     version = session.version_of(framework)
-    claimed = scope is not None and scope.claim()
-    if scope is not None and claimed:
+    claimed = isinstance(scope, RunScope) and scope.claim()
+    if isinstance(scope, RunScope) and claimed:
         run = scope.run
         session.emit(RunDescribed(run.id, kind, framework, version, estimator))
     else:
@@ -122,8 +152,9 @@ def close_for(session: Session, call: Call) -> None:
     if run.ended is not None:
         run.resume(call.since)
     # A run that ends again, as one that goes on over several calls, has been announced.
-    quiet = not call.outermost or run.ended is not None or scope_around(call.outer) is not None
-    _end(session, run, call.error, quiet)
+    _end(
+        session, run, call.error, scope_around(call.outer), nested=not call.outermost or run.ended is not None
+    )
 
 
 class Loop(NamedTuple):
@@ -135,7 +166,7 @@ class Loop(NamedTuple):
     integration: str
     closing: Callable[[], None]
     frame: Frame | None
-    scope: RunScope | None
+    scope: RunScope | TokenScope | None
     owned: bool
     thread: int
     seen: int
@@ -178,7 +209,7 @@ def close_loops(session: Session, error: BaseException | None, which: Callable[[
             said = session.guard.report(loop.integration, "ending a run", failure)
             loop.run.note(f"{loop.integration}: {said}", error=True)
         if loop.owned:
-            _end(session, loop.run, error, quiet=loop.scope is not None)
+            _end(session, loop.run, error, loop.scope)
 
 
 def close_loops_at_exit(session: Session) -> None:
@@ -306,6 +337,7 @@ def begin(
     session: Session, name: str | None, tags: dict[str, Any], all_children: bool, parent: Token | None = None
 ) -> RunScope:
     """An explicit run, and the frame of its block. With `parent`, it is a child of another process's run."""
+    session.follow_work()
     outer, began = innermost(), perf_counter()
     run = _new_run(session, parent or scope_around(outer), name, "run", tags, None, None, None)
     session.ledger.account.seconds += perf_counter() - began
@@ -317,9 +349,10 @@ def finish(session: Session, scope: RunScope, error: BaseException | None) -> No
     close_loops(session, error, lambda loop: _is_around(scope, loop.frame))
     scope.end()
     hint = _unseen(session, scope)
+    unrecorded = session.processes.hint(scope.run) if session.active and session.processes.tallies else ""
     if hint:
         scope.run.note(hint)
-    _end(session, scope.run, error, quiet=scope_around(scope.outer) is not None, hint=hint)
+    _end(session, scope.run, error, scope_around(scope.outer), hint=hint or unrecorded)
 
 
 def _unseen(session: Session, scope: RunScope) -> str:
@@ -340,11 +373,14 @@ def _unseen(session: Session, scope: RunScope) -> str:
 
 
 def _new_run(
-    session: Session, above: RunScope | Token | None, name: str | None, kind: str, tags: dict[str, Any], framework: str | None,
-    version: str | None, estimator: str | None,
+    session: Session, above: RunScope | TokenScope | Token | None, name: str | None, kind: str, tags: dict[str, Any],
+    framework: str | None, version: str | None, estimator: str | None,
 ) -> Run:  # fmt: skip
     if name:
         name = text_of(str(plain(name)), MAX_KEY)
+    handed_over = isinstance(above, TokenScope)
+    if isinstance(above, TokenScope):
+        above = above.token if above.token.run else None
     if isinstance(above, RunScope):
         above.children += 1
         run = Run(session, name or f"{above.run.name}/{above.children}", above.run.experiment, above.run.id)
@@ -360,10 +396,16 @@ def _new_run(
             tags_of(tags, run.secrets),
         )
     )  # fmt: skip
+    if handed_over:  # so that it is known to be lost if this process is killed
+        session.writer.hurry()
     return run
 
 
-def _end(session: Session, run: Run, error: BaseException | None, quiet: bool, hint: str = "") -> None:
+def _end(
+    session: Session, run: Run, error: BaseException | None, scope: RunScope | TokenScope | None, *, nested: bool = False,
+    hint: str = "",
+) -> None:  # fmt: skip
+    """`nested`: it has ended before, or is a part of another training."""
     run.status, said = outcome(error, run.secrets)
     run.ended = run.now()
     run.settle()
@@ -371,10 +413,25 @@ def _end(session: Session, run: Run, error: BaseException | None, quiet: bool, h
     dropped = session.writer.dropped.pop(run.id, 0)
     session.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
     last_run.set(run)
-    if session.active and not quiet:  # where nothing is kept of a run, nothing is said of it
+    if not session.active or nested:  # where nothing is kept of a run, nothing is said of it
+        return
+    if isinstance(scope, TokenScope):
+        session.flush(session.config.exit_timeout)  # a pool ends its workers with the last result
+        if not scope.token.run:
+            from autolog import tokens
+
+            tokens.report(scope.token, "trained")
+    elif scope is None:
         # A process that records for another may be killed at any time after.
         session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
         announce(session, run, hint)
+
+
+def is_afterthought(session: Session, event: Event) -> bool:
+    """Whether it is logged outside of every training and block, as a metric of what was trained before."""
+    frame = innermost()
+    inside = call_around(frame) is not None or isinstance(scope_around(frame), RunScope) or session.loops
+    return not inside and not isinstance(event, RunEnded)  # which is written with what belongs to the end
 
 
 def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
@@ -399,10 +456,7 @@ def announce(session: Session, run: Run, hint: str = "") -> None:
     """One line on standard error, with a hint in its end, unless that has been redirected inside the program: then somebody
     compares it. Where a progress bar is there, it would stand in the middle of it: then it waits for the bar's end.
     """
-    stream = sys.stderr
-    if session.config.silent or session.lines > LINES or stream is None:
-        return
-    if stream is not sys.__stderr__ and not type(stream).__module__.startswith("ipykernel"):
+    if session.lines > LINES:
         return
     session.lines += 1
     line = (
@@ -410,7 +464,17 @@ def announce(session: Session, run: Run, hint: str = "") -> None:
         if session.lines <= LINES
         else "further runs are recorded without a line each · autolog ls"
     )
-    session.unsaid.append(f"autolog: {' · '.join(filter(None, (line, hint)))}\n")
+    tell(session, " · ".join(filter(None, (line, hint))))
+
+
+def tell(session: Session, line: str) -> None:
+    """See `announce`."""
+    stream = sys.stderr
+    if session.config.silent or stream is None:
+        return
+    if stream is not sys.__stderr__ and not type(stream).__module__.startswith("ipykernel"):
+        return
+    session.unsaid.append(f"autolog: {line}\n")
     if stream is not sys.__stderr__ or not _bars():
         say(session, stream)
 

@@ -17,13 +17,15 @@ from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from autolog import config as configuration
-from autolog import registry
+from autolog import processes, registry
 from autolog.config import Config, nearest
+from autolog.instrument import threads
 from autolog.instrument.calls import Call, Frame, Switch, current, innermost
 from autolog.instrument.guard import Guard
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.ledger import Ledger
+from autolog.instrument.standins import StandIns
 from autolog.registry import Entry, installed
 from autolog.store import layout
 from autolog.store.writer import Writer
@@ -31,7 +33,7 @@ from autolog.tracking import ranks
 
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
-    from autolog.instrument.patching import Installation, ThreadInheritance
+    from autolog.instrument.patching import Installation
     from autolog.lifecycle import Leaving, Loop
     from autolog.origins import Provenance
     from autolog.sinks.base import Sink
@@ -100,7 +102,10 @@ class Session:
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
-        self._threads: ThreadInheritance | None = None
+        self._following: StandIns | None = None
+        self.processes = processes.Processes(self)
+        self.prompt = False
+        """As one whose process may be ended as soon as its work is done: what is logged after a training is written at once."""
         self._claimants: IdentityMap[str] = IdentityMap()
         self.switched_off: set[str] = set()
         self._live: Live | None = None
@@ -209,6 +214,7 @@ class Session:
 
     def enable(self, name: str) -> None:
         """Switch one integration on: now if its framework is imported, else when it is."""
+        self.follow_work()
         active = self.integrations[name]
         if active.state in ("active", "waiting for import"):
             _sweep(self._disable(active))
@@ -225,18 +231,29 @@ class Session:
     def disable(self, names: list[str] | None = None) -> None:
         """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
         switches: set[Switch] = set()
+        failures: list[tuple[Installation, Exception]] = []
         for name in self.integrations if names is None else names:
-            switches |= self._disable(self.integrations[name])
+            switches |= self._disable(self.integrations[name], failures)
         if not any(a.state == "active" for a in self.integrations.values()):
-            if self._threads is not None:
-                self._threads.remove()
-            for installation in self.exits:
-                installation.remove()
-                switches.add(installation.switch)
+            switches |= self._take_out(self.exits, failures)
             self.exits, self.main = [], None
+        if not self.switched_on and self._following is not None:
+            self._following.remove()
+            self._following = None
         _sweep(switches)
+        for installation, failure in failures:  # last, as it is raised where the session is strict
+            self.guard.report(installation.integration, f"taking out {installation.patch.target}", failure)
 
-    def _disable(self, active: Active) -> set[Switch]:
+    def follow_work(self) -> None:
+        """Let work that is handed to threads and processes belong to where it is handed over."""
+        if self._following is None and self.active:
+            self._following = StandIns(self.hooks)
+            threads.follow(self._following, self.processes.to_process)
+            self.processes.follow(self._following)
+
+    def _disable(
+        self, active: Active, failures: list[tuple[Installation, Exception]] | None = None
+    ) -> set[Switch]:
         """Switch one off. Returns the switches of what it had patched: modules may still hold that."""
         for module, wake in active.watched:
             self.hooks.forget(module, wake)
@@ -245,21 +262,31 @@ class Session:
             from autolog import lifecycle
 
             lifecycle.close_loops(self, None, lambda loop: loop.integration == active.entry.name)
-        switches = {installation.switch for installation in active.installations}
-        for installation in reversed(active.installations):
-            installation.remove()
+        switches = self._take_out(active.installations, [] if failures is None else failures)
         active.installations.clear()
         active.integration = None
         self._claimants = IdentityMap()
         active.state = "disabled"
         return switches
 
+    @staticmethod
+    def _take_out(
+        installations: list[Installation], failures: list[tuple[Installation, Exception]]
+    ) -> set[Switch]:
+        """One that fails keeps none of the others in."""
+        for installation in reversed(installations):
+            try:
+                installation.remove()
+            except Exception as error:
+                failures.append((installation, error))
+        return {installation.switch for installation in installations}
+
     def _wake(self, active: Active, module: ModuleType) -> None:
         """The framework has been imported (or imported anew)."""
         if active.integration is not None:
             return
         from autolog import lifecycle, saving  # noqa: F401  # pyright: ignore[reportUnusedImport]  not in the first run
-        from autolog.instrument.patching import Installation, ThreadInheritance
+        from autolog.instrument.patching import Installation
 
         try:
             cls = active.entry.load()
@@ -279,14 +306,13 @@ class Session:
             active.integration = integration
             self._claimants = IdentityMap()
             saving.preload(cls.name)
-            self._threads = self._threads or ThreadInheritance()
-            self._threads.install()
             for patch in integration.patches():
                 installation = Installation(patch, cls.name, self, self.hooks)
                 active.installations.append(installation)
                 installation.install()
             active.state = "active"
         except Exception as error:
+            _sweep(self._disable(active))  # half of it would record half
             active.state, active.reason = "failed", f"{type(error).__name__}: {error}"
             self.failed(active.entry.name, "switching on", error)
 
@@ -391,6 +417,11 @@ class Session:
     def emit(self, event: Event) -> None:
         if self.active:
             self.writer.put(event)
+            if self.prompt:
+                from autolog import lifecycle
+
+                if lifecycle.is_afterthought(self, event):
+                    self.flush(self.config.exit_timeout)
 
     def defer(self, work: Deferred) -> None:
         if self.active:
@@ -477,6 +508,13 @@ class Session:
         self._starting = threading.Lock()
         self.writer.abandon()
 
+    @cached_property
+    def sender(self) -> str:
+        """What workers know this session by."""
+        from autolog.tracking.ids import new_id
+
+        return new_id()
+
     @property
     def switched_on(self) -> list[str]:
         """The integrations that record, or will when their framework is imported."""
@@ -535,6 +573,8 @@ class Session:
         modules apart, while objects of the user's may go on to the very end.
         """
         self.end_loops_at_exit()
+        if self.active and self.processes.tallies:
+            self.processes.settle()
         if self.active and self._started:
             self.finish(self.config.exit_timeout)
         if self.active and self.unsaid and sys.__stderr__ is not None:

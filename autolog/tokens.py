@@ -18,12 +18,15 @@ from autolog.config import Config
 from autolog.store.layout import Layout, is_run_id
 
 if TYPE_CHECKING:
+    from autolog.lifecycle import RunScope, TokenScope
     from autolog.session import Session
     from autolog.tracking.run import Run
 
 PREFIX = "autolog:1:"
 SETTINGS = ("experiment", "overhead_budget", "exit_timeout", "secrets", "options", "integrations")
 """What a task takes over of the driver's settings. Not the sinks: their URLs may hold passwords, and a token travels."""
+ROOTS = "-"
+"""Stands for the run, where what is trained is under none."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -35,6 +38,8 @@ class Token(msgspec.Struct, frozen=True):
     store: str | None = None
     integrations: list[str] = []
     settings: dict[str, Any] = {}
+    sender: str = ""
+    """Who is told that work has arrived: see `report`."""
 
     @property
     def layout(self) -> Layout | None:
@@ -43,7 +48,7 @@ class Token(msgspec.Struct, frozen=True):
     @property
     def config(self) -> Config:
         """The settings of a process that records for the driver only: it announces nothing."""
-        settings = {key: value for key, value in self.settings.items() if key in SETTINGS}
+        settings = {key: value for key, value in self.settings.items() if key in (*SETTINGS, "tags")}
         settings["secrets"] = tuple(settings.get("secrets", ()))
         return Config(**settings, silent=True)
 
@@ -56,17 +61,92 @@ def token_of(session: Session, run: Run) -> str:
         token = Token(
             run.id, run.name, run.experiment, str(session.layout.root), session.switched_on, settings
         )
+    return _text(token)
+
+
+def travelling(session: Session, scope: RunScope | TokenScope | None, on: list[str]) -> str:
+    """The token of work that is handed over in a scope, or outside of all: then it trains runs of their own. Empty where the
+    scope's run is not recorded.
+    """
+    settings = {key: getattr(session.config, key) for key in SETTINGS}
+    if scope is None:
+        settings["tags"] = session.config.tags
+        run = Token("", "", session.config.experiment)
+    else:
+        run = read(scope.text, roots=True)
+    if scope is not None and run.store is None:
+        return ""
+    store = str(session.layout.root)
+    return _text(Token(run.run, run.name, run.experiment, store, on, settings, run.sender or session.sender))
+
+
+def _text(token: Token) -> str:
     return PREFIX + base64.urlsafe_b64encode(msgspec.json.encode(token)).decode().rstrip("=")
 
 
-def read(text: str) -> Token:
-    """Raises ValueError for what is no token."""
+def read(text: str, roots: bool = False) -> Token:
+    """Raises ValueError for what is no token, or without `roots` for one of no run."""
     try:
         body = text.removeprefix(PREFIX) if text.startswith(PREFIX) else ""
         data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
         token = msgspec.json.decode(data, type=Token)
-        if is_run_id(token.run) and token.run:
+        if is_run_id(token.run) if token.run else roots:
             return token
     except (AttributeError, TypeError, ValueError, msgspec.MsgspecError):
         pass
     raise ValueError("parent must be a run's token: `run.token`, as text.")
+
+
+# -- what workers tell the sender: a line each, in a file of the store that it reads and deletes
+
+
+def report(token: Token, what: str = "here") -> None:
+    """Say that work with this token has arrived, or that it has trained (`what="trained"`)."""
+    if token.layout is not None:
+        try:
+            _tell(token.layout, token.sender, f"{token.run or ROOTS} {what}\n")
+        except OSError:  # then the sender says so
+            pass
+
+
+def report_failure(text: str, error: Exception) -> None:
+    """Say why work with this token is not recorded. Never raises: nobody would hear it."""
+    try:
+        token = read(text, roots=True)
+        assert token.layout is not None
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        _tell(token.layout, token.sender, f"{token.run or ROOTS} failed {said[:500]}\n")
+    except Exception:
+        pass
+
+
+def reports(layout: Layout, sender: str) -> list[list[str]]:
+    """What was told, as `[run, what, more]`."""
+    try:
+        text = (layout.workers / sender).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [[*line.split(" ", 2), ""][:3] for line in text.splitlines() if " " in line]
+
+
+def forget_reports(layout: Layout, sender: str) -> None:
+    """They were read, for the last time."""
+    try:
+        (layout.workers / sender).unlink()
+    except OSError:
+        pass
+
+
+def _tell(layout: Layout, sender: str, line: str) -> None:
+    import os
+
+    if not is_run_id(sender):
+        return
+    layout.make_root()
+    layout.workers.mkdir(mode=0o700, exist_ok=True)
+    # Appended at once: the lines of several processes do not mix.
+    file = os.open(layout.workers / sender, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping
-from contextvars import ContextVar
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextvars import ContextVar, Token
+from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.interrupts import let_through
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from inspect import Parameter
 
 Observer = Callable[["Call"], Generator[None, Any, None]]
+
+# Flags of a function's code, as `inspect` names them, which is slow to import.
+CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
+_LATER = CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 
 
 class Frame:
@@ -110,6 +115,13 @@ class Switch:
         self.on = True
         self.functions: set[int] = set()
         """The `id()` of the plain functions that were put in place of others. One that has died may have left its id behind."""
+
+
+class Own(NamedTuple):
+    """Marks a plain function that stands in for another as ours: whose `switch` it has, and which function it is."""
+
+    switch: Switch
+    function: weakref.ref[Any]
 
 
 class Host(Protocol):
@@ -337,57 +349,232 @@ def intercept(
     if not host.wants(integration, instance):
         return wrapped(*args, **kwargs)
 
-    began = perf_counter()
-    call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
-    token = current.set(call)
+    later = _later(wrapped)
+    if later is not None:  # nothing has begun yet: a coroutine may never be awaited
+        return later(_Watched(host, integration, name, observer, instance, args, kwargs), wrapped)
+    watched = _Watched(host, integration, name, observer, instance, args, kwargs)
+    token = watched.enter(wrapped, outer)
     try:
-        generator: Generator[None, Any, None] | None = None
+        watched.before()
         try:
-            generator = observer(call)
-            next(generator)
-        except StopIteration:
-            generator = None
-        except Exception as error:
-            generator = None
-            # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
-            call.args, call.kwargs = args, kwargs
-            host.failed(integration, f"before {name}", error, call, f"before {_culprit(observer)}")
-        called = perf_counter()
-        account = host.ledger.account
-        account.seconds += called - began
-        try:
-            result = wrapped(*call.args, **call.kwargs)
+            result = wrapped(*watched.call.args, **watched.call.kwargs)
         except BaseException as error:
-            call.error = error
+            watched.raised(error)
             raise
-        finally:
-            returned = perf_counter()
-            call.seconds = returned - called
-            if call.error is not None and generator is not None and host.active:
-                _close(call, generator)
-                account.seconds += perf_counter() - returned
-        if generator is not None and host.active:
-            try:
-                generator.send(result)
-            except StopIteration:
-                pass
-            except Exception as error:
-                host.failed(integration, f"after {name}", error, call, f"after {_culprit(observer)}")
-            else:
-                _close(call, generator)
-                twice = RuntimeError("the observer yielded more than once")
-                host.failed(integration, f"after {name}", twice, call)
-        account.seconds += perf_counter() - returned
+        watched.returned(result)
         return result
     except BaseException as error:
-        call.error = call.error or error
+        watched.call.error = watched.call.error or error
         raise
     finally:
         current.reset(token)
+        watched.over()
+
+
+class _Watched:
+    """A call with its observer, and the steps that both go through."""
+
+    __slots__ = ("about", "call", "called", "generator", "observer")
+
+    call: Call
+
+    def __init__(self, host: Host, integration: str, name: str, observer: Observer, *about: Any) -> None:
+        self.about = host, integration, name, *about
+        self.observer = observer
+        self.generator: Generator[None, Any, None] | None = None
+        self.called = 0.0
+
+    def enter(self, wrapped: Any, outer: Frame | None) -> Token[Frame | None]:
+        """The call is the innermost frame from here on."""
+        self.called = perf_counter()
+        host, integration, name, instance, args, kwargs = self.about
+        self.call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
+        return current.set(self.call)
+
+    def before(self) -> None:
+        """The part before the original."""
+        call, began = self.call, self.called
+        try:
+            self.generator = self.observer(call)
+            next(self.generator)
+        except StopIteration:
+            self.generator = None
+        except Exception as error:
+            self.generator = None
+            # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
+            _, integration, name, _, call.args, call.kwargs = self.about
+            call.host.failed(integration, f"before {name}", error, call, f"before {_culprit(self.observer)}")
+        self.called = perf_counter()
+        call.host.ledger.account.seconds += self.called - began
+
+    def raised(self, error: BaseException) -> None:
+        """The part after an original that has raised."""
+        call, returned = self.call, perf_counter()
+        call.error = error
+        call.seconds = returned - self.called
+        if self.generator is not None and call.host.active:
+            _close(call, self.generator)
+            call.host.ledger.account.seconds += perf_counter() - returned
+
+    def returned(self, result: Any) -> None:
+        """The part after an original that has returned."""
+        call, generator, returned = self.call, self.generator, perf_counter()
+        call.seconds = returned - self.called
+        if generator is None or not call.host.active:
+            return
+        try:
+            generator.send(result)
+        except StopIteration:
+            pass
+        except Exception as error:
+            place = f"after {call.name}"
+            call.host.failed(call.integration, place, error, call, f"after {_culprit(self.observer)}")
+        else:
+            _close(call, generator)
+            twice = RuntimeError("the observer yielded more than once")
+            call.host.failed(call.integration, f"after {call.name}", twice, call)
+        call.host.ledger.account.seconds += perf_counter() - returned
+
+    def over(self) -> None:
+        """The last step, with the frame left."""
+        call = self.call
         call.end()
         if call.owns_run:
-            host.close(call)
+            call.host.close(call)
         call.release()
+
+
+# -- what is called now and runs later: the original begins and ends with what it returns, and so does the call
+
+
+def _later(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
+    flags = getattr(getattr(wrapped, "__code__", None), "co_flags", 0) & _LATER
+    if not flags:
+        return None
+    if flags & CO_ASYNC_GENERATOR:
+        follow: Any = _async_generator
+    else:
+        follow = _generator if flags & CO_GENERATOR and not flags & CO_ITERABLE_COROUTINE else _coroutine
+
+    def later(watched: _Watched, wrapped: Any) -> Any:
+        found = follow(watched, wrapped)
+        found.__name__, found.__qualname__ = wrapped.__name__, wrapped.__qualname__
+        return found
+
+    return later
+
+
+@unseen
+async def _coroutine(watched: _Watched, wrapped: Any) -> Any:
+    __tracebackhide__ = True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        try:
+            result = await wrapped(*watched.call.args, **watched.call.kwargs)
+        except BaseException as error:
+            watched.raised(error)
+            raise
+        watched.returned(result)
+        return result
+    except BaseException as error:
+        watched.call.error = watched.call.error or error
+        raise
+    finally:
+        _leave(token)
+        watched.over()
+
+
+@unseen
+def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
+    """As `yield from`, with the call as a frame of the original's steps only: between them its caller is not inside."""
+    __tracebackhide__ = True
+    leave, active = _leave, True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        steps = wrapped(*watched.call.args, **watched.call.kwargs)
+        step: Callable[[], Any] = steps.__next__
+        while True:
+            try:
+                produced = step()
+            except StopIteration as stop:
+                watched.returned(stop.value)
+                return stop.value
+            finally:
+                leave(token)
+            try:
+                sent = yield produced
+                step = partial(steps.send, sent)
+            except GeneratorExit:  # whoever asked wants no more: that is no failure
+                active = watched.call.host.active  # if not, Python ends: names here may be None
+                token = current.set(watched.call) if active else token
+                steps.close()
+                if active:
+                    watched.returned(None)
+                raise
+            except BaseException as error:
+                step = partial(steps.throw, error)
+            token = current.set(watched.call)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if watched.call.error is None:
+            watched.raised(error)
+        raise
+    finally:
+        if active:
+            leave(token)
+            watched.over()
+
+
+@unseen
+async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[Any, Any]:
+    __tracebackhide__ = True
+    leave, active = _leave, True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        steps = wrapped(*watched.call.args, **watched.call.kwargs)
+        step: Callable[[], Any] = steps.__anext__
+        while True:
+            try:
+                produced = await step()
+            except StopAsyncIteration:
+                watched.returned(None)
+                return
+            finally:
+                leave(token)
+            try:
+                sent = yield produced
+                step = partial(steps.asend, sent)
+            except GeneratorExit:
+                active = watched.call.host.active
+                token = current.set(watched.call) if active else token
+                await steps.aclose()
+                if active:
+                    watched.returned(None)
+                raise
+            except BaseException as error:
+                step = partial(steps.athrow, error)
+            token = current.set(watched.call)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if watched.call.error is None:
+            watched.raised(error)
+        raise
+    finally:
+        if active:
+            leave(token)
+            watched.over()
+
+
+def _leave(token: Token[Frame | None]) -> None:
+    try:
+        current.reset(token)
+    except (ValueError, RuntimeError):
+        pass  # left already; or entered in another context, as of whoever closes a generator: an ended frame is passed over
 
 
 def _culprit(observer: Observer) -> str:

@@ -12,21 +12,14 @@ from functools import update_wrapper
 from inspect import Parameter, signature
 from time import perf_counter
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
-from autolog.instrument.calls import Host, Switch, admits, any_started, call_around, current, innermost
+from autolog.instrument.calls import Host, Own, Switch, admits, any_started, call_around, current, innermost
 from autolog.instrument.interrupts import let_through
 from autolog.instrument.unseen import code_of, unseen
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
-
-
-class Own(NamedTuple):
-    """Marks a stand-in as ours: whose `switch` it has, and which function it is."""
-
-    switch: Switch
-    function: weakref.ref[Any]
 
 
 def fast(

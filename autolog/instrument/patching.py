@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -20,8 +19,8 @@ from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
-from autolog.instrument.calls import Host, Observer, Switch, current, remember_start
-from autolog.instrument.fast import Own, fast, guarded
+from autolog.instrument.calls import CO_GENERATOR, Host, Observer, Own, Switch
+from autolog.instrument.fast import fast, guarded
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.unseen import unseen
 
@@ -45,6 +44,9 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
     nested: bool = False
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        check_observer(self.observer)
+
 
 class SubclassPatch(msgspec.Struct, frozen=True, kw_only=True):
     """Methods of every present and future subclass of `base`, in each class that defines them (mixins too)."""
@@ -55,9 +57,27 @@ class SubclassPatch(msgspec.Struct, frozen=True, kw_only=True):
     nested: bool = False
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        check_observer(self.observer)
+
     @property
     def target(self) -> str:
         return f"{self.base}.{{{','.join(self.methods)}}}"
+
+
+def check_observer(observer: Any) -> None:
+    """Raises TypeError for one that is no generator function: what should run after the call would run before it."""
+    function = observer
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None:  # an object that can be called
+        code = getattr(_own(cast(Any, type(function)), "__call__"), "__code__", None)
+    if code is not None and not code.co_flags & CO_GENERATOR:
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(
+            f"The observer {name} has no `yield`: what stands before it runs before the call, what stands after it, after."
+        )
 
 
 class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +129,7 @@ class Installation:
         self.patch = patch
         self.state: State = "waiting"
         self.switch = Switch()
-        self._integration = integration
+        self.integration = integration
         self._host = host
         self._hooks = hooks
         self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
@@ -136,12 +156,16 @@ class Installation:
                 self._watch(module, partial(self._place_at, path=path, main=place == patch.target))
 
     def remove(self) -> None:
-        """Put back what was there, whatever others did to the slots meanwhile."""
+        """Put back what was there, whatever others did to the slots meanwhile. Raises what a framework's handle has raised."""
         for module, callback in self._watched:
             self._hooks.forget(module, callback)
         self.switch.on = False
+        failure: Exception | None = None
         for handle in self._handles:
-            handle.remove()
+            try:
+                handle.remove()
+            except Exception as error:
+                failure = error
         for slot in reversed(self._slots):
             _put_back(slot, self.switch)
         if isinstance(self.patch, SubclassPatch):
@@ -154,6 +178,8 @@ class Installation:
         self._handles.clear()
         self._classes.clear()
         self.state = "removed"
+        if failure is not None:
+            raise failure
 
     def _watch(self, module: str, place: Callable[[ModuleType], None]) -> None:
         self._watched.append((module, place))
@@ -168,7 +194,7 @@ class Installation:
         name = path.rpartition(":")[2]
         if isinstance(patch, FastPatch):
             wrapper = fast(
-                original, self._host, self._integration, name, self.switch, before=patch.before, after=patch.after,
+                original, self._host, self.integration, name, self.switch, before=patch.before, after=patch.after,
                 raised=patch.raised, unless=patch.unless,
             )  # fmt: skip
             self._wrappers.append(wrapper)
@@ -177,7 +203,7 @@ class Installation:
         from autolog.instrument.wrapper import Wrapper, interceptor
 
         look = interceptor(
-            self._host, self._integration, name, patch.observer, patch.nested, self.switch, base
+            self._host, self.integration, name, patch.observer, patch.nested, self.switch, base
         )
         admitted = "admits_nested" if patch.nested else "admits"
         wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
@@ -200,8 +226,15 @@ class Installation:
         register = _resolve(module, path)
         self.state = "missing" if register is None else "found"
         if register is not None and not self._handles:
-            own = guarded(hook.hook, self._host, self._integration, path, self.switch, hook.unless)
-            self._handles.append(register(own))
+            own = guarded(hook.hook, self._host, self.integration, path, self.switch, hook.unless)
+            handle = register(own)
+            if not callable(getattr(handle, "remove", None)):
+                self.switch.on = False  # it cannot be taken out: it does nothing
+                raise TypeError(
+                    f"{hook.target} gives no handle with `remove()` but {handle!r}: its hooks could not be taken out. "
+                    "Observe what calls them, by a Patch."
+                )
+            self._handles.append(handle)
 
     # -- one attribute, and the user's own names for it
 
@@ -301,37 +334,7 @@ class Installation:
             try:
                 self._place_in_class(cls, base)
             except Exception as error:
-                self._host.failed(self._integration, f"patching {cls.__name__}", error)
-
-
-class ThreadInheritance:
-    """Lets threads inherit the frame they are started in: joblib's threading backend trains in threads of its own."""
-
-    def __init__(self) -> None:
-        self._switch: Switch | None = None
-
-    def install(self) -> None:
-        if self._switch is not None:
-            return
-        from autolog.instrument.wrapper import Wrapper
-
-        self._switch = Switch()
-
-        innermost = current.get  # while Python ends, this module's names may be None
-
-        def start(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-            if innermost() is not None:
-                remember_start(instance)
-            return wrapped(*args, **kwargs)
-
-        original = vars(threading.Thread)["start"]
-        wrapper = Wrapper(original, start, threading.Thread, "threading:Thread.start", self._switch)
-        threading.Thread.start = wrapper
-
-    def remove(self) -> None:
-        if self._switch is not None:
-            _put_back(_Slot(threading.Thread, "start", absent=False), self._switch)
-            self._switch = None
+                self._host.failed(self.integration, f"patching {cls.__name__}", error)
 
 
 def sweep_modules(switches: set[Switch]) -> None:
@@ -506,6 +509,11 @@ def _put_back(slot: _Slot, switch: Switch) -> None:
         delattr(owner, name)
     else:
         _put(owner, name, original)
+
+
+def put_back(owner: Any, name: str, switch: Switch) -> None:
+    """Take the wrapper with this switch out of a chain that stands in a slot."""
+    _put_back(_Slot.of(owner, name, absent=False), switch)
 
 
 def _splice(above: Any, ours: Any, original: Any) -> None:

@@ -6,6 +6,7 @@
   objects/<sha256>                              further names of files in artifacts, by which equal ones are found
   index.sqlite                                  a cache made from the journals
   followers/<sink and journal>.json             how far a sink has been fed from a journal
+  workers/<id>                                  what worker processes tell the one that gives them work, until it ends
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class Layout:
     @property
     def followers(self) -> Path:
         return self.root / "followers"
+
+    @property
+    def workers(self) -> Path:
+        return self.root / "workers"
 
     def new_journal(self) -> Path:
         """A name for this process's journal that no other process has."""

@@ -168,6 +168,11 @@ class Writer:
         self._waits.set()
         return barrier.done.wait(max(0.0, deadline - time.monotonic())) and barrier.written
 
+    def hurry(self) -> None:
+        """Write what there is now, without waiting for more; the caller does not wait either."""
+        self._hurry.set()
+        self._waits.set()
+
     def close(self, timeout: float) -> bool:
         """Flush, then stop the threads. Returns whether everything was written in time."""
         deadline = time.monotonic() + timeout

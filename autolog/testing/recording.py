@@ -103,10 +103,12 @@ def recorded(
             here.enable(name)
         yield seen
     finally:
-        here.disable()
-        session.put(before)
-        if before is not None:
-            before.active = paused and not before.abandoned
-        last_run.reset(last)
-        current.reset(frame)
-        seen.close()
+        try:
+            here.disable()
+        finally:
+            session.put(before)
+            if before is not None:
+                before.active = paused and not before.abandoned
+            last_run.reset(last)
+            current.reset(frame)
+            seen.close()

@@ -27,7 +27,6 @@ from autolog.instrument.patching import (
     Installation,
     Patch,
     SubclassPatch,
-    ThreadInheritance,
     sweep_modules,
     users_modules,
 )
@@ -677,28 +676,6 @@ def test_a_patched_function_can_be_copied_and_pickled(frame: Any, patch: Patches
     assert [pickle.loads(text)(5) for text in data] == [("trained", 5, 2)] * 4 + [("Base", 5)] * 4
     assert b"autolog" not in b"".join(data)
     assert one.fit() == ("fitted", "Base", 1)
-
-
-# -- threads
-
-
-def test_threads_inherit_while_they_are_watched() -> None:
-    """`threading.Thread.start` is put back; installing and removing twice changes nothing more."""
-    import threading
-
-    before = vars(threading.Thread)["start"]
-    inheritance = ThreadInheritance()
-    inheritance.remove()
-    inheritance.install()
-    inheritance.install()
-    thread = threading.Thread(target=lambda: None)
-    thread.start()
-    thread.join()
-    with pytest.raises(RuntimeError, match="threads can only be started once"):
-        thread.start()
-    inheritance.remove()
-    inheritance.remove()
-    assert vars(threading.Thread)["start"] is before
 
 
 def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any, patch: Patches) -> None:

@@ -1,0 +1,84 @@
+"""The other process's side of `processes`: work that has arrived runs in the frame that its token says.
+
+Unpickling calls `enter`, which never raises. A worker that has been given work with a token has a session, which records inside
+that work and nowhere else; an idle worker has no thread of autolog's and no hook beyond that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextvars import Context, ContextVar, copy_context
+from functools import partial
+from typing import Any
+
+from autolog import config, session, tokens
+from autolog.instrument.calls import current
+from autolog.lifecycle import TokenScope
+
+SCOPES = 100
+"""So many tokens of a worker's are known again."""
+
+_scopes: dict[str, TokenScope] = {}
+_inside: ContextVar[bool] = ContextVar("autolog_inside", default=False)
+"""Whether this context is one that work with a token runs in."""
+
+
+class _Thread(threading.local):
+    """The context of a thread's carried work: one for all of it, so that what one task sets in a ContextVar the next one finds,
+    as without autolog.
+    """
+
+    context: Context | None = None
+
+
+_thread = _Thread()
+
+
+def enter(state: dict[str, Any]) -> Any:
+    """The function that has arrived: bound to the context in which it records, or itself where it cannot."""
+    held = state["d"]
+    function, text = held["f"], held["t"]
+    try:
+        if config.is_disabled():
+            return function
+        scope = scope_of(text)
+        if function is None:  # the process as a whole
+            current.set(scope)
+            return None
+        context = _context()
+        context.run(current.set, scope)
+        return partial(context.run, function)
+    except Exception as error:
+        tokens.report_failure(text, error)
+        return function
+
+
+def enter_process(text: str) -> None:
+    """This process as a whole, as it was forked, is what the token is for."""
+    enter({"d": {"f": None, "t": text}})
+
+
+def scope_of(text: str) -> TokenScope:
+    """The frame of work with this token; the session continues there."""
+    token = tokens.read(text, roots=True)
+    assert token.layout is not None
+    here = session.get_to_continue(token.layout, token.config, token.integrations)
+    here.prompt = True
+    scope = _scopes.get(text)
+    if scope is None or scope.process != os.getpid():  # a forked child says for itself that it is there
+        if len(_scopes) >= SCOPES:
+            _scopes.clear()
+        scope = _scopes[text] = TokenScope(token, text)
+        tokens.report(token)
+    return scope
+
+
+def _context() -> Context:
+    """That of this thread; a copy where it is in use, as by a task that unpickles a task."""
+    if _inside.get():
+        return copy_context()
+    if _thread.context is None:
+        _thread.context = copy_context()
+        _thread.context.run(_inside.set, True)
+    return _thread.context

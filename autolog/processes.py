@@ -1,0 +1,359 @@
+"""Work that is handed to other processes takes along where it belongs: what it trains there is a child of the run or block that
+is open here, or a run of its own where none is.
+
+    here       pool.submit(f, x)   → a stand-in puts `Sent(f)` in the place of `f`
+    pickled    a few hundred bytes: `f`, and a token that says the store, the run and what is switched on
+    there      `carried.enter` gives back `f`, bound to a context whose innermost frame is the token's; or `f` itself
+
+`Sent` unpickles without autolog, and without a trace of it. `Process.start` hands the whole process over: a forked child
+inherits the token, others find it among what is unpickled.
+
+Work goes as it is inside a call (a search's candidates are the framework's, and so is whatever an installed framework hands out
+itself) and where everything is suspended. Knows pools and executors, no framework; what happens in the other process is
+`carried`'s.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
+
+from autolog.instrument.calls import Frame, Switch, call_around, current, innermost
+from autolog.instrument.standins import StandIns
+from autolog.instrument.unseen import unseen
+
+if TYPE_CHECKING:
+    from autolog.session import Session
+    from autolog.tracking.run import Run
+
+POOLS = frozenset(("concurrent", "multiprocessing", "joblib", "loky", "dask", "distributed"))
+"""Packages that run others' work in processes."""
+ENGINES = POOLS | sys.stdlib_module_names | {"autolog", "cloudpickle", "tqdm"}
+"""Packages that hand on what others have handed to them."""
+SPAWN = "torch.multiprocessing"
+"""Starts processes for its caller, though it is a part of a framework."""
+
+
+# -- what travels
+
+EXPRESSION = "exec(s) or d['f']"
+SOURCE = "try:\n from autolog.carried import enter\n d['f'] = enter(globals())\nexcept Exception: pass"
+"""Run in a worker that has not loaded `autolog.carried` yet. Without autolog it changes nothing."""
+
+
+class _Reduced:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self._call = function, args
+
+    def __call__(self) -> None:
+        raise TypeError("this is pickled, not called")  # pickle wants something that could be
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+_GET: Any = dict.__dict__["get"]
+_MODULES = _Reduced(getattr, _Reduced(importlib.import_module, "sys"), "modules")
+_ENTER = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), "enter", partial(eval, EXPRESSION))
+"""Unpickles as `autolog.carried.enter` where that is loaded, which costs a tenth of what the source costs."""
+
+
+class Sent:
+    """A function on its way to another process."""
+
+    __slots__ = ("_function", "_tally", "_text")
+
+    def __init__(self, function: Any, text: str, tally: Tally) -> None:
+        self._function = function
+        self._text = text
+        self._tally = tally
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._function(*args, **kwargs)  # it has not left this process
+
+    def __reduce__(self) -> Any:
+        self._tally.sent()
+        return _ENTER, ({"s": SOURCE, "d": {"f": self._function, "t": self._text}},)
+
+    def __repr__(self) -> str:
+        return repr(self._function)
+
+
+class Tally:
+    """Counts what was handed over under one run, or under none."""
+
+    def __init__(self, run: Run | None) -> None:
+        self.run = run
+        self.tasks = 0
+        self.ended = 0
+        self.broken = 0
+        """Those that ended with their process."""
+        self.processes: list[weakref.ref[Any]] = []
+        self.said = False
+        self._number = count(1)
+
+    def sent(self) -> None:
+        self.tasks = next(self._number)  # from the threads of pools
+
+    def done(self, future: Any) -> None:
+        """A future of an executor is done."""
+        from concurrent.futures import BrokenExecutor
+
+        self.ended += 1
+        if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
+            self.broken += 1
+
+
+class Handing(Frame):
+    """An engine hands out work in here, later perhaps, from threads of its own: `by_framework` says for whom."""
+
+    __slots__ = ("by_framework",)
+
+    def __init__(self, outer: Frame | None, by_framework: bool) -> None:
+        admits, nested = (True, True) if outer is None else (outer.admits, outer.admits_nested)
+        super().__init__(outer, admits=admits, admits_nested=nested)
+        self.by_framework = by_framework
+
+
+class Processes:
+    """What a session hands over."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
+        self._texts_of: Any = None
+        self.tallies: dict[str, Tally] = {}
+        """By the run's id; empty for none."""
+        self._frameworks = frozenset(
+            name.partition(".")[0] for one in session.integrations.values() for name in one.entry.modules
+        )
+
+    # -- what goes along
+
+    def to_process(self, function: Any, _pool: Any = None) -> Any:
+        """What to send to another process in place of `function`; itself, where it is to record nothing there."""
+        found = self._belongs(innermost())
+        return function if found is None else Sent(function, *found)
+
+    def _belongs(self, frame: Frame | None) -> tuple[str, Tally] | None:
+        """The token of what is handed over in this frame, and who counts it."""
+        here = self._session
+        if not here.active or call_around(frame) is not None:
+            return None
+        frames: list[Frame] = []
+        while frame is not None:
+            if not frame.ended:
+                if frame.hides(""):  # everything
+                    return None
+                frames.append(frame)
+            frame = frame.outer
+        on = tuple(name for name in here.switched_on if not any(one.hides(name) for one in frames))
+        scope = next((one for one in frames if one.boundary), None)
+        if (scope is None and not on) or self._by_framework(frames):
+            return None
+        return self._token(scope, on)
+
+    def _by_framework(self, frames: list[Frame]) -> bool:
+        """Whether a framework hands this over for itself: the first code outside of engines is its own."""
+        frame = sys._getframe(2)
+        while frame is not None:
+            name = frame.f_globals.get("__name__")
+            name = name if isinstance(name, str) else ""
+            top = name.partition(".")[0]
+            if top not in ENGINES and not name.startswith(SPAWN):
+                return top in self._frameworks
+            frame = frame.f_back
+        return next((one.by_framework for one in frames if isinstance(one, Handing)), False)
+
+    def _token(self, scope: Any, on: tuple[str, ...]) -> tuple[str, Tally]:
+        here = self._session
+        if here.config is not self._texts_of:
+            self._texts, self._texts_of = {}, here.config
+        run = "" if scope is None else scope.run_id
+        text = self._texts.get((run, on))
+        if text is None:
+            from autolog import tokens
+
+            text = self._texts[run, on] = tokens.travelling(here, scope, list(on))
+        tally = self.tallies.get(run)
+        if tally is None:
+            tally = self.tallies[run] = Tally(getattr(scope, "run", None))
+        return text, tally
+
+    # -- what became of it
+
+    def settle(self) -> None:
+        """The process ends: say what workers have trained, and what they could not record."""
+        from autolog import lifecycle
+
+        for line in self._lines():
+            lifecycle.tell(self._session, line)
+        self.tallies.clear()
+
+    def hint(self, run: Run) -> str:
+        """What to say at the end of a run's block, if all that was handed over in it is done by then."""
+        tally = self.tallies.get(run.id)
+        if tally is None or tally.ended < tally.tasks:
+            return ""
+        return self._unrecorded(run.id, tally, self._reports())
+
+    def _lines(self) -> Iterator[str]:
+        reports = self._reports()
+        trained = sum(what == "trained" for _, what, _ in reports)
+        if trained:
+            yield f"{_some(trained, 'run')} in worker processes · autolog ls"
+        for run, tally in list(self.tallies.items()):
+            line = self._unrecorded(run, tally, reports)
+            if line:
+                yield line
+        if reports:
+            from autolog import tokens
+
+            tokens.forget_reports(self._session.layout, self._session.sender)
+
+    def _reports(self) -> list[list[str]]:
+        from autolog import tokens
+
+        return tokens.reports(self._session.layout, self._session.sender)
+
+    def _unrecorded(self, run: str, tally: Tally, reports: list[list[str]]) -> str:
+        """What is not known of the tasks under a run, which gets a note of it, once."""
+        from autolog import tokens
+
+        if tally.said:
+            return ""
+        mine = [(what, more) for one, what, more in reports if one == (run or tokens.ROOTS)]
+        failed = next((more for what, more in mine if what == "failed"), "")
+        said: list[str] = []
+        if failed or (tally.tasks and not mine):
+            why = failed or "autolog is not installed there, or they do not reach the store"
+            said.append(
+                f"What {_some(tally.tasks, 'task')} trained in worker processes is not recorded: {why}. "
+                "`autolog.run(parent=run.token)` in the task says more."
+            )
+        broken = tally.broken + sum(_was_killed(process()) for process in tally.processes)
+        if broken:
+            said.append(
+                f"{_some(broken, 'task')} ended with the worker process: what they were training is lost, or is missing "
+                "if it had not begun to be written."
+            )  # fmt: skip
+        tally.said = bool(said)
+        if tally.run is not None:
+            for text in said:
+                tally.run.note(text)
+        return " ".join(said)
+
+    # -- where it is handed over
+
+    def follow(self, standins: StandIns) -> None:
+        """Put the stand-ins in; those of multiprocessing's pools are in `threads`."""
+        for executor in (
+            "concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor",
+        ):  # fmt: skip
+            standins.put(f"{executor}:ProcessPoolExecutor.submit", self._submit)
+        standins.put("multiprocessing.process:BaseProcess.start", self._start)
+        standins.put("joblib.parallel:Parallel.__call__", self._parallel)
+
+    def _submit(self, original: Any, switch: Switch) -> Any:
+        to_process = self.to_process
+
+        @unseen
+        def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            sent = to_process(fn) if switch.on else fn
+            future = original(self, sent, *args, **kwargs)
+            if sent is not fn:
+                future.add_done_callback(sent._tally.done)
+            return future
+
+        return submit
+
+    def _start(self, original: Any, switch: Switch) -> Any:
+        handed_over = self._process
+
+        @unseen
+        def start(self: Any) -> None:
+            __tracebackhide__ = True
+            found = handed_over(self) if switch.on else None
+            if found is None:
+                return original(self)
+            text, tally = found
+            tally.processes.append(weakref.ref(self))
+            tally.sent()
+            forked = [Forked(self, text)]
+            self.__dict__["_autolog"] = Sent(None, text, Tally(None))
+            from multiprocessing import util
+
+            util.register_after_fork(forked[0], Forked.enter)
+            try:
+                original(self)
+            finally:
+                forked.clear()  # with it goes what was registered
+                self.__dict__.pop("_autolog", None)
+
+        return start
+
+    def _process(self, process: Any) -> tuple[str, Tally] | None:
+        """As `_belongs`, of a process that is to be started: none for a pool's worker, whose work comes later."""
+        base: Any = sys.modules["multiprocessing.process"].BaseProcess
+        kind = cast(Any, type(process))
+        target = kind.run
+        if target is base.run:
+            target = getattr(process, "_target", None)
+        while isinstance(target, partial):
+            target = target.func
+        module = getattr(target, "__module__", None)
+        if target is None or (isinstance(module, str) and module.partition(".")[0] in POOLS):
+            return None
+        return self._belongs(innermost())
+
+    def _parallel(self, original: Any, switch: Switch) -> Any:
+        by_framework = self._by_framework
+
+        @unseen
+        def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if not switch.on or getattr(self, "n_jobs", 1) == 1:
+                return original(self, *args, **kwargs)
+            outer = innermost()
+            token = current.set(Handing(outer, by_framework([])))
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                current.reset(token)
+
+        return __call__
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _was_killed(process: Any) -> bool:
+    """Whether a process that its parent has waited for was ended by a signal. To wait for it is the user's."""
+    code = getattr(getattr(process, "_popen", None), "returncode", None)
+    return isinstance(code, int) and code < 0
+
+
+class Forked:
+    """A token that a forked child inherits."""
+
+    def __init__(self, process: Any, text: str) -> None:
+        self._process = process
+        self._text = text
+
+    def enter(self) -> None:
+        """In the child."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.__dict__.pop("_autolog", None)
+            from autolog.carried import enter_process
+
+            enter_process(self._text)
