@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any
@@ -35,28 +36,34 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def enter(state: dict[str, Any]) -> Any:
-    """The function that has arrived: bound to the context in which it records, or itself where it cannot."""
-    held = state["d"]
-    function, text = held["f"], held["t"]
+def enter(state: dict[str, Any]) -> Callable[[Any], Any]:
+    """What binds the function that comes next to where it records."""
+    text = state["d"]["token"]
     try:
-        if config.is_disabled():
-            return function
-        scope = scope_of(text)
-        if function is None:  # the process as a whole
-            current.set(scope)
-            return None
-        context = _context()
-        context.run(current.set, scope)
-        return partial(context.run, function)
+        if not config.is_disabled():
+            return partial(_bind, scope_of(text))
     except Exception as error:
         tokens.report_failure(text, error)
-        return function
+    return partial(_bind, None)
 
 
 def enter_process(text: str) -> None:
     """This process as a whole, as it was forked, is what the token is for."""
-    enter({"d": {"f": None, "t": text}})
+    enter({"d": {"token": text}})(None)
+
+
+def _bind(scope: TokenScope | None, function: Any) -> Any:
+    """The function in the scope's context, by C code alone: neither its traceback nor its own ContextVars are others than
+    without. None stands for the process as a whole.
+    """
+    if scope is None:
+        return function
+    if function is None:
+        current.set(scope)
+        return None
+    context = _context()
+    context.run(current.set, scope)
+    return partial(context.run, function)
 
 
 def scope_of(text: str) -> TokenScope:

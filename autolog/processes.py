@@ -3,7 +3,7 @@ is open here, or a run of its own where none is.
 
     here       pool.submit(f, x)   → a stand-in puts `Sent(f)` in the place of `f`
     pickled    a few hundred bytes: `f`, and a token that says the store, the run and what is switched on
-    there      `carried.enter` gives back `f`, bound to a context whose innermost frame is the token's; or `f` itself
+    there      `carried.enter` binds `f` to a context whose innermost frame is the token's; or it is `f` itself
 
 `Sent` unpickles without autolog, and without a trace of it. `Process.start` hands the whole process over: a forked child
 inherits the token, others find it among what is unpickled.
@@ -41,8 +41,14 @@ SPAWN = "torch.multiprocessing"
 
 # -- what travels
 
-EXPRESSION = "exec(s) or d['f']"
-SOURCE = "try:\n from autolog.carried import enter\n d['f'] = enter(globals())\nexcept Exception: pass"
+EXPRESSION = "exec(s) or d['bind']"
+SOURCE = """
+try:
+    from autolog.carried import enter
+    d['bind'] = enter(globals())
+except Exception:
+    d['bind'] = lambda function: function
+"""
 """Run in a worker that has not loaded `autolog.carried` yet. Without autolog it changes nothing."""
 
 
@@ -80,7 +86,9 @@ class Sent:
 
     def __reduce__(self) -> Any:
         self._tally.sent()
-        return _ENTER, ({"s": SOURCE, "d": {"f": self._function, "t": self._text}},)
+        # What is to be called is unpickled before what it is called with: when the function comes, which may be a framework's
+        # own, its patches are in.
+        return _Reduced(_ENTER, {"s": SOURCE, "d": {"token": self._text}}), (self._function,)
 
     def __repr__(self) -> str:
         return repr(self._function)
@@ -241,7 +249,7 @@ class Processes:
         broken = tally.broken + sum(_was_killed(process()) for process in tally.processes)
         if broken:
             said.append(
-                f"{_some(broken, 'task')} ended with the worker process: what they were training is lost, or is missing "
+                f"{_some(broken, 'task')} ended with the worker process: what was being trained is lost, or is missing "
                 "if it had not begun to be written."
             )  # fmt: skip
         tally.said = bool(said)
@@ -288,7 +296,11 @@ class Processes:
             tally.processes.append(weakref.ref(self))
             tally.sent()
             forked = [Forked(self, text)]
-            self.__dict__["_autolog"] = Sent(None, text, Tally(None))
+            attributes = dict(self.__dict__)
+            self.__dict__.clear()
+            self.__dict__.update(
+                _autolog=Sent(None, text, Tally(None)), **attributes
+            )  # it is the first to be unpickled
             from multiprocessing import util
 
             util.register_after_fork(forked[0], Forked.enter)

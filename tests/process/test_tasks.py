@@ -1,5 +1,6 @@
 """A run's token carries it to other processes: what they train inside `autolog.run(…, parent=token)` is under it, in its store,
-and nothing else of theirs is recorded.
+and nothing else of theirs is recorded. The work itself is handed over in `suspended()`, so that it takes nothing along (see
+`test_sweeps`).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def test_what_workers_train_is_under_the_drivers_run(tasks: Path, method: str) -
         if __name__ == "__main__":
             autolog.autolog(silent=True)
             with autolog.run("sweep", tags={{"team": "blue"}}) as run:
-                with multiprocessing.get_context("{method}").Pool(2) as pool:
+                with multiprocessing.get_context("{method}").Pool(2) as pool, autolog.suspended():
                     got = pool.starmap(tasks.task, [(run.token, rate) for rate in (0.1, 0.2, 0.3, 0.4)])
             autolog.disable()
             print(got == [tasks.fit(rate) for rate in (0.1, 0.2, 0.3, 0.4)])
@@ -111,7 +112,7 @@ LOKY = """
     import joblib, tasks, autolog
     if __name__ == "__main__":
         autolog.autolog(silent=True)
-        with autolog.run("sweep") as run:
+        with autolog.run("sweep") as run, autolog.suspended():
             joblib.Parallel(n_jobs=2)(joblib.delayed(tasks.task)(run.token, rate) for rate in (0.1, 0.2, 0.3))
 """
 
@@ -136,7 +137,8 @@ def test_what_a_task_has_trained_is_there_when_its_process_is_killed(tasks: Path
             autolog.autolog(silent=True)
             with autolog.run("sweep", children=True) as run:
                 worker = multiprocessing.get_context("spawn").Process(target=tasks.{death}, args=(run.token, 0.1))
-                worker.start()
+                with autolog.suspended():
+                    worker.start()
                 worker.join()
                 tasks.fit(0.2)
     """

@@ -33,14 +33,18 @@ TRAINER = """
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_workers_of_a_pool_record_nothing_by_default(tmp_path: Path, method: str) -> None:
-    """A module whose top calls `autolog()` is imported again in a spawned worker, and stays inert there."""
+def test_the_top_of_a_module_switches_nothing_on_in_a_worker(tmp_path: Path, method: str) -> None:
+    """It is imported again in a spawned worker, where `autolog()` does nothing: what is recorded there is work that is handed
+    over, here none.
+    """
     write_script(TRAINER, tmp_path, "trainer.py")
     code = f"""
         import multiprocessing, trainer
         if __name__ == "__main__":
             with multiprocessing.get_context("{method}").Pool(2) as pool:
-                print(pool.map(trainer.work, [0.1, 0.2]) == [trainer.work(0.1), trainer.work(0.2)])
+                with trainer.autolog.suspended():
+                    got = pool.map(trainer.work, [0.1, 0.2])
+                print(got == [trainer.work(0.1), trainer.work(0.2)])
     """
     done = script(code, tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
