@@ -229,7 +229,7 @@ class Installation:
             own = guarded(hook.hook, self._host, self.integration, path, self.switch, hook.unless)
             handle = register(own)
             if not callable(getattr(handle, "remove", None)):
-                self.switch.on = False  # it cannot be taken out: it does nothing
+                self.switch.on, self.state = False, "missing"  # it stays in, and does nothing
                 raise TypeError(
                     f"{hook.target} gives no handle with `remove()` but {handle!r}: its hooks could not be taken out. "
                     "Observe what calls them, by a Patch."

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 LEAVE_SECONDS = 0.2
 
@@ -133,6 +134,18 @@ class Threads:
         for name in away:
             self._launch(name)
 
+    def end(self) -> None:
+        """They have been told to end. A subinterpreter that ends takes the process down if a thread of its own is left: there,
+        they are waited for.
+        """
+        if _is_main_interpreter():
+            return
+        deadline = time.monotonic() + LEAVE_SECONDS
+        for thread in list(self._threads.values()):
+            if thread.ident != threading.get_ident():
+                thread.wait(max(0.0, deadline - time.monotonic()))
+        time.sleep(0.005)  # a thread is over for us a little before it is for Python
+
     def forget(self) -> None:
         """In a forked child: they are the parent's."""
         self._targets, self._threads, self._stuck, self._away, self._known = {}, {}, {}, [], set()
@@ -160,3 +173,11 @@ def _count() -> int:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return len(sys._current_frames())
+
+
+def _is_main_interpreter() -> bool:
+    try:
+        module: Any = __import__("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+        return module.get_current() == module.get_main()
+    except (ImportError, AttributeError):
+        return True

@@ -182,6 +182,7 @@ class Writer:
             in_time = self._described.wait(max(0.0, deadline - time.monotonic()))
             in_time = self.flush(max(0.0, deadline - time.monotonic())) and in_time
         self._stop()
+        self.threads.end()
         return in_time
 
     def abandon(self) -> None:

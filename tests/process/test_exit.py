@@ -330,3 +330,22 @@ def test_the_users_modules_are_held_by_nobody_at_the_end(tmp_path: Path) -> None
     done = script(code.format(on="import autolog; autolog.autolog(silent=True)"), tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, plain.stdout, plain.stderr)
     assert len(Store(tmp_path / ".autolog").runs()) == 2
+
+
+SUBINTERPRETER = """
+    import sys, _interpreters
+    one = _interpreters.create("legacy")
+    _interpreters.run_string(one, f"import sys; sys.path[:] = {sys.path!r}")
+    _interpreters.run_string(one, "import autolog; autolog.autolog(silent=True)")
+    _interpreters.run_string(one, "with autolog.run('in a subinterpreter'): pass")
+    _interpreters.destroy(one)
+    print("goes on")
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="before, Python runs no code in one that has threads")
+def test_a_subinterpreter_that_ends_takes_nobody_along(tmp_path: Path) -> None:
+    """Python ends the process where one has a thread left."""
+    done = script(SUBINTERPRETER, tmp_path)
+    assert (done.stdout, done.returncode) == ("goes on\n", 0), done.stderr
+    assert [run.name for run in Store(tmp_path / ".autolog").runs()] == ["in a subinterpreter"]

@@ -412,11 +412,12 @@ def test_a_block_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType)
     assert notes(lambda run: None) == []
 
 
-def test_a_clock_that_is_put_back_makes_no_negative_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_changes_no_duration(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     """The run ends after what has passed since it began."""
     with autolog.run() as run:
         real = time.time_ns
-        monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
+        monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)
         time.sleep(0.02)
     monkeypatch.undo()
     record = autolog.runs(f"id == {run.id!r}")[0]

@@ -288,6 +288,38 @@ def test_a_hook_is_not_called_where_it_must_not(frame: Any, install: Installed) 
     assert install.seen == [2]
 
 
+def test_a_hook_that_could_not_be_taken_out_is_refused(frame: Any, install: Installed) -> None:
+    """Its registrar gives nothing to take it out by: it is left inert, and the error says what to do."""
+    registered: list[Any] = []
+    said: list[str] = []
+    frame.register_for_ever = registered.append
+    install.hooks = ImportHooks(lambda module, error: said.append(str(error)))
+    hook = install(Hook(target="fastframe:register_for_ever", hook=install.seen.append))
+    registered[0](1)
+    assert (hook.state, install.seen) == ("missing", [])
+    [text] = said
+    assert text.startswith("fastframe:register_for_ever gives no handle with `remove()` but None")
+    assert text.endswith("Observe what calls them, by a Patch.")
+
+
+def test_a_handle_that_fails_keeps_nothing_in(frame: Any, install: Installed) -> None:
+    """What it raises is raised when all is out."""
+
+    class Handle:
+        def remove(self) -> None:
+            raise RuntimeError("the framework's")
+
+    frame.register_badly = lambda hook: Handle()
+    before = frame.step
+    step = install(FastPatch(target="fastframe:step"))
+    hook = install(Hook(target="fastframe:register_badly", hook=install.seen.append))
+    with pytest.raises(RuntimeError, match="the framework's"):
+        hook.remove()
+    assert hook.state == "removed"
+    step.remove()
+    assert frame.step is before
+
+
 def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
     """After one report."""
 

@@ -15,6 +15,7 @@ import sys
 import types
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -676,6 +677,26 @@ def test_a_patched_function_can_be_copied_and_pickled(frame: Any, patch: Patches
     assert [pickle.loads(text)(5) for text in data] == [("trained", 5, 2)] * 4 + [("Base", 5)] * 4
     assert b"autolog" not in b"".join(data)
     assert one.fit() == ("fitted", "Base", 1)
+
+
+def test_an_observer_without_a_yield_is_refused_when_it_is_declared() -> None:
+    """What should run after the call would run before it. However the function is given."""
+
+    def observe(call: Any, more: int = 0) -> None:
+        pass
+
+    class Observes:
+        def __call__(self, call: Any) -> None:
+            pass
+
+        def method(self, call: Any) -> None:
+            pass
+
+    for wrong in (observe, partial(observe, more=1), Observes(), Observes().method, lambda call: None):
+        with pytest.raises(TypeError, match="has no `yield`"):
+            Patch(target="frame:train", observer=wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="has no `yield`"):
+            SubclassPatch(base="frame:Base", methods=("fit",), observer=wrong)  # type: ignore[arg-type]
 
 
 def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any, patch: Patches) -> None:

@@ -1,0 +1,86 @@
+"""What is switched on is switched off whole, whatever fails on the way."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import autolog
+from autolog import Call, Hook, Patch, session
+from autolog.testing import recorded
+
+
+class Stubborn(autolog.Integration):
+    """Its framework's hook cannot be taken out."""
+
+    name = "stubborn"
+    supports = "toy>=0"
+
+    class Handle:
+        def remove(self) -> None:
+            raise RuntimeError("never")
+
+    def patches(self) -> Iterator[Any]:
+        yield Hook(target="toy:register_forever", hook=lambda: None)
+        yield Patch(target="toy:train", observer=self.observe)
+
+    def observe(self, call: Call) -> Generator[None, Any, None]:
+        yield
+
+
+@pytest.fixture
+def stubborn(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.setattr(toy, "register_forever", lambda hook: Stubborn.Handle(), raising=False)
+    for name in ("stubborn", "half"):  # what an integration that is not installed waits for
+        monkeypatch.setitem(sys.modules, name, toy)
+    return toy
+
+
+def test_one_that_cannot_be_taken_out_keeps_no_other_in(stubborn: ModuleType) -> None:
+    """All attributes are put back, then the failure is told; and the next session begins anew."""
+    before = session.get()
+    slots = vars(stubborn)["train"], vars(stubborn.Slope)["fit"], vars(threading.Thread)["start"]
+    with pytest.raises(RuntimeError, match="never"), recorded(Stubborn, "toy") as seen:
+        assert vars(stubborn)["train"] is not slots[0]
+    assert (vars(stubborn)["train"], vars(stubborn.Slope)["fit"], vars(threading.Thread)["start"]) == slots
+    assert session.get() is before
+    assert seen.session.switched_on == []
+    with recorded("toy") as seen:
+        stubborn.Slope().fit([1.0, 2.0], [2.0, 4.0])
+    assert seen.run.status == "finished"
+
+
+def test_an_integration_that_fails_half_way_in_is_taken_out(
+    stubborn: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half of its patches would record half of its trainings."""
+
+    class Half(Stubborn):
+        name = "half"
+
+        def patches(self) -> Iterator[Any]:
+            yield Patch(target="toy:train", observer=self.observe)
+            raise OSError("the second")
+
+    train = vars(stubborn)["train"]
+    with recorded(Half, strict=False) as seen:
+        assert vars(stubborn)["train"] is train
+        active = seen.session.integrations["half"]
+        assert (active.state, active.reason) == ("failed", "OSError: the second")
+    assert "the second" in caplog.text
+
+
+def test_two_that_are_switched_off_by_turns_leave_threads_followed_to_the_last(toy: ModuleType) -> None:
+    """What follows work into threads goes with the last integration."""
+    start = vars(threading.Thread)["start"]
+    with recorded() as seen:
+        names = seen.session.switched_on
+        for name in names:
+            assert vars(threading.Thread)["start"] is not start
+            seen.session.disable([name])
+        assert vars(threading.Thread)["start"] is start
