@@ -41,8 +41,9 @@ def autolog(
     those before; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
     integrations (`log_models`, `log_datasets`, `log_signatures`, `log_input_examples`, `max_model_bytes`).
 
-    Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again, unless
-    `AUTOLOG_CHILDREN=1`. Raises ValueError for a setting, option or integration that does not exist.
+    Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again: what is
+    handed to that worker is recorded there all the same. Raises ValueError for a setting, option or integration that does not
+    exist.
     """
     if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
         return
@@ -108,7 +109,7 @@ def disable(name: str | None = None) -> None:
 
 
 class suspended:
-    """Off inside the block, for this thread and the threads it starts: the named integrations, or all of them.
+    """Off inside the block, and in work that is handed to threads and processes there: the named integrations, or all of them.
 
     Raises ValueError for an unknown name, naming the valid ones and the nearest.
     """

@@ -349,10 +349,17 @@ def finish(session: Session, scope: RunScope, error: BaseException | None) -> No
     close_loops(session, error, lambda loop: _is_around(scope, loop.frame))
     scope.end()
     hint = _unseen(session, scope)
-    unrecorded = session.processes.hint(scope.run) if session.active and session.processes.tallies else ""
+    unrecorded, children = session.processes.outcome_of(scope.run)
     if hint:
         scope.run.note(hint)
-    _end(session, scope.run, error, scope_around(scope.outer), hint=hint or unrecorded)
+    _end(
+        session,
+        scope.run,
+        error,
+        scope_around(scope.outer),
+        hint=hint or unrecorded,
+        children=scope.children + children,
+    )
 
 
 def _unseen(session: Session, scope: RunScope) -> str:
@@ -403,7 +410,7 @@ def _new_run(
 
 def _end(
     session: Session, run: Run, error: BaseException | None, scope: RunScope | TokenScope | None, *, nested: bool = False,
-    hint: str = "",
+    hint: str = "", children: int = 0,
 ) -> None:  # fmt: skip
     """`nested`: it has ended before, or is a part of another training."""
     run.status, said = outcome(error, run.secrets)
@@ -417,14 +424,13 @@ def _end(
         return
     if isinstance(scope, TokenScope):
         session.flush(session.config.exit_timeout)  # a pool ends its workers with the last result
-        if not scope.token.run:
-            from autolog import tokens
+        from autolog import tokens
 
-            tokens.report(scope.token, "trained")
+        tokens.report(scope.token, "trained")
     elif scope is None:
         # A process that records for another may be killed at any time after.
         session.flush(session.config.exit_timeout if session.lent else FLUSH_SECONDS)
-        announce(session, run, hint)
+        announce(session, run, hint, children)
 
 
 def is_afterthought(session: Session, event: Event) -> bool:
@@ -452,7 +458,7 @@ def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[s
     return ("failed" if isinstance(error, Exception) else "interrupted"), said
 
 
-def announce(session: Session, run: Run, hint: str = "") -> None:
+def announce(session: Session, run: Run, hint: str = "", children: int = 0) -> None:
     """One line on standard error, with a hint in its end, unless that has been redirected inside the program: then somebody
     compares it. Where a progress bar is there, it would stand in the middle of it: then it waits for the bar's end.
     """
@@ -460,7 +466,7 @@ def announce(session: Session, run: Run, hint: str = "") -> None:
         return
     session.lines += 1
     line = (
-        summary(session, run)
+        summary(session, run, children)
         if session.lines <= LINES
         else "further runs are recorded without a line each · autolog ls"
     )
@@ -494,13 +500,14 @@ def _bars() -> int:
     return len(getattr(bars, "_instances", ()))
 
 
-def summary(session: Session, run: Run) -> str:
+def summary(session: Session, run: Run, children: int = 0) -> str:
     """`brave-otter · LogisticRegression · 14 params · 6 metrics · model 2.1 kB · autolog show brave-otter`"""
     written = not session.writer.refused
     parts = [
         run.name,
         (run.estimator or run.kind).rpartition(".")[2],
         *([run.status] if run.status != "finished" else []),
+        *([f"{children} children" if children > 1 else "1 child"] if children else []),
         _count(run.param_count, "param"),
         _count(len(run.metric_names), "metric"),
         *(f"{path} {_size(size)}" for path, size in run.models),

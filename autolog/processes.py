@@ -205,16 +205,20 @@ class Processes:
             lifecycle.tell(self._session, line)
         self.tallies.clear()
 
-    def hint(self, run: Run) -> str:
-        """What to say at the end of a run's block, if all that was handed over in it is done by then."""
+    def outcome_of(self, run: Run) -> tuple[str, int]:
+        """At a block's end: what is to be said, if all that was handed over in it is done; and how many have trained."""
         tally = self.tallies.get(run.id)
-        if tally is None or tally.ended < tally.tasks:
-            return ""
-        return self._unrecorded(run.id, tally, self._reports())
+        if tally is None or not self._session.active:
+            return "", 0
+        reports = self._reports()
+        trained = sum(one == run.id and what == "trained" for one, what, _ in reports)
+        return "" if tally.ended < tally.tasks else self._unrecorded(run.id, tally, reports), trained
 
     def _lines(self) -> Iterator[str]:
+        from autolog import tokens
+
         reports = self._reports()
-        trained = sum(what == "trained" for _, what, _ in reports)
+        trained = sum(one == tokens.ROOTS and what == "trained" for one, what, _ in reports)
         if trained:
             yield f"{_some(trained, 'run')} in worker processes · autolog ls"
         for run, tally in list(self.tallies.items()):
@@ -222,8 +226,6 @@ class Processes:
             if line:
                 yield line
         if reports:
-            from autolog import tokens
-
             tokens.forget_reports(self._session.layout, self._session.sender)
 
     def _reports(self) -> list[list[str]]:

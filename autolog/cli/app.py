@@ -75,8 +75,8 @@ def run(
 
     autolog run -m package.train
 
-    What stands after SCRIPT or MODULE belongs to it. Exit code, output and tracebacks are the script's own. For the
-    processes that it starts, AUTOLOG_CHILDREN=1 is set.
+    What stands after SCRIPT or MODULE belongs to it. Exit code, output and tracebacks are the script's own. Work that it hands
+    to worker processes is recorded too; programs that it starts are their own.
     """
     from autolog.cli.run import main
 

@@ -85,7 +85,6 @@ def _put_first_on_path(folder: str) -> None:
 
 
 def _record() -> None:
-    os.environ["AUTOLOG_CHILDREN"] = "1"
     import autolog
 
     try:
