@@ -16,12 +16,13 @@ itself) and where everything is suspended. Knows pools and executors, no framewo
 from __future__ import annotations
 
 import importlib
+import pickle
 import sys
 import weakref
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from autolog.instrument.calls import Frame, Switch, call_around, current, innermost
 from autolog.instrument.standins import StandIns
@@ -35,6 +36,8 @@ POOLS = frozenset(("concurrent", "multiprocessing", "joblib", "loky", "dask", "d
 """Packages that run others' work in processes."""
 ENGINES = POOLS | sys.stdlib_module_names | {"autolog", "cloudpickle", "tqdm"}
 """Packages that hand on what others have handed to them."""
+ENGINE, FRAMEWORK, USERS = "engine", "framework", "user's"
+"""Whose code a module is."""
 SPAWN = "torch.multiprocessing"
 """Starts processes for its caller, though it is a part of a framework."""
 
@@ -71,14 +74,19 @@ _ENTER = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), "enter",
 """Unpickles as `autolog.carried.enter` where that is loaded, which costs a tenth of what the source costs."""
 
 
+def _binding(text: str) -> _Reduced:
+    """What unpickles as `carried.enter` of this token. The bytes are the same for all that goes with it."""
+    return _Reduced(pickle.loads, pickle.dumps(_Reduced(_ENTER, {"s": SOURCE, "d": {"token": text}})))
+
+
 class Sent:
-    """A function on its way to another process."""
+    """A function on its way to another process, with what binds it there."""
 
-    __slots__ = ("_function", "_tally", "_text")
+    __slots__ = ("_bind", "_function", "_tally")
 
-    def __init__(self, function: Any, text: str, tally: Tally) -> None:
+    def __init__(self, function: Any, bind: _Reduced, tally: Tally) -> None:
         self._function = function
-        self._text = text
+        self._bind = bind
         self._tally = tally
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -88,7 +96,7 @@ class Sent:
         self._tally.sent()
         # What is to be called is unpickled before what it is called with: when the function comes, which may be a framework's
         # own, its patches are in.
-        return _Reduced(_ENTER, {"s": SOURCE, "d": {"token": self._text}}), (self._function,)
+        return self._bind, (self._function,)
 
     def __repr__(self) -> str:
         return repr(self._function)
@@ -119,6 +127,14 @@ class Tally:
             self.broken += 1
 
 
+class Binding(NamedTuple):
+    """What goes along: the token, what it is pickled as, and who counts."""
+
+    text: str
+    bind: _Reduced
+    tally: Tally
+
+
 class Handing(Frame):
     """An engine hands out work in here, later perhaps, from threads of its own: `by_framework` says for whom."""
 
@@ -135,8 +151,9 @@ class Processes:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._texts: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._texts_of: Any = None
+        self._known: dict[tuple[str, tuple[str, ...]], Binding | None] = {}
+        self._known_of: Any = None
+        self._kinds: dict[str, str] = {}
         self.tallies: dict[str, Tally] = {}
         """By the run's id; empty for none."""
         self._frameworks = frozenset(
@@ -148,10 +165,10 @@ class Processes:
     def to_process(self, function: Any, _pool: Any = None) -> Any:
         """What to send to another process in place of `function`; itself, where it is to record nothing there."""
         found = self._belongs(innermost())
-        return function if found is None else Sent(function, *found)
+        return function if found is None else Sent(function, found.bind, found.tally)
 
-    def _belongs(self, frame: Frame | None) -> tuple[str, Tally] | None:
-        """The token of what is handed over in this frame, and who counts it."""
+    def _belongs(self, frame: Frame | None) -> Binding | None:
+        """What goes along with what is handed over in this frame."""
         here = self._session
         if not here.active or call_around(frame) is not None:
             return None
@@ -162,38 +179,46 @@ class Processes:
                     return None
                 frames.append(frame)
             frame = frame.outer
-        on = tuple(name for name in here.switched_on if not any(one.hides(name) for one in frames))
+        on = tuple(here.switched_on)
+        hiding = [one for one in frames if type(one).hides is not Frame.hides]
+        if hiding:
+            on = tuple(name for name in on if not any(one.hides(name) for one in hiding))
         scope = next((one for one in frames if one.boundary), None)
         if (scope is None and not on) or self._by_framework(frames):
             return None
-        return self._token(scope, on)
+        return self._binding(scope, on)
 
     def _by_framework(self, frames: list[Frame]) -> bool:
         """Whether a framework hands this over for itself: the first code outside of engines is its own."""
-        frame = sys._getframe(2)
+        frame, kinds = sys._getframe(2), self._kinds
         while frame is not None:
-            name = frame.f_globals.get("__name__")
-            name = name if isinstance(name, str) else ""
-            top = name.partition(".")[0]
-            if top not in ENGINES and not name.startswith(SPAWN):
-                return top in self._frameworks
+            name: Any = frame.f_globals.get("__name__")
+            kind = kinds.get(name) if type(name) is str else USERS
+            if kind is None:
+                kind = kinds[name] = self._kind(name)
+            if kind is not ENGINE:
+                return kind is FRAMEWORK
             frame = frame.f_back
         return next((one.by_framework for one in frames if isinstance(one, Handing)), False)
 
-    def _token(self, scope: Any, on: tuple[str, ...]) -> tuple[str, Tally]:
+    def _kind(self, module: str) -> str:
+        top = module.partition(".")[0]
+        if top in ENGINES or module.startswith(SPAWN):
+            return ENGINE
+        return FRAMEWORK if top in self._frameworks else USERS
+
+    def _binding(self, scope: Any, on: tuple[str, ...]) -> Binding | None:
         here = self._session
-        if here.config is not self._texts_of:
-            self._texts, self._texts_of = {}, here.config
-        run = "" if scope is None else scope.run_id
-        text = self._texts.get((run, on))
-        if text is None:
+        if here.config is not self._known_of:
+            self._known, self._known_of = {}, here.config
+        key = "" if scope is None else scope.run_id, on
+        if key not in self._known:
             from autolog import tokens
 
-            text = self._texts[run, on] = tokens.travelling(here, scope, list(on))
-        tally = self.tallies.get(run)
-        if tally is None:
-            tally = self.tallies[run] = Tally(getattr(scope, "run", None))
-        return text, tally
+            text = tokens.travelling(here, scope, list(on))
+            tally = self.tallies.setdefault(key[0], Tally(getattr(scope, "run", None)))
+            self._known[key] = Binding(text, _binding(text), tally) if text else None
+        return self._known[key]
 
     # -- what became of it
 
@@ -294,15 +319,14 @@ class Processes:
             found = handed_over(self) if switch.on else None
             if found is None:
                 return original(self)
-            text, tally = found
-            tally.processes.append(weakref.ref(self))
-            tally.sent()
-            forked = [Forked(self, text)]
+            found.tally.processes.append(weakref.ref(self))
+            found.tally.sent()
+            forked: list[Forked] = []
+            forked.append(Forked(self, found.text, forked))
+            sent = Sent(None, found.bind, Tally(None))
             attributes = dict(self.__dict__)
             self.__dict__.clear()
-            self.__dict__.update(
-                _autolog=Sent(None, text, Tally(None)), **attributes
-            )  # it is the first to be unpickled
+            self.__dict__.update(_autolog=sent, **attributes)  # it is the first to be unpickled
             from multiprocessing import util
 
             util.register_after_fork(forked[0], Forked.enter)
@@ -314,7 +338,7 @@ class Processes:
 
         return start
 
-    def _process(self, process: Any) -> tuple[str, Tally] | None:
+    def _process(self, process: Any) -> Binding | None:
         """As `_belongs`, of a process that is to be started: none for a pool's worker, whose work comes later."""
         base: Any = sys.modules["multiprocessing.process"].BaseProcess
         kind = cast(Any, type(process))
@@ -359,15 +383,15 @@ def _was_killed(process: Any) -> bool:
 class Forked:
     """A token that a forked child inherits."""
 
-    def __init__(self, process: Any, text: str) -> None:
+    def __init__(self, process: Any, text: str, held_by: list[Forked]) -> None:
         self._process = process
         self._text = text
+        self._held_by = held_by
 
     def enter(self) -> None:
-        """In the child."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.__dict__.pop("_autolog", None)
-            from autolog.carried import enter_process
+        """In the child, once: it may have children of its own."""
+        self._held_by.clear()
+        self._process.__dict__.pop("_autolog", None)
+        from autolog.carried import enter_process
 
-            enter_process(self._text)
+        enter_process(self._text)

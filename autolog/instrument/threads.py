@@ -154,13 +154,13 @@ def _run_item(original: Any, switch: Switch) -> Any:
 
     def run(self: Any, *args: Any) -> None:
         frame = getattr(self, "_autolog_frame", None)
-        if frame is None or not switch.on:
-            return original(self, *args)
-        token = enter(frame)
+        token = enter(frame) if frame is not None and switch.on else None
         try:
             original(self, *args)
         finally:
-            leave(token)
+            self = None  # as the original: an exception's traceback leads here, and the item to the exception
+            if token is not None:
+                leave(token)
 
     return run
 

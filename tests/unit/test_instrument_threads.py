@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -225,6 +227,28 @@ def test_an_error_has_the_traceback_that_it_would_have() -> None:
         names.append(trace.tb_frame.f_code.co_name)
         trace = trace.tb_next
     assert names == ["run", "fail"]
+
+
+def test_work_that_fails_is_let_go_of_at_once() -> None:
+    """No cycle of references holds what it was given, until Python 3.10 by the frames of its traceback."""
+
+    class Given:
+        pass
+
+    def fail(given: Given) -> None:
+        raise ValueError("no")
+
+    given = Given()
+    dead: list[bool] = []
+    held = weakref.ref(given, lambda _: dead.append(True))
+    gc.disable()
+    try:
+        with block("around"), ThreadPoolExecutor(1) as pool:
+            pool.submit(fail, given).exception()
+        del given
+        assert (held(), dead) == (None, [True])
+    finally:
+        gc.enable()
 
 
 def test_context_variables_of_work_stay_in_its_thread() -> None:
