@@ -84,10 +84,12 @@ def scripts(name: str) -> tuple[str, ...]:
     return ("-m", "pytest", "-q", "tests/scripts", "-k", f"{name}_")
 
 
-def integration(name: str, smoke: str, environment: Environment, *more: str, flavor: str = "") -> Stage:
-    """The stage of a framework that has an environment of its own."""
+def integration(
+    name: str, smoke: str, environment: Environment, *more: str, flavor: str = "", first: tuple[tuple[str, ...], ...] = ()
+) -> Stage:  # fmt: skip
+    """The stage of a framework that has an environment of its own. `first`: commands that prepare it."""
     contract, folder = f"tests/contract/test_{name}.py", f"tests/integrations/{name}"
-    whole = [tests(contract, folder), tests("tests/models", "-k", flavor or name), scripts(name)]
+    whole = [*first, tests(contract, folder), tests("tests/models", "-k", flavor or name), scripts(name)]
     programs = sorted(path.relative_to(ROOT).as_posix() for path in SCRIPTS.glob(f"{name}_*.py"))
     own = (
         f"integrations/autolog_{name}", contract, folder, "tests/models", "tests/scripts/test_scripts.py", *programs, *more,
@@ -180,7 +182,9 @@ STAGES = (
     integration("torch", "test_torch_loops.py", TORCH),
     integration("lightning", "test_lightning_runs.py", TORCH, "integrations/autolog_torch"),
     integration("keras", "test_keras_loops.py", KERAS),
-    integration("pyspark", "test_pyspark_tasks.py", PYSPARK, flavor="spark"),
+    integration(
+        "pyspark", "test_pyspark_tasks.py", PYSPARK, flavor="spark", first=(("tests/integrations/pyspark/archive.py",),)
+    ),
     Stage(
         "mlflow-oldest", "MLflow's client alone, the oldest that is supported",
         ("tests/sinks",), (tests("tests/sinks/test_mlflow.py", "tests/sinks/test_conformance.py", "-k", "mlflow"),),
