@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 
@@ -375,6 +375,47 @@ def calls() -> dict[str, list[float]]:
         suspended = _per_call(lambda: one.fit([[1]]))
     autolog.disable()
     return {"plain": _per_call(lambda: one.fit([[1]])), "suspended": suspended, "nested": nested}
+
+
+def handing_over(variant: str, kind: str) -> list[float]:
+    """Microseconds of one piece of work: to hand it to an executor inside a block, and to begin it (`threads`) or to pickle it
+    (`processes`). The only worker waits meanwhile.
+    """
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+    from contextlib import nullcontext
+    from multiprocessing.reduction import ForkingPickler
+
+    block: Any = nullcontext()
+    if variant == "autolog":
+        import autolog
+
+        autolog.autolog(silent=True)
+        block = autolog.run("sweep")
+    pieces, rounds = 2_000, list[float]()
+    with block:
+        for _ in range(9):
+            if kind == "threads":
+                gate = threading.Event()
+                with ThreadPoolExecutor(1) as executor:
+                    executor.submit(gate.wait)
+                    began = perf_counter()
+                    for _ in range(pieces):
+                        executor.submit(int)
+                    gate.set()
+                rounds.append((perf_counter() - began) / pieces * 1e6)
+                continue
+            with ProcessPoolExecutor(1) as executor:
+                executor.submit(sleep, 0.3)
+                for _ in range(2):  # its queue is full then
+                    executor.submit(sleep, 0)
+                began = perf_counter()
+                for _ in range(pieces):
+                    executor.submit(int)
+                for item in list(executor._pending_work_items.values())[-pieces:]:
+                    ForkingPickler.dumps(item.fn)
+                rounds.append((perf_counter() - began) / pieces * 1e6)
+                executor.shutdown(cancel_futures=True)
+    return rounds
 
 
 def metric(variant: str) -> list[float]:

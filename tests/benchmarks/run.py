@@ -162,6 +162,13 @@ def calls() -> list[Row]:
     return [row("nested or suspended call", "µs", child("calls"), "1 above plain")]
 
 
+def handing_over() -> list[Row]:
+    return [
+        row(f"work handed to {kind} inside a block", "µs", in_turn(3, "handing_over", ["plain", "autolog"], kind), goal)
+        for kind, goal in (("threads", "2 above plain"), ("processes", "20 above plain"))
+    ]  # fmt: skip
+
+
 def metric() -> list[Row]:
     return [
         row(
@@ -268,6 +275,7 @@ ALL = {
         keras,
         pyspark,
         calls,
+        handing_over,
         metric,
         points,
         torch_steps,
