@@ -200,3 +200,56 @@ def test_a_script_that_ends_has_its_run_and_its_model(tmp_path: Path, end: str) 
     (run,) = Store(tmp_path / ".autolog").runs()
     assert (run.status, run.estimator, run.metrics["train/loss"]["count"]) == (status, "__main__.Net", 2)
     assert [model["path"] for model in run.models] == ["model"]
+
+
+HANDED_OVER = """
+    import sys
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, Dataset
+
+    class Own(Dataset):
+        def __len__(self):
+            return 16
+        def __getitem__(self, index):
+            # A loader's worker is no place to train in; what it computes there is its own.
+            layer = nn.Linear(2, 1)
+            optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+            layer(torch.ones(2)).sum().backward()
+            optimizer.step()
+            return torch.full((2,), index / 16), torch.tensor([index / 8])
+
+    def train(rank, lr=0.1):
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        for x, y in DataLoader(Own(), batch_size=4, num_workers=1, multiprocessing_context="fork"):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(model(x), y).backward()
+            optimizer.step()
+        print(rank, round(float(model.weight.sum()), 6), flush=True)
+
+    if __name__ == "__main__":
+        if "on" in sys.argv:
+            import autolog
+            autolog.autolog(silent=True)
+            with autolog.run("sweep"):
+                torch.multiprocessing.spawn(train, nprocs=2, join=True)
+                train(2)
+        else:
+            torch.multiprocessing.spawn(train, nprocs=2, join=True)
+            train(2)
+"""
+
+
+def test_processes_that_the_script_spawns_record_and_the_loaders_do_not(tmp_path: Path) -> None:
+    """`torch.multiprocessing.spawn` runs the user's function; a DataLoader's workers are its own."""
+    plain = script(HANDED_OVER, tmp_path, beneath=BENEATH, timeout=120)
+    done = script(HANDED_OVER, tmp_path, "on", beneath=BENEATH, timeout=120)
+    assert (sorted(done.stdout.split("\n")), done.stderr, done.returncode) == (
+        sorted(plain.stdout.split("\n")), plain.stderr, 0,
+    )  # fmt: skip
+    [sweep] = Store(tmp_path / ".autolog").runs()
+    assert [(run.params["optimizer.lr"], run.status) for run in sweep.children] == [(0.1, "finished")] * 2
+    assert (sweep.name, sweep.params["optimizer.lr"]) == ("sweep", 0.1)
