@@ -7,6 +7,7 @@ that work and nowhere else; an idle worker has no thread of autolog's and no hoo
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
@@ -16,6 +17,7 @@ from typing import Any
 from autolog import config, session, tokens
 from autolog.instrument.calls import current
 from autolog.lifecycle import TokenScope
+from autolog.processes import binding
 
 SCOPES = 100
 """So many tokens of a worker's are known again."""
@@ -70,8 +72,10 @@ def scope_of(text: str) -> TokenScope:
     """The frame of work with this token; the session continues there."""
     token = tokens.read(text, roots=True)
     assert token.layout is not None
-    here = session.get_to_continue(token.layout, token.config, token.integrations)
-    here.prompt = True
+    here = session.get()
+    if here is None or here.abandoned or here.sender != token.sender:
+        here = session.get_to_continue(token.layout, token.config, token.integrations)
+        here.prompt = True
     scope = _scopes.get(text)
     if scope is None or scope.process != os.getpid():  # a forked child says for itself that it is there
         if len(_scopes) >= SCOPES:
@@ -89,3 +93,38 @@ def _context() -> Context:
         _thread.context = copy_context()
         _thread.context.run(_inside.set, True)
     return _thread.context
+
+
+# -- work that is pickled again on its way
+
+
+def late(state: dict[str, Any]) -> Callable[[Any], Any]:
+    """As `enter`, for what may be pickled once more before it is called."""
+    return partial(Late, state["d"]["token"])
+
+
+class Late:
+    """A function that enters when it is called. To who asks for its name or its token, it is the function."""
+
+    def __init__(self, text: str, function: Any) -> None:
+        self.text = text
+        self.function = function
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        return enter({"d": {"token": self.text}})(self.function)(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("function", "text"):  # not there yet
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __reduce__(self) -> Any:
+        return binding(self.text, "late"), (self.function,)
+
+    def __repr__(self) -> str:
+        return repr(self.function)
+
+    def __dask_tokenize__(self) -> Any:
+        normalize: Any = sys.modules["dask.tokenize"].normalize_token  # who asks has imported it
+        return normalize(self.function)

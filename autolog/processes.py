@@ -47,8 +47,8 @@ SPAWN = "torch.multiprocessing"
 EXPRESSION = "exec(s) or d['bind']"
 SOURCE = """
 try:
-    from autolog.carried import enter
-    d['bind'] = enter(globals())
+    from autolog import carried
+    d['bind'] = getattr(carried, d['how'])(globals())
 except Exception:
     d['bind'] = lambda function: function
 """
@@ -70,13 +70,15 @@ class _Reduced:
 
 _GET: Any = dict.__dict__["get"]
 _MODULES = _Reduced(getattr, _Reduced(importlib.import_module, "sys"), "modules")
-_ENTER = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), "enter", partial(eval, EXPRESSION))
-"""Unpickles as `autolog.carried.enter` where that is loaded, which costs a tenth of what the source costs."""
 
 
-def _binding(text: str) -> _Reduced:
-    """What unpickles as `carried.enter` of this token. The bytes are the same for all that goes with it."""
-    return _Reduced(pickle.loads, pickle.dumps(_Reduced(_ENTER, {"s": SOURCE, "d": {"token": text}})))
+def binding(text: str, how: str = "enter") -> _Reduced:
+    """What unpickles as `carried.enter` of this token, or as another function there. If that module is loaded, this costs a tenth
+    of what the source costs. The bytes are the same for all that goes with it.
+    """
+    function = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), how, partial(eval, EXPRESSION))
+    state = {"s": SOURCE, "d": {"token": text, "how": how}}
+    return _Reduced(pickle.loads, pickle.dumps(_Reduced(function, state)))
 
 
 class Sent:
@@ -162,6 +164,10 @@ class Processes:
 
     # -- what goes along
 
+    def bound_for(self, frame: Frame | None) -> Binding | None:
+        """What goes along with work that is handed over in this frame; None where it is to record nothing."""
+        return self._belongs(frame)
+
     def to_process(self, function: Any, _pool: Any = None) -> Any:
         """What to send to another process in place of `function`; itself, where it is to record nothing there."""
         found = self._belongs(innermost())
@@ -217,7 +223,7 @@ class Processes:
 
             text = tokens.travelling(here, scope, list(on))
             tally = self.tallies.setdefault(key[0], Tally(getattr(scope, "run", None)))
-            self._known[key] = Binding(text, _binding(text), tally) if text else None
+            self._known[key] = Binding(text, binding(text), tally) if text else None
         return self._known[key]
 
     # -- what became of it

@@ -16,8 +16,8 @@ from functools import cached_property
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from autolog import cluster, processes, registry
 from autolog import config as configuration
-from autolog import processes, registry
 from autolog.config import Config, nearest
 from autolog.instrument import threads
 from autolog.instrument.calls import Call, Frame, Switch, current, innermost
@@ -250,6 +250,7 @@ class Session:
             self._following = StandIns(self.hooks)
             threads.follow(self._following, self.processes.to_process)
             self.processes.follow(self._following)
+            cluster.follow(self._following, self.processes)
 
     def _disable(
         self, active: Active, failures: list[tuple[Installation, Exception]] | None = None

@@ -527,3 +527,51 @@ def test_a_framework_keeps_to_itself_what_it_hands_out(work: Path) -> None:
         "search": [("GridSearchCV", 3)], "function": [("LogisticRegression", 0)], "sweep": [("LogisticRegression", 0)] * 3,
         "": [("GridSearchCV", 0)] * 3,
     }  # fmt: skip
+
+
+CLUSTER = """
+    import warnings
+    warnings.simplefilter("ignore")
+    import work
+    from work import block, fit, fit_plus
+
+    def fails(rate):
+        raise KeyError(rate)
+
+    async def waits(rate):
+        return rate
+
+    if __name__ == "__main__":
+        import dask
+        from distributed import Client, LocalCluster
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+            with Client(cluster) as client:
+                if hasattr(work, "autolog"):
+                    work.autolog.autolog(silent=True)
+                with block("submit"):
+                    futures = [client.submit(fit, rate) for rate in (0.1, 0.2)]
+                    print([one.key for one in futures], client.gather(futures))
+                with block("map"):
+                    futures = client.map(fit_plus, [0.1, 0.2, 0.3], more=1)
+                    print([one.key for one in futures], client.gather(futures))
+                with block("compute"):
+                    tasks = [dask.delayed(fit)(rate, dask_key_name=f"d-{rate}") for rate in (0.4, 0.5)]
+                    print(dask.compute(*tasks), client.compute(dask.delayed(fit)(0.6)).result())
+                print(work.caught(client.submit(fails, 1).result), client.submit(waits, 2).result())
+                with work.suspended():
+                    print(client.submit(fit, 0.7).result())
+                print(client.submit(fit, 0.8).result())
+"""
+
+
+def test_a_local_cluster_of_dasks_records(work: Path) -> None:
+    """Whatever is submitted, mapped or computed, under the same keys; coroutines and errors as without. What fails, Dask logs
+    with the time: that differs.
+    """
+    pytest.importorskip("distributed")
+    plain, done = script(CLUSTER, work, PLAIN="1"), script(CLUSTER, work)
+    assert (done.stdout, done.returncode) == (plain.stdout, 0), done.stderr
+    assert done.stderr.count("\n") <= plain.stderr.count("\n")
+    assert {name: sorted(run.params["rate"] for run in under) for name, under in children(work).items()} == {
+        "submit": [0.1, 0.2], "map": [0.1, 0.2, 0.3], "compute": [0.4, 0.5, 0.6], "": [0.8],
+    }  # fmt: skip
