@@ -73,8 +73,8 @@ _MODULES = _Reduced(getattr, _Reduced(importlib.import_module, "sys"), "modules"
 
 
 def binding(text: str, how: str = "enter") -> _Reduced:
-    """What unpickles as `carried.enter` of this token, or as another function there. If that module is loaded, this costs a tenth
-    of what the source costs. The bytes are the same for all that goes with it.
+    """What unpickles as `carried.enter` of this token, or as another function there. If that module is loaded, it costs a
+    tenth of what the source costs. The bytes are the same for all that goes with it.
     """
     function = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), how, partial(eval, EXPRESSION))
     state = {"s": SOURCE, "d": {"token": text, "how": how}}
