@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any, cast
 
-from autolog.instrument.calls import Switch, innermost
+from autolog.instrument.calls import Switch
 from autolog.instrument.standins import StandIns
 from autolog.instrument.unseen import unseen
 from autolog.processes import ENGINES, Binding, Processes
@@ -24,7 +24,7 @@ def follow(standins: StandIns, processes: Processes) -> None:
 
     def handed_over(client: Any) -> Binding | None:
         cluster = getattr(client, "cluster", None)
-        return processes.bound_for(innermost()) if type(cluster).__name__ == "LocalCluster" else None
+        return processes.binding() if type(cluster).__name__ == "LocalCluster" else None
 
     def of_function(original: Any, switch: Switch) -> Any:
         """`submit` and `map`."""

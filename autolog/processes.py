@@ -36,6 +36,8 @@ POOLS = frozenset(("concurrent", "multiprocessing", "joblib", "loky", "dask", "d
 """Packages that run others' work in processes."""
 ENGINES = POOLS | sys.stdlib_module_names | {"autolog", "cloudpickle", "tqdm"}
 """Packages that hand on what others have handed to them."""
+KNOWN = 100
+"""So many bindings, and processes, are held before those are let go of that are not needed."""
 ENGINE, FRAMEWORK, USERS = "engine", "framework", "user's"
 """Whose code a module is."""
 SPAWN = "torch.multiprocessing"
@@ -120,6 +122,13 @@ class Tally:
     def sent(self) -> None:
         self.tasks = next(self._number)  # from the threads of pools
 
+    def started(self, process: Any) -> None:
+        """A process was handed over."""
+        if len(self.processes) >= KNOWN:
+            self.processes = [one for one in self.processes if one() is not None]
+        self.processes.append(weakref.ref(process))
+        self.sent()
+
     def done(self, future: Any) -> None:
         """A future of an executor is done."""
         from concurrent.futures import BrokenExecutor
@@ -164,17 +173,21 @@ class Processes:
 
     # -- what goes along
 
-    def bound_for(self, frame: Frame | None) -> Binding | None:
-        """What goes along with work that is handed over in this frame; None where it is to record nothing."""
-        return self._belongs(frame)
+    def binding(self) -> Binding | None:
+        """What goes along with work that is handed over now; None where it is to record nothing."""
+        try:
+            return self._belongs(innermost())
+        except Exception as error:
+            self._session.guard.report("autolog", "handing work to another process", error)
+            return None
 
     def to_process(self, function: Any, _pool: Any = None) -> Any:
         """What to send to another process in place of `function`; itself, where it is to record nothing there."""
-        found = self._belongs(innermost())
+        found = self.binding()
         return function if found is None else Sent(function, found.bind, found.tally)
 
     def _belongs(self, frame: Frame | None) -> Binding | None:
-        """What goes along with what is handed over in this frame."""
+        """As `binding`, in this frame."""
         here = self._session
         if not here.active or call_around(frame) is not None:
             return None
@@ -192,7 +205,7 @@ class Processes:
         scope = next((one for one in frames if one.boundary), None)
         if (scope is None and not on) or self._by_framework(frames):
             return None
-        return self._binding(scope, on)
+        return self._known_binding(scope, on)
 
     def _by_framework(self, frames: list[Frame]) -> bool:
         """Whether a framework hands this over for itself: the first code outside of engines is its own."""
@@ -213,9 +226,9 @@ class Processes:
             return ENGINE
         return FRAMEWORK if top in self._frameworks else USERS
 
-    def _binding(self, scope: Any, on: tuple[str, ...]) -> Binding | None:
+    def _known_binding(self, scope: Any, on: tuple[str, ...]) -> Binding | None:
         here = self._session
-        if here.config is not self._known_of:
+        if here.config is not self._known_of or len(self._known) >= KNOWN:
             self._known, self._known_of = {}, here.config
         key = "" if scope is None else scope.run_id, on
         if key not in self._known:
@@ -243,7 +256,10 @@ class Processes:
             return "", 0
         reports = self._reports()
         trained = sum(one == run.id and what == "trained" for one, what, _ in reports)
-        return "" if tally.ended < tally.tasks else self._unrecorded(run.id, tally, reports), trained
+        if tally.ended < tally.tasks:
+            return "", trained
+        del self.tallies[run.id]
+        return self._unrecorded(run.id, tally, reports), trained
 
     def _lines(self) -> Iterator[str]:
         from autolog import tokens
@@ -325,8 +341,7 @@ class Processes:
             found = handed_over(self) if switch.on else None
             if found is None:
                 return original(self)
-            found.tally.processes.append(weakref.ref(self))
-            found.tally.sent()
+            found.tally.started(self)
             forked: list[Forked] = []
             forked.append(Forked(self, found.text, forked))
             sent = Sent(None, found.bind, Tally(None))
@@ -356,7 +371,7 @@ class Processes:
         module = getattr(target, "__module__", None)
         if target is None or (isinstance(module, str) and module.partition(".")[0] in POOLS):
             return None
-        return self._belongs(innermost())
+        return self.binding()
 
     def _parallel(self, original: Any, switch: Switch) -> Any:
         by_framework = self._by_framework

@@ -74,13 +74,25 @@ def sweep(store: Store) -> int:
     file's any more. Returns the bytes freed. Files of runs that the store does not know stay: their journal may be on its way.
     """
     freed, removed = 0, store.removed()
-    for place in (*filter(Path.is_dir, own(store.layout, removed)), *_drafts(store, removed)):
+    for place in (
+        *filter(Path.is_dir, own(store.layout, removed)),
+        *_drafts(store, removed),
+        *_reports(store),
+    ):
         freed += sum(status.st_size for status in _files([place]) if status.st_nlink == 1)
         if place.is_dir():
             discard([place])
         else:
             place.unlink(missing_ok=True)
     return freed + collect(store.layout.objects)
+
+
+def _reports(store: Store) -> list[Path]:
+    """What workers told a process that was killed before it could read it."""
+    root, before = store.layout.workers, time.time() - DRAFT_SECONDS
+    if root.is_symlink() or not root.is_dir():
+        return []
+    return [one for one in root.iterdir() if not one.is_dir() and one.lstat().st_mtime < before]
 
 
 def _drafts(store: Store, removed: frozenset[str]) -> list[Path]:

@@ -575,3 +575,36 @@ def test_a_local_cluster_of_dasks_records(work: Path) -> None:
     assert {name: sorted(run.params["rate"] for run in under) for name, under in children(work).items()} == {
         "submit": [0.1, 0.2], "map": [0.1, 0.2, 0.3], "compute": [0.4, 0.5, 0.6], "": [0.8],
     }  # fmt: skip
+
+
+SABOTAGED = """
+    import os, sys
+    from concurrent.futures import ProcessPoolExecutor
+    import work
+    from autolog import carried, tokens
+
+    def fail(*_):
+        raise OSError("ours")
+
+    if __name__ == "__main__":
+        os.environ["AUTOLOG_STRICT"] = ""
+        work.autolog.autolog()
+        setattr(*{"here": (tokens, "travelling", fail), "there": (carried, "scope_of", fail)}[sys.argv[1]])
+        with work.block("sweep"), ProcessPoolExecutor(1) as pool:
+            print(list(pool.map(work.fit, [0.1, 0.2])))
+"""
+
+
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_an_error_of_autologs_costs_the_record_and_not_the_work(work: Path, where: str) -> None:
+    """It is said once, in this process or by the run."""
+    done = script(SABOTAGED, work, where, AUTOLOG_SILENT="")
+    assert (len(done.stdout.splitlines()), done.returncode) == (1, 0), done.stderr
+    [sweep] = runs(work)
+    if where == "here":
+        assert done.stderr.count("OSError: ours") == 1
+    else:
+        assert [note.partition(". ")[0] for note in sweep.notes] == [
+            "What 2 tasks trained in worker processes is not recorded: OSError: ours"
+        ]
+        assert done.stderr.count("OSError: ours") == 1

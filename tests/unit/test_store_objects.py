@@ -246,6 +246,18 @@ def test_gc_removes_what_killed_processes_have_left(layout: Layout) -> None:
     assert (unknown / leftovers[2]).exists()
 
 
+def test_gc_removes_what_nobody_has_read_of_workers(layout: Layout) -> None:
+    """The process that they told it was killed; what is told today may still be read."""
+    recorded(layout, 1)
+    layout.workers.mkdir()
+    for name in ("old", "new"):
+        (layout.workers / name).write_text("- here\n")
+    then = time.time() - DRAFT_SECONDS - 1
+    os.utime(layout.workers / "old", (then, then))
+    assert gc(layout) == 7
+    assert [path.name for path in layout.workers.iterdir()] == ["new"]
+
+
 def test_gc_removes_what_is_left_of_removed_runs(layout: Layout) -> None:
     """A process that went on writing after its run was removed, say."""
     store = recorded(layout, 1, 2)
