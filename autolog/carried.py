@@ -109,6 +109,10 @@ class Late:
     def __init__(self, text: str, function: Any) -> None:
         self.text = text
         self.function = function
+        while isinstance(function, partial):  # Dask names a task after the function within
+            function = function.func
+        if hasattr(function, "__name__"):
+            self.__name__ = function.__name__
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True

@@ -18,7 +18,8 @@ from typing import Any, cast
 import wrapt
 from wrapt.wrappers import PartialCallableObjectProxy  # pyright: ignore[reportMissingImports]
 
-from autolog.instrument.calls import Host, Observer, Switch, current, intercept
+from autolog.instrument.calls import Host, Observer, Switch, current
+from autolog.instrument.intercept import intercept
 from autolog.instrument.unseen import unseen
 
 # Until Python 3.13, whoever asks a class for its annotations leaves an empty dict in it, which would stand before those of the

@@ -530,7 +530,7 @@ def test_a_framework_keeps_to_itself_what_it_hands_out(work: Path) -> None:
 
 
 CLUSTER = """
-    import warnings
+    import functools, warnings
     warnings.simplefilter("ignore")
     import work
     from work import block, fit, fit_plus
@@ -554,6 +554,9 @@ CLUSTER = """
                 with block("map"):
                     futures = client.map(fit_plus, [0.1, 0.2, 0.3], more=1)
                     print([one.key for one in futures], client.gather(futures))
+                with block("partial"):
+                    future = client.submit(functools.partial(fit_plus, more=1), 0.9)
+                    print(future.key, future.result())
                 with block("compute"):
                     tasks = [dask.delayed(fit)(rate, dask_key_name=f"d-{rate}") for rate in (0.4, 0.5)]
                     print(dask.compute(*tasks), client.compute(dask.delayed(fit)(0.6)).result())
@@ -573,7 +576,8 @@ def test_a_local_cluster_of_dasks_records(work: Path) -> None:
     assert (done.stdout, done.returncode) == (plain.stdout, 0), done.stderr
     assert done.stderr.count("\n") <= plain.stderr.count("\n")
     assert {name: sorted(run.params["rate"] for run in under) for name, under in children(work).items()} == {
-        "submit": [0.1, 0.2], "map": [0.1, 0.2, 0.3], "compute": [0.4, 0.5, 0.6], "": [0.8],
+        "submit": [0.1, 0.2], "map": [0.1, 0.2, 0.3], "partial": [0.9],
+        "compute": [0.4, 0.5, 0.6], "": [0.8],
     }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Toy(Integration):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("instrument.calls", "instrument.fast", "lifecycle"):
+    for module in ("instrument.calls", "instrument.intercept", "instrument.fast", "lifecycle"):
         monkeypatch.setattr(f"autolog.{module}.perf_counter", clock)
     monkeypatch.setattr(Toy, "clock", clock, raising=False)
     return clock

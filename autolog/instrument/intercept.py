@@ -1,0 +1,299 @@
+"""Calls an original under its observer: the slow path of a patched function, for the calls that are looked at.
+
+A call lasts from the original's start to its end. That of a coroutine or a generator begins with its first step and ends with
+its last, and while it waits its caller is not inside of it. The original is called exactly once, whatever the observer does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import Token
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from autolog.instrument.calls import (
+    CO_ASYNC_GENERATOR,
+    CO_COROUTINE,
+    CO_GENERATOR,
+    CO_ITERABLE_COROUTINE,
+    Call,
+    Frame,
+    Host,
+    Observer,
+    current,
+    innermost,
+)
+from autolog.instrument.unseen import unseen
+
+_LATER = CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
+
+
+@unseen
+def intercept(
+    host: Host, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
+    instance: Any, args: Any, kwargs: Any,
+) -> Any:  # fmt: skip
+    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most of what nobody looks at."""
+    __tracebackhide__ = True
+    outer = innermost()
+    if outer is not None and not (outer.admits_nested if nested else outer.admits):
+        # Inherited from the thread's starter, or around a frame that has ended: not seen by the wrapper.
+        return wrapped(*args, **kwargs)
+    if (
+        type(outer) is Call
+        and instance is not None
+        and outer.instance is instance
+        and _same(outer.name, name)
+    ):
+        return wrapped(*args, **kwargs)  # super().fit(…): the same call, seen already
+    frame = outer
+    while frame is not None:
+        if frame.hides(integration):
+            return wrapped(*args, **kwargs)
+        frame = frame.outer
+    if not host.wants(integration, instance):
+        return wrapped(*args, **kwargs)
+
+    later = _later(wrapped)
+    if later is not None:  # nothing has begun yet: a coroutine may never be awaited
+        return later(_Watched(host, integration, name, observer, instance, args, kwargs), wrapped)
+    watched = _Watched(host, integration, name, observer, instance, args, kwargs)
+    token = watched.enter(wrapped, outer)
+    try:
+        watched.before()
+        try:
+            result = wrapped(*watched.call.args, **watched.call.kwargs)
+        except BaseException as error:
+            watched.raised(error)
+            raise
+        watched.returned(result)
+        return result
+    except BaseException as error:
+        watched.call.error = watched.call.error or error
+        raise
+    finally:
+        current.reset(token)
+        watched.over()
+
+
+class _Watched:
+    """A call with its observer, and the steps that both go through."""
+
+    __slots__ = ("about", "call", "called", "generator", "observer")
+
+    call: Call
+
+    def __init__(self, host: Host, integration: str, name: str, observer: Observer, *about: Any) -> None:
+        self.about = host, integration, name, *about
+        self.observer = observer
+        self.generator: Generator[None, Any, None] | None = None
+        self.called = 0.0
+
+    def enter(self, wrapped: Any, outer: Frame | None) -> Token[Frame | None]:
+        """The call is the innermost frame from here on."""
+        self.called = perf_counter()
+        host, integration, name, instance, args, kwargs = self.about
+        self.call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
+        return current.set(self.call)
+
+    def before(self) -> None:
+        """The part before the original."""
+        call, began = self.call, self.called
+        try:
+            self.generator = self.observer(call)
+            next(self.generator)
+        except StopIteration:
+            self.generator = None
+        except Exception as error:
+            self.generator = None
+            # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
+            _, integration, name, _, call.args, call.kwargs = self.about
+            call.host.failed(integration, f"before {name}", error, call, f"before {_culprit(self.observer)}")
+        self.called = perf_counter()
+        call.host.ledger.account.seconds += self.called - began
+
+    def raised(self, error: BaseException) -> None:
+        """The part after an original that has raised."""
+        call, returned = self.call, perf_counter()
+        call.error = error
+        call.seconds = returned - self.called
+        if self.generator is not None and call.host.active:
+            _close(call, self.generator)
+            call.host.ledger.account.seconds += perf_counter() - returned
+
+    def returned(self, result: Any) -> None:
+        """The part after an original that has returned."""
+        call, generator, returned = self.call, self.generator, perf_counter()
+        call.seconds = returned - self.called
+        if generator is None or not call.host.active:
+            return
+        try:
+            generator.send(result)
+        except StopIteration:
+            pass
+        except Exception as error:
+            place = f"after {call.name}"
+            call.host.failed(call.integration, place, error, call, f"after {_culprit(self.observer)}")
+        else:
+            _close(call, generator)
+            twice = RuntimeError("the observer yielded more than once")
+            call.host.failed(call.integration, f"after {call.name}", twice, call)
+        call.host.ledger.account.seconds += perf_counter() - returned
+
+    def over(self) -> None:
+        """The last step, with the frame left."""
+        call = self.call
+        call.end()
+        if call.owns_run:
+            call.host.close(call)
+        call.release()
+
+
+# -- what is called now and runs later: the original begins and ends with what it returns, and so does the call
+
+
+def _later(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
+    flags = getattr(getattr(wrapped, "__code__", None), "co_flags", 0) & _LATER
+    if not flags:
+        return None
+    if flags & CO_ASYNC_GENERATOR:
+        follow: Any = _async_generator
+    else:
+        follow = _generator if flags & CO_GENERATOR and not flags & CO_ITERABLE_COROUTINE else _coroutine
+
+    def later(watched: _Watched, wrapped: Any) -> Any:
+        found = follow(watched, wrapped)
+        found.__name__, found.__qualname__ = wrapped.__name__, wrapped.__qualname__
+        return found
+
+    return later
+
+
+@unseen
+async def _coroutine(watched: _Watched, wrapped: Any) -> Any:
+    __tracebackhide__ = True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        try:
+            result = await wrapped(*watched.call.args, **watched.call.kwargs)
+        except BaseException as error:
+            watched.raised(error)
+            raise
+        watched.returned(result)
+        return result
+    except BaseException as error:
+        watched.call.error = watched.call.error or error
+        raise
+    finally:
+        _leave(token)
+        watched.over()
+
+
+@unseen
+def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
+    """As `yield from`, with the call as a frame of the original's steps only: between them its caller is not inside."""
+    __tracebackhide__ = True
+    leave, active = _leave, True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        steps = wrapped(*watched.call.args, **watched.call.kwargs)
+        step: Callable[[], Any] = steps.__next__
+        while True:
+            try:
+                produced = step()
+            except StopIteration as stop:
+                watched.returned(stop.value)
+                return stop.value
+            finally:
+                leave(token)
+            try:
+                sent = yield produced
+                step = partial(steps.send, sent)
+            except GeneratorExit:  # whoever asked wants no more: that is no failure
+                active = watched.call.host.active  # if not, Python ends: names here may be None
+                token = current.set(watched.call) if active else token
+                steps.close()
+                if active:
+                    watched.returned(None)
+                raise
+            except BaseException as error:
+                step = partial(steps.throw, error)
+            token = current.set(watched.call)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if watched.call.error is None:
+            watched.raised(error)
+        raise
+    finally:
+        if active:
+            leave(token)
+            watched.over()
+
+
+@unseen
+async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[Any, Any]:
+    __tracebackhide__ = True
+    leave, active = _leave, True
+    token = watched.enter(wrapped, innermost())
+    try:
+        watched.before()
+        steps = wrapped(*watched.call.args, **watched.call.kwargs)
+        step: Callable[[], Any] = steps.__anext__
+        while True:
+            try:
+                produced = await step()
+            except StopAsyncIteration:
+                watched.returned(None)
+                return
+            finally:
+                leave(token)
+            try:
+                sent = yield produced
+                step = partial(steps.asend, sent)
+            except GeneratorExit:
+                active = watched.call.host.active
+                token = current.set(watched.call) if active else token
+                await steps.aclose()
+                if active:
+                    watched.returned(None)
+                raise
+            except BaseException as error:
+                step = partial(steps.athrow, error)
+            token = current.set(watched.call)
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        if watched.call.error is None:
+            watched.raised(error)
+        raise
+    finally:
+        if active:
+            leave(token)
+            watched.over()
+
+
+def _leave(token: Token[Frame | None]) -> None:
+    try:
+        current.reset(token)
+    except (ValueError, RuntimeError):
+        pass  # left already; or entered in another context, as of whoever closes a generator: an ended frame is passed over
+
+
+def _culprit(observer: Observer) -> str:
+    return getattr(observer, "__qualname__", type(observer).__qualname__)
+
+
+def _same(name: str, other: str) -> bool:
+    """Whether both are the same method, of one class or of two."""
+    return name.rpartition(".")[2] == other.rpartition(".")[2]
+
+
+def _close(call: Call, generator: Generator[None, Any, None]) -> None:
+    try:
+        generator.close()
+    except Exception as error:
+        call.host.failed(call.integration, f"after {call.name}", error, call)
