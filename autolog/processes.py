@@ -290,10 +290,12 @@ class Processes:
         failed = next((more for what, more in mine if what == "failed"), "")
         said: list[str] = []
         if failed or (tally.tasks and not mine):
-            why = failed or "autolog is not installed there, or they do not reach the store"
+            why = failed or (
+                "install autolog-ml in their environment, and let them reach the store "
+                f"{self._session.layout.root} by the same path"
+            )
             said.append(
-                f"What {_some(tally.tasks, 'task')} trained in worker processes is not recorded: {why}. "
-                "`autolog.run(parent=run.token)` in the task says more."
+                f"What {_some(tally.tasks, 'task')} trained in worker processes is not recorded: {why}."
             )
         broken = tally.broken + sum(_was_killed(process()) for process in tally.processes)
         if broken:
