@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import Token
 from functools import partial
 from time import perf_counter
+from types import FunctionType, MethodType
 from typing import Any
 
 from autolog.instrument.calls import (
@@ -154,7 +155,9 @@ class _Watched:
 
 
 def _later(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
-    flags = getattr(getattr(wrapped, "__code__", None), "co_flags", 0) & _LATER
+    function = wrapped.__func__ if type(wrapped) is MethodType else wrapped
+    # Plain functions only: who asks any other object for its code may run code of the user's.
+    flags = function.__code__.co_flags & _LATER if type(function) is FunctionType else 0
     if not flags:
         return None
     if flags & CO_ASYNC_GENERATOR:
