@@ -8,10 +8,10 @@ enters when it is called. Keys are made of the function itself, as without autol
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 from autolog.instrument.calls import Switch
-from autolog.instrument.standins import StandIns
 from autolog.instrument.unseen import unseen
 from autolog.processes import ENGINES, Binding, Processes
 
@@ -19,61 +19,61 @@ _graph: ContextVar[Binding | None] = ContextVar("autolog_graph", default=None)
 """What goes along with the tasks of the graph that is being pickled."""
 
 
-def follow(standins: StandIns, processes: Processes) -> None:
-    """Put the stand-ins in."""
+def _handed_over(processes: Processes, client: Any) -> Binding | None:
+    cluster = getattr(client, "cluster", None)
+    return processes.binding() if type(cluster).__name__ == "LocalCluster" else None
 
-    def handed_over(client: Any) -> Binding | None:
-        cluster = getattr(client, "cluster", None)
-        return processes.binding() if type(cluster).__name__ == "LocalCluster" else None
 
-    def of_function(original: Any, switch: Switch) -> Any:
-        """`submit` and `map`."""
+def of_function(processes: Processes, original: Any, switch: Switch) -> Any:
+    """For a client's `submit` and `map`."""
 
-        @unseen
-        def submit(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            found = handed_over(self) if switch.on and _is_work(func) else None
-            if found is None:
-                return original(self, func, *args, **kwargs)
-            futures: Any = original(self, _late(found, func), *args, **kwargs)
-            for _ in range(getattr(futures, "__len__", lambda: 1)()):  # `map` gives a list
-                found.tally.sent()
-            return futures
-
-        return submit
-
-    def of_graph(original: Any, switch: Switch) -> Any:
-        """`compute` and `persist`."""
-
-        @unseen
-        def _graph_to_futures(self: Any, *args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            token = _graph.set(handed_over(self) if switch.on else None)
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                _graph.reset(token)
-
-        return _graph_to_futures
-
-    def of_task(original: Any, switch: Switch) -> Any:
-        @unseen
-        def __getstate__(self: Any) -> Any:
-            state: Any = original(self)
-            found = _graph.get()
-            if found is None or not switch.on or not _is_work(self.func) or type(state) is not tuple:
-                return state
+    @unseen
+    def submit(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        found = _handed_over(processes, self) if switch.on and _is_work(func) else None
+        if found is None:
+            return original(self, func, *args, **kwargs)
+        futures: Any = original(self, _late(found, func), *args, **kwargs)
+        for _ in range(getattr(futures, "__len__", lambda: 1)()):  # `map` gives a list
             found.tally.sent()
-            values = list(cast("tuple[Any, ...]", state))
-            values[[one is self.func for one in values].index(True)] = _late(found, self.func)
-            return tuple(values)
+        return futures
 
-        return __getstate__
+    return submit
 
-    standins.put("distributed.client:Client.submit", of_function)
-    standins.put("distributed.client:Client.map", of_function)
-    standins.put("distributed.client:Client._graph_to_futures", of_graph)
-    standins.put("dask._task_spec:Task.__getstate__", of_task)
+
+def of_graph(processes: Processes, original: Any, switch: Switch) -> Any:
+    """For what `compute` and `persist` go through: it pickles the graph."""
+
+    @unseen
+    def _graph_to_futures(self: Any, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        token = _graph.set(_handed_over(processes, self) if switch.on else None)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _graph.reset(token)
+
+    return _graph_to_futures
+
+
+def of_task(processes: Processes, original: Any, switch: Switch) -> Any:
+    """For the state that a task of a graph is pickled as."""
+
+    @unseen
+    def __getstate__(self: Any) -> Any:
+        state: Any = original(self)
+        found = _graph.get()
+        if found is None or not switch.on or not _is_work(self.func) or type(state) is not tuple:
+            return state
+        found.tally.sent()
+        values = list(cast("tuple[Any, ...]", state))
+        values[[one is self.func for one in values].index(True)] = _late(found, self.func)
+        return tuple(values)
+
+    return __getstate__
+
+
+STANDINS = {"function": of_function, "graph": of_graph, "task": of_task}
 
 
 def _late(found: Binding, function: Any) -> Any:
@@ -86,6 +86,8 @@ def _is_work(function: Any) -> bool:
     """Whether it may train: no class (an actor), no coroutine function, which a worker must know as one, nothing of Dask's."""
     from inspect import iscoroutinefunction
 
+    while isinstance(function, partial):
+        function = function.func
     module = getattr(function, "__module__", None)
     engines = isinstance(module, str) and module.partition(".")[0] in ENGINES
     wrapped = type(function).__name__ == "Late"

@@ -16,7 +16,6 @@ itself) and where everything is suspended. Knows pools and executors, no framewo
 from __future__ import annotations
 
 import importlib
-import pickle
 import sys
 import weakref
 from collections.abc import Iterator
@@ -78,6 +77,8 @@ def binding(text: str, how: str = "enter") -> _Reduced:
     """What unpickles as `carried.enter` of this token, or as another function there. If that module is loaded, it costs a
     tenth of what the source costs. The bytes are the same for all that goes with it.
     """
+    import pickle
+
     function = _Reduced(getattr, _Reduced(_GET, _MODULES, "autolog.carried"), how, partial(eval, EXPRESSION))
     state = {"s": SOURCE, "d": {"token": text, "how": how}}
     return _Reduced(pickle.loads, pickle.dumps(_Reduced(function, state)))
@@ -319,6 +320,16 @@ class Processes:
             standins.put(f"{executor}:ProcessPoolExecutor.submit", self._submit)
         standins.put("multiprocessing.process:BaseProcess.start", self._start)
         standins.put("joblib.parallel:Parallel.__call__", self._parallel)
+        for place, kind in (
+            ("distributed.client:Client.submit", "function"), ("distributed.client:Client.map", "function"),
+            ("distributed.client:Client._graph_to_futures", "graph"), ("dask._task_spec:Task.__getstate__", "task"),
+        ):  # fmt: skip
+            standins.put(place, partial(self._of_dask, kind))
+
+    def _of_dask(self, kind: str, original: Any, switch: Switch) -> Any:
+        from autolog import cluster  # it is needed only beside Dask
+
+        return cluster.STANDINS[kind](self, original, switch)
 
     def _submit(self, original: Any, switch: Switch) -> Any:
         to_process = self.to_process

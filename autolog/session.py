@@ -16,8 +16,8 @@ from functools import cached_property
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from autolog import cluster, processes, registry
 from autolog import config as configuration
+from autolog import processes, registry
 from autolog.config import Config, nearest
 from autolog.instrument import threads
 from autolog.instrument.calls import Call, Frame, Switch, current, innermost
@@ -199,7 +199,8 @@ class Session:
         more, self._modules = modules != self._modules, modules
         self._sources = self._sources or Sources(_script(), _working_directory())
         self._notebook = self._notebook or Notebook()
-        cells, began, sources = self._notebook.new_cells(), now(), self._sources
+        cells, sources = self._notebook.new_cells(), self._sources
+        at = now() if run.ended is None else run.ended  # by the run's own clock
 
         def code() -> list[Event]:
             known = tuple(self._secrets)
@@ -207,7 +208,7 @@ class Session:
             texts = {number: without(text, known) for number, text in cells.items()}
             if self._live is not None:
                 files, texts = self._live.hide(files), self._live.hide(texts)
-            return [CodeLogged(began, files, texts)] if files or texts else []
+            return [CodeLogged(at, files, texts)] if files or texts else []
 
         if more or cells:
             self.defer(code)
@@ -250,7 +251,6 @@ class Session:
             self._following = StandIns(self.hooks)
             threads.follow(self._following, self.processes.to_process)
             self.processes.follow(self._following)
-            cluster.follow(self._following, self.processes)
 
     def _disable(
         self, active: Active, failures: list[tuple[Installation, Exception]] | None = None

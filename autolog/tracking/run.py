@@ -125,7 +125,7 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_about", "_account", "_began", "_cost", "_kept", "_no_numbers", "_outlet", "_params", "_since",
+        "__weakref__", "_about", "_account", "_cost", "_kept", "_no_numbers", "_offset", "_outlet", "_params", "_since",
         "_steps", "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models",
         "name", "notes", "parent", "secrets", "seen_data", "started", "status", "version",
     )  # fmt: skip
@@ -136,8 +136,10 @@ class Run:
         self.name = name
         self.experiment = experiment
         self.parent = parent
-        self.started = now()
-        self._began = time.monotonic()
+        nanoseconds = time.time_ns()
+        self.started = nanoseconds // 1_000_000
+        self._offset = nanoseconds - time.monotonic_ns()
+        """Between the two clocks, as they stood when the run began."""
         self.ended: int | None = None
         self.status = "running"
         self.kind = "run"
@@ -186,7 +188,7 @@ class Run:
 
     def now(self) -> int:
         """Milliseconds since the epoch, by what has passed since the run began: the clock may be set meanwhile."""
-        return self.started + int((time.monotonic() - self._began) * 1000)
+        return (time.monotonic_ns() + self._offset) // 1_000_000
 
     @property
     def token(self) -> str:

@@ -119,14 +119,12 @@ MAY = {
     "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
     "registry": "config instrument.integration sinks",
     # The session, and what it is made of.
-    "session": (
-        "config registry instrument store tracking lifecycle saving origins processes cluster tokens sinks.base sinks.live"
-    ),
+    "session": "config registry instrument store tracking lifecycle saving origins processes tokens sinks.base sinks.live",
     "lifecycle": "session tokens instrument tracking store.journal",
     "saving": "session models tracking store.journal store.objects",
     "tokens": "session lifecycle config store.layout tracking",
     "cluster": "processes carried instrument",
-    "processes": "session lifecycle tokens instrument tracking carried",
+    "processes": "session cluster lifecycle tokens instrument tracking carried",
     "carried": "session lifecycle processes tokens config instrument",
     "origins": "instrument tracking lifecycle measured",
     "measured": "instrument tracking",
