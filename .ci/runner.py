@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -46,6 +47,7 @@ from stages import (
 sys.path.insert(0, str(ROOT))
 
 from compat.cells import interpreter, matrix
+from compat.run import make
 
 SLOW = 20
 """Seconds. A slower test says why in its docstring, in a sentence that begins with "Slow:"."""
@@ -75,6 +77,8 @@ class Runner:
         self.update = update
         self.checkout = work / "checkout"
         self._made: dict[str, Path] = {}
+        self._ahead = ThreadPoolExecutor(1)
+        self._being_made: dict[str, Future[Any]] = {}
         self._snapshot()
 
     def _snapshot(self) -> None:
@@ -89,9 +93,27 @@ class Runner:
 
     def python(self, environment: Environment) -> Path:
         """Its Python; it is made if it is not there yet."""
+        being_made = self._being_made.pop(environment.name, None)
+        if being_made is not None:
+            self._made[environment.name] = being_made.result()
         if environment.name not in self._made:
             self._made[environment.name] = self._make(environment)
         return self._made[environment.name]
+
+    def make_ahead(self, stage: Stage) -> None:
+        """Make what a stage needs while another one runs: to install is to wait for the disk and the network."""
+        if stage.cell:
+            cell = {one.name: one for one in matrix().cells}[stage.cell]
+            if stage.cell not in self._being_made:
+                self._being_made[stage.cell] = self._ahead.submit(make, cell, self._cells / stage.cell)
+            return
+        for environment in (stage.environment, MLFLOW2 if stage.environment is None else None):
+            if environment is not None and environment.name not in (*self._made, *self._being_made):
+                self._being_made[environment.name] = self._ahead.submit(self._make, environment)
+
+    @property
+    def _cells(self) -> Path:
+        return self.work / "cells"
 
     def _make(self, environment: Environment) -> Path:
         base = interpreter(environment.python) if environment.python else sys.executable
@@ -184,7 +206,9 @@ class Runner:
     def _cell(self, stage: Stage, paths: Sequence[str], report: Path) -> bool:
         """By `python -m compat`, which knows how a cell is made. Its environment stays for the cell's other parts."""
         below = [path.removeprefix("tests/") for path in paths]
-        work = self.work / "cells"
+        work = self._cells / stage.cell
+        if stage.cell in self._being_made:
+            self._being_made[stage.cell].result()
         command = [sys.executable, "-m", "compat", "run", stage.cell, "--work", str(work)]
         command += [word for path in below for word in ("--only", path)]
         ok = run(command, cwd=self.checkout, check=False)
@@ -306,14 +330,22 @@ def execute(
         outcomes[name] = outcome
         return outcome
 
+    first = next((stage for stage in STAGES if plan[stage.name][0]), None)
+    if first is not None:
+        runner.make_ahead(first)
     for name in always:
         outcome = timed(name, ALWAYS[name], getattr(runner, name))
         if outcome.ok and outcome.times:
             write(name, figures(outcome))
-    for stage in STAGES:
+    for number, stage in enumerate(STAGES):
         how, why = plan[stage.name]
         if how is None:
             continue
+        following = [
+            one for one in STAGES[number + 1 :] if plan[one.name][0] and _place(one) != _place(stage)
+        ]
+        if following:
+            runner.make_ahead(following[0])
         outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
         if outcome.ok:
             # Of what was run, with the versions that it brought.
@@ -323,6 +355,11 @@ def execute(
             uses.remove(stage.environment.name)
             if stage.environment.name not in uses:
                 runner.done_with(stage.environment.name)
+
+
+def _place(stage: Stage) -> str:
+    """Where it runs."""
+    return stage.cell or (stage.environment or MAIN).name
 
 
 def missing(stage: Stage) -> str:

@@ -82,6 +82,19 @@ def run(
     return {**result, "status": status_name, "reason": cell.known or reason}
 
 
+def make(cell: Cell, work: Path) -> None:
+    """Make the cell's environment in the folder `work`, where `run` finds it; whatever fails, `run` says."""
+    python = interpreter(cell.python)
+    if python is None:
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "tox", "-c", str(HERE), "--workdir", str(work), "run", "--notest", "-e", cell.name
+    ]  # fmt: skip
+    with (work / "made.txt").open("w") as output:
+        _wait(command, output, os.path.dirname(python), cell.tests)
+
+
 def _wait(command: list[str], output: Any, first: str, tests: Sequence[str]) -> int:
     """Its exit status. In a group of its own, so that all of it ends when we are interrupted or it takes too long.
 
