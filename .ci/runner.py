@@ -130,6 +130,8 @@ class Runner:
         run([*install, *environment.requires], cwd=self.checkout)
         if environment.alone:
             run([*install, "--no-deps", *environment.alone])
+        if environment.prepared_by:
+            run([str(python), *environment.prepared_by], cwd=self.checkout)
         if environment is not MAIN:
             self._note_versions(environment.name, python)
         return python

@@ -56,6 +56,8 @@ class Environment:
     python: str = ""
     """A version. Empty: the one that runs this."""
     variables: tuple[tuple[str, str], ...] = ()
+    prepared_by: tuple[str, ...] = ()
+    """A command that is run once, when it has been made."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,15 @@ def tests(*arguments: str) -> tuple[str, ...]:
     return ("-m", "pytest", "-q", "-m", "", *arguments)
 
 
-def scripts(name: str) -> tuple[str, ...]:
-    """A command: a framework's scripts, each in one variant. All variants take half an hour: they are run by hand."""
-    return ("-m", "pytest", "-q", "tests/scripts", "-k", f"{name}_")
-
-
-def integration(
-    name: str, smoke: str, environment: Environment, *more: str, flavor: str = "", first: tuple[tuple[str, ...], ...] = ()
-) -> Stage:  # fmt: skip
-    """The stage of a framework that has an environment of its own. `first`: commands that prepare it."""
+def integration(name: str, smoke: str, environment: Environment, *more: str, flavor: str = "") -> Stage:
+    """The stage of a framework that has an environment of its own. Its scripts run in one variant each: all variants take half
+    an hour, and are run by hand.
+    """
     contract, folder = f"tests/contract/test_{name}.py", f"tests/integrations/{name}"
-    whole = [*first, tests(contract, folder), tests("tests/models", "-k", flavor or name), scripts(name)]
+    whole = [
+        tests(contract, folder),
+        tests("tests/models", "tests/scripts", "-k", f"{flavor or name} and not each_variant"),
+    ]
     programs = sorted(path.relative_to(ROOT).as_posix() for path in SCRIPTS.glob(f"{name}_*.py"))
     own = (
         f"integrations/autolog_{name}", contract, folder, "tests/models", "tests/scripts/test_scripts.py", *programs, *more,
@@ -135,7 +135,7 @@ TORCH = Environment("torch", ("torch==2.13.0", ".[test-torch]"))
 KERAS = Environment(
     "keras", ("torch==2.13.0", ".[test-keras]"), ("tf_keras",), variables=(("KERAS_BACKEND", "tensorflow"),)
 )
-PYSPARK = Environment("pyspark", (".[test-pyspark]",))
+PYSPARK = Environment("pyspark", (".[test-pyspark]",), prepared_by=("tests/integrations/pyspark/archive.py",))
 UNIT = Environment(
     "unit", (".", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "hypothesis>=6.100")
 )
@@ -182,12 +182,10 @@ STAGES = (
     integration("torch", "test_torch_loops.py", TORCH),
     integration("lightning", "test_lightning_runs.py", TORCH, "integrations/autolog_torch"),
     integration("keras", "test_keras_loops.py", KERAS),
-    integration(
-        "pyspark", "test_pyspark_tasks.py", PYSPARK, flavor="spark", first=(("tests/integrations/pyspark/archive.py",),)
-    ),
+    integration("pyspark", "test_pyspark_tasks.py", PYSPARK, flavor="spark"),
     Stage(
         "mlflow-oldest", "MLflow's client alone, the oldest that is supported",
-        ("tests/sinks",), (tests("tests/sinks/test_mlflow.py", "tests/sinks/test_conformance.py", "-k", "mlflow"),),
+        ("tests/sinks",), (tests("-n", "2", "tests/sinks/test_mlflow.py", "tests/sinks/test_conformance.py", "-k", "mlflow"),),
         environment=OLD_MLFLOW,
     ),
     *cells("oldest", "the oldest versions", ("contract", "sklearn", "xgboost", "lightgbm")),
