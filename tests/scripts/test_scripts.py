@@ -189,7 +189,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("script", [one for one in SCRIPTS if one.variant != NONE], ids=lambda one: one.name)
 def test_a_script_does_the_same(script: Script, folder: Path) -> None:
-    """Transparent, silent at exit: in the variant that the script's first line names."""
+    """Transparent, silent at exit: in the variant that the script's first line names.
+
+    Slow: two processes, each of which imports the framework.
+    """
     check(script, script.variant, folder)
 
 

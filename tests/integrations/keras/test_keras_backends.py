@@ -130,7 +130,10 @@ print(json.dumps({"same": same, "runs": runs, "tensorflow": imported, "loaded": 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_a_fit_and_a_loop_are_recorded_on_other_backends(tmp_path: Path, backend: str) -> None:
-    """Transparent and complete: the same bits; nothing beside Keras's own runs. A loop that JAX has compiled cannot be seen."""
+    """Transparent and complete: the same bits; nothing beside Keras's own runs. A loop that JAX has compiled cannot be seen.
+
+    Slow: a process of its own, in which the backend compiles.
+    """
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     # Not Keras, which asks for its backend as it is imported.
