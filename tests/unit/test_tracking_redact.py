@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolog.tracking.redact import is_secret_key, mark, redact_arguments, redact_text
+from autolog.tracking.redact import is_secret_key, is_switch, mark, redact_arguments, redact_text
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 PEM = (
@@ -252,7 +252,7 @@ def test_without_a_place_for_a_key_secrets_are_still_replaced(tmp_path, monkeypa
 
 
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30).filter(
-    lambda s: s.lower() not in ("default", "optional", "required", "disabled", "enabled")
+    lambda s: not is_switch(s)
 )
 
 
