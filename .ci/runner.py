@@ -159,7 +159,7 @@ class Runner:
         for command in (first, f"{activate} && {second}"):
             say(f"README: {command}")
             variables = {**os.environ, "PYTEST_ADDOPTS": f"--junitxml={report}"}
-            # With fewer examples: the stages `unit`, `slow` and the cells try all. They are the same ones each time, as in all CI.
+            # With fewer examples: the stages `unit`, `slow` and the cells try all. They are the same each time, as all of CI's.
             variables["CI"] = "as a newcomer"
             started = time.monotonic()
             outcome.ok = (

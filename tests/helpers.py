@@ -43,7 +43,7 @@ os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{_CONF} pyspark-shell")
 
 
 def examples(many: int) -> int:
-    """How many examples Hypothesis makes: `many` in CI; a third of them on a developer's machine, and where CI does as a newcomer."""
+    """How many examples Hypothesis makes: `many` in CI, a third on a developer's machine and where CI does as a newcomer."""
     return many if os.environ.get("CI") not in (None, "", "as a newcomer") else many // 3
 
 
