@@ -193,14 +193,16 @@ class Processes:
         if not here.active or call_around(frame) is not None:
             return None
         frames: list[Frame] = []
+        hiding: list[Frame] = []
         while frame is not None:
             if not frame.ended:
-                if frame.hides(""):  # everything
-                    return None
+                if type(frame).hides is not Frame.hides:
+                    if frame.hides(""):  # everything
+                        return None
+                    hiding.append(frame)
                 frames.append(frame)
             frame = frame.outer
         on = tuple(here.switched_on)
-        hiding = [one for one in frames if type(one).hides is not Frame.hides]
         if hiding:
             on = tuple(name for name in on if not any(one.hides(name) for one in hiding))
         scope = next((one for one in frames if one.boundary), None)
