@@ -87,18 +87,18 @@ def binding(text: str, how: str = "enter") -> _Reduced:
 class Sent:
     """A function on its way to another process, with what binds it there."""
 
-    __slots__ = ("_bind", "_function", "_tally")
+    __slots__ = ("_bind", "_function", "tally")
 
     def __init__(self, function: Any, bind: _Reduced, tally: Tally) -> None:
         self._function = function
         self._bind = bind
-        self._tally = tally
+        self.tally = tally
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)  # it has not left this process
 
     def __reduce__(self) -> Any:
-        self._tally.sent()
+        self.tally.sent()
         # What is to be called is unpickled before what it is called with: when the function comes, which may be a framework's
         # own, its patches are in.
         return self._bind, (self._function,)
@@ -118,6 +118,7 @@ class Tally:
         """Those that ended with their process."""
         self.processes: list[weakref.ref[Any]] = []
         self.said = False
+        self.count = self.done
         self._number = count(1)
 
     def sent(self) -> None:
@@ -335,6 +336,9 @@ class Processes:
 
     def _submit(self, original: Any, switch: Switch) -> Any:
         to_process = self.to_process
+        add: Any = sys.modules["concurrent.futures._base"].Future.add_done_callback
+        while "_autolog_own" in getattr(add, "__dict__", {}):
+            add = add.__wrapped__  # ours would carry a frame along that counting does not need
 
         @unseen
         def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -342,7 +346,7 @@ class Processes:
             sent = to_process(fn) if switch.on else fn
             future = original(self, sent, *args, **kwargs)
             if sent is not fn:
-                future.add_done_callback(sent._tally.done)
+                add(future, sent.tally.count)
             return future
 
         return submit

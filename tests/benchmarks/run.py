@@ -164,7 +164,7 @@ def calls() -> list[Row]:
 
 def handing_over() -> list[Row]:
     return [
-        row(f"work handed to {kind} inside a block", "µs", in_turn(3, "handing_over", ["plain", "autolog"], kind), goal)
+        row(f"work handed to {kind} inside a block", "µs of CPU", in_turn(3, "handing_over", ["plain", "autolog"], kind), goal)
         for kind, goal in (("threads", "2 above plain"), ("processes", "20 above plain"))
     ]  # fmt: skip
 
