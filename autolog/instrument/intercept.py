@@ -56,10 +56,12 @@ def intercept(
     if not host.wants(integration, instance):
         return wrapped(*args, **kwargs)
 
-    later = _later(wrapped)
-    if later is not None:  # nothing has begun yet: a coroutine may never be awaited
-        return later(_Watched(host, integration, name, observer, instance, args, kwargs), wrapped)
     watched = _Watched(host, integration, name, observer, instance, args, kwargs)
+    follow = _follower(wrapped)
+    if follow is not None:  # nothing has begun yet: a coroutine may never be awaited
+        later = follow(watched, wrapped)
+        later.__name__, later.__qualname__ = wrapped.__name__, wrapped.__qualname__
+        return later
     token = watched.enter(wrapped, outer)
     try:
         watched.before()
@@ -154,23 +156,16 @@ class _Watched:
 # -- what is called now and runs later: the original begins and ends with what it returns, and so does the call
 
 
-def _later(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
+def _follower(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
+    """What goes along with an original that runs later; None for one that runs when it is called."""
     function = wrapped.__func__ if type(wrapped) is MethodType else wrapped
     # Plain functions only: who asks any other object for its code may run code of the user's.
     flags = function.__code__.co_flags & _LATER if type(function) is FunctionType else 0
     if not flags:
         return None
     if flags & CO_ASYNC_GENERATOR:
-        follow: Any = _async_generator
-    else:
-        follow = _generator if flags & CO_GENERATOR and not flags & CO_ITERABLE_COROUTINE else _coroutine
-
-    def later(watched: _Watched, wrapped: Any) -> Any:
-        found = follow(watched, wrapped)
-        found.__name__, found.__qualname__ = wrapped.__name__, wrapped.__qualname__
-        return found
-
-    return later
+        return _async_generator
+    return _generator if flags & CO_GENERATOR and not flags & CO_ITERABLE_COROUTINE else _coroutine
 
 
 @unseen

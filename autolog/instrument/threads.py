@@ -67,6 +67,10 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
     def to_worker(pool: Any, function: Any) -> Any:
         return carried(function) if _is_threads(pool) else to_process(function, pool)
 
+    def handed(pool: Any, work: Any, *callbacks: Any) -> tuple[Any, ...]:
+        """The work for a worker, and callbacks for a thread of the pool's."""
+        return to_worker(pool, work), *map(carried, callbacks)
+
     def apply_async(original: Any, switch: Switch) -> Any:
         @unseen
         def apply_async(
@@ -74,12 +78,8 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
         ) -> Any:  # fmt: skip
             __tracebackhide__ = True
             if switch.on:
-                func, callback, error_callback = (
-                    to_worker(self, func),
-                    carried(callback),
-                    carried(error_callback),
-                )
-            return original(self, func, args, kwds or {}, callback, error_callback)
+                func, callback, error_callback = handed(self, func, callback, error_callback)
+            return original(self, func, args, {} if kwds is None else kwds, callback, error_callback)
 
         return apply_async
 
@@ -91,11 +91,7 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
         ) -> Any:  # fmt: skip
             __tracebackhide__ = True
             if switch.on:
-                func, callback, error_callback = (
-                    to_worker(self, func),
-                    carried(callback),
-                    carried(error_callback),
-                )
+                func, callback, error_callback = handed(self, func, callback, error_callback)
             return original(self, func, iterable, mapper, chunksize, callback, error_callback)
 
         return _map_async
