@@ -16,6 +16,7 @@ import msgspec
 
 from autolog.config import Config
 from autolog.store.layout import Layout, is_run_id
+from autolog.tracking import redact
 
 if TYPE_CHECKING:
     from autolog.lifecycle import RunScope, TokenScope
@@ -114,7 +115,7 @@ def report_failure(text: str, error: Exception) -> None:
     try:
         token = read(text, roots=True)
         assert token.layout is not None
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = redact.redact_text(" ".join(f"{type(error).__name__}: {error}".split()))
         _tell(token.layout, token.sender, f"{token.run or ROOTS} failed {said[:500]}\n")
     except Exception:
         pass

@@ -88,3 +88,14 @@ def test_a_run_itself_stays_in_its_process_and_says_what_to_do(how: object) -> N
     """Captured in a closure that is sent to tasks, it is refused there and then."""
     with autolog.run("sweep") as run, pytest.raises(TypeError, match=r"Hand `run\.token`, a text"):
         how(run)  # type: ignore[operator]
+
+
+def test_what_a_worker_could_not_record_is_told_without_secrets(tmp_path: Path) -> None:
+    """The reason is kept in a file of the store until the sender reads it."""
+    token = tokens.Token("", "", "default", str(tmp_path / "store"), sender="0123")
+    tokens.report(token)
+    tokens.report_failure(tokens._text(token), OSError("no\nlogin with password=hunter22"))
+    [here, [run, what, why]] = tokens.reports(tokens.Layout(tmp_path / "store"), "0123")
+    assert (here, run, what) == (["-", "here", ""], "-", "failed")
+    assert why.startswith("OSError: no login with password=<redacted:")
+    assert "hunter22" not in why
