@@ -18,7 +18,7 @@ from autolog.tracking import ranks
 
 if TYPE_CHECKING:
     from autolog.lifecycle import RunScope
-    from autolog.origins import Provenance
+    from autolog.origins import Lineage
     from autolog.overview import Status
     from autolog.store.records import RunRecord, Runs
     from autolog.tracking.run import Run
@@ -215,19 +215,19 @@ def current_run() -> Run | None:
     return loop.run if loop is not None else lifecycle.current_run()
 
 
-def provenance() -> Provenance:
+def lineage() -> Lineage:
     """Which run each model is from, and which model each prediction: for integrations that measure."""
-    return session.get_or_make().provenance
+    return session.get_or_make().lineage
 
 
 def observe_prediction(call: Call) -> Generator[None, Any, None]:
     """An observer for methods that predict for their first argument: the result becomes a prediction of a known model."""
-    yield from provenance().observe_prediction(call)
+    yield from lineage().observe_prediction(call)
 
 
 def observe_score(call: Call) -> Generator[None, Any, None]:
     """An observer for methods that measure a model on their first argument: the number goes to the run of a known model."""
-    yield from provenance().observe_score(call)
+    yield from lineage().observe_score(call)
 
 
 def last_run() -> Run | None:
@@ -285,7 +285,7 @@ def load_model(
     loaded only from a store that this user wrote, or with `trust=True`: loading one runs whatever it says. Raises
     UnknownRun, LookupError for a run without a model, and ModelError otherwise, as UntrustedModel.
     """
-    from autolog.models.load import folder_of, load
+    from autolog.models import load
     from autolog.store.records import RunRecord, UnknownRun
     from autolog.tracking.run import Run
 
@@ -295,14 +295,14 @@ def load_model(
     if isinstance(run_or_path, Run):
         flush()
         run_or_path = run_or_path.id
-    folder = folder_of(run_or_path, path)
+    folder = load.folder_of(run_or_path, path)
     if folder is not None:
-        return load(folder, **how)
+        return load.load_model(folder, **how)
     try:
         record = _store(store).get(os.fspath(run_or_path))
     except UnknownRun:
         if os.path.exists(run_or_path):
-            return load(run_or_path, **how)  # which says why not
+            return load.load_model(run_or_path, **how)  # which says why not
         raise
     return record.model(path, **how)
 

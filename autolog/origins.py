@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
     whole: Layout | None = None
 
 
-class Provenance:
+class Lineage:
     """See the module. `frameworks` are the top-level packages whose own calls are not the user's."""
 
     def __init__(self, frameworks: Container[str]) -> None:

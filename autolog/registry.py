@@ -6,12 +6,11 @@ scheme of the sink's URL.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog.config import nearest
+from autolog.entrypoints import entry_points, load
 
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration
@@ -37,21 +36,18 @@ class Entry(NamedTuple):
         """Import the integration's class. Raises ImportError or TypeError."""
         if self.loaded is not None:
             return self.loaded
-        from importlib import import_module
-
         from autolog.instrument.integration import Integration
 
-        module, _, attribute = self.value.partition(":")
-        loaded: Any = getattr(import_module(module), attribute)
+        loaded: Any = load(self.value)
         if not (isinstance(loaded, type) and issubclass(loaded, Integration)):
-            raise TypeError(f"{self.value} is not a subclass of autolog.Integration")
+            raise TypeError(f"{self.value} is not a subclass of autolog.integration.Integration")
         return loaded
 
 
 def installed() -> dict[str, Entry]:
     """The installed integrations by name."""
     modules: dict[str, list[str]] = {}
-    for name, value in _entry_points(GROUP):
+    for name, value in entry_points(GROUP):
         found = modules.setdefault(value, [])
         if name not in found:
             found.append(name)
@@ -62,12 +58,12 @@ def installed() -> dict[str, Entry]:
 def unrecorded() -> dict[str, str]:
     """The frameworks that are known and not recorded: their module, and what people call them."""
     names = {module for entry in installed().values() for module in entry.modules}
-    return {module: title for module, title in sorted(_entry_points(UNRECORDED)) if module not in names}
+    return {module: title for module, title in sorted(entry_points(UNRECORDED)) if module not in names}
 
 
 def sinks() -> dict[str, str]:
     """The installed sinks: the scheme of their URLs, and the entry point's value. Of two of one scheme, the first found."""
-    return dict(reversed(_entry_points(SINKS)))
+    return dict(reversed(entry_points(SINKS)))
 
 
 def make_sink(url: str, known: dict[str, str]) -> Sink:
@@ -76,8 +72,6 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
     Raises ValueError for a scheme that is not among them or a URL that the sink refuses, ImportError if the sink's own module
     cannot be imported; neither says the URL's credentials.
     """
-    from importlib import import_module
-
     from autolog.sinks.address import LONG_ENOUGH, Address
 
     address = Address(url)
@@ -88,9 +82,9 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
         if re.fullmatch("[a-z][a-z0-9+.-]{0,30}", scheme) is None:
             raise ValueError(f"A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. {there}")
         raise ValueError(f"There is no sink {scheme!r}.{nearest(scheme, known)} {there}")
-    module, _, attribute = value.partition(":")
     try:
-        sink: Sink = getattr(import_module(module), attribute)(url)
+        make: Any = load(value)
+        sink: Sink = make(url)
         if address.hide(sink.identity(), LONG_ENOUGH) != sink.identity():
             raise ValueError("its identity() contains credentials.")
         return sink
@@ -99,59 +93,6 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
         said = address.scrub(str(error))
     # Outside, so that the exception does not carry the other one, with its text, along.
     raise kind(said) if kind else ValueError(f"The sink {address.safe} cannot be used: {said}")
-
-
-def _entry_points(group: str) -> list[tuple[str, str]]:
-    """Names and values of a group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
-    are plain folders, their `entry_points.txt` is read here; it is asked wherever anything is unusual.
-    """
-    from importlib.machinery import PathFinder
-
-    unusual = any(
-        hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder
-    )
-    folders = [folder for folder in sys.path if type(folder) is str]  # programs put other things there, too
-    if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in folders):
-        from importlib.metadata import entry_points
-
-        try:
-            return [(point.name, _place(point.value)) for point in entry_points(group=group)]
-        except Exception:
-            pass  # one damaged distribution stops it
-    found: dict[str, list[tuple[str, str]]] = {}
-    for folder in folders:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith((".dist-info", ".egg-info")):
-                # Of two versions on the path, the first is the one that is imported.
-                distribution = name.partition("-")[0].lower()
-                if distribution not in found:
-                    found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"), group)
-    return [point for points in found.values() for point in points]
-
-
-_STDLIB_ZIP = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
-
-
-def _points_of(path: str, group: str) -> list[tuple[str, str]]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except (OSError, UnicodeDecodeError):
-        return []
-    if f"[{group}]" not in text:
-        return []
-    lines = text.partition(f"[{group}]")[2].partition("\n[")[0].splitlines()
-    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", ";")))
-    return [(name.strip(), _place(value)) for name, _, value in pairs]
-
-
-def _place(value: str) -> str:
-    """`module:name` of an entry point's value, without spaces and extras."""
-    return value.replace(" ", "").partition("[")[0]
 
 
 def _name(value: str, modules: list[str]) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.patching import Installation
     from autolog.lifecycle import Leaving, Loop
-    from autolog.origins import Provenance
+    from autolog.origins import Lineage
     from autolog.sinks.base import Sink
     from autolog.sinks.live import Live, SinkState
     from autolog.tracking.events import Deferred, Event
@@ -328,11 +328,11 @@ class Session:
         return active.integration.options if active is not None and active.integration is not None else None
 
     @cached_property
-    def provenance(self) -> Provenance:
+    def lineage(self) -> Lineage:
         """Which run each model is from, and which model each prediction."""
-        from autolog.origins import Provenance
+        from autolog.origins import Lineage
 
-        return Provenance(
+        return Lineage(
             {name.partition(".")[0] for a in self.integrations.values() for name in a.entry.modules}
         )
 
@@ -444,7 +444,7 @@ class Session:
             save_model(self, run, model, flavor, **how)
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
-        self.provenance.trained(models, run, data, describe)
+        self.lineage.trained(models, run, data, describe)
 
     def token_of(self, run: Run) -> str:
         from autolog.tokens import token_of

@@ -19,7 +19,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from autolog.instrument.identity import IdentityMap
-from autolog.instrument.interrupts import let_through
+from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ class Guarded:
             host.ledger.account.seconds += perf_counter() - began
 
     def _autolog_failed(self, place: str, error: Exception) -> None:
-        let_through(error)
+        reraise_if_signal(error)
         self.__dict__["_autolog_off"] = True
         _, call, run, host, integration = self.__dict__["_autolog_guarded"]
         call.run, kept = run, call.run  # an ended call has let go of its run

@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 from autolog.instrument.calls import Host, Own, Switch, admits, any_started, call_around, current, innermost
-from autolog.instrument.interrupts import let_through
+from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.unseen import code_of, unseen
 
 CULPRIT = "a hook"
@@ -32,7 +32,7 @@ def fast(
     ledger = host.ledger
 
     def failed(place: str, error: Exception) -> None:
-        let_through(error)
+        reraise_if_signal(error)
         switch.on = False
         host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
@@ -120,7 +120,7 @@ def guarded(
             try:
                 hook(*args, **kwargs)
             except Exception as error:
-                let_through(error)
+                reraise_if_signal(error)
                 switch.on = False
                 host.failed(integration, f"in {name}", error, None, CULPRIT)
             ledger.account.seconds += perf_counter() - began

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from itertools import count
 
-from autolog.instrument.interrupts import let_through
+from autolog.instrument.interrupts import reraise_if_signal
 
 
 class Guard:
@@ -30,7 +30,7 @@ class Guard:
         Raises `error` itself when strict; not on a thread in the `background`, where nobody would see it.
         """
         if not background:
-            let_through(error)
+            reraise_if_signal(error)
             if self.strict:
                 raise error
         described = f"{place}: {type(error).__name__}: {_text(error)}"

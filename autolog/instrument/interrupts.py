@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 
-def let_through(error: Exception) -> None:
+def reraise_if_signal(error: Exception) -> None:
     """Raise `error` again if it is not ours but was raised by a signal's handler. For every `except Exception` around more than
     a moment's work on the user's thread.
     """

@@ -15,7 +15,7 @@ _quiet: ContextVar[bool] = ContextVar("autolog_quiet", default=False)
 
 
 class _HereOnly(type):
-    """Makes `issubclass(any warning, Hushed)` true inside a `quiet()` block of the asking thread, else false."""
+    """Makes `issubclass(any warning, Hushed)` true inside a `suppress_warnings()` block of the asking thread, else false."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
         return _quiet.get()
@@ -29,7 +29,7 @@ _FILTER = ("ignore", None, _Hushed, None, 0)
 
 
 @contextmanager
-def quiet() -> Generator[None, None, None]:
+def suppress_warnings() -> Generator[None, None, None]:
     """No warning is shown, recorded or raised inside the block by this thread. Others are not affected, nor is what the
     interpreter remembers of warnings shown before.
     """

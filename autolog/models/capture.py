@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from autolog.instrument.interrupts import let_through
-from autolog.instrument.quiet import quiet
+from autolog.instrument.interrupts import reraise_if_signal
+from autolog.instrument.quiet import suppress_warnings
 from autolog.models.errors import ModelError, ModelNotSaved
-from autolog.models.flavors import find
+from autolog.models.flavors import find, while_saving
 from autolog.models.payload import Spool, sizes
 
 
@@ -23,7 +23,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     `files` maps a path in the model folder to its bytes or to a temporary file that holds them, which `folder.write`
     takes away. `entry`, `python_function` and `modules` are those of `flavors.Captured`, `signature` is what
-    `signature.infer` returns, `example` what `example.example_of` says of its files.
+    `infer_signature` returns, `example` what `example.example_of` says of its files.
     """
 
     flavor: str
@@ -66,7 +66,7 @@ def snapshot(
     spool = Spool(Path(spool_dir), max_bytes)
     reason = ""
     try:
-        with quiet():
+        with suppress_warnings(), while_saving():
             captured = find(flavor).capture(model, spool, model_format)
         return Snapshot(
             flavor=flavor,
@@ -82,7 +82,7 @@ def snapshot(
         spool.discard()
         if isinstance(error, ModelError) or not isinstance(error, Exception):
             raise
-        let_through(error)
+        reraise_if_signal(error)
         reason = f"{type(error).__name__}: {error}"[:500]
     # Outside the `except`, so that the error does not carry the frames of the failed attempt, and in them the model.
     raise ModelNotSaved(reason)

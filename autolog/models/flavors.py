@@ -1,18 +1,19 @@
 """What a framework brings so that its models can be saved and loaded, and how it is found by name.
 
-A flavor is a module. Those of this package are listed here; anyone else's is announced by an entry point of the group
-`autolog.flavors` whose name is the flavor's.
+A flavor is a module or an object with the same functions. An entry point of the group `autolog.flavors` announces it; the entry
+point's name is the flavor's. A flavor may also have `while_saving()`, a context manager that is entered whenever a process that
+uses this flavor saves a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
+from autolog.entrypoints import entry_points, load
 from autolog.models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -51,22 +52,27 @@ class Flavor(Protocol):
         ...
 
 
-_OWN = {
-    **{
-        name: f"autolog.models.{name}"
-        for name in ("keras", "lightgbm", "sklearn", "spark", "tensorflow", "xgboost")
-    },
-    "pytorch": "autolog.models.torch",
-}
+GROUP = "autolog.flavors"
+_loaded: dict[str, Flavor] = {}
 
 
-@cache
 def find(name: str) -> Flavor:
     """The flavor of this name. ModelError if there is none."""
-    if name in _OWN:
-        return cast("Flavor", import_module(_OWN[name]))
-    from importlib.metadata import entry_points
+    if name not in _loaded:
+        known = dict(reversed(entry_points(GROUP)))
+        if name not in known:
+            raise ModelError(f"there is no model flavor {name!r}; known here: {', '.join(sorted(known))}")
+        _loaded[name] = cast("Flavor", load(known[name]))
+    return _loaded[name]
 
-    for point in entry_points(group="autolog.flavors", name=name):
-        return cast("Flavor", point.load())
-    raise ModelError(f"there is no model flavor {name!r}; known here: {', '.join(_OWN)}")
+
+@contextmanager
+def while_saving() -> Generator[None, None, None]:
+    """What the flavors of the frameworks at work here want to hold while a model is saved, of whatever flavor it is: it may
+    have parts of theirs.
+    """
+    with ExitStack() as stack:
+        for flavor in tuple(_loaded.values()):
+            if hasattr(flavor, "while_saving"):
+                stack.enter_context(cast(Any, flavor).while_saving())
+        yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from autolog.models.example import Example, NoExample, example_of
-from autolog.models.signature import infer, why_none
+from autolog.models.signature import infer_signature, why_none
 
 
 class ModelInput(NamedTuple):
@@ -32,7 +32,7 @@ def look_at(data: Any, options: Any = None) -> ModelInput:
     signature = example = None
     unsigned = unexampled = ""
     if data is not None and (options is None or options.log_signatures):
-        signature = infer(data)
+        signature = infer_signature(data)
         unsigned = "" if signature is not None else why_none(data)
     if options is not None and options.log_input_examples:
         try:

@@ -128,7 +128,7 @@ def _private_copy(path: Path) -> tuple[BinaryIO, str]:
     return copy, digest.hexdigest()
 
 
-def load(folder: str | os.PathLike[str], *, trust: bool = False, as_predictor: bool = False) -> Any:
+def load_model(folder: str | os.PathLike[str], *, trust: bool = False, as_predictor: bool = False) -> Any:
     """The native model in a model folder, or with `as_predictor` a Predictor around it.
 
     A pickle is loaded only if this user's key vouches for the folder or `trust` is true: UntrustedModel otherwise, before

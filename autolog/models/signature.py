@@ -51,7 +51,7 @@ class ArraySpec(NamedTuple):
     shape: Sequence[int | None]
 
 
-def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
+def infer_signature(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
     """The signature of a model fitted on `x`, as the MLmodel file holds it: `inputs` and `outputs` are JSON texts.
 
     Give a prediction where there is one; a classifier's `y` has the type of its predictions too. `y` of other models may
@@ -69,7 +69,7 @@ def infer(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
 
 
 def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, Any]:
-    """The same signature, with the outputs that `infer` makes of this."""
+    """The same signature, with the outputs that `infer_signature` makes of this."""
     if isinstance(y_or_prediction, dict):
         outputs = _named_tensors(cast("dict[Any, Any]", y_or_prediction))
     else:
@@ -78,7 +78,7 @@ def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, An
 
 
 def why_none(x: Any) -> str:
-    """Why `infer` finds no signature of `x`, as the end of a sentence."""
+    """Why `infer_signature` finds no signature of `x`, as the end of a sentence."""
     package, kind = _type_name(x)
     if is_frame(x):
         unknown = [name for name, known in (column_types(x) or {}).items() if known is None]

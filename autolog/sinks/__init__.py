@@ -1,10 +1,13 @@
-"""Where events go on to from the journal. For who writes a sink: `Sink`, `SinkError`, `Origin`; the page is `base.py`.
+"""Where events go on to from the journal. What authors of sinks import; the page for them is `base.py`.
 
-Nothing here is imported unless a sink is configured.
+`events` are the events that a sink is given. Nothing here is imported unless a sink is configured.
 """
 
 from __future__ import annotations
 
+from autolog.sinks.address import Address
 from autolog.sinks.base import Origin, Sink, SinkError
+from autolog.tracking import events
+from autolog.tracking.values import number_of
 
-__all__ = ["Origin", "Sink", "SinkError"]
+__all__ = ["Address", "Origin", "Sink", "SinkError", "events", "number_of"]

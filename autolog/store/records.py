@@ -138,9 +138,9 @@ class RunRecord:
             raise LookupError(
                 f"{clean(self.name)} has no model {path!r}: that leads out of the run's folder."
             )
-        from autolog.models.load import load
+        from autolog.models.load import load_model
 
-        return load(self.folder / path, trust=trust, as_predictor=as_predictor)
+        return load_model(self.folder / path, trust=trust, as_predictor=as_predictor)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the documented shape of `--json`; non-finite numbers are the strings NaN, Infinity and -Infinity."""

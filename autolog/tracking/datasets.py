@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
-from autolog.instrument.interrupts import let_through
+from autolog.instrument.interrupts import reraise_if_signal
 from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
 
 # Of a class, whatever its metaclass would say.
@@ -62,7 +62,7 @@ def fingerprint(data: Any) -> Fingerprint | None:
         digest = describe(data).get("digest")
         return None if digest is None else Fingerprint(digest, False)
     except Exception as error:  # a subclass that behaves differently
-        let_through(error)
+        reraise_if_signal(error)
         return None
 
 
@@ -127,7 +127,7 @@ def _describe(data: Any, digest: Any) -> dict[str, Any]:
         elif package != "pyspark":  # its tables count their rows when they are asked for their shape
             _shaped(data, said)
     except Exception as error:  # a subclass that behaves differently: what is known so far is still true
-        let_through(error)
+        reraise_if_signal(error)
         said["note"] = f"not fully described: {class_name(error)}"
     return said
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from autolog.instrument.interrupts import let_through
+from autolog.instrument.interrupts import reraise_if_signal
 from autolog.tracking import redact
 
 MAX_TEXT = 6_000
@@ -109,7 +109,7 @@ def plain_params(params: Mapping[Any, Any], secrets: set[str] | None = None) -> 
     try:
         items = [(key, value) for key, value in islice(params.items(), MAX_PARAMS + 1)]
     except Exception as error:
-        let_through(error)
+        reraise_if_signal(error)
         return {}
     flat: dict[str, Plain] = {}
     converter = _Converter(secrets)
@@ -222,7 +222,7 @@ class _Converter:
                 return self._container(value, kind, key, depth)
             return self._other(value, kind, key, depth)
         except Exception as error:
-            let_through(error)
+            reraise_if_signal(error)
             return f"<{class_name(value)}>"
 
     def _text(self, value: str, key: str) -> str:

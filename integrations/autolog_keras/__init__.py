@@ -32,7 +32,7 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from autolog import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
+from autolog.integration import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
 
 if TYPE_CHECKING:
     from autolog_keras.loops import Loops

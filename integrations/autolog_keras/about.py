@@ -8,7 +8,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from autolog import ModelInput, Options, Run, quiet
+from autolog.integration import ModelInput, Options, Run, suppress_warnings
 from autolog_keras import data
 
 _DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
@@ -252,7 +252,7 @@ def learning_rates(optimizer: Any) -> dict[str, float]:
     """`learning_rate`, or of several optimizers `learning_rate_<its name>` each."""
     if optimizer is None:
         return {}
-    with quiet():
+    with suppress_warnings():
         return _learning_rates(optimizer)
 
 
@@ -297,6 +297,6 @@ def log_summary(run: Run, model: Any) -> None:
         return
     base = next(cls for cls in type(model).__mro__ if cls.__name__ == "Model" and "summary" in vars(cls))
     lines: list[str] = []
-    with quiet():
+    with suppress_warnings():
         base.summary(model, line_length=100, print_fn=lambda text, **_: lines.append(text))
     run.log_text("model_summary.txt", "\n".join(lines) + "\n")

@@ -15,7 +15,7 @@ import threading
 import weakref
 from typing import Any
 
-from autolog import IdentityMap
+from autolog.integration import IdentityMap
 from autolog_keras import values
 from autolog_keras.loops import Loop, Loops, Member
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, IdentityMap, ModelInput, Run, current_run, provenance
+from autolog.integration import Call, IdentityMap, ModelInput, Run, current_run, lineage
 from autolog_keras import about, data, outcome
 from autolog_keras.watch import Watch
 
@@ -57,7 +57,7 @@ class Calls:
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         call.seal()
         model = call.instance
-        known = provenance().model(model)
+        known = lineage().model(model)
         run = current_run() if known is None else known.run
         if run is None:
             with self._loops.set_aside():
@@ -65,9 +65,9 @@ class Calls:
             return
         call.run = run  # so that what fails is said there; it goes on to be ended
         arguments = call.arguments
-        on = provenance().on(model, arguments.get("x"), run)
+        on = lineage().on(model, arguments.get("x"), run)
         weighted = {"sample_weight": given} if (given := arguments.get("sample_weight")) is not None else {}
-        by = provenance().keys.of(arguments.get("y"))
+        by = lineage().keys.of(arguments.get("y"))
         values: dict[str, Any] = {}
         self._evaluated.set(model, values)
         try:
@@ -75,7 +75,7 @@ class Calls:
                 yield
         finally:
             self._evaluated.pop(model)
-        made = {name: provenance().named_on(f"evaluate_{name}", on, weighted, by) for name in values}
+        made = {name: lineage().named_on(f"evaluate_{name}", on, weighted, by) for name in values}
         run.log_metrics({made[name].name: value for name, value in values.items()})
         directions = {
             made[name].name: said
@@ -89,7 +89,7 @@ class Calls:
     def _describe(self, run: Run, arguments: dict[str, Any], on: Any, name: str) -> None:
         """The data of an evaluation, once for each name, unless the run knows it."""
         described = on.model.described
-        if described is not None and name not in described and not provenance().knows(on):
+        if described is not None and name not in described and not lineage().knows(on):
             described.add(name)
             data.log(run, arguments.get("x"), arguments.get("y"), "test", name)
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from autolog import ArraySpec, ModelInput, Options, Run, infer_signature, look_at
+from autolog.integration import ArraySpec, ModelInput, Options, Run, infer_signature, look_at
 
 TENSORS = ("tensorflow", "torch", "jax", "jaxlib")
 FEW = 5

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from autolog import IdentityMap, ModelInput, Run
+from autolog.integration import IdentityMap, ModelInput, Run
 from autolog_keras import about, data, values
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_keras.watch import Watch
 
 SETTINGS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_keras import about, outcome
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sized
 from typing import Any, Literal
 
-from autolog import (
+from autolog.integration import (
     Call,
     FastPatch,
     Integration,
@@ -35,7 +35,7 @@ from autolog import (
     look_at,
     observe_prediction,
     observe_score,
-    quiet,
+    suppress_warnings,
     weakly,
 )
 from autolog_lightgbm import booster, data, rounds
@@ -116,7 +116,7 @@ class LightgbmIntegration(Integration):
             return  # `train` inside adds its rounds to the run around
         model, arguments = call.instance, call.arguments
         run: Run = call.start_run(estimator=f"{type(model).__module__}.{type(model).__qualname__}")
-        with quiet():
+        with suppress_warnings():
             params = model.get_params()
         run.log_params(params | data.fit_params(arguments))
         if self.options.log_datasets:

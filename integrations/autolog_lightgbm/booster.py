@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autolog import ArraySpec, Run
+from autolog.integration import ArraySpec, Run
 
 MAX_FEATURES = 1_000
 MAX_NAMED = 10_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from autolog import IdentityMap, Inside, ModelInput, Options, Run, look_at
+from autolog.integration import IdentityMap, Inside, ModelInput, Options, Run, look_at
 
 MAX_NAMES = 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 
 # The attributes of an `early_stopping()` callback, and the params that mean the same.
 SETTINGS = {

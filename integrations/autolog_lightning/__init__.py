@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from autolog import FastPatch, Integration, Options, Patch
+from autolog.integration import FastPatch, Integration, Options, Patch
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 

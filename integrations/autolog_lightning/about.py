@@ -8,7 +8,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 
 _PLAIN = (bool, int, float, str)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autolog import Call, IdentityMap, Run, plain
+from autolog.integration import Call, IdentityMap, Run, plain
 from autolog_lightning import about, outcome
 from autolog_lightning.watch import Watch
 

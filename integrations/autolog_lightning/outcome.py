@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from autolog import Run
+from autolog.integration import Run
 
 if TYPE_CHECKING:
     from autolog_lightning import LightningOptions

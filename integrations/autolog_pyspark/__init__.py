@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import FastPatch, Integration, Patch, SubclassPatch
+from autolog.integration import FastPatch, Integration, Patch, SubclassPatch
 
 MODEL = "pyspark.ml.base:Model"
 MEASURES = ("logLikelihood", "logPerplexity")

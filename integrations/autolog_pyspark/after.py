@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
-from autolog import Call, IdentityMap, Options, Run, current_run, provenance
+from autolog.integration import Call, IdentityMap, Options, Run, current_run, lineage
 from autolog_pyspark import about, data, directions, plans
 
 MAX_KNOWN = 2_000
@@ -35,11 +35,11 @@ class After:
 
     def observe_transform(self, call: Call) -> Generator[None, Any, None]:
         """The columns that a known model adds to a frame are its predictions, in whatever is made of that frame."""
-        model = provenance().model(call.instance)
+        model = lineage().model(call.instance)
         if model is None:
             return
         frame = _frame(call)
-        on = provenance().on(call.instance, frame, model.run)
+        on = lineage().on(call.instance, frame, model.run)
         result = yield
         measured = Measured(model.run, on)
         before = set(plans.columns(frame).values())
@@ -70,7 +70,7 @@ class After:
             return
         part = None
         if self._whole.get(frame) is not measured:  # some of its rows, or more than them
-            part = plans.meaning(frame) or provenance().keys.of(frame)
+            part = plans.meaning(frame) or lineage().keys.of(frame)
         self._log(metric, value, measured, frame, by=(_settings(held), part))
 
     def remember_summary(self, run: Run, model: Any) -> None:
@@ -79,29 +79,29 @@ class After:
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         """`model.evaluate(data)` gives a summary."""
-        model = provenance().model(call.instance)
+        model = lineage().model(call.instance)
         if model is None:
             return
         frame = _frame(call)
-        measured = Measured(model.run, provenance().on(call.instance, frame, model.run))
+        measured = Measured(model.run, lineage().on(call.instance, frame, model.run))
         summary = yield
         self._summaries.set(summary, measured)
         self._describe(measured, frame)
 
     def observe_measure(self, call: Call) -> Generator[None, Any, None]:
         """`model.logLikelihood(data)` is one number."""
-        model = provenance().model(call.instance)
+        model = lineage().model(call.instance)
         if model is None:
             return
         frame = _frame(call)
-        measured = Measured(model.run, provenance().on(call.instance, frame, model.run))
+        measured = Measured(model.run, lineage().on(call.instance, frame, model.run))
         value = yield
         self._log(call.name.rpartition(".")[2], value, measured, frame)
 
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
         """A method in the JVM has been called on behalf of an object of PySpark's: a summary's numbers are metrics."""
         if name == "summary":
-            model = provenance().model(wrapper)
+            model = lineage().model(wrapper)
             if model is not None:
                 self._summaries.set(result, Measured(model.run))
         elif type(result) in (int, float) and name != "k" and len(self._summaries):  # k is a param
@@ -123,7 +123,7 @@ class After:
             measured.run.log_metrics({metric: value}, step=step)
             measured.run.describe_metrics({metric: directions.of(metric)})
             return
-        made = provenance().named_on(metric, measured.on, by=by)
+        made = lineage().named_on(metric, measured.on, by=by)
         measured.run.log_metrics({made.name: value}, step=step)
         measured.run.describe_metrics({made.name: directions.of(metric)}, about={made.name: made.about})
         if frame is not None:
@@ -132,7 +132,7 @@ class After:
     def _describe(self, measured: Measured, frame: Any, name: str = "") -> None:
         """Data that is measured on is a test set, once for each name, unless it is what the model has learnt."""
         on = measured.on
-        if on is None or on.model.described is None or provenance().knows(on):
+        if on is None or on.model.described is None or lineage().knows(on):
             return
         name = name or on.name
         if name not in on.model.described:

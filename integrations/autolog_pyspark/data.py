@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_pyspark import plans
 
 MAX_COLUMNS = 200

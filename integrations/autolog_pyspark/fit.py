@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from autolog import Call, Options, Run, look_at
+from autolog.integration import Call, Options, Run, look_at
 from autolog_pyspark import about, data, search, signature, summaries
 from autolog_pyspark.after import After
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_pyspark import about
 
 

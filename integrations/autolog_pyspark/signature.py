@@ -22,7 +22,7 @@ TYPES = {
 
 
 def infer(model: Any, frame: Any) -> dict[str, Any] | None:
-    """As `autolog.infer_signature` of the columns that `model` needs of `frame`."""
+    """As `autolog.integration.infer_signature` of the columns that `model` needs of `frame`."""
     java_frame = plans.java_frame(frame)
     stages = [one for one in chain(model) if not hasattr(one, "stages")]
     if java_frame is None or not all(

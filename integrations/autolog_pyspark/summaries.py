@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_pyspark import directions
 
 HISTORY = "objectiveHistory"

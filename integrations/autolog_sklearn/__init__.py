@@ -23,7 +23,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal
 
-from autolog import Call, Integration, Options, Patch, SubclassPatch, observe_prediction, observe_score
+from autolog.integration import (
+    Call,
+    Integration,
+    Options,
+    Patch,
+    SubclassPatch,
+    observe_prediction,
+    observe_score,
+)
 
 
 class SklearnOptions(Options, frozen=True, kw_only=True):

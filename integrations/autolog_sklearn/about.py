@@ -8,7 +8,7 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from autolog import ArraySpec, Run, let_through, quiet
+from autolog.integration import ArraySpec, Run, reraise_if_signal, suppress_warnings
 
 
 def path_of(estimator: object) -> str:
@@ -23,7 +23,7 @@ _PREPARES = ("transform", "fit_transform", "fit_resample", "kneighbors")
 def trains(estimator: Any) -> bool:
     """Whether fitting this is a training of its own. A transformer's is not, unless it predicts too."""
     try:
-        with quiet():
+        with suppress_warnings():
             one = chain(estimator)[-1]
             if is_search(estimator) or hasattr(one, "predict") or hasattr(one, "fit_predict"):
                 return True
@@ -32,7 +32,7 @@ def trains(estimator: Any) -> bool:
                 return True
             return not any(hasattr(one, name) for name in _PREPARES)
     except Exception as error:  # a property of the user's own
-        let_through(error)
+        reraise_if_signal(error)
         return False
 
 
@@ -91,10 +91,10 @@ def params_of(estimator: Any, run: Run) -> dict[str, Any]:
     """
     stood = [(held, _state_of(held)) for held in _generators(estimator)]
     try:
-        with quiet():
+        with suppress_warnings():
             return dict(estimator.get_params(deep=True))
     except Exception as error:
-        let_through(error)
+        reraise_if_signal(error)
         run.note(f"get_params() failed: {type(error).__name__}")
         return {}
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autolog import Call, Run, current_run, plain, provenance, quiet
+from autolog.integration import Call, Run, current_run, lineage, plain, suppress_warnings
 from autolog_sklearn import directions, formulas
 from autolog_sklearn.about import chain, rows_of
 
@@ -52,11 +52,11 @@ class After:
         run.trained(*learnt, data=X, describe=self.options.log_datasets)
         labels = getattr(learnt[-1], "__dict__", {}).get("labels_")
         if labels is not None:
-            provenance().predicted(labels, run, X)
+            lineage().predicted(labels, run, X)
 
     def observe_metric(self, call: Call) -> Generator[None, Any, None]:
         result = yield
-        known = provenance()
+        known = lineage()
         arguments = call.arguments
         # What is measured before what it is measured by: pseudo-labels are a prediction, too, of another model.
         names = [name for name in list(_defaults(call.wrapped) or arguments)[:2] if name in arguments]
@@ -68,7 +68,7 @@ class After:
             return
         made = known.named(run, call.name, measured, _settings(call, arguments, measured))
         if isinstance(result, (tuple, dict, str)) or getattr(result, "ndim", 0):
-            with quiet():
+            with suppress_warnings():
                 data = _as_data(call, result)
             if data is not None:
                 run.log_json(f"{made.name}.json", data)

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, IdentityMap, ModelInput, Run, look_at, provenance
+from autolog.integration import Call, IdentityMap, ModelInput, Run, lineage, look_at
 from autolog_sklearn import about, directions, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class Fits:
                 run.log_dataset(*validation, context="validation")
         seen, doubles, of_one_column = look_at(X, self.options), about.doubles_like(X, y), about.is_column(y)
         wanted = self.options.log_training_metrics
-        keys = provenance().keys
+        keys = lineage().keys
         before = keys.of(X) if wanted == "always" else None
         result = yield
         self.after.remember_model(estimator, run, X)
         if not call.name.endswith(".fit"):
-            provenance().predicted(result, run, X)
+            lineage().predicted(result, run, X)
         model = search.best(estimator)
         if model is not None and model is not estimator:
             params = about.params_of(model, run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from autolog import Run, let_through, quiet
+from autolog.integration import Run, reraise_if_signal, suppress_warnings
 from autolog_sklearn import directions
 from autolog_sklearn.about import chain, is_search, steps_of
 
@@ -88,10 +88,10 @@ def _read(learnt: Any, name: str) -> Any:
     cls = type(learnt)
     if cls.__module__.startswith("sklearn.") and _is_property(cls, name):
         try:
-            with quiet():
+            with suppress_warnings():
                 return getattr(learnt, name)
         except Exception as error:
-            let_through(error)
+            reraise_if_signal(error)
             return None
     return None
 
@@ -172,7 +172,7 @@ def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | No
                 known = harmless and count <= MAX_NAMED
                 names = one[:-1].get_feature_names_out(names) if known else None
     except Exception as error:  # a step that does not know
-        let_through(error)
+        reraise_if_signal(error)
         return None
     return [str(name) for name in names] if names is not None and len(names) == count else None
 

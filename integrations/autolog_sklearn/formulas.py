@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autolog import number_of
+from autolog.integration import number_of
 
 POINTS = 200
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 
 
 def log(run: Run, estimators: Iterable[Any]) -> None:

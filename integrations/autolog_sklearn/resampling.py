@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from autolog import Call, Run, plain, provenance
+from autolog.integration import Call, Run, lineage, plain
 from autolog_sklearn import about, directions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Resampling:
             run.log_dataset(X, arguments.get("y"))
         result = yield
         if call.name == "cross_val_predict":
-            provenance().predicted(result, run, X)
+            lineage().predicted(result, run, X)
         elif call.name == "cross_validate":
             for name, values in result.items():
                 if getattr(values, "dtype", None) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autolog import Run, let_through, plain, quiet
+from autolog.integration import Run, plain, reraise_if_signal, suppress_warnings
 from autolog_sklearn import formulas, sampling
 from autolog_sklearn.about import chain, is_search, rows_of, steps_of, works_in_place
 from autolog_sklearn.sampled import Errors
@@ -55,10 +55,10 @@ def log(
         )
         return None
     try:
-        with quiet(), np.errstate(all="ignore"):
+        with suppress_warnings(), np.errstate(all="ignore"):
             return _log(run, _apart(model), X, y, weights, rows, with_score)
     except Exception as error:
-        let_through(error)
+        reraise_if_signal(error)
         run.note(f"Training metrics were left out: computing them raised {type(error).__name__}.")
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from autolog import Run, let_through, quiet
+from autolog.integration import Run, reraise_if_signal, suppress_warnings
 from autolog_sklearn import directions
 from autolog_sklearn.about import is_search
 
@@ -51,8 +51,8 @@ def _column(values: Any) -> list[Any]:
 def _told(search: Any, name: str) -> Any:
     """What a search says was best, None if nothing: of third parties' it may be a property, as Optuna's and Dask's are."""
     try:
-        with quiet():
+        with suppress_warnings():
             return getattr(search, name, None)
     except Exception as error:  # whatever a property raises where there is no best one
-        let_through(error)
+        reraise_if_signal(error)
         return None

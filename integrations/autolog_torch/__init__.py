@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import FastPatch, Hook, Integration, OnImport, Options
+from autolog.integration import FastPatch, Hook, Integration, OnImport, Options
 
 
 class TorchOptions(Options, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from time import perf_counter
 from types import FrameType, GeneratorType, MemberDescriptorType
 from typing import Any
 
-from autolog import IdentityMap
+from autolog.integration import IdentityMap
 
 # Wrappers around a model, and where they hold it.
 WRAPPERS = {

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_torch.about import SHARDED
 
 _OWN = ("_parameters", "_buffers", "_modules")

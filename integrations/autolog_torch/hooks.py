@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import FastPatch, Hook, IdentityMap, OnImport
+from autolog.integration import FastPatch, Hook, IdentityMap, OnImport
 from autolog_torch import about, dynamo
 from autolog_torch.epochs import Flow, Pass
 from autolog_torch.own_names import OwnNames

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from autolog import FastPatch
+from autolog.integration import FastPatch
 
 if TYPE_CHECKING:
     from autolog_torch.runs import Machine

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog import Run
+from autolog.integration import Run
 from autolog_torch.epochs import Pass
 from autolog_torch.own_names import says_phase
 from autolog_torch.values import Mean, Value, same

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from autolog import IdentityMap, Run
+from autolog.integration import IdentityMap, Run
 from autolog_torch import about
 from autolog_torch.epochs import Flow, Pass, Read
 from autolog_torch.final import FinalModel

@@ -22,7 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog import FastPatch, Integration, Patch, SubclassPatch, observe_prediction, observe_score
+from autolog.integration import (
+    FastPatch,
+    Integration,
+    Patch,
+    SubclassPatch,
+    observe_prediction,
+    observe_score,
+)
 
 ESTIMATOR = "xgboost.sklearn:XGBModel"
 MATRICES = ("DMatrix", "QuantileDMatrix")

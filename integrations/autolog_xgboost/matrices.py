@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple
 
-from autolog import IdentityMap, Inside, ModelInput, Options, look_at
+from autolog.integration import IdentityMap, Inside, ModelInput, Options, look_at
 
 MAX_COLUMNS = 200
 MAX_NAMED = 10_000

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from autolog import ArraySpec, Run
+from autolog.integration import ArraySpec, Run
 from autolog_xgboost.rounds import Rounds, direction_of
 
 MAX_FEATURES = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autolog import Run
+from autolog.integration import Run
 
 History = Mapping[str, Mapping[str, Any]]
 """By eval set and metric: a value a round, in a cross-validation a pair of mean and standard deviation."""

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from inspect import isawaitable, signature
 from typing import Any
 
-from autolog import Call, IdentityMap, ModelInput, Options, Run, look_at
+from autolog.integration import Call, IdentityMap, ModelInput, Options, Run, look_at
 from autolog_xgboost import outcome
 from autolog_xgboost.inputs import fit_params, flavor_of, pairs, settings_of, train_params
 from autolog_xgboost.matrices import Matrices

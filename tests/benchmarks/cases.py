@@ -628,7 +628,8 @@ def model_1gb(variant: str, flavor: str) -> dict[str, list[float]]:
     import pickle
     from functools import partial
 
-    from autolog.models import snapshot, write
+    from autolog.models.capture import snapshot
+    from autolog.models.folder import write
     from autolog.store.objects import share
 
     began = perf_counter()

@@ -20,7 +20,7 @@ import pytest
 import wrapt
 
 import autolog
-from autolog import Call, FastPatch, Integration, Patch, SubclassPatch
+from autolog.integration import Call, FastPatch, Integration, Patch, SubclassPatch
 from autolog.testing import Recorded, assert_untouched, fake_framework, recorded
 
 X, Y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]

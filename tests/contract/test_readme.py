@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import autolog
+from autolog.integration import Call
 from autolog.testing import recorded
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_what_the_page_names_exists() -> None:
         r"`(\w+)(?:\([^`]*\))?`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])
     )
     assert len(names) >= 10
-    assert [name for name in names if not hasattr(autolog.Call, name)] == []
+    assert [name for name in names if not hasattr(Call, name)] == []
 
 
 def test_options_of_the_fixture_can_be_set_from_everywhere(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ np = pytest.importorskip("numpy")
 
 import autolog
 from autolog import ModelError
-from autolog.models import DamagedModel, UntrustedModel
+from autolog.models.errors import DamagedModel, UntrustedModel
 from autolog.testing import fresh, recorded
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")

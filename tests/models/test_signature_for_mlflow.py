@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from autolog.models.signature import infer
+from autolog.models.signature import infer_signature
 from autolog.testing import recorded
 
 np = pytest.importorskip("numpy")
@@ -59,7 +59,7 @@ def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
     from mlflow.types.schema import Schema
 
     frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name, (dtype, values) in drawn.items()})
-    found = infer(frame)
+    found = infer_signature(frame)
     if found is not None:
         passed = _enforce_schema(frame, Schema.from_json(found["inputs"]))
         extension = [name for name, dtype in frame.dtypes.items() if str(dtype)[0] in "FIU"]
@@ -80,7 +80,7 @@ def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, 
     from mlflow.types.schema import Schema
 
     array = np.zeros(shape, dtype)
-    found = infer(array, array)
+    found = infer_signature(array, array)
     if found is not None:
         assert _enforce_schema(array, Schema.from_json(found["inputs"])) is array
 

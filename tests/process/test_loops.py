@@ -15,7 +15,8 @@ from autolog.store.records import Store
 LOOP = """
     import os, sys, signal
     import autolog
-    from autolog import Integration, session
+    from autolog import session
+    from autolog.integration import Integration
 
     class Loops(Integration):
         name = "toy"

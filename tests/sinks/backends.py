@@ -194,7 +194,7 @@ class Mlflow(Backend):
     def _shown(self, part: Any) -> Any:
         shown = super()._shown(part)
         if isinstance(shown, dict):
-            from autolog.sinks.mlflow.words import key_of
+            from autolog_mlflow.words import key_of
 
             return {key_of(key): str(value) for key, value in shown.items()}
         return shown
@@ -250,7 +250,7 @@ class Tensorboard(Backend):
             return repr(float(numpy.float32(value)))
 
     def _shown(self, part: Any) -> Any:
-        from autolog.sinks.tensorboard import _NOT_IN_NAMES
+        from autolog_tensorboard import _NOT_IN_NAMES
 
         return _NOT_IN_NAMES.sub("_", part) if isinstance(part, str) else super()._shown(part)
 

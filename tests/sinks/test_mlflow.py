@@ -30,10 +30,10 @@ from mlflow import MlflowClient
 from autolog.cli.app import app
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.sinks.mlflow import MlflowSink
-from autolog.sinks.mlflow.words import key_of
 from autolog.store.records import Store
 from autolog.tracking import events as e
+from autolog_mlflow import MlflowSink
+from autolog_mlflow.words import key_of
 
 ENOUGH = 4 * TIMEOUT
 Sync = Callable[..., "tuple[int, str]"]

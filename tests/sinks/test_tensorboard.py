@@ -17,9 +17,9 @@ from tensorboard.plugins.hparams import metadata
 
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.sinks.tensorboard import TensorboardSink
 from autolog.store.records import Store
 from autolog.tracking import events as e
+from autolog_tensorboard import TensorboardSink
 
 
 @pytest.fixture

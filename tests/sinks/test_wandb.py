@@ -25,10 +25,10 @@ pytest.importorskip("wandb")
 from autolog.cli.app import app
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.sinks.wandb import STEP, WandbSink
 from autolog.store.layout import Layout
 from autolog.store.records import Store
 from autolog.tracking import events as e
+from autolog_wandb import STEP, WandbSink
 
 BLOCK = 32 * 1024
 
@@ -287,7 +287,7 @@ def test_a_server_that_was_down_gets_everything(tmp_path: Path, monkeypatch: pyt
     """W&B's client begins a run only once in a process: one that could not be begun waits in the journal for the next, with
     what came after it, and is there once.
     """
-    monkeypatch.setattr("autolog.sinks.wandb.INIT_SECONDS", 1.0)
+    monkeypatch.setattr("autolog_wandb.INIT_SECONDS", 1.0)
     journal, project = Journal(tmp_path / ".autolog"), tmp_path.name
     url = f"wandb://{ENTITY}/{project}?dir={tmp_path}"
     one = Follower(WandbSink(url), journal.path, journal.store)

@@ -662,7 +662,8 @@ def test_status_says_what_would_be_recorded_without_importing_it(tmp_path: Path)
             f"[autolog.integrations]\n{name} = autolog_{name}:It\n"
         )
         (site / f"autolog_{name}.py").write_text(
-            f"import autolog\nclass It(autolog.Integration):\n    name = module = {name!r}\n    supports = {supports!r}\n"
+            f"from autolog.integration import Integration\n"
+            f"class It(Integration):\n    name = module = {name!r}\n    supports = {supports!r}\n"
         )
         if version:
             (site / "fake_ml_cpu-2.5.dist-info").mkdir()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autolog.instrument.quiet import quiet
+from autolog.instrument.quiet import suppress_warnings
 
 
 def warn(text: str = "old") -> None:
@@ -19,13 +19,13 @@ def test_no_warning_is_shown_inside_and_all_are_outside() -> None:
     """Nested, and after an exception."""
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        with quiet():
+        with suppress_warnings():
             warn("inside")
-            with quiet():
+            with suppress_warnings():
                 warn("deeper")
             warn("inside again")
         warn("after")
-        with pytest.raises(ZeroDivisionError), quiet():
+        with pytest.raises(ZeroDivisionError), suppress_warnings():
             raise ZeroDivisionError
         warn("after an exception")
     assert [str(one.message) for one in shown] == ["after", "after an exception"]
@@ -35,7 +35,7 @@ def test_a_warning_that_would_be_an_error_is_none_inside() -> None:
     """`-W error` in a user's tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with quiet():
+        with suppress_warnings():
             warn()
         with pytest.raises(DeprecationWarning):
             warn()
@@ -54,7 +54,7 @@ def test_other_threads_are_not_silenced() -> None:
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         thread.start()
-        with quiet():
+        with suppress_warnings():
             goes_on.set()
             assert warned.wait(10)
         thread.join()
@@ -71,7 +71,7 @@ def test_what_was_shown_once_is_not_shown_again_because_of_us() -> None:
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("default")
         once()
-        with quiet():
+        with suppress_warnings():
             warn("inside")
         once()
     assert len(shown) == 1
@@ -80,11 +80,11 @@ def test_what_was_shown_once_is_not_shown_again_because_of_us() -> None:
 def test_the_filters_are_as_they_were() -> None:
     """The list itself, and what is in it, whatever the code inside did to it."""
     before, held = warnings.filters, list(warnings.filters)
-    with quiet():
+    with suppress_warnings():
         warnings.filterwarnings("ignore", "added inside")
     assert warnings.filters is before
     assert [one for one in warnings.filters if one not in held] == [warnings.filters[0]]
     warnings.filters.remove(warnings.filters[0])  # type: ignore[attr-defined]
-    with quiet(), warnings.catch_warnings():
+    with suppress_warnings(), warnings.catch_warnings():
         warnings.resetwarnings()
     assert list(warnings.filters) == held

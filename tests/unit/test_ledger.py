@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import autolog
-from autolog import Call, FastPatch, Integration, Patch, SubclassPatch, session
+from autolog import session
 from autolog.config import Config
+from autolog.integration import Call, FastPatch, Integration, Patch, SubclassPatch
 from autolog.testing import recorded
 
 pytestmark = pytest.mark.usefixtures("fresh")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import autolog
-from autolog import Call, FastPatch, Integration, Patch
+from autolog.integration import Call, FastPatch, Integration, Patch
 from autolog.testing import Recorded, recorded
 
 pytestmark = pytest.mark.usefixtures("fresh")

@@ -25,11 +25,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autolog.models import Snapshot, load_model, payload, requirements, snapshot, write
+from autolog.models import flavors, payload, requirements
+from autolog.models.capture import Snapshot, snapshot
 from autolog.models.errors import DamagedModel, ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
-from autolog.models.flavors import find
-from autolog.models.folder import to_yaml
-from autolog.models.load import Source, read_mlmodel
+from autolog.models.folder import to_yaml, write
+from autolog.models.load import Source, load_model, read_mlmodel
 from autolog.models.requirements import pins
 
 TOY = """
@@ -62,7 +62,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path_factory.mktemp("config") / "autolog"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.getcwd(), *sys.path]))
-    find.cache_clear()
+    flavors._loaded.clear()
     return site
 
 
@@ -303,7 +303,7 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
     """Python's memory of what it has warned about survives."""
     code = """
         import sys, warnings
-        from autolog.models import snapshot
+        from autolog.models.capture import snapshot
         def old():
             warnings.warn("only once")
         old()
@@ -330,7 +330,8 @@ def test_an_unknown_flavor_is_an_error_that_names_the_known_ones(tmp_path: Path)
 MAIN = """
     import sys
     from functools import wraps
-    from autolog.models import snapshot, write
+    from autolog.models.capture import snapshot
+    from autolog.models.folder import write
 
     def twice(x):
         return 2 * x
@@ -368,9 +369,7 @@ def test_code_of_a_script_is_saved_with_the_model(
     wrote = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
-    read = (
-        f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); print({call})"
-    )
+    read = f"import sys; from autolog.models.load import load_model; model = load_model(sys.argv[1]); print({call})"
     loaded = subprocess.run(
         [sys.executable, "-c", read, arguments[1]], capture_output=True, text=True, check=True
     )

@@ -11,7 +11,7 @@ import pytest
 
 from autolog.models.example import UNREAD
 from autolog.models.given import ModelInput, look_at
-from autolog.models.signature import ArraySpec, infer
+from autolog.models.signature import ArraySpec, infer_signature
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -78,7 +78,7 @@ def test_what_is_wanted_and_missing_has_a_reason(data: Any, said: Any, reasons: 
 
 def test_an_array_may_be_described_without_being_there() -> None:
     """By type and shape, of any number of rows, and in other dimensions that are not fixed; several by name."""
-    found = infer(
+    found = infer_signature(
         ArraySpec("float32", (None, None, 3)), {"a": ArraySpec("int64", (7,)), "b": ArraySpec("bool", (7, 2))}
     )
     expected: list[tuple[Any, str, list[int]]] = [

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from autolog.models.signature import LOOKED_AT, SAMPLE, infer, with_output
+from autolog.models.signature import LOOKED_AT, SAMPLE, infer_signature, with_output
 from autolog.testing import filter_changes
 
 
 def inputs(x: Any) -> Any:
-    found = infer(x)
+    found = infer_signature(x)
     return None if found is None else json.loads(found["inputs"])
 
 
 def outputs(y: Any) -> Any:
     np = pytest.importorskip("numpy")
-    found = infer(np.zeros((1, 1)), y)
+    found = infer_signature(np.zeros((1, 1)), y)
     assert found is not None
     return None if found["outputs"] is None else json.loads(found["outputs"])
 
@@ -271,13 +271,13 @@ def test_only_the_first_values_of_an_object_column_are_looked_at() -> None:
 )
 def test_what_serving_would_reshape_has_no_signature(x: Any) -> None:
     """A list of texts would reach the model as a data frame, and its column's name be read as the text."""
-    assert infer(x) is None
+    assert infer_signature(x) is None
 
 
 def test_a_series_has_no_signature_as_input() -> None:
     """As a list of texts."""
     pd = pytest.importorskip("pandas")
-    assert infer(pd.Series(["a", "b"])) is None
+    assert infer_signature(pd.Series(["a", "b"])) is None
 
 
 class Pretender:
@@ -292,7 +292,7 @@ class Pretender:
 def test_strangers_are_not_touched(module: Any, name: str) -> None:
     """What is not NumPy's, pandas', polars' or SciPy's own has no signature and no attribute of it is asked for."""
     stranger = type(name, (Pretender,), {"__module__": module})()
-    assert infer(stranger, stranger) is None
+    assert infer_signature(stranger, stranger) is None
 
 
 def test_outputs_are_what_a_model_predicts() -> None:
@@ -321,7 +321,10 @@ def test_outputs_are_what_a_model_predicts() -> None:
 
 def test_no_data_library_is_imported() -> None:
     """The module knows data by the names of its types only."""
-    code = "import sys; from autolog.models.signature import infer; infer([1]); print({'numpy', 'pandas'} & {*sys.modules})"
+    code = (
+        "import sys; from autolog.models.signature import infer_signature; infer_signature([1]); "
+        "print({'numpy', 'pandas'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
@@ -333,7 +336,7 @@ def test_a_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:
 
     name = 'tab\t "quote" \\ \x7f\x85\u2028 é 漢 😀'
     path = tmp_path / "MLmodel"
-    path.write_bytes(to_yaml({"signature": infer(pd.DataFrame({name: [1.0]}))}).encode())
+    path.write_bytes(to_yaml({"signature": infer_signature(pd.DataFrame({name: [1.0]}))}).encode())
     read = yaml.safe_load(path.read_bytes())
     assert json.loads(read["signature"]["inputs"])[0]["name"] == name
 
@@ -342,9 +345,9 @@ def test_outputs_can_be_added_when_the_data_is_gone() -> None:
     """What was inferred before a training, with what the model predicts after it, is what could be inferred of both."""
     np = pytest.importorskip("numpy")
     x, y = np.zeros((5, 3)), np.zeros((0, 2))
-    before = infer(x)
+    before = infer_signature(x)
     assert before is not None
-    assert with_output(before, y) == infer(x, y)
+    assert with_output(before, y) == infer_signature(x, y)
     assert before["outputs"] is None
 
 
@@ -353,4 +356,4 @@ def test_a_signature_makes_python_forget_no_warnings() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
     target = frame[["a"]]
-    assert filter_changes(lambda: infer(frame, target)) == 0
+    assert filter_changes(lambda: infer_signature(frame, target)) == 0

@@ -10,7 +10,7 @@ import pytest
 
 from autolog.models.errors import UntrustedModel
 from autolog.models.load import Source
-from autolog.models.spark import load
+from autolog_pyspark.flavor import load
 
 OWN = json.dumps({"class": "org.apache.spark.ml.PipelineModel", "paramMap": {"matrix": {"class": "matrix"}}})
 FOREIGN = json.dumps({"class": "evil.Stage"})

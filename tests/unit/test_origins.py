@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from autolog import (
+from autolog import run
+from autolog.integration import (
     Call,
     Integration,
     Patch,
     SubclassPatch,
+    lineage,
     observe_prediction,
     observe_score,
-    provenance,
-    run,
 )
 from autolog.testing import Recorded, recorded
 
@@ -65,10 +65,10 @@ class Measuring(Integration):
 
     def error(self, call: Call) -> Generator[None, Any, None]:
         value = yield
-        prediction = provenance().find(call.args)
+        prediction = lineage().find(call.args)
         if prediction is not None:
             prediction.model.run.log_metrics({f"error_{prediction.name}": value})
-            provenance().describe(prediction, call.args[0])
+            lineage().describe(prediction, call.args[0])
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_models_predictions_and_data_are_not_kept_alive(seen: Recorded, model: A
     one = model().fit(Data([1.0, 2.0]), [2.0, 4.0])
     predicted = one.predict(X_test)
     held = [weakref.ref(thing) for thing in (one, predicted, X_test)]
-    assert provenance().find([predicted]) is not None
+    assert lineage().find([predicted]) is not None
     del one, predicted, X_test
     gc.collect()
     assert [reference() for reference in held] == [None] * 3

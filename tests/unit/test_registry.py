@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autolog import registry
+from autolog.entrypoints import entry_points
 from autolog.registry import GROUP, SINKS, Entry, installed, sinks
 
 
@@ -44,12 +44,12 @@ toy = autolog_toy.sinks:ToySink
 
 def test_all_that_is_installed_here_is_found_as_importlib_finds_it() -> None:
     """Though it is read in a hundredth of the time."""
-    for group in (GROUP, SINKS):
+    for group in (GROUP, SINKS, "autolog.flavors"):
         expected = {
             (point.name, point.value.replace(" ", ""))
             for point in importlib.metadata.entry_points(group=group)
         }
-        assert set(registry._entry_points(group)) == expected
+        assert set(entry_points(group)) == expected
     assert installed()["sklearn"] == Entry("sklearn", ("sklearn",), "autolog_sklearn:SklearnIntegration")
 
 
@@ -164,8 +164,12 @@ def test_an_unusual_finder_is_asked(site: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ("no_such_module:X", ModuleNotFoundError, "no_such_module"),
         ("json:no_such_name", AttributeError, "no_such_name"),
-        ("json:JSONDecoder", TypeError, "json:JSONDecoder is not a subclass of autolog.Integration"),
-        ("json:dumps", TypeError, "json:dumps is not a subclass of autolog.Integration"),
+        (
+            "json:JSONDecoder",
+            TypeError,
+            "json:JSONDecoder is not a subclass of autolog.integration.Integration",
+        ),
+        ("json:dumps", TypeError, "json:dumps is not a subclass of autolog.integration.Integration"),
     ],
 )
 def test_an_entry_that_leads_nowhere_says_so(value: str, error: type[Exception], message: str) -> None:
@@ -176,7 +180,7 @@ def test_an_entry_that_leads_nowhere_says_so(value: str, error: type[Exception],
 
 def test_an_entry_is_loaded_or_already_is() -> None:
     """A class may be given itself."""
-    from autolog import Integration
+    from autolog.integration import Integration
 
     class Own(Integration):
         name = "own"

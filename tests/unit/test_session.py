@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import autolog
-from autolog import Call, Hook, Patch, session
+from autolog import session
+from autolog.integration import Call, Hook, Integration, Patch
 from autolog.testing import recorded
 
 
-class Stubborn(autolog.Integration):
+class Stubborn(Integration):
     """Its framework's hook cannot be taken out."""
 
     name = "stubborn"

@@ -18,7 +18,7 @@ from small import X, Y, model
 
 import autolog
 from autolog import RunRecord, UntrustedModel
-from autolog.models import ModelNotLoaded
+from autolog.models.errors import ModelNotLoaded
 from autolog.testing import Recorded, recorded
 
 

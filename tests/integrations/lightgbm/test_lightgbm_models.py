@@ -16,8 +16,8 @@ from lightgbm_small import API, BINARY, V, W, X, Y
 
 import autolog
 from autolog import UntrustedModel
-from autolog.models import ModelNotLoaded
-from autolog.models import load_model as load_folder
+from autolog.models.errors import ModelNotLoaded
+from autolog.models.load import load_model as load_folder
 from autolog.testing import Recorded, recorded
 
 TEXTS = np.array(["no", "yes"])[Y]

@@ -15,7 +15,8 @@ from pyspark.ml.recommendation import ALS
 
 import autolog
 from autolog import ModelError
-from autolog.models import DamagedModel, InputMismatch, UntrustedModel, load_model
+from autolog.models.errors import DamagedModel, InputMismatch, UntrustedModel
+from autolog.models.load import load_model
 from autolog.testing import Recorded
 
 

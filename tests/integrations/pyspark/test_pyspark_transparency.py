@@ -23,8 +23,8 @@ from pyspark.ml.recommendation import ALS
 from pyspark.ml.tuning import CrossValidator
 
 import autolog
-from autolog.models.spark import DESCRIPTION
 from autolog.testing import Recorded
+from autolog_pyspark.flavor import DESCRIPTION
 
 
 def train(frame: Any) -> Any:

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 from sklearn.linear_model import LinearRegression  # noqa: E402
 
 import autolog  # noqa: E402
-from autolog.models import ModelNotLoaded  # noqa: E402
+from autolog.models.errors import ModelNotLoaded  # noqa: E402
 from autolog.store.records import UnknownRun  # noqa: E402
 from autolog.testing import Recorded, recorded  # noqa: E402
 

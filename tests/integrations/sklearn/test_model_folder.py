@@ -37,18 +37,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from autolog.models import (
-    ModelNotLoaded,
-    ModelNotSaved,
-    Predictor,
-    UntrustedModel,
-    contains,
-    infer_signature,
-    load_model,
-    payload,
-    snapshot,
-    write,
-)
+from autolog.models import payload
+from autolog.models.capture import snapshot
+from autolog.models.errors import ModelNotLoaded, ModelNotSaved, UntrustedModel
+from autolog.models.folder import write
+from autolog.models.load import load_model
+from autolog.models.payload import contains
+from autolog.models.predictor import Predictor
+from autolog.models.signature import infer_signature
 
 X, Y = make_classification(120, 6, random_state=0)
 XR, YR = make_regression(120, 6, random_state=0)
@@ -182,7 +178,9 @@ def test_a_folder_needs_no_mlflow(tmp_path: Path) -> None:
         events = []
         sys.addaudithook(lambda name, args: events.append(name) if name in (
             "subprocess.Popen", "os.fork", "os.posix_spawn", "os.system", "socket.connect") else None)
-        from autolog.models import load_model, snapshot, write
+        from autolog.models.capture import snapshot
+        from autolog.models.folder import write
+        from autolog.models.load import load_model
         model = LogisticRegression().fit([[0.], [1.]], [0, 1])
         streams = random.getstate(), str(numpy.random.get_state())
         folder = Path(sys.argv[1])
@@ -257,7 +255,8 @@ SCRIPT = """
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
-    from autolog.models import snapshot, write
+    from autolog.models.capture import snapshot
+    from autolog.models.folder import write
 
     def local(factor):
         def scaled(X):
@@ -294,7 +293,9 @@ def test_estimators_of_a_script_load_elsewhere(tmp_path: Path) -> None:
     assert run(SCRIPT) == "cloudpickle\n"
     predict = "import numpy as np; print(model.predict(np.array([[0.0], [0.2], [0.3], [1.0]])))"
     assert (
-        run(f"import sys; from autolog.models import load_model; model = load_model(sys.argv[1]); {predict}")
+        run(
+            f"import sys; from autolog.models.load import load_model; model = load_model(sys.argv[1]); {predict}"
+        )
         == "[0 0 1 1]\n"
     )
     pytest.importorskip("mlflow")

@@ -32,7 +32,9 @@ from autolog.cli.app import app  # noqa: E402
 
 # What pandas 3.1 and newer do by themselves, and warn of when asked for.
 EXACT = {"float_precision": "round_trip"} if Version(pd.__version__).release < (3, 1) else {}
-from autolog.models import infer_signature, snapshot, write  # noqa: E402
+from autolog.models.capture import snapshot  # noqa: E402
+from autolog.models.folder import write  # noqa: E402
+from autolog.models.signature import infer_signature  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("own_key")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import autolog
-from autolog.models import UntrustedModel
+from autolog.models.errors import UntrustedModel
 from autolog.testing import Recorded
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -19,13 +20,10 @@ from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.models.errors import ModelNotSaved
-from autolog.models.flavors import Captured
-from autolog.models.payload import chunks
+from autolog.integration import Captured, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.integration import Source, Spool
 
 FOLDER = "data"
 NAME = "model.keras"
@@ -38,7 +36,7 @@ _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. There is one format."""
+    """There is one format."""
     keras: Any = import_module("keras")
     modules = save(keras, model, spool, model_format)
     backend = keras.backend.backend()
@@ -66,7 +64,7 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
         )
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
     path = spool.place(f"{FOLDER}/{NAME}")
-    with importing_nothing(), _leaving_state():
+    with _leaving_state():
         keras.models.save_model(model, path, **how)
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json")
@@ -106,7 +104,7 @@ def _is_keras_own(module: str | None) -> bool:
 
 
 @contextmanager
-def importing_nothing() -> Generator[None, None, None]:
+def while_saving() -> Generator[None, None, None]:
     """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
     takes seconds. Inside, what has not been imported counts as not installed.
     """
@@ -168,8 +166,7 @@ def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
     with source.open(f"{folder}/{NAME}") as file, tempfile.TemporaryDirectory(prefix="autolog-") as place:
         path = Path(place, NAME)
         with path.open("wb") as copy:
-            for chunk in chunks(file):
-                copy.write(chunk)
+            shutil.copyfileobj(file, copy)
         with zipfile.ZipFile(path) as archive:
             config = archive.read("config.json")
             if _LAMBDA.search(config):

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.errors import ModelNotLoaded, ModelNotSaved
-from autolog.models.flavors import Captured
+from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.integration import Source, Spool
 
 FILE = "model.ubj"
 BOOSTER = "xgboost.core.Booster"
@@ -25,7 +23,7 @@ ESTIMATORS = (
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. A Dask estimator is saved as the estimator of the same kind that needs no cluster."""
+    """A Dask estimator is saved as the estimator of the same kind that needs no cluster."""
     xgboost: Any = import_module("xgboost")
     if model_format not in (None, "ubj"):
         raise ModelNotSaved(f"model_format {model_format!r} is not ubj")

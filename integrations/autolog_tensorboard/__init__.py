@@ -17,10 +17,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from autolog.sinks.address import Address
-from autolog.sinks.base import Origin, Sink, SinkError
-from autolog.tracking import events as e
-from autolog.tracking.values import number_of
+from autolog.sinks import Address, Origin, Sink, SinkError, number_of
+from autolog.sinks import events as e
 
 _NOT_IN_NAMES = re.compile(r"[^\w./=+@ -]|\.\.+")
 MAX_NAME = 100

@@ -6,22 +6,22 @@ Folder: `model.lgb`, up to the best iteration; or `model.pkl`, or `model.skops` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.models import sklearn
-from autolog.models.errors import ModelNotLoaded
-from autolog.models.flavors import Captured
+from autolog.integration import Captured, pickled
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.integration import Source, Spool
+
+predictor = pickled.predictor
 
 BOOSTER = "lightgbm.basic.Booster"
 
 # What skops meets in an estimator. To make one runs no code of the file's choosing: a Booster's state is its text.
 _HARMLESS = (
+    *("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype"),
     BOOSTER,
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMModel",
@@ -33,7 +33,7 @@ _ALWAYS = frozenset(("lightgbm", "numpy", "scipy"))
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. `model_format` is one of `sklearn.FORMATS`, and does not matter for a Booster."""
+    """`model_format` is one of `pickled.FORMATS`, and does not matter for a Booster."""
     lightgbm = import_module("lightgbm")
     entry: dict[str, Any] = {}
     modules: set[str] = set()
@@ -41,7 +41,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         name, model_class = "model.lgb", BOOSTER  # a subclass of the user's loads as what its text holds
         spool.open(name).write(model.model_to_string().encode())
     else:
-        name, entry, modules = sklearn.dump(model, spool, model_format)
+        name, entry, modules = pickled.dump(model, spool, model_format)
         modules.add("sklearn")
         model_class = f"{type(model).__module__}.{type(model).__qualname__}"
     entry |= {"data": name, "model_class": model_class, "lgb_version": lightgbm.__version__, "code": None}
@@ -57,12 +57,4 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
     if entry.get("model_class", BOOSTER) == BOOSTER:
         with source.open(name) as file:
             return import_module("lightgbm").Booster(model_str=file.read().decode())
-    return sklearn.read(source, name, entry.get("serialization_format"), _HARMLESS)
-
-
-def predictor(model: Any) -> Callable[[Any], Any]:
-    """The model's `predict`."""
-    predict: Callable[[Any], Any] | None = getattr(model, "predict", None)
-    if predict is None:
-        raise ModelNotLoaded(f"{type(model).__name__} has no predict: load it without as_predictor")
-    return predict
+    return pickled.load(source, name, entry.get("serialization_format"), _HARMLESS)

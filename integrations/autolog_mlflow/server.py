@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from autolog.sinks.base import SinkError
-from autolog.sinks.mlflow.rest import Refused, classified, plain_stores, requester
+from autolog.sinks import SinkError
+from autolog_mlflow.rest import Refused, classified, plain_stores, requester
 
 MAX_BATCH = 1_000
 MAX_BATCH_PARAMS = MAX_BATCH_TAGS = 100

@@ -1,7 +1,7 @@
-"""Models of scikit-learn, and of everything that follows its conventions: pickle, or skops when asked for.
+"""Models that are pickled, for every framework without a format of its own: by pickle, by cloudpickle where a class or function
+stands in no importable module, or by skops when asked for. Knows no framework.
 
-Folder: `model.pkl` (pickle protocol 5; cloudpickle where a class or function stands in no importable module) or
-`model.skops`.
+`PickleFlavor("toy")` is a whole flavor. One that writes more than a pickle uses `dump`, `load` and `predictor`.
 """
 
 from __future__ import annotations
@@ -19,31 +19,12 @@ if TYPE_CHECKING:
 
 FORMATS = ("pickle", "cloudpickle", "skops")
 
-_HARMLESS = ("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype")
-_ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
-
-
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. `model_format` is one of FORMATS; pickle turns into cloudpickle where it has to.
-
-    The first use of skops imports nearly all of scikit-learn: about half a second.
-    """
-    name, entry, modules = dump(model, spool, model_format)
-    entry |= {
-        "pickled_model": name,
-        "sklearn_version": import_module("sklearn").__version__,
-        "code": None,
-    }
-    python_function = {"loader_module": "mlflow.sklearn", "model_path": name, "predict_fn": "predict"}
-    return Captured(
-        entry=entry,
-        python_function=python_function if _predicts(model) else None,
-        modules=_ALWAYS | modules,
-    )
-
 
 def dump(model: Any, spool: Spool, model_format: str | None) -> tuple[str, dict[str, Any], set[str]]:
-    """Writes an estimator, of any framework: the file's name, what a loader must know of it, and the modules it needs."""
+    """Writes a model. Returns the file's name, what a loader must know of it, and the modules it needs.
+
+    `model_format` is one of FORMATS; pickle, the default, turns into cloudpickle where it has to.
+    """
     if model_format == "skops":
         return "model.skops", *_dump_skops(model, spool, "model.skops")
     if model_format not in (None, *FORMATS):
@@ -53,13 +34,6 @@ def dump(model: Any, spool: Spool, model_format: str | None) -> tuple[str, dict[
     file = spool.open("model.pkl")
     serialization_format, modules = dump(model, file, by_value=model_format == "cloudpickle")
     return "model.pkl", {"serialization_format": serialization_format}, modules
-
-
-def _predicts(model: Any) -> bool:
-    try:
-        return callable(getattr(model, "predict", None))
-    except Exception:  # a property of the user's that fails
-        return False
 
 
 def _dump_skops(model: Any, spool: Spool, name: str) -> tuple[dict[str, Any], set[str]]:
@@ -74,15 +48,10 @@ def _dump_skops(model: Any, spool: Spool, name: str) -> tuple[dict[str, Any], se
     return entry, {"skops", *(type_name.partition(".")[0] for type_name in types)}
 
 
-def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The estimator. A skops file is loaded with the types that skops trusts and scikit-learn's own classes, all its types if
-    the folder is trusted; a pickle only if it is.
+def load(source: Source, name: str, serialization_format: Any, harmless: tuple[str, ...] = ()) -> Any:
+    """The model that `dump` wrote. A pickle is loaded only if the folder is trusted. A skops file is loaded with the types that
+    skops trusts and the classes whose names begin with one of `harmless`; with all its types if the folder is trusted.
     """
-    return read(source, str(entry.get("pickled_model")), entry.get("serialization_format"))
-
-
-def read(source: Source, name: str, serialization_format: Any, harmless: tuple[str, ...] = ()) -> Any:
-    """What `dump` wrote. `harmless` are types of another framework's that a skops file may hold whoever made it."""
     if serialization_format == "skops":
         return _load_skops(source, name, harmless)
     source.require_trust("a pickle")
@@ -96,7 +65,7 @@ def _load_skops(source: Source, name: str, harmless: tuple[str, ...]) -> Any:
     skops = _skops("loaded", ModelNotLoaded)
     with source.open(name) as file:
         types: list[str] = skops.get_untrusted_types(file=file)
-        unknown = [t for t in types if t not in harmless and not _is_harmless_class(t)]
+        unknown = [one for one in types if not _is_class_of(one, harmless)]
         if unknown and not source.trusted:
             raise UntrustedModel(
                 f"The model in {source.folder} holds types that skops does not know: {', '.join(unknown)}. "
@@ -106,20 +75,19 @@ def _load_skops(source: Source, name: str, harmless: tuple[str, ...]) -> Any:
         return skops.load(file, trusted=types)
 
 
-def _is_harmless_class(type_name: str) -> bool:
-    """Whether the name is a class, not a function, of those that fitted estimators are made of: trees, kernels, distance
-    metrics, sparse matrices. Neither making such an object nor calling such a class runs code or opens files of the
-    folder's choosing, as numpy.memmap would.
+def _is_class_of(type_name: str, prefixes: tuple[str, ...]) -> bool:
+    """Whether the name is that of a class, not of a function, and begins with one of these. Making an object of the class, or
+    calling the class, must not run code or open files of the folder's choosing, as numpy.memmap would.
     """
     module_name, _, name = type_name.rpartition(".")
-    if not type_name.startswith(_HARMLESS) or any("test" in part for part in module_name.split(".")):
+    if not type_name.startswith(prefixes) or any("test" in part for part in module_name.split(".")):
         return False
     try:
         kind: Any = getattr(import_module(module_name), name)
     except Exception:
         return False
     # By its own name as well: a module may hold what it has imported.
-    return isinstance(kind, type) and f"{kind.__module__}.{kind.__qualname__}".startswith(_HARMLESS)
+    return isinstance(kind, type) and f"{kind.__module__}.{kind.__qualname__}".startswith(prefixes)
 
 
 def _skops(done: str, error: type[Exception]) -> Any:
@@ -131,9 +99,39 @@ def _skops(done: str, error: type[Exception]) -> Any:
         ) from None
 
 
+def predicts(model: Any) -> bool:
+    """Whether the model has a `predict`."""
+    try:
+        return callable(getattr(model, "predict", None))
+    except Exception:  # a property of the user's that fails
+        return False
+
+
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The estimator's `predict`."""
+    """The model's `predict`."""
     predict: Callable[[Any], Any] | None = getattr(model, "predict", None)
     if predict is None:
         raise ModelNotLoaded(f"{type(model).__name__} has no predict: load it without as_predictor")
     return predict
+
+
+class PickleFlavor:
+    """The flavor of a framework whose models are pickled; see `flavors.Flavor`.
+
+    `package` is the framework's module; `harmless` are what the names of classes begin with that a skops file may hold whoever
+    made it.
+    """
+
+    def __init__(self, package: str, harmless: tuple[str, ...] = ()) -> None:
+        self.package = package
+        self.harmless = harmless
+
+    def capture(self, model: Any, spool: Spool, model_format: str | None) -> Captured:
+        name, entry, modules = dump(model, spool, model_format)
+        return Captured({**entry, "data": name}, None, frozenset(modules | {self.package}))
+
+    def load(self, source: Source, entry: Mapping[str, Any]) -> Any:
+        return load(source, str(entry.get("data")), entry.get("serialization_format"), self.harmless)
+
+    def predictor(self, model: Any) -> Callable[[Any], Any]:
+        return predictor(model)

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from autolog.sinks.address import Address
-from autolog.sinks.base import Origin, Sink, SinkError
-from autolog.tracking import events as e
+from autolog.sinks import Address, Origin, Sink, SinkError
+from autolog.sinks import events as e
 
 STEP = "autolog/step"
 EPOCH = "autolog/epoch"

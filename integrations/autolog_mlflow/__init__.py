@@ -6,6 +6,6 @@ MLflow: the same times, statuses, nesting, params, metrics, tags, data, files an
 
 from __future__ import annotations
 
-from autolog.sinks.mlflow.sink import MlflowSink
+from autolog_mlflow.sink import MlflowSink
 
 __all__ = ["MlflowSink"]

@@ -13,13 +13,10 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.errors import ModelNotLoaded, ModelNotSaved
-from autolog.models.flavors import Captured
-from autolog.models.keras import importing_nothing
+from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool, SpooledFile
+    from autolog.integration import Source, Spool, SpooledFile
 
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
@@ -28,7 +25,7 @@ PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. There is one format of modules, and one of ExportedPrograms."""
+    """There is one format of modules, and one of ExportedPrograms."""
     if _is_exported(model):
         return _capture_exported(model, spool)
     if model_format not in (None, "pickle"):
@@ -99,8 +96,7 @@ class _Writable:
 def _save(model: Any, file: SpooledFile, **how: Any) -> None:
     torch: Any = import_module("torch")
     writable = _Writable(file)
-    with importing_nothing():  # parts of Keras's pickle themselves by its means
-        torch.save(model, writable, **how)
+    torch.save(model, writable, **how)
     if writable.refused is not None:
         raise writable.refused
 

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from autolog.tracking import events as e
+from autolog.sinks import events as e
 
 MAX_KEY = 250
 MAX_PARAM = 6_000

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
-from autolog.sinks.base import SinkError
+from autolog.sinks import SinkError
 
 ANSWER_SECONDS = 30.0
 

@@ -17,13 +17,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from autolog.sinks.address import Address
-from autolog.sinks.base import Origin, Sink, SinkError
-from autolog.sinks.mlflow import words
-from autolog.sinks.mlflow.files import Storage
-from autolog.sinks.mlflow.rest import Refused
-from autolog.sinks.mlflow.server import Server, by_kind
-from autolog.tracking import events as e
+from autolog.sinks import Address, Origin, Sink, SinkError
+from autolog.sinks import events as e
+from autolog_mlflow import words
+from autolog_mlflow.files import Storage
+from autolog_mlflow.rest import Refused
+from autolog_mlflow.server import Server, by_kind
 
 _IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)
 

@@ -1,7 +1,7 @@
 """Models of Keras 2, which is `tf.keras` before TensorFlow 2.16, and `tf_keras`: `.keras` files, as `tensorflow` models.
 
 Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it, `data/save_format.txt`. What is
-said of code in `keras` holds here too.
+said of code in `flavor` holds here too.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.models import keras as format_of_keras
-from autolog.models.errors import ModelNotLoaded
-from autolog.models.flavors import Captured
-from autolog.models.keras import FOLDER, MODULE, predictor
+from autolog.integration import Captured, ModelNotLoaded
+from autolog_keras import flavor as format_of_keras
+from autolog_keras.flavor import FOLDER, MODULE, predictor, while_saving
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.integration import Source, Spool
 
-__all__ = ["capture", "load", "predictor"]
+__all__ = ["capture", "load", "predictor", "while_saving"]
 
 READERS = {"tensorflow.keras": "keras", "keras": "keras", "tf_keras": "tf_keras"}
 """What `keras_module.txt` may say, and the package that it is."""
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. There is one format."""
+    """There is one format."""
     packages = (cls.__module__.partition(".")[0] for cls in type(model).__mro__)
     package = "tf_keras" if "tf_keras" in packages else "keras"
     keras: Any = import_module(package)
@@ -50,7 +48,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The model, compiled as it was. See `keras.load`."""
+    """The model, compiled as it was. See `flavor.load`."""
     with source.open(MODULE) as file:
         said = file.read().decode()
     if said not in READERS:

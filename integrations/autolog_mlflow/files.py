@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from autolog.sinks.mlflow.rest import Refused, classified, code_of, text_of
-from autolog.sinks.mlflow.server import Server
+from autolog_mlflow.rest import Refused, classified, code_of, text_of
+from autolog_mlflow.server import Server
 
 UPLOAD_SECONDS = 120.0
 _NOT_IN_MODEL_NAMES = re.compile("[/:.%\"']")

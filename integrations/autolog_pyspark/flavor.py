@@ -15,13 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from autolog.models.errors import ModelError, ModelNotSaved
-from autolog.models.flavors import Captured
-from autolog.models.payload import chunks
+from autolog.integration import Captured, ModelError, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.integration import Source, Spool
 
 FOLDER = "sparkml"
 DESCRIPTION = "autolog: saving the model"
@@ -32,7 +29,7 @@ TABLES = ("userFactors", "itemFactors", "freqItemsets")
 
 
 def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
-    """See `flavors.Flavor.capture`. There is one format."""
+    """There is one format."""
     pyspark: Any = import_module("pyspark")
     pipeline: Any = import_module("pyspark.ml").PipelineModel
     if model_format not in (None, "sparkml"):
@@ -56,8 +53,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums, which it does without
                 file = spool.open(path.relative_to(place).as_posix())
                 with path.open("rb") as saved:
-                    for chunk in chunks(saved):
-                        file.write(chunk)
+                    shutil.copyfileobj(saved, file)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     version = str(pyspark.__version__)

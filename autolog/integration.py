@@ -1,0 +1,67 @@
+"""What authors of integrations import; `integrations/README.md` teaches it. What users import is in `autolog` itself.
+
+    an integration    Integration, Options, Call, Patch, SubclassPatch, FastPatch, Hook, OnImport
+    its runs          Run, current_run, lineage, observe_prediction, observe_score
+    its models        Captured, Spool, SpooledFile, Source, PickleFlavor, pickled, ModelError, ModelNotSaved, ModelNotLoaded,
+                      UntrustedModel
+    its data          ArraySpec, ModelInput, infer_signature, look_at, number_of, plain, weakly
+    its own code      IdentityMap, Inside, reraise_if_signal, suppress_warnings
+
+Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autolog.lazily import names
+
+if TYPE_CHECKING:
+    from autolog.api import current_run, lineage, observe_prediction, observe_score
+    from autolog.instrument.calls import Call
+    from autolog.instrument.identity import IdentityMap
+    from autolog.instrument.inside import Inside
+    from autolog.instrument.integration import Integration, Options
+    from autolog.instrument.interrupts import reraise_if_signal
+    from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
+    from autolog.instrument.quiet import suppress_warnings
+    from autolog.models import pickled
+    from autolog.models.errors import ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
+    from autolog.models.flavors import Captured
+    from autolog.models.given import ModelInput, look_at
+    from autolog.models.load import Source
+    from autolog.models.payload import Spool, SpooledFile
+    from autolog.models.pickled import PickleFlavor
+    from autolog.models.signature import ArraySpec, infer_signature
+    from autolog.tracking.run import Run
+    from autolog.tracking.values import number_of, plain, weakly
+
+__all__ = [
+    "ArraySpec", "Call", "Captured", "FastPatch", "Hook", "IdentityMap", "Inside", "Integration", "ModelError", "ModelInput",
+    "ModelNotLoaded", "ModelNotSaved", "OnImport", "Options", "Patch", "PickleFlavor", "Run", "Source", "Spool", "SpooledFile",
+    "SubclassPatch", "UntrustedModel", "current_run", "infer_signature", "lineage", "look_at", "number_of",
+    "observe_prediction", "observe_score", "pickled", "plain", "reraise_if_signal", "suppress_warnings", "weakly",
+]  # fmt: skip
+
+__getattr__, __dir__ = names(
+    globals(),
+    {
+        "autolog.api": ("current_run", "lineage", "observe_prediction", "observe_score"),
+        "autolog.instrument.calls": ("Call",),
+        "autolog.instrument.identity": ("IdentityMap",),
+        "autolog.instrument.inside": ("Inside",),
+        "autolog.instrument.integration": ("Integration", "Options"),
+        "autolog.instrument.interrupts": ("reraise_if_signal",),
+        "autolog.instrument.patching": ("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"),
+        "autolog.instrument.quiet": ("suppress_warnings",),
+        "autolog.models.errors": ("ModelError", "ModelNotLoaded", "ModelNotSaved", "UntrustedModel"),
+        "autolog.models.flavors": ("Captured",),
+        "autolog.models.given": ("ModelInput", "look_at"),
+        "autolog.models.load": ("Source",),
+        "autolog.models.payload": ("Spool", "SpooledFile"),
+        "autolog.models.pickled": ("PickleFlavor", "pickled"),
+        "autolog.models.signature": ("ArraySpec", "infer_signature"),
+        "autolog.tracking.run": ("Run",),
+        "autolog.tracking.values": ("number_of", "plain", "weakly"),
+    },
+)

@@ -1,0 +1,27 @@
+"""Packages whose names are loaded when they are first used, so that importing the package costs next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def names(
+    package: dict[str, Any], homes: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of the package with these globals. `homes`: modules, and the names that each of them holds;
+    a name that ends with `.*` is the module itself.
+    """
+    home_of = {name: home for home, held in homes.items() for name in held}
+
+    def get(name: str) -> Any:
+        home = home_of.get(name)
+        if home is None:
+            raise AttributeError(f"module {package['__name__']!r} has no attribute {name!r}")
+        module = import_module(home)
+        value = module if home.endswith(f".{name}") and not hasattr(module, name) else getattr(module, name)
+        package[name] = value
+        return value
+
+    return get, lambda: sorted({*home_of, *(name for name in package if not name.startswith("_"))})
