@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autolog.lazily import names
-
-__version__ = "0.1.0"
+from autolog.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from autolog.api import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog import config, session
 from autolog.config import nearest
-from autolog.instrument.calls import Call, Frame, current, innermost
+from autolog.instrument.calls import Call, Scope, current, innermost
 from autolog.session import Session, Suspension
 from autolog.tracking import ranks
 
@@ -121,7 +121,7 @@ class suspended:
         here = session.get_or_make() if names and not config.is_disabled() else None
         self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
         self._token: Any = None
-        self._frame: Frame | None = None
+        self._frame: Scope | None = None
 
     def __enter__(self) -> None:
         self._frame = Suspension(innermost(), self._names)
@@ -135,7 +135,7 @@ class suspended:
         _leave(self._token)
 
 
-def _leave(token: Token[Frame | None]) -> None:
+def _leave(token: Token[Scope | None]) -> None:
     """Leave the frame that was entered with this token."""
     try:
         current.reset(token)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, cast
 
 from autolog.instrument.calls import Switch
-from autolog.instrument.unseen import unseen
+from autolog.instrument.stacklevel import hide_from_stacklevel
 from autolog.processes import ENGINES, Binding, Processes
 
 _graph: ContextVar[Binding | None] = ContextVar("autolog_graph", default=None)
@@ -27,7 +27,7 @@ def _handed_over(processes: Processes, client: Any) -> Binding | None:
 def of_function(processes: Processes, original: Any, switch: Switch) -> Any:
     """For a client's `submit` and `map`."""
 
-    @unseen
+    @hide_from_stacklevel
     def submit(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         found = _handed_over(processes, self) if switch.on and _is_work(func) else None
@@ -44,7 +44,7 @@ def of_function(processes: Processes, original: Any, switch: Switch) -> Any:
 def of_graph(processes: Processes, original: Any, switch: Switch) -> Any:
     """For what `compute` and `persist` go through: it pickles the graph."""
 
-    @unseen
+    @hide_from_stacklevel
     def _graph_to_futures(self: Any, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         token = _graph.set(_handed_over(processes, self) if switch.on else None)
@@ -59,7 +59,7 @@ def of_graph(processes: Processes, original: Any, switch: Switch) -> Any:
 def of_task(processes: Processes, original: Any, switch: Switch) -> Any:
     """For the state that a task of a graph is pickled as."""
 
-    @unseen
+    @hide_from_stacklevel
     def __getstate__(self: Any) -> Any:
         state: Any = original(self)
         found = _graph.get()

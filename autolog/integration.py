@@ -2,7 +2,7 @@
 
     an integration    Integration, Options, Call, Patch, SubclassPatch, FastPatch, Hook, OnImport
     its runs          Run, current_run, lineage, observe_prediction, observe_score
-    its models        Captured, Spool, SpooledFile, Source, PickleFlavor, pickled, ModelError, ModelNotSaved, ModelNotLoaded,
+    its models        Captured, Staging, StagedFile, Source, PickleFlavor, pickled, ModelError, ModelNotSaved, ModelNotLoaded,
                       UntrustedModel
     its data          ArraySpec, ModelInput, infer_signature, look_at, number_of, plain, weakly
     its own code      IdentityMap, Inside, reraise_if_signal, suppress_warnings
@@ -27,20 +27,50 @@ if TYPE_CHECKING:
     from autolog.instrument.quiet import suppress_warnings
     from autolog.models import pickled
     from autolog.models.errors import ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
-    from autolog.models.flavors import Captured
     from autolog.models.given import ModelInput, look_at
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool, SpooledFile
     from autolog.models.pickled import PickleFlavor
     from autolog.models.signature import ArraySpec, infer_signature
+    from autolog.models.source import Source
+    from autolog.models.staging import StagedFile, Staging
+    from autolog.models.types import Captured
     from autolog.tracking.run import Run
     from autolog.tracking.values import number_of, plain, weakly
 
 __all__ = [
-    "ArraySpec", "Call", "Captured", "FastPatch", "Hook", "IdentityMap", "Inside", "Integration", "ModelError", "ModelInput",
-    "ModelNotLoaded", "ModelNotSaved", "OnImport", "Options", "Patch", "PickleFlavor", "Run", "Source", "Spool", "SpooledFile",
-    "SubclassPatch", "UntrustedModel", "current_run", "infer_signature", "lineage", "look_at", "number_of",
-    "observe_prediction", "observe_score", "pickled", "plain", "reraise_if_signal", "suppress_warnings", "weakly",
+    "ArraySpec",
+    "Call",
+    "Captured",
+    "FastPatch",
+    "Hook",
+    "IdentityMap",
+    "Inside",
+    "Integration",
+    "ModelError",
+    "ModelInput",
+    "ModelNotLoaded",
+    "ModelNotSaved",
+    "OnImport",
+    "Options",
+    "Patch",
+    "PickleFlavor",
+    "Run",
+    "Source",
+    "StagedFile",
+    "Staging",
+    "SubclassPatch",
+    "UntrustedModel",
+    "current_run",
+    "infer_signature",
+    "lineage",
+    "look_at",
+    "number_of",
+    "observe_prediction",
+    "observe_score",
+    "pickled",
+    "plain",
+    "reraise_if_signal",
+    "suppress_warnings",
+    "weakly",
 ]  # fmt: skip
 
 __getattr__, __dir__ = names(
@@ -55,10 +85,10 @@ __getattr__, __dir__ = names(
         "autolog.instrument.patching": ("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"),
         "autolog.instrument.quiet": ("suppress_warnings",),
         "autolog.models.errors": ("ModelError", "ModelNotLoaded", "ModelNotSaved", "UntrustedModel"),
-        "autolog.models.flavors": ("Captured",),
+        "autolog.models.types": ("Captured",),
         "autolog.models.given": ("ModelInput", "look_at"),
-        "autolog.models.load": ("Source",),
-        "autolog.models.payload": ("Spool", "SpooledFile"),
+        "autolog.models.source": ("Source",),
+        "autolog.models.staging": ("Staging", "StagedFile"),
         "autolog.models.pickled": ("PickleFlavor", "pickled"),
         "autolog.models.signature": ("ArraySpec", "infer_signature"),
         "autolog.tracking.run": ("Run",),

@@ -16,7 +16,7 @@ from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from autolog.instrument.calls import Call, Frame, admits, call_around, innermost
+from autolog.instrument.calls import Call, Scope, call_around, innermost, is_recorded
 
 # The background threads' modules: they import nothing themselves, see environment.
 from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -44,15 +44,15 @@ LINES = 10
 last_run: ContextVar[Run | None] = ContextVar("autolog_last_run", default=None)
 
 
-class RunScope(Frame):
+class RunScope(Scope):
     """A `with autolog.run(…)` block: the first training inside is its run, further ones are children."""
 
     __slots__ = ("_claims", "_pid", "all_children", "children", "run")
 
     boundary = True
 
-    def __init__(self, outer: Frame | None, run: Run, all_children: bool) -> None:
-        super().__init__(outer, admits=True, admits_nested=True)
+    def __init__(self, outer: Scope | None, run: Run, all_children: bool) -> None:
+        super().__init__(outer, records=True, records_nested=True)
         self.run = run
         self.all_children = all_children
         self.children = 0
@@ -79,7 +79,7 @@ class RunScope(Frame):
         return self.run.token
 
 
-class TokenScope(Frame):
+class TokenScope(Scope):
     """What another process has handed over: trainings inside are children of its run, or runs of their own if its token says no
     run. `process` is this one's id.
     """
@@ -89,7 +89,7 @@ class TokenScope(Frame):
     boundary = True
 
     def __init__(self, token: Token, text: str) -> None:
-        super().__init__(None, admits=True, admits_nested=True)
+        super().__init__(None, records=True, records_nested=True)
         self.token = token
         self.text = text
         self.process = os.getpid()
@@ -99,7 +99,7 @@ class TokenScope(Frame):
         return self.token.run
 
 
-def scope_around(frame: Frame | None) -> RunScope | TokenScope | None:
+def scope_around(frame: Scope | None) -> RunScope | TokenScope | None:
     """The innermost block of an explicit run around a frame; it may be another process's, which has handed this work over."""
     while frame is not None:
         if isinstance(frame, (RunScope, TokenScope)) and not frame.ended:
@@ -165,7 +165,7 @@ class Loop(NamedTuple):
     run: Run
     integration: str
     closing: Callable[[], None]
-    frame: Frame | None
+    frame: Scope | None
     scope: RunScope | TokenScope | None
     owned: bool
     thread: int
@@ -180,7 +180,7 @@ def open_loop(
     one, or that of the explicit block. None where nothing is to be recorded. `closing` is called before the run ends.
     """
     frame = innermost()
-    if not admits(integration) or not session.wants(integration, None):
+    if not is_recorded(integration) or not session.wants(integration, None):
         return None
     call, scope = call_around(frame), scope_around(frame)
     if call is not None:
@@ -321,13 +321,13 @@ def _last_exception() -> tuple[BaseException | None, int]:
     return error, id(error)
 
 
-def loop_of_this_thread(session: Session, frame: Frame | None) -> Loop | None:
+def loop_of_this_thread(session: Session, frame: Scope | None) -> Loop | None:
     """The loop in progress that this thread has begun in this frame."""
     mine = (loop for loop in reversed(session.loops) if loop.thread == threading.get_ident())
     return next((loop for loop in mine if loop.frame is frame), None)
 
 
-def _is_around(scope: Frame, frame: Frame | None) -> bool:
+def _is_around(scope: Scope, frame: Scope | None) -> bool:
     while frame is not None and frame is not scope:
         frame = frame.outer
     return frame is scope
@@ -340,7 +340,7 @@ def begin(
     session.follow_work()
     outer, began = innermost(), perf_counter()
     run = _new_run(session, parent or scope_around(outer), name, "run", tags, None, None, None)
-    session.ledger.account.seconds += perf_counter() - began
+    session.timer.account.seconds += perf_counter() - began
     return RunScope(outer, run, all_children)
 
 

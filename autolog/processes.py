@@ -23,9 +23,9 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from autolog.instrument.calls import Frame, Switch, call_around, current, innermost
-from autolog.instrument.standins import StandIns
-from autolog.instrument.unseen import unseen
+from autolog.instrument.calls import Scope, Switch, call_around, current, innermost
+from autolog.instrument.plain_wrappers import PlainWrappers
+from autolog.instrument.stacklevel import hide_from_stacklevel
 
 if TYPE_CHECKING:
     from autolog.session import Session
@@ -148,14 +148,14 @@ class Binding(NamedTuple):
     tally: Tally
 
 
-class Handing(Frame):
+class Handing(Scope):
     """An engine hands out work in here, later perhaps, from threads of its own: `by_framework` says for whom."""
 
     __slots__ = ("by_framework",)
 
-    def __init__(self, outer: Frame | None, by_framework: bool) -> None:
-        admits, nested = (True, True) if outer is None else (outer.admits, outer.admits_nested)
-        super().__init__(outer, admits=admits, admits_nested=nested)
+    def __init__(self, outer: Scope | None, by_framework: bool) -> None:
+        records, nested = (True, True) if outer is None else (outer.records, outer.records_nested)
+        super().__init__(outer, records=records, records_nested=nested)
         self.by_framework = by_framework
 
 
@@ -188,16 +188,16 @@ class Processes:
         found = self.binding()
         return function if found is None else Sent(function, found.bind, found.tally)
 
-    def _belongs(self, frame: Frame | None) -> Binding | None:
+    def _belongs(self, frame: Scope | None) -> Binding | None:
         """As `binding`, in this frame."""
         here = self._session
         if not here.active or call_around(frame) is not None:
             return None
-        frames: list[Frame] = []
-        hiding: list[Frame] = []
+        frames: list[Scope] = []
+        hiding: list[Scope] = []
         while frame is not None:
             if not frame.ended:
-                if type(frame).hides is not Frame.hides:
+                if type(frame).hides is not Scope.hides:
                     if frame.hides(""):  # everything
                         return None
                     hiding.append(frame)
@@ -211,7 +211,7 @@ class Processes:
             return None
         return self._known_binding(scope, on)
 
-    def _by_framework(self, frames: list[Frame]) -> bool:
+    def _by_framework(self, frames: list[Scope]) -> bool:
         """Whether a framework hands this over for itself: the first code outside of engines is its own."""
         frame, kinds = sys._getframe(2), self._kinds
         while frame is not None:
@@ -315,19 +315,19 @@ class Processes:
 
     # -- where it is handed over
 
-    def follow(self, standins: StandIns) -> None:
+    def follow(self, wrappers: PlainWrappers) -> None:
         """Put the stand-ins in; those of multiprocessing's pools are in `threads`."""
         for executor in (
             "concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor",
         ):  # fmt: skip
-            standins.put(f"{executor}:ProcessPoolExecutor.submit", self._submit)
-        standins.put("multiprocessing.process:BaseProcess.start", self._start)
-        standins.put("joblib.parallel:Parallel.__call__", self._parallel)
+            wrappers.put(f"{executor}:ProcessPoolExecutor.submit", self._submit)
+        wrappers.put("multiprocessing.process:BaseProcess.start", self._start)
+        wrappers.put("joblib.parallel:Parallel.__call__", self._parallel)
         for place, kind in (
             ("distributed.client:Client.submit", "function"), ("distributed.client:Client.map", "function"),
             ("distributed.client:Client._graph_to_futures", "graph"), ("dask._task_spec:Task.__getstate__", "task"),
         ):  # fmt: skip
-            standins.put(place, partial(self._of_dask, kind))
+            wrappers.put(place, partial(self._of_dask, kind))
 
     def _of_dask(self, kind: str, original: Any, switch: Switch) -> Any:
         from autolog import cluster  # it is needed only beside Dask
@@ -340,7 +340,7 @@ class Processes:
         while "_autolog_own" in getattr(add, "__dict__", {}):
             add = add.__wrapped__  # ours would carry a frame along that counting does not need
 
-        @unseen
+        @hide_from_stacklevel
         def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             sent = to_process(fn) if switch.on else fn
@@ -354,7 +354,7 @@ class Processes:
     def _start(self, original: Any, switch: Switch) -> Any:
         handed_over = self._process
 
-        @unseen
+        @hide_from_stacklevel
         def start(self: Any) -> None:
             __tracebackhide__ = True
             found = handed_over(self) if switch.on else None
@@ -395,7 +395,7 @@ class Processes:
     def _parallel(self, original: Any, switch: Switch) -> Any:
         by_framework = self._by_framework
 
-        @unseen
+        @hide_from_stacklevel
         def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             if not switch.on or getattr(self, "n_jobs", 1) == 1:

@@ -6,18 +6,19 @@ from functools import lru_cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog.models.capture import Snapshot, snapshot
+from autolog.models.capture import snapshot
 from autolog.models.code import sources
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import find
 from autolog.models.folder import write as write_folder
 from autolog.models.given import ModelInput, look_at
-from autolog.models.payload import contains
 from autolog.models.requirements import pins
 from autolog.models.signature import with_output
+from autolog.models.staging import contains
+from autolog.models.types import Snapshot
 from autolog.store.objects import share
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
-from autolog.tracking.metrics import direction, judge
+from autolog.tracking.metrics import direction, primary_metric
 from autolog.tracking.redact import is_telling, mark, redact_text
 from autolog.tracking.run import Run
 
@@ -51,7 +52,7 @@ def save_model(
         taken = snapshot(
             flavor,
             model,
-            spool_dir=folder,
+            staging_dir=folder,
             signature=signature,
             example=seen.example,
             model_format=model_format,
@@ -87,7 +88,7 @@ def _secrets_in(taken: Snapshot, secrets: set[str]) -> list[str]:
     return [
         secret
         for secret in sorted(secrets)
-        if is_telling(secret) and contains(taken, [secret.encode("utf-8", "surrogatepass")])
+        if is_telling(secret) and contains(taken.files, [secret.encode("utf-8", "surrogatepass")])
     ]
 
 
@@ -155,7 +156,7 @@ def _is_surpassed(session: Session, run: Run, path: str) -> str:
     run's is the best. Runs are compared within an experiment, with the same estimator, by the same metric.
     """
     metrics = run.metrics
-    metric = judge(metrics, run.directions)
+    metric = primary_metric(metrics, run.directions)
     if metric is None or (value := metrics[metric]) != value:
         return ""
     key = (run.experiment, run.framework or "", run.estimator or "", path, metric)

@@ -20,12 +20,12 @@ from autolog import config as configuration
 from autolog import processes, registry
 from autolog.config import Config, nearest
 from autolog.instrument import threads
-from autolog.instrument.calls import Call, Frame, Switch, current, innermost
+from autolog.instrument.calls import Call, Scope, Switch, current, innermost
 from autolog.instrument.guard import Guard
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.ledger import Ledger
-from autolog.instrument.standins import StandIns
+from autolog.instrument.plain_wrappers import PlainWrappers
+from autolog.instrument.timer import OverheadTimer
 from autolog.registry import Entry, installed
 from autolog.store import layout
 from autolog.store.writer import Writer
@@ -53,13 +53,13 @@ COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "log_input_exa
 """The fields of `autolog.Options`, which is not loaded before it is needed."""
 
 
-class Suspension(Frame):
+class Suspension(Scope):
     """A block in which integrations are off: those named, or all."""
 
     __slots__ = ("names",)
 
-    def __init__(self, outer: Frame | None, names: frozenset[str] | None) -> None:
-        super().__init__(outer, admits=names is not None, admits_nested=names is not None)
+    def __init__(self, outer: Scope | None, names: frozenset[str] | None) -> None:
+        super().__init__(outer, records=names is not None, records_nested=names is not None)
         self.names = names
 
     def hides(self, integration: str) -> bool:
@@ -92,7 +92,7 @@ class Session:
         self.abandoned = False
         self.config = config or Config()
         self.guard = Guard(strict)
-        self.ledger = Ledger()
+        self.timer = OverheadTimer()
         self._misplaced = ""
         """What is wrong with where the store was to be."""
         try:
@@ -102,7 +102,7 @@ class Session:
         self.writer = Writer(self.layout, self._writer_failed)
         self.hooks = ImportHooks(lambda module, error: self.failed(module, "after its import", error))
         self.integrations = {name: Active(entry) for name, entry in installed().items()}
-        self._following: StandIns | None = None
+        self._following: PlainWrappers | None = None
         self.processes = processes.Processes(self)
         self.prompt = False
         """As one whose process may be ended as soon as its work is done: what is logged after a training is written at once."""
@@ -248,7 +248,7 @@ class Session:
     def follow_work(self) -> None:
         """Let work that is handed to threads and processes belong to where it is handed over."""
         if self._following is None and self.active:
-            self._following = StandIns(self.hooks)
+            self._following = PlainWrappers(self.hooks)
             threads.follow(self._following, self.processes.to_process)
             self.processes.follow(self._following)
 
@@ -297,7 +297,7 @@ class Session:
             integration = cls(options_of(cls.Options, valid_options(cls.Options, given, complaints)))
             for complaint in complaints:
                 self._warn(f"{active.entry.name}: {complaint}")
-            integration.host = self
+            integration.handler = self
             integration.awake_as(module.__name__)
             refusal = _refusal(integration)
             if refusal:
@@ -432,10 +432,10 @@ class Session:
     def artifacts_of(self, run: str) -> str:
         return str(self.layout.artifacts_of(run))
 
-    def sharer(self) -> Callable[[str], None]:
-        from autolog.store.objects import sharer
+    def deduplicate(self) -> Callable[[str], None]:
+        from autolog.store.objects import deduplicate
 
-        return sharer(self.layout.objects)
+        return deduplicate(self.layout.objects)
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         if self.active:

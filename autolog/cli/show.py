@@ -12,7 +12,7 @@ from autolog.cli.output import Column, Page, Refusal, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
 from autolog.tracking.events import NOT_SAVED
-from autolog.tracking.metrics import judge
+from autolog.tracking.metrics import primary_metric
 
 if TYPE_CHECKING:
     from autolog.store.records import Point, RunRecord
@@ -317,7 +317,7 @@ def _ranking(children: list[RunRecord], metrics: list[str]) -> tuple[str, int] |
     }
     ranked = [name for name in metrics if name.startswith("rank_test_")]
     means = [name for name in metrics if name.startswith("mean_test_") and name in directions]
-    chosen = next(iter((*ranked, *means)), None) or judge(metrics, directions)
+    chosen = next(iter((*ranked, *means)), None) or primary_metric(metrics, directions)
     if chosen is None:
         return None
     return chosen, 1 if chosen in ranked or directions[chosen] == "lower" else -1

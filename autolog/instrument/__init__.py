@@ -1,5 +1,5 @@
 """Reversible replacement of a framework's functions and methods, and the life of one intercepted call.
 
 This package knows nothing of runs, stores, sinks or configuration: what an intercepted call means is decided by the
-`Host` it is installed for.
+`CallHandler` it is installed for.
 """

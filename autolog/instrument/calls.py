@@ -1,4 +1,4 @@
-"""One intercepted call: what the framework was asked, the observer that watches it, and the frames it stands in.
+"""One intercepted call: what the framework was asked, the observer that watches it, and the scopes it stands in.
 
 An *observer* is a generator function that takes a `Call`. What stands before its `yield` runs before the original, what
 stands after it runs after the original has returned, and `result = yield` is what it returned. Returning before the `yield`
@@ -6,7 +6,7 @@ declines the call. If the original raises, the generator is closed: use `try/fin
 `call.error`. The original is always called by the framework, exactly once, whatever the observer does.
 
 *Frames* are what a thread is inside of: calls, and blocks that the session pushes. The innermost one lives in a ContextVar;
-a thread started inside a frame inherits it. The hot path reads two attributes of the innermost frame and nothing else.
+a thread started inside a scope inherits it. The hot path reads two attributes of the innermost scope and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.interrupts import reraise_if_signal
-from autolog.instrument.ledger import Ledger
+from autolog.instrument.timer import OverheadTimer
 
 if TYPE_CHECKING:
     from inspect import Parameter
@@ -31,76 +31,76 @@ Observer = Callable[["Call"], Generator[None, Any, None]]
 CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
-class Frame:
+class Scope:
     """Something a thread is inside of; `outer` is what it stands in.
 
-    `admits` and `admits_nested` say whether a patched call inside is looked at: an ordinary patch asks the first, one that
-    is `nested` (it contributes to the run around it) asks the second. A frame that has ended admits everything, and the
+    `records` and `records_nested` say whether a patched call inside is looked at: an ordinary patch asks the first, one that
+    is `nested` (it contributes to the run around it) asks the second. A scope that has ended records everything, and the
     slow path then goes on to the next living one: pools keep threads that were started inside calls long over.
     """
 
-    __slots__ = ("admits", "admits_nested", "ended", "outer")
+    __slots__ = ("ended", "outer", "records", "records_nested")
 
     boundary = False
     """Whether calls inside count as outermost although calls are around it."""
 
-    def __init__(self, outer: Frame | None, *, admits: bool, admits_nested: bool) -> None:
+    def __init__(self, outer: Scope | None, *, records: bool, records_nested: bool) -> None:
         self.outer = outer
-        self.admits = admits
-        self.admits_nested = admits_nested
+        self.records = records
+        self.records_nested = records_nested
         self.ended = False
 
     def end(self) -> None:
-        self.admits = self.admits_nested = self.ended = True
+        self.records = self.records_nested = self.ended = True
 
     def hides(self, integration: str) -> bool:
-        """Whether this frame switches one integration off."""
+        """Whether this scope switches one integration off."""
         return False
 
 
-current: ContextVar[Frame | None] = ContextVar("autolog_frame", default=None)
+current: ContextVar[Scope | None] = ContextVar("autolog_frame", default=None)
 
-# Which frame a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
-# starting a thread costs one dictionary entry and only when it happens inside a frame.
-_started_in: IdentityMap[Frame] = IdentityMap()
+# Which scope a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
+# starting a thread costs one dictionary entry and only when it happens inside a scope.
+_started_in: IdentityMap[Scope] = IdentityMap()
 any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]
-"""Not empty while a thread that was started inside a frame lives. One that is started outside, while none does, and whose
-`current` is empty, is in no frame: what is called every few microseconds asks no more than these two."""
+"""Not empty while a thread that was started inside a scope lives. One that is started outside, while none does, and whose
+`current` is empty, is in no scope: what is called every few microseconds asks no more than these two."""
 
 
-def innermost() -> Frame | None:
-    """The innermost frame that has not ended, of this thread or of the frame it was started in."""
-    frame = current.get()
-    if frame is None and len(_started_in):
-        frame = _started_in.get(threading.current_thread())
-        if frame is not None:
-            current.set(frame)
-    while frame is not None and frame.ended:
-        frame = frame.outer
-    return frame
+def innermost() -> Scope | None:
+    """The innermost scope that has not ended, of this thread or of the scope it was started in."""
+    scope = current.get()
+    if scope is None and len(_started_in):
+        scope = _started_in.get(threading.current_thread())
+        if scope is not None:
+            current.set(scope)
+    while scope is not None and scope.ended:
+        scope = scope.outer
+    return scope
 
 
-def admits(integration: str, own: bool = False) -> bool:
+def is_recorded(integration: str, own: bool = False) -> bool:
     """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
     integration is suspended. With `own`, a call that the integration has sealed itself does not count.
     """
-    frame = innermost()
-    if frame is None:
+    scope = innermost()
+    if scope is None:
         return True
-    if not (frame.admits_nested or (own and isinstance(frame, Call) and frame.integration == integration)):
+    if not (scope.records_nested or (own and isinstance(scope, Call) and scope.integration == integration)):
         return False
-    while frame is not None:
-        if frame.hides(integration):
+    while scope is not None:
+        if scope.hides(integration):
             return False
-        frame = frame.outer
+        scope = scope.outer
     return True
 
 
 def remember_start(thread: threading.Thread) -> None:
-    """Note that `thread` is being started inside the present frame, if there is one."""
-    frame = innermost()
-    if frame is not None:
-        _started_in.set(thread, frame)
+    """Note that `thread` is being started inside the present scope, if there is one."""
+    scope = innermost()
+    if scope is not None:
+        _started_in.set(thread, scope)
 
 
 class Switch:
@@ -121,11 +121,11 @@ class Own(NamedTuple):
     function: weakref.ref[Any]
 
 
-class Host(Protocol):
+class CallHandler(Protocol):
     """What a patch is installed for. `active` is read on the hot path; the rest only for calls that are looked at."""
 
     active: bool
-    ledger: Ledger
+    timer: OverheadTimer
 
     def wants(self, integration: str, instance: object) -> bool:
         """Whether this integration is the one to look at calls on `instance` now."""
@@ -154,7 +154,7 @@ class Host(Protocol):
         ...
 
 
-class Call(Frame):
+class Call(Scope):
     """One intercepted call.
 
     `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
@@ -164,18 +164,18 @@ class Call(Frame):
     """
 
     __slots__ = (
-        "args", "error", "host", "instance", "integration", "kwargs", "name", "outermost", "owns_run", "run",
+        "args", "error", "handler", "instance", "integration", "kwargs", "name", "outermost", "owns_run", "run",
         "seconds", "since", "wrapped",
     )  # fmt: skip
 
-    outer: Frame | None
+    outer: Scope | None
 
     def __init__(
-        self, host: Host, integration: str, name: str, wrapped: Callable[..., Any], instance: Any, args: Any,
-        kwargs: Any, outer: Frame | None,
+        self, handler: CallHandler, integration: str, name: str, wrapped: Callable[..., Any], instance: Any, args: Any,
+        kwargs: Any, outer: Scope | None,
     ) -> None:  # fmt: skip
-        super().__init__(outer, admits=False, admits_nested=True)
-        self.host = host
+        super().__init__(outer, records=False, records_nested=True)
+        self.handler = handler
         self.integration = integration
         self.name = name
         self.wrapped = wrapped
@@ -188,7 +188,7 @@ class Call(Frame):
         self.owns_run = False
         self.error: BaseException | None = None
         self.seconds = 0.0
-        self.since = host.ledger.account.seconds
+        self.since = handler.timer.account.seconds
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -226,8 +226,8 @@ class Call(Frame):
         return Guarded(own, self)
 
     def start_run(self, **about: Any) -> Any:
-        """Open the run of this call; it ends when the call does. `about` is what the host wants to know of it."""
-        self.run = self.host.open(self, **about)
+        """Open the run of this call; it ends when the call does. `about` is what the handler wants to know of it."""
+        self.run = self.handler.open(self, **about)
         return self.run
 
     def continue_run(self, run: Any) -> None:
@@ -235,9 +235,9 @@ class Call(Frame):
         self.run = run
         self.owns_run = True
 
-    def seal(self) -> None:
+    def suppress_nested(self) -> None:
         """Nothing inside this call is looked at: its parts are not trainings of the user's."""
-        self.admits_nested = False
+        self.records_nested = False
 
     def release(self) -> None:
         """Let go of the user's objects: threads and contexts may keep an ended call for long."""
@@ -250,7 +250,7 @@ class Guarded:
     """See `Call.guarded`. By delegation: whatever attribute the framework asks for is that of the object behind."""
 
     def __init__(self, own: Any, call: Call) -> None:
-        self.__dict__["_autolog_guarded"] = own, call, call.run, call.host, call.integration
+        self.__dict__["_autolog_guarded"] = own, call, call.run, call.handler, call.integration
         self.__dict__["_autolog_off"] = False
 
     @property
@@ -273,7 +273,7 @@ class Guarded:
             except Exception as error:
                 self._autolog_failed(f"in {type(own).__name__}.{name}", error)
             finally:
-                self.__dict__["_autolog_guarded"][3].ledger.account.seconds += perf_counter() - began
+                self.__dict__["_autolog_guarded"][3].timer.account.seconds += perf_counter() - began
 
         return guarded
 
@@ -285,22 +285,22 @@ class Guarded:
         held = self.__dict__
         if held["_autolog_off"]:
             return None
-        own, _, _, host, _ = held["_autolog_guarded"]
+        own, _, _, handler, _ = held["_autolog_guarded"]
         began = perf_counter()
         try:
             return own(*args, **kwargs)
         except Exception as error:
             self._autolog_failed(f"in {type(own).__name__}.__call__", error)
         finally:
-            host.ledger.account.seconds += perf_counter() - began
+            handler.timer.account.seconds += perf_counter() - began
 
     def _autolog_failed(self, place: str, error: Exception) -> None:
         reraise_if_signal(error)
         self.__dict__["_autolog_off"] = True
-        _, call, run, host, integration = self.__dict__["_autolog_guarded"]
+        _, call, run, handler, integration = self.__dict__["_autolog_guarded"]
         call.run, kept = run, call.run  # an ended call has let go of its run
         try:
-            host.failed(integration, place, error, call)
+            handler.failed(integration, place, error, call)
         finally:
             call.run = kept
 
@@ -309,14 +309,14 @@ def _released(*_args: Any, **_kwargs: Any) -> Any:
     raise RuntimeError("this call is over")
 
 
-def call_around(frame: Frame | None) -> Call | None:
+def call_around(scope: Scope | None) -> Call | None:
     """The innermost call that has not ended, within the innermost boundary."""
-    while frame is not None:
-        if not frame.ended and isinstance(frame, Call):
-            return frame
-        if frame.boundary and not frame.ended:
+    while scope is not None:
+        if not scope.ended and isinstance(scope, Call):
+            return scope
+        if scope.boundary and not scope.ended:
             return None
-        frame = frame.outer
+        scope = scope.outer
     return None
 
 

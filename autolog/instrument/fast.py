@@ -1,6 +1,6 @@
 """What stands in for a function that is called every few microseconds: a plain Python function that watches.
 
-It makes no Call, opens no frame and can change nothing. Its code is short and without surprises because compilers that trace
+It makes no Call, opens no scope and can change nothing. Its code is short and without surprises because compilers that trace
 Python may read it. Whatever fails in an observer is reported once and turns that observer off.
 """
 
@@ -14,34 +14,45 @@ from time import perf_counter
 from types import CodeType
 from typing import Any
 
-from autolog.instrument.calls import Host, Own, Switch, admits, any_started, call_around, current, innermost
+from autolog.instrument.calls import (
+    CallHandler,
+    Own,
+    Switch,
+    any_started,
+    call_around,
+    current,
+    innermost,
+    is_recorded,
+)
 from autolog.instrument.interrupts import reraise_if_signal
-from autolog.instrument.unseen import code_of, unseen
+from autolog.instrument.stacklevel import code_of, hide_from_stacklevel
 
 CULPRIT = "a hook"
 """All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
 
 
 def fast(
-    original: Any, host: Host, integration: str, name: str, switch: Switch, *, before: Callable[..., Any] | None,
+    original: Any, handler: CallHandler, integration: str, name: str, switch: Switch, *, before: Callable[..., Any] | None,
     after: Callable[..., Any] | None, raised: Callable[..., Any] | None, unless: Callable[[], bool] | None,
 ) -> Any:  # fmt: skip
     """The stand-in for `original`. See `patching.FastPatch`."""
     reading = unless or _never
-    frame = current.get
-    ledger = host.ledger
+    scope = current.get
+    timer = handler.timer
 
     def failed(place: str, error: Exception) -> None:
         reraise_if_signal(error)
         switch.on = False
-        host.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
+        handler.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
-    @unseen
+    @hide_from_stacklevel
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        # In no frame, as nearly always, is asked first: `admits` is a call more.
+        # In no scope, as nearly always, is asked first: `records` is a call more.
         if reading() or not (
-            switch.on and host.active and ((frame() is None and not any_started) or admits(integration, True))
+            switch.on
+            and handler.active
+            and ((scope() is None and not any_started) or is_recorded(integration, True))
         ):
             return original(*args, **kwargs)
         noted = None
@@ -51,7 +62,7 @@ def fast(
                 noted = before(*args, **kwargs)
             except Exception as error:
                 failed("before", error)
-            ledger.account.seconds += perf_counter() - began
+            timer.account.seconds += perf_counter() - began
         if raised is None:
             result = original(*args, **kwargs)
         else:
@@ -70,7 +81,7 @@ def fast(
                 after(noted, result, *args, **kwargs)
             except Exception as error:
                 failed("after", error)
-            ledger.account.seconds += perf_counter() - began
+            timer.account.seconds += perf_counter() - began
         return result
 
     update_wrapper(stand_in, original)
@@ -87,7 +98,7 @@ def fast(
 
 def codes() -> list[CodeType]:
     """The code of all stand-ins and guarded hooks and of what they ask, for compilers that are to be kept out of it."""
-    asked = [one.__code__ for one in (admits, innermost, _never)]
+    asked = [one.__code__ for one in (is_recorded, innermost, _never)]
     return asked + [
         code_of(inner) if inner.co_name == "stand_in" else inner
         for outer in (fast, guarded)
@@ -106,24 +117,28 @@ def _never() -> bool:
 
 
 def guarded(
-    hook: Callable[..., Any], host: Host, integration: str, name: str, switch: Switch,
+    hook: Callable[..., Any], handler: CallHandler, integration: str, name: str, switch: Switch,
     unless: Callable[[], bool] | None = None,
 ) -> Callable[..., None]:  # fmt: skip
     """A hook as it is given to the framework. See `patching.Hook`."""
 
-    frame = current.get
-    ledger = host.ledger
+    scope = current.get
+    timer = handler.timer
 
     def call(*args: Any, **kwargs: Any) -> None:
-        if switch.on and host.active and ((frame() is None and not any_started) or admits(integration)):
+        if (
+            switch.on
+            and handler.active
+            and ((scope() is None and not any_started) or is_recorded(integration))
+        ):
             began = perf_counter()
             try:
                 hook(*args, **kwargs)
             except Exception as error:
                 reraise_if_signal(error)
                 switch.on = False
-                host.failed(integration, f"in {name}", error, None, CULPRIT)
-            ledger.account.seconds += perf_counter() - began
+                handler.failed(integration, f"in {name}", error, None, CULPRIT)
+            timer.account.seconds += perf_counter() - began
 
     if unless is None:
         return call

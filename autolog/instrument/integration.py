@@ -18,7 +18,7 @@ from autolog.instrument.fast import codes, guarded
 from autolog.instrument.patching import AnyPatch
 
 if TYPE_CHECKING:
-    from autolog.instrument.calls import Host
+    from autolog.instrument.calls import CallHandler
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class Integration:
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self.host: Host | None = None
+        self.handler: CallHandler | None = None
         self._module = ""
 
     def patches(self) -> Iterable[AnyPatch]:
@@ -80,21 +80,21 @@ class Integration:
         interpreter's exit; `closing` is called before, to log what is left. None where nothing is to be recorded: suspended,
         inside a sealed call, on another rank, in a forked child.
         """
-        return None if self.host is None else self.host.open_loop(self.name, closing, **about)
+        return None if self.handler is None else self.handler.open_loop(self.name, closing, **about)
 
     def end_run(self, run: Any, error: BaseException | None = None) -> None:
         """End a run of `start_run`. Ending again does nothing, nor does ending the run of a call around."""
-        if self.host is not None:
-            self.host.close_loop(run, error)
+        if self.handler is not None:
+            self.handler.close_loop(run, error)
 
     def guarded(self, function: Callable[..., Any], place: str) -> Callable[..., None]:
         """A function that others will call, as a weak reference's callback: what it raises is reported and goes no further, and
         from then on it does nothing.
         """
         switch = Switch()
-        host = self.host
-        assert host is not None
-        return guarded(function, host, self.name, place, switch)
+        handler = self.handler
+        assert handler is not None
+        return guarded(function, handler, self.name, place, switch)
 
     def hook_code(self) -> list[CodeType]:
         """The code that stands around every hook and fast patch, for a compiler of Python that is to be kept out of it."""

@@ -19,27 +19,27 @@ from autolog.instrument.calls import (
     CO_GENERATOR,
     CO_ITERABLE_COROUTINE,
     Call,
-    Frame,
-    Host,
+    CallHandler,
     Observer,
+    Scope,
     current,
     innermost,
 )
-from autolog.instrument.unseen import unseen
+from autolog.instrument.stacklevel import hide_from_stacklevel
 
 _LATER = CO_GENERATOR | CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 
 
-@unseen
+@hide_from_stacklevel
 def intercept(
-    host: Host, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
+    handler: CallHandler, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
     instance: Any, args: Any, kwargs: Any,
 ) -> Any:  # fmt: skip
     """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most of what nobody looks at."""
     __tracebackhide__ = True
     outer = innermost()
-    if outer is not None and not (outer.admits_nested if nested else outer.admits):
-        # Inherited from the thread's starter, or around a frame that has ended: not seen by the wrapper.
+    if outer is not None and not (outer.records_nested if nested else outer.records):
+        # Inherited from the thread's starter, or around a scope that has ended: not seen by the wrapper.
         return wrapped(*args, **kwargs)
     if (
         type(outer) is Call
@@ -48,15 +48,15 @@ def intercept(
         and _same(outer.name, name)
     ):
         return wrapped(*args, **kwargs)  # super().fit(…): the same call, seen already
-    frame = outer
-    while frame is not None:
-        if frame.hides(integration):
+    scope = outer
+    while scope is not None:
+        if scope.hides(integration):
             return wrapped(*args, **kwargs)
-        frame = frame.outer
-    if not host.wants(integration, instance):
+        scope = scope.outer
+    if not handler.wants(integration, instance):
         return wrapped(*args, **kwargs)
 
-    watched = _Watched(host, integration, name, observer, instance, args, kwargs)
+    watched = _Watched(handler, integration, name, observer, instance, args, kwargs)
     follow = _follower(wrapped)
     if follow is not None:  # nothing has begun yet: a coroutine may never be awaited
         later = follow(watched, wrapped)
@@ -87,17 +87,19 @@ class _Watched:
 
     call: Call
 
-    def __init__(self, host: Host, integration: str, name: str, observer: Observer, *about: Any) -> None:
-        self.about = host, integration, name, *about
+    def __init__(
+        self, handler: CallHandler, integration: str, name: str, observer: Observer, *about: Any
+    ) -> None:
+        self.about = handler, integration, name, *about
         self.observer = observer
         self.generator: Generator[None, Any, None] | None = None
         self.called = 0.0
 
-    def enter(self, wrapped: Any, outer: Frame | None) -> Token[Frame | None]:
-        """The call is the innermost frame from here on."""
+    def enter(self, wrapped: Any, outer: Scope | None) -> Token[Scope | None]:
+        """The call is the innermost scope from here on."""
         self.called = perf_counter()
-        host, integration, name, instance, args, kwargs = self.about
-        self.call = Call(host, integration, name, wrapped, instance, args, kwargs, outer)
+        handler, integration, name, instance, args, kwargs = self.about
+        self.call = Call(handler, integration, name, wrapped, instance, args, kwargs, outer)
         return current.set(self.call)
 
     def before(self) -> None:
@@ -112,24 +114,26 @@ class _Watched:
             self.generator = None
             # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
             _, integration, name, _, call.args, call.kwargs = self.about
-            call.host.failed(integration, f"before {name}", error, call, f"before {_culprit(self.observer)}")
+            call.handler.failed(
+                integration, f"before {name}", error, call, f"before {_culprit(self.observer)}"
+            )
         self.called = perf_counter()
-        call.host.ledger.account.seconds += self.called - began
+        call.handler.timer.account.seconds += self.called - began
 
     def raised(self, error: BaseException) -> None:
         """The part after an original that has raised."""
         call, returned = self.call, perf_counter()
         call.error = error
         call.seconds = returned - self.called
-        if self.generator is not None and call.host.active:
+        if self.generator is not None and call.handler.active:
             _close(call, self.generator)
-            call.host.ledger.account.seconds += perf_counter() - returned
+            call.handler.timer.account.seconds += perf_counter() - returned
 
     def returned(self, result: Any) -> None:
         """The part after an original that has returned."""
         call, generator, returned = self.call, self.generator, perf_counter()
         call.seconds = returned - self.called
-        if generator is None or not call.host.active:
+        if generator is None or not call.handler.active:
             return
         try:
             generator.send(result)
@@ -137,19 +141,19 @@ class _Watched:
             pass
         except Exception as error:
             place = f"after {call.name}"
-            call.host.failed(call.integration, place, error, call, f"after {_culprit(self.observer)}")
+            call.handler.failed(call.integration, place, error, call, f"after {_culprit(self.observer)}")
         else:
             _close(call, generator)
             twice = RuntimeError("the observer yielded more than once")
-            call.host.failed(call.integration, f"after {call.name}", twice, call)
-        call.host.ledger.account.seconds += perf_counter() - returned
+            call.handler.failed(call.integration, f"after {call.name}", twice, call)
+        call.handler.timer.account.seconds += perf_counter() - returned
 
     def over(self) -> None:
-        """The last step, with the frame left."""
+        """The last step, with the scope left."""
         call = self.call
         call.end()
         if call.owns_run:
-            call.host.close(call)
+            call.handler.close(call)
         call.release()
 
 
@@ -168,7 +172,7 @@ def _follower(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
     return _generator if flags & CO_GENERATOR and not flags & CO_ITERABLE_COROUTINE else _coroutine
 
 
-@unseen
+@hide_from_stacklevel
 async def _coroutine(watched: _Watched, wrapped: Any) -> Any:
     __tracebackhide__ = True
     token = watched.enter(wrapped, innermost())
@@ -189,9 +193,9 @@ async def _coroutine(watched: _Watched, wrapped: Any) -> Any:
         watched.over()
 
 
-@unseen
+@hide_from_stacklevel
 def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
-    """As `yield from`, with the call as a frame of the original's steps only: between them its caller is not inside."""
+    """As `yield from`, with the call as a scope of the original's steps only: between them its caller is not inside."""
     __tracebackhide__ = True
     leave, active = _leave, True
     token = watched.enter(wrapped, innermost())
@@ -211,7 +215,7 @@ def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
                 sent = yield produced
                 step = partial(steps.send, sent)
             except GeneratorExit:  # whoever asked wants no more: that is no failure
-                active = watched.call.host.active  # if not, Python ends: names here may be None
+                active = watched.call.handler.active  # if not, Python ends: names here may be None
                 token = current.set(watched.call) if active else token
                 steps.close()
                 if active:
@@ -232,7 +236,7 @@ def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
             watched.over()
 
 
-@unseen
+@hide_from_stacklevel
 async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[Any, Any]:
     __tracebackhide__ = True
     leave, active = _leave, True
@@ -253,7 +257,7 @@ async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[An
                 sent = yield produced
                 step = partial(steps.asend, sent)
             except GeneratorExit:
-                active = watched.call.host.active
+                active = watched.call.handler.active
                 token = current.set(watched.call) if active else token
                 await steps.aclose()
                 if active:
@@ -274,11 +278,11 @@ async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[An
             watched.over()
 
 
-def _leave(token: Token[Frame | None]) -> None:
+def _leave(token: Token[Scope | None]) -> None:
     try:
         current.reset(token)
     except (ValueError, RuntimeError):
-        pass  # left already; or entered in another context, as of whoever closes a generator: an ended frame is passed over
+        pass  # left already; or entered in another context, as of whoever closes a generator: an ended scope is passed over
 
 
 def _culprit(observer: Observer) -> str:
@@ -294,4 +298,4 @@ def _close(call: Call, generator: Generator[None, Any, None]) -> None:
     try:
         generator.close()
     except Exception as error:
-        call.host.failed(call.integration, f"after {call.name}", error, call)
+        call.handler.failed(call.integration, f"after {call.name}", error, call)

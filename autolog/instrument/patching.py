@@ -19,10 +19,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 import msgspec
 
-from autolog.instrument.calls import CO_GENERATOR, Host, Observer, Own, Switch
+from autolog.instrument.calls import CO_GENERATOR, CallHandler, Observer, Own, Switch
 from autolog.instrument.fast import fast, guarded
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.unseen import unseen
+from autolog.instrument.stacklevel import hide_from_stacklevel
 
 _ABSENT: Any = object()
 
@@ -123,14 +123,14 @@ AnyPatch = Patch | SubclassPatch | FastPatch | Hook | OnImport
 
 
 class Installation:
-    """One patch, installed for a host or waiting for its module."""
+    """One patch, installed for a handler or waiting for its module."""
 
-    def __init__(self, patch: AnyPatch, integration: str, host: Host, hooks: ImportHooks) -> None:
+    def __init__(self, patch: AnyPatch, integration: str, handler: CallHandler, hooks: ImportHooks) -> None:
         self.patch = patch
         self.state: State = "waiting"
         self.switch = Switch()
         self.integration = integration
-        self._host = host
+        self._handler = handler
         self._hooks = hooks
         self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
         self._slots: list[_Slot] = []
@@ -194,7 +194,7 @@ class Installation:
         name = path.rpartition(":")[2]
         if isinstance(patch, FastPatch):
             wrapper = fast(
-                original, self._host, self.integration, name, self.switch, before=patch.before, after=patch.after,
+                original, self._handler, self.integration, name, self.switch, before=patch.before, after=patch.after,
                 raised=patch.raised, unless=patch.unless,
             )  # fmt: skip
             self._wrappers.append(wrapper)
@@ -203,9 +203,9 @@ class Installation:
         from autolog.instrument.wrapper import Wrapper, interceptor
 
         look = interceptor(
-            self._host, self.integration, name, patch.observer, patch.nested, self.switch, base
+            self._handler, self.integration, name, patch.observer, patch.nested, self.switch, base
         )
-        admitted = "admits_nested" if patch.nested else "admits"
+        admitted = "records_nested" if patch.nested else "records"
         wrapper = Wrapper(original, look, owner, path, self.switch, admitted)
         if not isinstance(owner, type):
             self._wrappers.append(wrapper)
@@ -226,7 +226,7 @@ class Installation:
         register = _resolve(module, path)
         self.state = "missing" if register is None else "found"
         if register is not None and not self._handles:
-            own = guarded(hook.hook, self._host, self.integration, path, self.switch, hook.unless)
+            own = guarded(hook.hook, self._handler, self.integration, path, self.switch, hook.unless)
             handle = register(own)
             if not callable(getattr(handle, "remove", None)):
                 self.switch.on, self.state = False, "missing"  # it stays in, and does nothing
@@ -302,7 +302,7 @@ class Installation:
 
         if owner is object:
 
-            @unseen
+            @hide_from_stacklevel
             def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
                 # Passed on to whoever comes next in this subclass's order.
@@ -317,7 +317,7 @@ class Installation:
             return
         from autolog.instrument.wrapper import Wrapper
 
-        @unseen
+        @hide_from_stacklevel
         def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
             __tracebackhide__ = True
             result = wrapped(*args, **kwargs)
@@ -334,7 +334,7 @@ class Installation:
             try:
                 self._place_in_class(cls, base)
             except Exception as error:
-                self._host.failed(self.integration, f"patching {cls.__name__}", error)
+                self._handler.failed(self.integration, f"patching {cls.__name__}", error)
 
 
 def sweep_modules(switches: set[Switch]) -> None:

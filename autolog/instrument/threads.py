@@ -1,15 +1,15 @@
-"""Lets work that is handed to a thread run in the frame in which it was handed over.
+"""Lets work that is handed to a thread run in the scope in which it was handed over.
 
 | handed over by | by means of |
 |---|---|
-| `Thread.start`, `Timer` | the thread inherits the frame: see `calls.innermost` |
+| `Thread.start`, `Timer` | the thread inherits the scope: see `calls.innermost` |
 | `ThreadPoolExecutor.submit` and `map`, `loop.run_in_executor`, Dask | the executor's item of work keeps it |
 | `ThreadPool`, joblib's threads | the function is wrapped |
 | callbacks: `Future.add_done_callback`, those of a pool | the function is wrapped |
 | tasks, `asyncio.to_thread` | Python: they copy the context |
 
-A pool's threads live longer than the block in which they were started: work that is handed over outside of every frame says so.
-Costs a dictionary entry or two where there is a frame, and a look at two attributes where there is none.
+A pool's threads live longer than the block in which they were started: work that is handed over outside of every scope says so.
+Costs a dictionary entry or two where there is a scope, and a look at two attributes where there is none.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from autolog.instrument.calls import Frame, Switch, any_started, current, innermost, remember_start
-from autolog.instrument.standins import StandIns
-from autolog.instrument.unseen import unseen
+from autolog.instrument.calls import Scope, Switch, any_started, current, innermost, remember_start
+from autolog.instrument.plain_wrappers import PlainWrappers
+from autolog.instrument.stacklevel import hide_from_stacklevel
 
-OUTSIDE = Frame(None, admits=True, admits_nested=True)
-"""No frame, whatever the thread was started in."""
+OUTSIDE = Scope(None, records=True, records_nested=True)
+"""No scope, whatever the thread was started in."""
 
 
 class Carried:
-    """A function that runs in the frame in which it was handed over, on whatever thread."""
+    """A function that runs in the scope in which it was handed over, on whatever thread."""
 
-    __slots__ = ("frame", "function")
+    __slots__ = ("function", "scope")
 
-    def __init__(self, function: Callable[..., Any], frame: Frame) -> None:
+    def __init__(self, function: Callable[..., Any], scope: Scope) -> None:
         self.function = function
-        self.frame = frame
+        self.scope = scope
 
-    @unseen
+    @hide_from_stacklevel
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        token = current.set(self.frame)
+        token = current.set(self.scope)
         try:
             return self.function(*args, **kwargs)
         finally:
@@ -48,20 +48,20 @@ class Carried:
         return repr(self.function)
 
 
-def here(frame: Any = current.get, started: Any = any_started) -> Frame | None:
-    """The frame that work handed over now is to run in. None: the caller is in none, and so is every thread."""
-    if frame() is None and not started:
+def here(scope: Any = current.get, started: Any = any_started) -> Scope | None:
+    """The scope that work handed over now is to run in. None: the caller is in none, and so is every thread."""
+    if scope() is None and not started:
         return None
     return innermost() or OUTSIDE
 
 
 def carried(function: Any) -> Any:
     """`function`, to be handed to a thread; it may be None."""
-    frame = here()
-    return function if frame is None or function is None else Carried(function, frame)
+    scope = here()
+    return function if scope is None or function is None else Carried(function, scope)
 
 
-def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
+def follow(wrappers: PlainWrappers, to_process: Callable[[Any, Any], Any]) -> None:
     """Put the stand-ins in. `to_process(function, pool)` is what a pool of processes is given in place of a function."""
 
     def to_worker(pool: Any, function: Any) -> Any:
@@ -72,7 +72,7 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
         return to_worker(pool, work), *map(carried, callbacks)
 
     def apply_async(original: Any, switch: Switch) -> Any:
-        @unseen
+        @hide_from_stacklevel
         def apply_async(
             self: Any, func: Any, args: Any = (), kwds: Any = None, callback: Any = None, error_callback: Any = None
         ) -> Any:  # fmt: skip
@@ -84,7 +84,7 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
         return apply_async
 
     def map_async(original: Any, switch: Switch) -> Any:
-        @unseen
+        @hide_from_stacklevel
         def _map_async(
             self: Any, func: Any, iterable: Any, mapper: Any, chunksize: Any = None, callback: Any = None,
             error_callback: Any = None,
@@ -97,21 +97,21 @@ def follow(standins: StandIns, to_process: Callable[[Any, Any], Any]) -> None:
         return _map_async
 
     def imap(original: Any, switch: Switch) -> Any:
-        @unseen
+        @hide_from_stacklevel
         def imap(self: Any, func: Any, iterable: Any, chunksize: Any = 1) -> Any:
             __tracebackhide__ = True
             return original(self, to_worker(self, func) if switch.on else func, iterable, chunksize)
 
         return imap
 
-    standins.put("threading:Thread.start", _start)
-    standins.put("concurrent.futures.thread:_WorkItem.__init__", _item)
-    standins.put("concurrent.futures.thread:_WorkItem.run", _run_item)
-    standins.put("concurrent.futures._base:Future.add_done_callback", _add_callback)
-    standins.put("multiprocessing.pool:Pool.apply_async", apply_async)
-    standins.put("multiprocessing.pool:Pool._map_async", map_async)
-    standins.put("multiprocessing.pool:Pool.imap", imap)
-    standins.put("multiprocessing.pool:Pool.imap_unordered", imap)
+    wrappers.put("threading:Thread.start", _start)
+    wrappers.put("concurrent.futures.thread:_WorkItem.__init__", _item)
+    wrappers.put("concurrent.futures.thread:_WorkItem.run", _run_item)
+    wrappers.put("concurrent.futures._base:Future.add_done_callback", _add_callback)
+    wrappers.put("multiprocessing.pool:Pool.apply_async", apply_async)
+    wrappers.put("multiprocessing.pool:Pool._map_async", map_async)
+    wrappers.put("multiprocessing.pool:Pool.imap", imap)
+    wrappers.put("multiprocessing.pool:Pool.imap_unordered", imap)
 
 
 def _is_threads(pool: Any) -> bool:
@@ -122,12 +122,12 @@ def _is_threads(pool: Any) -> bool:
 
 
 def _start(original: Any, switch: Switch) -> Any:
-    frame, started, remember = current.get, any_started, remember_start
+    scope, started, remember = current.get, any_started, remember_start
 
-    @unseen
+    @hide_from_stacklevel
     def start(self: Any) -> None:
         __tracebackhide__ = True
-        if (frame() is not None or started) and switch.on:
+        if (scope() is not None or started) and switch.on:
             remember(self)
         original(self)
 
@@ -149,8 +149,8 @@ def _run_item(original: Any, switch: Switch) -> Any:
     enter, leave = current.set, current.reset
 
     def run(self: Any, *args: Any) -> None:
-        frame = getattr(self, "_autolog_frame", None)
-        token = enter(frame) if frame is not None and switch.on else None
+        scope = getattr(self, "_autolog_frame", None)
+        token = enter(scope) if scope is not None and switch.on else None
         try:
             original(self, *args)
         finally:
@@ -164,7 +164,7 @@ def _run_item(original: Any, switch: Switch) -> Any:
 def _add_callback(original: Any, switch: Switch) -> Any:
     hand = carried
 
-    @unseen
+    @hide_from_stacklevel
     def add_done_callback(self: Any, fn: Any) -> None:
         __tracebackhide__ = True
         original(self, hand(fn) if switch.on else fn)

@@ -18,9 +18,9 @@ from typing import Any, cast
 import wrapt
 from wrapt.wrappers import PartialCallableObjectProxy  # pyright: ignore[reportMissingImports]
 
-from autolog.instrument.calls import Host, Observer, Switch, current
+from autolog.instrument.calls import CallHandler, Observer, Switch, current
 from autolog.instrument.intercept import intercept
-from autolog.instrument.unseen import unseen
+from autolog.instrument.stacklevel import hide_from_stacklevel
 
 # Until Python 3.13, whoever asks a class for its annotations leaves an empty dict in it, which would stand before those of the
 # function that is wrapped: tools that look at every class do so. Without its C code, wrapt has them in each wrapper itself.
@@ -69,7 +69,7 @@ class Wrapper(wrapt.FunctionWrapper):
     """A patched function, or the slot of a patched method.
 
     `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it, `admitted` the
-    attribute of a frame that says whether a call inside is looked at, nothing where each is.
+    attribute of a scope that says whether a call inside is looked at, nothing where each is.
     """
 
     if _ANNOTATIONS is not None:
@@ -104,9 +104,9 @@ class Wrapper(wrapt.FunctionWrapper):
             if self._self_autolog_found is not None:
                 return self._self_autolog_found
         elif (
-            (frame := innermost()) is not None
+            (scope := innermost()) is not None
             and (plain := self._self_autolog_plain) is not None
-            and not getattr(frame, plain[1])
+            and not getattr(scope, plain[1])
         ):
             # Nobody would look at the call: the method itself is found, in half the time that wrapt takes to bind. Kept and
             # called later, when somebody would, it is not seen: the price of a search's thousands of fits.
@@ -133,7 +133,7 @@ class Wrapper(wrapt.FunctionWrapper):
 
 
 def interceptor(
-    host: Host,
+    handler: CallHandler,
     integration: str,
     name: str,
     observer: Observer,
@@ -146,13 +146,13 @@ def interceptor(
     """
     get = current.get
 
-    @unseen
+    @hide_from_stacklevel
     def look(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
-        frame = get()
-        if frame is not None and not (frame.admits_nested if nested else frame.admits):
+        scope = get()
+        if scope is not None and not (scope.records_nested if nested else scope.records):
             return wrapped(*args, **kwargs)
-        if not (host.active and switch.on):
+        if not (handler.active and switch.on):
             return wrapped(*args, **kwargs)
         if base is not None:
             if instance is None and args:  # somebody's wrapper around the slot calls it as a plain function
@@ -163,7 +163,7 @@ def interceptor(
                 return wrapped(*args, **kwargs)
         if type(wrapped) is PartialCallableObjectProxy:  # called as Class.method(instance, ...)
             wrapped = MethodType(wrapped.__wrapped__, instance)
-        return intercept(host, integration, name, observer, nested, wrapped, instance, args, kwargs)
+        return intercept(handler, integration, name, observer, nested, wrapped, instance, args, kwargs)
 
     return look
 

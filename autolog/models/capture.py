@@ -9,49 +9,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.quiet import suppress_warnings
 from autolog.models.errors import ModelError, ModelNotSaved
 from autolog.models.flavors import find, while_saving
-from autolog.models.payload import Spool, sizes
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """A model as it was at one moment, serialised.
-
-    `files` maps a path in the model folder to its bytes or to a temporary file that holds them, which `folder.write`
-    takes away. `entry`, `python_function` and `modules` are those of `flavors.Captured`, `signature` is what
-    `infer_signature` returns, `example` what `example.example_of` says of its files.
-    """
-
-    flavor: str
-    model_class: str
-    files: dict[str, bytes | Path]
-    entry: dict[str, Any]
-    python_function: dict[str, Any] | None
-    modules: frozenset[str]
-    signature: dict[str, Any] | None = None
-    example: dict[str, Any] | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(sizes(self.files).values())
-
-    def discard(self) -> None:
-        """Deletes the temporary files of a snapshot that will not be written."""
-        for content in self.files.values():
-            if isinstance(content, Path):
-                content.unlink(missing_ok=True)
+from autolog.models.staging import Staging
+from autolog.models.types import Snapshot
 
 
 def snapshot(
     flavor: str,
     model: Any,
     *,
-    spool_dir: str | os.PathLike[str],
+    staging_dir: str | os.PathLike[str],
     signature: dict[str, Any] | None = None,
     example: tuple[dict[str, Any], dict[str, bytes]] | None = None,
     model_format: str | None = None,
@@ -59,19 +29,19 @@ def snapshot(
 ) -> Snapshot:
     """Serialises a model and leaves it as it was. No warning gets out, whatever the model's own code does.
 
-    `flavor` is a flavor's name, see `flavors`. A file over 64 MB goes to `spool_dir` while it is made: best a folder on
+    `flavor` is a flavor's name, see `flavors`. A file over 64 MB goes to `staging_dir` while it is made: best a folder on
     the file system where the model will be. `model_format` is a choice that the flavor offers, None its default.
     Raises ModelNotSaved with the reason; a file over `max_bytes` is given up as soon as it is known to be.
     """
-    spool = Spool(Path(spool_dir), max_bytes)
+    staging = Staging(Path(staging_dir), max_bytes)
     reason = ""
     try:
         with suppress_warnings(), while_saving():
-            captured = find(flavor).capture(model, spool, model_format)
+            captured = find(flavor).capture(model, staging, model_format)
         return Snapshot(
             flavor=flavor,
             model_class=f"{type(model).__module__}.{type(model).__qualname__}",
-            files={**spool.content(), **(example[1] if example is not None else {})},
+            files={**staging.content(), **(example[1] if example is not None else {})},
             entry=captured.entry,
             python_function=captured.python_function,
             modules=captured.modules,
@@ -79,7 +49,7 @@ def snapshot(
             example=example[0] if example is not None else None,
         )
     except BaseException as error:
-        spool.discard()
+        staging.discard()
         if isinstance(error, ModelError) or not isinstance(error, Exception):
             raise
         reraise_if_signal(error)

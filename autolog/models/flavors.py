@@ -11,33 +11,20 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import msgspec
-
 from autolog.entrypoints import entry_points, load
 from autolog.models.errors import ModelError
+from autolog.models.types import Captured
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
-
-
-class Captured(msgspec.Struct, frozen=True):
-    """What a flavor says of a model whose files it has just written.
-
-    `entry` and `python_function` become `flavors.<name>` and `flavors.python_function` of the MLmodel file; the latter is
-    None for a model that predicts nothing. `modules` are the top-level modules needed to load it.
-    """
-
-    entry: dict[str, Any]
-    python_function: dict[str, Any] | None
-    modules: frozenset[str]
+    from autolog.models.source import Source
+    from autolog.models.staging import Staging
 
 
 class Flavor(Protocol):
     """The functions of a flavor's module. They import the framework inside."""
 
-    def capture(self, model: Any, spool: Spool, model_format: str | None) -> Captured:
-        """Writes the model into files of `spool`. Runs on the training thread: be quick, change nothing.
+    def capture(self, model: Any, staging: Staging, model_format: str | None) -> Captured:
+        """Writes the model into files of `staging`. Runs on the training thread: be quick, change nothing.
 
         Raises ModelNotSaved with a readable reason; any other exception is turned into one.
         """

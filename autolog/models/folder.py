@@ -23,13 +23,13 @@ from typing import Any
 
 import msgspec
 
-from autolog import __version__
-from autolog.models.capture import Snapshot
 from autolog.models.code import FOLDER
 from autolog.models.errors import NoUserKey
-from autolog.models.payload import chunks
 from autolog.models.requirements import PYTHON, conda_env, pins, python_env, requirements_txt
-from autolog.models.trust import sign, user_key
+from autolog.models.staging import chunks
+from autolog.models.trust import sign, signed_message, user_key
+from autolog.models.types import Snapshot
+from autolog.version import __version__
 
 FORMAT_VERSION = 1
 
@@ -153,11 +153,6 @@ def _mlmodel(
     if snapshot.example is not None:
         mlmodel["saved_input_example_info"] = snapshot.example
     return mlmodel
-
-
-def signed_message(flavor: str, entry: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
-    """What the keyed signature vouches for: the files' checksums, and how they are to be read."""
-    return b"autolog model 1\n" + json.dumps([flavor, entry, files], sort_keys=True).encode()
 
 
 def to_yaml(document: Any) -> str:

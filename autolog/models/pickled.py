@@ -11,34 +11,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autolog.models.errors import ModelNotLoaded, ModelNotSaved, UntrustedModel
-from autolog.models.flavors import Captured
+from autolog.models.types import Captured
 
 if TYPE_CHECKING:
-    from autolog.models.load import Source
-    from autolog.models.payload import Spool
+    from autolog.models.source import Source
+    from autolog.models.staging import Staging
 
 FORMATS = ("pickle", "cloudpickle", "skops")
 
 
-def dump(model: Any, spool: Spool, model_format: str | None) -> tuple[str, dict[str, Any], set[str]]:
+def dump(model: Any, staging: Staging, model_format: str | None) -> tuple[str, dict[str, Any], set[str]]:
     """Writes a model. Returns the file's name, what a loader must know of it, and the modules it needs.
 
     `model_format` is one of FORMATS; pickle, the default, turns into cloudpickle where it has to.
     """
     if model_format == "skops":
-        return "model.skops", *_dump_skops(model, spool, "model.skops")
+        return "model.skops", *_dump_skops(model, staging, "model.skops")
     if model_format not in (None, *FORMATS):
         raise ModelNotSaved(f"model_format {model_format!r} is not one of {', '.join(FORMATS)}")
     from autolog.models.pickling import dump
 
-    file = spool.open("model.pkl")
+    file = staging.open("model.pkl")
     serialization_format, modules = dump(model, file, by_value=model_format == "cloudpickle")
     return "model.pkl", {"serialization_format": serialization_format}, modules
 
 
-def _dump_skops(model: Any, spool: Spool, name: str) -> tuple[dict[str, Any], set[str]]:
+def _dump_skops(model: Any, staging: Staging, name: str) -> tuple[dict[str, Any], set[str]]:
     skops = _skops("saved", ModelNotSaved)
-    file = spool.open(name)
+    file = staging.open(name)
     skops.dump(model, file)
     content = file.content()
     where = {"data": content} if isinstance(content, bytes) else {"file": content}
@@ -126,8 +126,8 @@ class PickleFlavor:
         self.package = package
         self.harmless = harmless
 
-    def capture(self, model: Any, spool: Spool, model_format: str | None) -> Captured:
-        name, entry, modules = dump(model, spool, model_format)
+    def capture(self, model: Any, staging: Staging, model_format: str | None) -> Captured:
+        name, entry, modules = dump(model, staging, model_format)
         return Captured({**entry, "data": name}, None, frozenset(modules | {self.package}))
 
     def load(self, source: Source, entry: Mapping[str, Any]) -> Any:

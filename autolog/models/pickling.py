@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from autolog.models.errors import ModelNotSaved
-from autolog.models.payload import SpooledFile
+from autolog.models.staging import StagedFile
 
 PROTOCOL = 5
 
@@ -29,7 +29,7 @@ def _goes_by_name(obj: object) -> bool:
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, file: SpooledFile, modules: set[str]) -> None:
+    def __init__(self, file: StagedFile, modules: set[str]) -> None:
         super().__init__(file, PROTOCOL)
         self._modules = modules
 
@@ -47,7 +47,7 @@ def _top(module: object) -> str:
     return module.partition(".")[0] if isinstance(module, str) else ""
 
 
-def dump(model: object, file: SpooledFile, *, by_value: bool = False) -> tuple[str, set[str]]:
+def dump(model: object, file: StagedFile, *, by_value: bool = False) -> tuple[str, set[str]]:
     """Writes the model. Returns `pickle` or `cloudpickle`, whichever it took, and the top-level modules referenced.
 
     cloudpickle is taken where plain pickle would make a file that loads nowhere else, and always if `by_value`.
@@ -82,7 +82,7 @@ def _cloudpickle() -> Any:
     return None
 
 
-def _cloud_pickler(cloudpickle: Any, file: SpooledFile, modules: set[str]) -> pickle.Pickler:
+def _cloud_pickler(cloudpickle: Any, file: StagedFile, modules: set[str]) -> pickle.Pickler:
     base: Any = cloudpickle.CloudPickler
 
     class CloudPickler(base):

@@ -1,15 +1,23 @@
 """Signatures with the user's own key: what this user wrote can be told from what others made.
 
-Knows nothing of what is signed.
+It knows of a model's files no more than their checksums.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from autolog.userkey import config_dir as config_dir
 from autolog.userkey import user_key as user_key
+
+
+def signed_message(flavor: str, entry: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
+    """What the keyed signature vouches for: the files' checksums, and how they are to be read."""
+    return b"autolog model 1\n" + json.dumps([flavor, entry, files], sort_keys=True).encode()
 
 
 def sign(message: bytes, key: bytes) -> str:

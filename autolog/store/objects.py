@@ -70,7 +70,7 @@ def _put(source: str, target: str) -> None:
         raise
 
 
-def sharer(objects: str | os.PathLike[str]) -> Callable[[str], None]:
+def deduplicate(objects: str | os.PathLike[str]) -> Callable[[str], None]:
     """A function for the files thread that shares a file whose digest is not known yet."""
     return partial(_share_unknown, os.fspath(objects))
 

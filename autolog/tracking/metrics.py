@@ -1,4 +1,4 @@
-"""What a metric means: which of two values is better, and which metrics judge a model.
+"""What a metric means: which of two values is better, and which metrics primary_metric a model.
 
 Who computes a metric knows its direction and says it (`Run.describe_metrics`). Of a name that nobody has described, as users
 log them by hand, it is guessed by whole words, and shown as a guess. Names no framework: what a framework calls its metrics,
@@ -84,7 +84,7 @@ def direction(name: str, described: Mapping[str, str]) -> Literal["higher", "low
     return "higher" if said == "higher" else "lower" if said == "lower" else None
 
 
-def judge(metrics: Iterable[str], described: Mapping[str, str] = {}) -> str | None:
+def primary_metric(metrics: Iterable[str], described: Mapping[str, str] = {}) -> str | None:
     """Of a run's metrics, in the order in which they came, the one to compare models by: the first loss on data that was not
     trained on, or else the first metric on such data of which it is known which way is better. None if there is none.
     """

@@ -66,7 +66,7 @@ class Account(Protocol):
     seconds: float
 
 
-class Ledger(Protocol):
+class OverheadTimer(Protocol):
     """`account` is that of the thread that asks."""
 
     @property
@@ -77,7 +77,7 @@ class Outlet(Protocol):
     """Where a run's events go."""
 
     @property
-    def ledger(self) -> Ledger: ...
+    def timer(self) -> OverheadTimer: ...
 
     @property
     def overhead_budget(self) -> float:
@@ -96,7 +96,7 @@ class Outlet(Protocol):
         """The folder of a run's files; it may not exist yet."""
         ...
 
-    def sharer(self) -> Callable[[str], None]:
+    def deduplicate(self) -> Callable[[str], None]:
         """What is to be called off the training thread with each file that was copied into the folder of a run."""
         ...
 
@@ -166,7 +166,7 @@ class Run:
 
     def resume(self, since: float | None = None) -> None:
         """Count what autolog costs this thread from now on, or from when its account stood at `since`."""
-        self._account = self._outlet.ledger.account
+        self._account = self._outlet.timer.account
         self._since = self._account.seconds if since is None else since
 
     def settle(self) -> None:
@@ -351,7 +351,7 @@ class Run:
 
         import shutil  # here, on the caller's thread: see environment.py
 
-        share = self._outlet.sharer()
+        share = self._outlet.deduplicate()
 
         def put(source: str, target: str) -> None:
             with in_stead_of(target) as draft:

@@ -27,7 +27,7 @@ class Calls:
         outermost = call.outermost
         if not outermost and call.run is None:
             return
-        call.seal()  # validation, and on PyTorch the loop beneath, are Keras's
+        call.suppress_nested()  # validation, and on PyTorch the loop beneath, are Keras's
         model, arguments, options = call.instance, call.arguments, self.options
         if outermost:
             run: Run = call.start_run(estimator=about.path_of(model))
@@ -55,7 +55,7 @@ class Calls:
                 about.save(run, model, options, "model", data.completed(seen, model, x))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
-        call.seal()
+        call.suppress_nested()
         model = call.instance
         known = lineage().model(model)
         run = current_run() if known is None else known.run

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 from autolog.integration import Captured, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 FOLDER = "data"
 NAME = "model.keras"
@@ -35,12 +35,12 @@ _UNDEFINED = b"layer was saved without config"
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """There is one format."""
     keras: Any = import_module("keras")
-    modules = save(keras, model, spool, model_format)
+    modules = save(keras, model, staging, model_format)
     backend = keras.backend.backend()
-    spool.open(MODULE).write(b"keras")
+    staging.open(MODULE).write(b"keras")
     entry = {
         "data": FOLDER,
         "keras_version": str(keras.__version__),
@@ -52,7 +52,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
     return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
 
 
-def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: Any) -> set[str]:
+def save(keras: Any, model: Any, staging: Staging, model_format: str | None, **how: Any) -> set[str]:
     """Write `data/model.keras` by this package's function; the top-level modules of what is in it."""
     if model_format not in (None, "keras"):
         raise ModelNotSaved(f"model_format {model_format!r} is not keras")
@@ -63,7 +63,7 @@ def save(keras: Any, model: Any, spool: Spool, model_format: str | None, **how: 
             else "it has no weights yet: it was not built"
         )
     # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
-    path = spool.place(f"{FOLDER}/{NAME}")
+    path = staging.place(f"{FOLDER}/{NAME}")
     with _leaving_state():
         keras.models.save_model(model, path, **how)
     with zipfile.ZipFile(path) as archive:

@@ -15,7 +15,7 @@ from autolog_keras import flavor as format_of_keras
 from autolog_keras.flavor import FOLDER, MODULE, predictor, while_saving
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 __all__ = ["capture", "load", "predictor", "while_saving"]
 
@@ -23,17 +23,17 @@ READERS = {"tensorflow.keras": "keras", "keras": "keras", "tf_keras": "tf_keras"
 """What `keras_module.txt` may say, and the package that it is."""
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """There is one format."""
     packages = (cls.__module__.partition(".")[0] for cls in type(model).__mro__)
     package = "tf_keras" if "tf_keras" in packages else "keras"
     keras: Any = import_module(package)
     version = str(keras.__version__)
     format_name = "keras_v3" if version.startswith("2.12.") else "keras"
-    modules = format_of_keras.save(keras, model, spool, model_format, save_format=format_name)
+    modules = format_of_keras.save(keras, model, staging, model_format, save_format=format_name)
     reader = "tf_keras" if package == "tf_keras" else "tensorflow.keras"
-    spool.open(MODULE).write(reader.encode())
-    spool.open(f"{FOLDER}/save_format.txt").write(b"tf")
+    staging.open(MODULE).write(reader.encode())
+    staging.open(f"{FOLDER}/save_format.txt").write(b"tf")
     entry = {
         "data": FOLDER,
         "model_type": "keras",

@@ -134,7 +134,7 @@ class LightgbmIntegration(Integration):
 
     def part(self, call: Call) -> Generator[None, Any, None]:
         """A Dask worker's share of a training is not one of its own, where the worker is a thread of this process."""
-        call.seal()
+        call.suppress_nested()
         return
         yield
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.integration import Captured, pickled
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 predictor = pickled.predictor
 
@@ -32,16 +32,16 @@ _HARMLESS = (
 _ALWAYS = frozenset(("lightgbm", "numpy", "scipy"))
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """`model_format` is one of `pickled.FORMATS`, and does not matter for a Booster."""
     lightgbm = import_module("lightgbm")
     entry: dict[str, Any] = {}
     modules: set[str] = set()
     if isinstance(model, lightgbm.Booster):
         name, model_class = "model.lgb", BOOSTER  # a subclass of the user's loads as what its text holds
-        spool.open(name).write(model.model_to_string().encode())
+        staging.open(name).write(model.model_to_string().encode())
     else:
-        name, entry, modules = pickled.dump(model, spool, model_format)
+        name, entry, modules = pickled.dump(model, staging, model_format)
         modules.add("sklearn")
         model_class = f"{type(model).__module__}.{type(model).__qualname__}"
     entry |= {"data": name, "model_class": model_class, "lgb_version": lightgbm.__version__, "code": None}

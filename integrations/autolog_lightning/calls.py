@@ -34,7 +34,7 @@ class Calls:
         self._arguments.set(trainer, {f"trainer.{name}": plain(value, name) for name, value in given.items()})
 
     def observe_fit(self, call: Call) -> Generator[None, Any, None]:
-        call.seal()  # the loop beneath is Lightning's
+        call.suppress_nested()  # the loop beneath is Lightning's
         trainer, module = call.instance, about.module_of(call.arguments.get("model"))
         self._fitted.pop(module)
         run: Run = call.start_run(kind="fit", estimator=about.path_of(module))
@@ -59,7 +59,7 @@ class Calls:
             outcome.log(run, trainer, watch, self.options)
 
     def observe_evaluation(self, call: Call) -> Generator[None, Any, None]:
-        call.seal()
+        call.suppress_nested()
         trainer = call.instance
         given = call.arguments.get("model")
         module = about.module_of(trainer.lightning_module if given is None else given)
@@ -118,7 +118,7 @@ class Calls:
             watch.evaluation_ends(trainer)
 
     def observe_tuner(self, call: Call) -> Generator[None, Any, None]:
-        call.seal()
+        call.suppress_nested()
         yield
 
     def trials_begin(self, _finder: Any, trainer: Any, *_args: Any) -> None:

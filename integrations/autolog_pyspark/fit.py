@@ -24,11 +24,11 @@ class Fits:
             call.end()  # each of the fits inside is a training of its own
             return
         if about.trains_others(estimator):
-            call.seal()
+            call.suppress_nested()
         if not call.outermost:
             return
         if not about.trains(estimator):
-            call.seal()
+            call.suppress_nested()
             return
         extra = extra if isinstance(extra, dict) else {}
         frame = arguments.get("dataset", next(iter(arguments.values()), None))

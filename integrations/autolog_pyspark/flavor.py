@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from autolog.integration import Captured, ModelError, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 FOLDER = "sparkml"
 DESCRIPTION = "autolog: saving the model"
@@ -28,7 +28,7 @@ TABLES = ("userFactors", "itemFactors", "freqItemsets")
 """Of those models that hold tables."""
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """There is one format."""
     pyspark: Any = import_module("pyspark")
     pipeline: Any = import_module("pyspark.ml").PipelineModel
@@ -41,9 +41,9 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
                 f"to write a {type(stage).__name__}, Spark would compute it anew from the training data; save it yourself if "
                 "that is worth it"
             )
-    spool.directory.mkdir(parents=True, exist_ok=True)
+    staging.directory.mkdir(parents=True, exist_ok=True)
     # Beside where the model will be: in a cluster, that may be a folder which the workers see too.
-    place = Path(tempfile.mkdtemp(prefix="model-", suffix=".tmp", dir=spool.directory))
+    place = Path(tempfile.mkdtemp(prefix="model-", suffix=".tmp", dir=staging.directory))
     try:
         folder = place / FOLDER
         with _described(pyspark):
@@ -51,7 +51,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
         _require_all(folder)
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums, which it does without
-                file = spool.open(path.relative_to(place).as_posix())
+                file = staging.open(path.relative_to(place).as_posix())
                 with path.open("rb") as saved:
                     shutil.copyfileobj(saved, file)
     finally:

@@ -38,11 +38,11 @@ class Fits:
     def observe(self, call: Call) -> Generator[None, Any, None]:
         estimator = call.instance
         if about.trains_others(estimator):
-            call.seal()
+            call.suppress_nested()
         if not call.outermost:
             return
         if not about.trains(estimator):
-            call.seal()  # what a transformer fits inside is nobody's training
+            call.suppress_nested()  # what a transformer fits inside is nobody's training
             return
         if call.name.endswith("partial_fit"):
             yield from self._observe_partial(call, estimator)
@@ -54,7 +54,7 @@ class Fits:
         cluster in this process, or of a process that records on its own. It is no training of the user's.
         """
         if str(getattr(call.instance.function, "__module__", "")).startswith("sklearn."):
-            call.seal()
+            call.suppress_nested()
         return
         yield
 

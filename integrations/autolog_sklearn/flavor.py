@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.integration import Captured, pickled
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 predictor = pickled.predictor
 
@@ -22,11 +22,11 @@ HARMLESS = ("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype")
 ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """Pickle turns into cloudpickle where it has to. The first use of skops imports nearly all of scikit-learn: about half a
     second.
     """
-    name, entry, modules = pickled.dump(model, spool, model_format)
+    name, entry, modules = pickled.dump(model, staging, model_format)
     entry |= {
         "pickled_model": name,
         "sklearn_version": import_module("sklearn").__version__,

@@ -21,7 +21,7 @@ class Resampling:
         self.after = after
 
     def observe(self, call: Call) -> Generator[None, Any, None]:
-        call.seal()
+        call.suppress_nested()
         arguments = call.arguments
         estimator, X = arguments.get("estimator"), arguments.get("X")
         run: Run = call.start_run(kind="cv", estimator=about.path_of(estimator))

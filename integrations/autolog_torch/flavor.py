@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool, SpooledFile
+    from autolog.integration import Source, StagedFile, Staging
 
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
@@ -24,17 +24,17 @@ EXPORTED = f"{FOLDER}/model.pt2"
 PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """There is one format of modules, and one of ExportedPrograms."""
     if _is_exported(model):
-        return _capture_exported(model, spool)
+        return _capture_exported(model, staging)
     if model_format not in (None, "pickle"):
         raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
     parts: list[Any] = list(model.modules())
     classes: set[type[Any]] = set(map(type, parts))
     by_value = any(_has_no_module(cls) for cls in classes)
-    file = spool.open(FILE)
+    file = staging.open(FILE)
     if not by_value:
         try:
             _save(model, file)
@@ -48,7 +48,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             pickle_module=_cloudpickle(),
             pickle_protocol=pickle.HIGHEST_PROTOCOL,
         )
-    spool.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
+    staging.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     # Bases too: a class of the user's own script may be Lightning's, say.
     bases = {base for cls in classes for base in cls.__mro__}
     modules = {base.__module__.partition(".")[0] for base in bases} - {"__main__", "__mp_main__"}
@@ -64,9 +64,9 @@ def _is_exported(model: Any) -> bool:
     return exporting is not None and isinstance(model, exporting.ExportedProgram)
 
 
-def _capture_exported(program: Any, spool: Spool) -> Captured:
+def _capture_exported(program: Any, staging: Staging) -> Captured:
     torch: Any = import_module("torch")
-    torch.export.save(program, str(spool.place(EXPORTED)))
+    torch.export.save(program, str(staging.place(EXPORTED)))
     return Captured(
         entry={"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None},
         python_function={"loader_module": "mlflow.pytorch", "data": FOLDER},
@@ -77,7 +77,7 @@ def _capture_exported(program: Any, spool: Spool) -> Captured:
 class _Writable:
     """What `torch.save` asks of a file that has no path. It is told of no refusal: its writer is C++ and dies of one."""
 
-    def __init__(self, file: SpooledFile) -> None:
+    def __init__(self, file: StagedFile) -> None:
         self._file = file
         self.refused: ModelNotSaved | None = None
 
@@ -93,7 +93,7 @@ class _Writable:
         pass
 
 
-def _save(model: Any, file: SpooledFile, **how: Any) -> None:
+def _save(model: Any, file: StagedFile, **how: Any) -> None:
     torch: Any = import_module("torch")
     writable = _Writable(file)
     torch.save(model, writable, **how)

@@ -572,9 +572,9 @@ class Machine:
         try:
             work(*args)
         except Exception as error:
-            host = self._integration.host
-            if host is not None:
-                host.failed(self._integration.name, "in describing a run", error)
+            handler = self._integration.handler
+            if handler is not None:
+                handler.failed(self._integration.name, "in describing a run", error)
 
     def _keep_all(self, run: Run, optimizer: Any) -> None:
         """The models that an optimizer trains, and that the run does not know of yet, are the run's."""

@@ -19,23 +19,23 @@ UNREADABLE = frozenset(("meta", "xla"))
 class Batch:
     """A ring's worth of values on their way to the host."""
 
-    __slots__ = ("_event", "_host", "slots", "used", "values")
+    __slots__ = ("_event", "_handler", "slots", "used", "values")
 
     def __init__(self, slots: Any) -> None:
         self.slots = slots
         self.used = 0
         self.values: list[float] | None = None
-        self._host: Any = None
+        self._handler: Any = None
         self._event: Any = None
 
     def send(self) -> None:
         import torch
 
-        if self.slots is None or self._host is not None:
+        if self.slots is None or self._handler is not None:
             return
         device = self.slots.device
-        self._host = torch.empty(SLOTS, dtype=self.slots.dtype, pin_memory=device.type == "cuda")
-        self._host.copy_(self.slots, non_blocking=True)
+        self._handler = torch.empty(SLOTS, dtype=self.slots.dtype, pin_memory=device.type == "cuda")
+        self._handler.copy_(self.slots, non_blocking=True)
         module = getattr(torch, device.type, None)
         if hasattr(module, "Event"):
             self._event = module.Event()
@@ -50,8 +50,8 @@ class Batch:
                     self._event.synchronize()
                 elif not self._event.query():
                     return False
-            self.values = self._host.tolist()
-            self._host = self._event = None
+            self.values = self._handler.tolist()
+            self._handler = self._event = None
         return True
 
 

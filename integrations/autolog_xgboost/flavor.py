@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved
 
 if TYPE_CHECKING:
-    from autolog.integration import Source, Spool
+    from autolog.integration import Source, Staging
 
 FILE = "model.ubj"
 BOOSTER = "xgboost.core.Booster"
@@ -22,7 +22,7 @@ ESTIMATORS = (
 )  # fmt: skip
 
 
-def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
+def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
     """A Dask estimator is saved as the estimator of the same kind that needs no cluster."""
     xgboost: Any = import_module("xgboost")
     if model_format not in (None, "ubj"):
@@ -38,7 +38,7 @@ def capture(model: Any, spool: Spool, model_format: str | None) -> Captured:
             f"XGBoost's format cannot hold all of this {type(model).__name__}: save it with the flavor sklearn"
         )
     # Not by `save_model`: it takes a file, and writes an attribute into the user's booster for a while.
-    spool.open(FILE).write(booster.save_raw("ubj"))
+    staging.open(FILE).write(booster.save_raw("ubj"))
     return Captured(
         entry={
             "data": FILE,

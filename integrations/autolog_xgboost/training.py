@@ -31,7 +31,7 @@ class Training:
 
     def train(self, call: Call) -> Generator[None, Any, None]:
         if sys.modules["xgboost.collective"].get_rank() != 0:
-            call.seal()  # of the processes that train one booster together, the first makes the run
+            call.suppress_nested()  # of the processes that train one booster together, the first makes the run
             return
         arguments = call.arguments
         if call.outermost:
@@ -123,7 +123,7 @@ class Training:
 
     def part_of_another(self, call: Call) -> Generator[None, Any, None]:
         """A training that is somebody else's share of one that is recorded elsewhere."""
-        call.seal()
+        call.suppress_nested()
         return
         yield
 

@@ -634,7 +634,7 @@ def model_1gb(variant: str, flavor: str) -> dict[str, list[float]]:
 
     began = perf_counter()
     if variant == "autolog":
-        taken = snapshot(flavor, model, spool_dir=".")
+        taken = snapshot(flavor, model, staging_dir=".")
         held = perf_counter() - began
         write(taken, Path("model"), share=partial(share, "objects"))
     else:

@@ -292,8 +292,8 @@ def test_the_store_is_its_users_alone(tmp_path: Path, first: str) -> None:
     }
     code = f"""
         import autolog, toy
-        from autolog.models import payload
-        payload.MEMORY_LIMIT = 10                        # so that any model is a large one
+        from autolog.models import staging
+        staging.MEMORY_LIMIT = 10                        # so that any model is a large one
         LARGE = toy.Mean()
         autolog.autolog(silent=True)
         with autolog.run() as run:

@@ -14,24 +14,24 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hosts import Host
+from handlers import CallHandler
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autolog.instrument import calls
-from autolog.instrument.calls import Call, Frame, Switch, current, innermost
+from autolog.instrument.calls import Call, Scope, Switch, current, innermost
 from autolog.instrument.wrapper import Wrapper, interceptor
 
 
 @pytest.fixture
-def host() -> Host:
-    return Host()
+def handler() -> CallHandler:
+    return CallHandler()
 
 
-def patched(host: Any, original: Any, observer: Any, nested: bool = False, owner: Any = None) -> Any:
+def patched(handler: Any, original: Any, observer: Any, nested: bool = False, owner: Any = None) -> Any:
     switch = Switch()
     name = getattr(original, "__name__", type(original).__name__)
-    look = interceptor(host, "toy", name, observer, nested, switch)
+    look = interceptor(handler, "toy", name, observer, nested, switch)
     return Wrapper(original, look, owner, f"toy:{name}", switch)
 
 
@@ -43,7 +43,7 @@ def original(a: Any, b: Any = 2, *args: Any, c: Any = 3, **kwargs: Any) -> tuple
 # -- the observer's protocol
 
 
-def test_an_observer_stands_before_and_after_the_original(host: Host) -> None:
+def test_an_observer_stands_before_and_after_the_original(handler: CallHandler) -> None:
     """In this order; what it is sent is what the original returned, by identity, and the user gets the same."""
     seen: list[Any] = []
     result = object()
@@ -57,9 +57,9 @@ def test_an_observer_stands_before_and_after_the_original(host: Host) -> None:
         got = yield
         seen.append(("after", got is result, call.seconds >= 0, call.error))
 
-    assert patched(host, train, observer)() is result
+    assert patched(handler, train, observer)() is result
     assert seen == ["before", "original", ("after", True, True, None)]
-    assert host.failures == []
+    assert handler.failures == []
 
 
 def declines(call: Call) -> Any:
@@ -91,7 +91,7 @@ def yields_when_closed(call: Call) -> Any:
 
 
 def is_no_generator(call: Call) -> Any:
-    call.seal()
+    call.suppress_nested()
 
 
 def is_no_generator_and_fails(call: Call) -> Any:
@@ -137,7 +137,7 @@ OBSERVERS: dict[Any, list[str]] = {
 
 
 @pytest.mark.parametrize("observer", OBSERVERS, ids=lambda one: one.__name__)
-def test_a_bad_observer_costs_the_call_nothing(host: Host, observer: Any) -> None:
+def test_a_bad_observer_costs_the_call_nothing(handler: CallHandler, observer: Any) -> None:
     """The original is called once with what the user gave it; the failure is told."""
     called: list[Any] = []
 
@@ -145,9 +145,9 @@ def test_a_bad_observer_costs_the_call_nothing(host: Host, observer: Any) -> Non
         called.append((args, kwargs))
         return "result"
 
-    assert patched(host, train, observer)(1, x=2) == "result"
+    assert patched(handler, train, observer)(1, x=2) == "result"
     assert called == [((1,), {"x": 2})]
-    assert [place for place, _ in host.failures] == OBSERVERS[observer]
+    assert [place for place, _ in handler.failures] == OBSERVERS[observer]
     assert current.get() is None
 
 
@@ -156,7 +156,7 @@ def test_a_bad_observer_costs_the_call_nothing(host: Host, observer: Any) -> Non
     "error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3), GeneratorExit(), StopIteration(1)]
 )
 def test_the_users_exception_passes_through_untouched(
-    host: Host, observer: Any, error: BaseException
+    handler: CallHandler, observer: Any, error: BaseException
 ) -> None:
     """The same object, without a cause, a context or notes of ours; once; and the traceback ends in the user's line."""
     called: list[int] = []
@@ -166,7 +166,7 @@ def test_the_users_exception_passes_through_untouched(
         raise error
 
     with pytest.raises(type(error)) as caught:
-        patched(host, train, observer)()
+        patched(handler, train, observer)()
     assert caught.value is error
     assert (error.__cause__, error.__context__, error.__suppress_context__) == (None, None, False)
     assert not getattr(error, "__notes__", [])
@@ -176,7 +176,7 @@ def test_the_users_exception_passes_through_untouched(
     error.__traceback__ = None
 
 
-def test_an_exception_that_the_user_raised_from_another_keeps_it(host: Host) -> None:
+def test_an_exception_that_the_user_raised_from_another_keeps_it(handler: CallHandler) -> None:
     """Cause and context are his."""
 
     def train() -> None:
@@ -186,12 +186,12 @@ def test_an_exception_that_the_user_raised_from_another_keeps_it(host: Host) -> 
             raise ValueError("outer") from inner
 
     with pytest.raises(ValueError, match="outer") as caught:
-        patched(host, train, fails_on_both_sides)()
+        patched(handler, train, fails_on_both_sides)()
     assert isinstance(caught.value.__cause__, KeyError)
     assert caught.value.__context__ is caught.value.__cause__
 
 
-def test_an_exception_handled_around_the_call_is_the_context_as_without_us(host: Host) -> None:
+def test_an_exception_handled_around_the_call_is_the_context_as_without_us(handler: CallHandler) -> None:
     """`raise` inside an `except` block of the caller's."""
 
     def train() -> None:
@@ -201,11 +201,11 @@ def test_an_exception_handled_around_the_call_is_the_context_as_without_us(host:
         try:
             raise KeyError
         except KeyError:
-            patched(host, train, fails_before)()
+            patched(handler, train, fails_before)()
     assert type(caught.value.__context__) is KeyError
 
 
-def test_what_must_be_undone_is_undone_after_an_exception(host: Host) -> None:
+def test_what_must_be_undone_is_undone_after_an_exception(handler: CallHandler) -> None:
     """The observer's `finally` runs, and knows the error; what stands after the yield does not."""
     seen: list[Any] = []
 
@@ -220,11 +220,11 @@ def test_what_must_be_undone_is_undone_after_an_exception(host: Host) -> None:
             seen.append(("finally", repr(call.error)))
 
     with pytest.raises(ValueError, match="mine"):
-        patched(host, train, observer)()
+        patched(handler, train, observer)()
     assert seen == [("finally", "ValueError('mine')")]
 
 
-def test_ctrl_c_in_an_observer_is_the_users(host: Host) -> None:
+def test_ctrl_c_in_an_observer_is_the_users(handler: CallHandler) -> None:
     """Only Exception is ever kept; nothing is left behind."""
 
     def observer(call: Call) -> Any:
@@ -232,19 +232,19 @@ def test_ctrl_c_in_an_observer_is_the_users(host: Host) -> None:
         yield
 
     with pytest.raises(KeyboardInterrupt):
-        patched(host, original, observer)(1)
-    assert (current.get(), host.failures) == (None, [])
+        patched(handler, original, observer)(1)
+    assert (current.get(), handler.failures) == (None, [])
 
 
 @pytest.mark.parametrize("observer", [fails_before, fails_after, yields_twice, is_no_generator_and_fails])
 def test_strict_raises_it(observer: Any) -> None:
     """So that our own tests see it."""
     with pytest.raises((OSError, RuntimeError)):
-        patched(Host(strict=True), original, observer)(1)
+        patched(CallHandler(strict=True), original, observer)(1)
     assert current.get() is None
 
 
-def test_what_a_failing_observer_replaced_is_taken_back(host: Host) -> None:
+def test_what_a_failing_observer_replaced_is_taken_back(handler: CallHandler) -> None:
     """Half a change is none."""
 
     def observer(call: Call) -> Any:
@@ -252,20 +252,20 @@ def test_what_a_failing_observer_replaced_is_taken_back(host: Host) -> None:
         raise OSError
         yield
 
-    assert patched(host, original, observer)(1, c=5) == (1, 2, (), 5, {})
+    assert patched(handler, original, observer)(1, c=5) == (1, 2, (), 5, {})
 
 
 # -- arguments
 
 
-def arguments_of(host: Host, function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+def arguments_of(handler: CallHandler, function: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     def observer(call: Call) -> Any:
         seen.update(call.arguments)
         yield
 
-    patched(host, function, observer)(*args, **kwargs)
+    patched(handler, function, observer)(*args, **kwargs)
     return seen
 
 
@@ -298,18 +298,18 @@ def decorated(*args: Any, **kwargs: Any) -> Any:
     ],
 )
 def test_arguments_are_those_that_were_given_by_name(
-    host: Host, function: Any, args: Any, kwargs: Any, expected: dict[str, Any]
+    handler: CallHandler, function: Any, args: Any, kwargs: Any, expected: dict[str, Any]
 ) -> None:
     """Without defaults; what goes to `**kwargs` among the others."""
-    assert arguments_of(host, function, *args, **kwargs) == expected
+    assert arguments_of(handler, function, *args, **kwargs) == expected
 
 
-def replaced(host: Host, function: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+def replaced(handler: CallHandler, function: Any, values: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
     def observer(call: Call) -> Any:
         call.replace(**values)
         yield
 
-    return patched(host, function, observer)(*args, **kwargs)
+    return patched(handler, function, observer)(*args, **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -329,12 +329,12 @@ def replaced(host: Host, function: Any, values: dict[str, Any], *args: Any, **kw
     ],
 )
 def test_an_argument_is_replaced_where_it_stands(
-    host: Host, function: Any, values: dict[str, Any], args: Any, kwargs: Any, expected: Any
+    handler: CallHandler, function: Any, values: dict[str, Any], args: Any, kwargs: Any, expected: Any
 ) -> None:
     """Positional stays positional; one that was not given is given by name."""
     given = dict(kwargs)
-    assert replaced(host, function, values, *args, **kwargs) == expected
-    assert (kwargs, host.failures) == (given, [])
+    assert replaced(handler, function, values, *args, **kwargs) == expected
+    assert (kwargs, handler.failures) == (given, [])
 
 
 @pytest.mark.parametrize(
@@ -347,11 +347,11 @@ def test_an_argument_is_replaced_where_it_stands(
     ],
 )
 def test_an_argument_that_cannot_be_replaced_is_told_and_the_call_made_as_it_was(
-    host: Host, function: Any, name: str, args: Any
+    handler: CallHandler, function: Any, name: str, args: Any
 ) -> None:
     """As a TypeError of the observer's, not of the user's."""
-    assert replaced(host, function, {name: 9}, *args) == function(*args)
-    [(place, error)] = host.failures
+    assert replaced(handler, function, {name: 9}, *args) == function(*args)
+    [(place, error)] = handler.failures
     assert (place.startswith("before "), error.startswith("TypeError:"), repr(name) in error) == (
         True,
         True,
@@ -362,20 +362,20 @@ def test_an_argument_that_cannot_be_replaced_is_told_and_the_call_made_as_it_was
 @given(st.data())
 def test_replacing_does_what_the_user_would_have_written(data: st.DataObject) -> None:
     """For any way to call: as if the value had been given in the first place."""
-    host = Host()
+    handler = CallHandler()
     args = data.draw(st.lists(st.integers(), min_size=1, max_size=4))
     kwargs = data.draw(
         st.dictionaries(st.sampled_from("cde") if len(args) > 1 else st.sampled_from("bcde"), st.integers())
     )
     name = data.draw(st.sampled_from("abcde"))
-    bound = {**arguments_of(Host(), original, *args, **kwargs), name: "new"}
+    bound = {**arguments_of(CallHandler(), original, *args, **kwargs), name: "new"}
     rest = bound.pop("args", ())
     expected = original(bound.pop("a"), bound.pop("b", 2), *rest, **bound)
-    assert replaced(host, original, {name: "new"}, *args, **kwargs) == expected
-    assert host.failures == []
+    assert replaced(handler, original, {name: "new"}, *args, **kwargs) == expected
+    assert handler.failures == []
 
 
-def test_the_callers_own_objects_are_not_changed(host: Host) -> None:
+def test_the_callers_own_objects_are_not_changed(handler: CallHandler) -> None:
     """Neither the list that he passed nor the mapping that he unpacked."""
     items, options = [1], {"c": [2]}
 
@@ -383,7 +383,7 @@ def test_the_callers_own_objects_are_not_changed(host: Host) -> None:
         call.replace(a=[*call.arguments["a"], 5], c=None, d=1)
         yield
 
-    assert patched(host, original, observer)(items, **options) == ([1, 5], 2, (), None, {"d": 1})
+    assert patched(handler, original, observer)(items, **options) == ([1, 5], 2, (), None, {"d": 1})
     assert (items, options) == ([1], {"c": [2]})
 
 
@@ -419,7 +419,7 @@ class Derived(Model):
     ],
 )
 def test_methods_are_seen_with_what_they_were_called_on(
-    host: Host, call: Any, instance: Any, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    handler: CallHandler, call: Any, instance: Any, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The instance, or the class that was asked, or nothing; never among the arguments."""
     seen: list[Any] = []
@@ -431,7 +431,7 @@ def test_methods_are_seen_with_what_they_were_called_on(
     model = Derived()
     plain = call(model)
     for name in ("fit", "build", "score"):
-        monkeypatch.setattr(Model, name, patched(host, vars(Model)[name], observer, owner=Model))
+        monkeypatch.setattr(Model, name, patched(handler, vars(Model)[name], observer, owner=Model))
     assert call(model) == plain
     assert seen == [(model if instance == "model" else instance, arguments)]
 
@@ -439,7 +439,7 @@ def test_methods_are_seen_with_what_they_were_called_on(
 # -- who is asked
 
 
-def nesting(host: Host, seen: list[Any]) -> Any:
+def nesting(handler: CallHandler, seen: list[Any]) -> Any:
     def observer(call: Call) -> Any:
         seen.append((call.name, call.outermost, call.run))
         if call.outermost:
@@ -449,42 +449,42 @@ def nesting(host: Host, seen: list[Any]) -> Any:
     return observer
 
 
-def test_only_contributing_calls_are_seen_inside_a_call(host: Host) -> None:
+def test_only_contributing_calls_are_seen_inside_a_call(handler: CallHandler) -> None:
     """They are not outermost, and belong to the run around them."""
     seen: list[Any] = []
 
     def inner() -> None:
         pass
 
-    ordinary = patched(host, inner, nesting(host, seen))
-    contributing = patched(host, inner, nesting(host, seen), nested=True)
+    ordinary = patched(handler, inner, nesting(handler, seen))
+    contributing = patched(handler, inner, nesting(handler, seen), nested=True)
 
     def outer() -> None:
         ordinary()
         contributing()
 
-    patched(host, outer, nesting(host, seen))()
+    patched(handler, outer, nesting(handler, seen))()
     assert seen == [("outer", True, None), ("inner", False, "run 1")]
-    assert host.closed == [("run 1", None)]
+    assert handler.closed == [("run 1", None)]
 
 
-def test_nothing_is_seen_inside_a_sealed_call(host: Host) -> None:
+def test_nothing_is_seen_inside_a_sealed_call(handler: CallHandler) -> None:
     """A search's own fits."""
     seen: list[Any] = []
-    contributing = patched(host, lambda: None, nesting(host, seen), nested=True)
+    contributing = patched(handler, lambda: None, nesting(handler, seen), nested=True)
 
     def observer(call: Call) -> Any:
-        call.seal()
+        call.suppress_nested()
         yield
 
-    patched(host, lambda: contributing(), observer)()
+    patched(handler, lambda: contributing(), observer)()
     assert seen == []
     contributing()
     assert len(seen) == 1
 
 
 def test_a_parents_method_called_by_its_child_is_the_same_call(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    handler: CallHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`super().fit(…)` is not a second training; another method or another instance is another call."""
     seen: list[str] = []
@@ -499,26 +499,28 @@ def test_a_parents_method_called_by_its_child_is_the_same_call(
             if X:
                 Child().fit(X - 1)
 
-    monkeypatch.setattr(Model, "fit", patched(host, vars(Model)["fit"], observer, nested=True, owner=Model))
-    Child.fit = patched(host, vars(Child)["fit"], observer, nested=True, owner=Child)  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        Model, "fit", patched(handler, vars(Model)["fit"], observer, nested=True, owner=Model)
+    )
+    Child.fit = patched(handler, vars(Child)["fit"], observer, nested=True, owner=Child)  # type: ignore[method-assign]
     Child().fit(1)
     assert seen == ["Child", "Child"]
 
 
-def test_what_the_host_does_not_want_is_not_seen(host: Host) -> None:
+def test_what_the_host_does_not_want_is_not_seen(handler: CallHandler) -> None:
     """Nor anything once it is inactive, in the middle of a call too."""
     seen: list[Any] = []
-    observer = nesting(host, seen)
-    host.wanted = lambda instance: False
-    assert patched(host, original, observer)(1) == original(1)
-    host.wanted = lambda instance: True
-    host.active = False
-    assert patched(host, original, observer)(1) == original(1)
+    observer = nesting(handler, seen)
+    handler.wanted = lambda instance: False
+    assert patched(handler, original, observer)(1) == original(1)
+    handler.wanted = lambda instance: True
+    handler.active = False
+    assert patched(handler, original, observer)(1) == original(1)
     assert seen == []
 
 
-def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(host: Host) -> None:
-    """The host is inactive there: neither the observer's second half nor its clean-up runs."""
+def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(handler: CallHandler) -> None:
+    """The handler is inactive there: neither the observer's second half nor its clean-up runs."""
     seen: list[str] = []
 
     def observer(call: Call) -> Any:
@@ -529,25 +531,25 @@ def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(host
             seen.append("finally")
 
     def forks() -> None:
-        host.active = False
+        handler.active = False
 
     def forks_and_fails() -> None:
-        host.active = False
+        handler.active = False
         raise ValueError
 
-    patched(host, forks, observer)()
-    host.active = True
+    patched(handler, forks, observer)()
+    handler.active = True
     with pytest.raises(ValueError):
-        patched(host, forks_and_fails, observer)()
+        patched(handler, forks_and_fails, observer)()
     seen_during = list(seen)
     gc.collect()
     assert "after" not in seen_during
 
 
-def test_a_switched_off_wrapper_calls_the_original_only(host: Host) -> None:
+def test_a_switched_off_wrapper_calls_the_original_only(handler: CallHandler) -> None:
     """Where it could not be taken out."""
     seen: list[Any] = []
-    wrapper = patched(host, original, nesting(host, seen))
+    wrapper = patched(handler, original, nesting(handler, seen))
     wrapper._self_autolog_switch.on = False
     assert wrapper(1) == original(1)
     assert seen == []
@@ -556,7 +558,7 @@ def test_a_switched_off_wrapper_calls_the_original_only(host: Host) -> None:
 # -- runs
 
 
-def test_a_run_is_closed_with_what_the_original_raised(host: Host) -> None:
+def test_a_run_is_closed_with_what_the_original_raised(handler: CallHandler) -> None:
     """Or without an error; after the observer has had its say."""
 
     def observer(call: Call) -> Any:
@@ -566,16 +568,16 @@ def test_a_run_is_closed_with_what_the_original_raised(host: Host) -> None:
     def fail() -> None:
         raise ValueError("mine")
 
-    patched(host, original, observer)(1)
+    patched(handler, original, observer)(1)
     with pytest.raises(ValueError, match="mine"):
-        patched(host, fail, observer)()
-    assert [(run, repr(error)) for run, error in host.closed] == [
+        patched(handler, fail, observer)()
+    assert [(run, repr(error)) for run, error in handler.closed] == [
         ("run 1", "None"),
         ("run 2", "ValueError('mine')"),
     ]
 
 
-def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(host: Host) -> None:
+def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(handler: CallHandler) -> None:
     """A framework may make a Ctrl-C into an exit, and tells nobody but its observer."""
 
     def observer(call: Call) -> Any:
@@ -588,13 +590,13 @@ def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(
     def leave() -> None:
         raise SystemExit(1)
 
-    patched(host, lambda: None, observer)()
+    patched(handler, lambda: None, observer)()
     with pytest.raises(SystemExit):
-        patched(host, leave, observer)()
-    assert [repr(error) for _, error in host.closed] == ["KeyboardInterrupt()"] * 2
+        patched(handler, leave, observer)()
+    assert [repr(error) for _, error in handler.closed] == ["KeyboardInterrupt()"] * 2
 
 
-def test_a_run_may_go_on_over_several_calls(host: Host) -> None:
+def test_a_run_may_go_on_over_several_calls(handler: CallHandler) -> None:
     """It ends again with each."""
     run: list[Any] = []
 
@@ -605,14 +607,14 @@ def test_a_run_may_go_on_over_several_calls(host: Host) -> None:
             run.append(call.start_run())
         yield
 
-    step = patched(host, lambda: None, observer)
+    step = patched(handler, lambda: None, observer)
     step()
     step()
-    assert host.closed == [("run 1", None), ("run 1", None)]
-    assert host.runs == 1
+    assert handler.closed == [("run 1", None), ("run 1", None)]
+    assert handler.runs == 1
 
 
-def test_an_ended_call_lets_go_of_the_users_objects(host: Host) -> None:
+def test_an_ended_call_lets_go_of_the_users_objects(handler: CallHandler) -> None:
     """A context, or a thread of a pool, may keep the call itself for ever."""
     kept: list[Any] = []
 
@@ -629,10 +631,10 @@ def test_an_ended_call_lets_go_of_the_users_objects(host: Host) -> None:
 
     data = Data()
     dead = weakref.ref(data)
-    patched(host, original, observer)(data, c=data)
+    patched(handler, original, observer)(data, c=data)
     with pytest.raises(ValueError):
-        patched(host, fail, observer)(data)
-    host.closed.clear()
+        patched(handler, fail, observer)(data)
+    handler.closed.clear()
     del data
     gc.collect()
     assert dead() is None
@@ -644,8 +646,8 @@ def test_an_ended_call_lets_go_of_the_users_objects(host: Host) -> None:
 
 def test_an_ended_frame_counts_as_none() -> None:
     """Pools keep threads that were started inside calls long over."""
-    outer = Frame(None, admits=False, admits_nested=False)
-    inner = Frame(outer, admits=False, admits_nested=False)
+    outer = Scope(None, records=False, records_nested=False)
+    inner = Scope(outer, records=False, records_nested=False)
     token = current.set(inner)
     try:
         assert innermost() is inner
@@ -653,16 +655,18 @@ def test_an_ended_frame_counts_as_none() -> None:
         assert innermost() is outer
         outer.end()
         assert innermost() is None
-        assert (inner.admits, inner.admits_nested) == (True, True)
+        assert (inner.records, inner.records_nested) == (True, True)
     finally:
         current.reset(token)
 
 
-def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_not(host: Host) -> None:
+def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_not(
+    handler: CallHandler,
+) -> None:
     """And when the call has ended, its thread is free."""
     seen: list[Any] = []
-    observer = nesting(host, seen)
-    ordinary = patched(host, lambda: None, observer)
+    observer = nesting(handler, seen)
+    ordinary = patched(handler, lambda: None, observer)
     inside, outside, within_train, goes_on, done = (threading.Event() for _ in range(5))
 
     def before() -> None:
@@ -688,7 +692,7 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
         assert within_train.wait(10)
         assert outside.wait(10)
 
-    patched(host, train, observer)()
+    patched(handler, train, observer)()
     assert [name for name, *_ in seen] == ["train", "<lambda>"]
     goes_on.set()
     assert done.wait(10)
@@ -701,7 +705,7 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
     ]
 
 
-def test_threads_that_call_at_once_are_calls_of_their_own(host: Host) -> None:
+def test_threads_that_call_at_once_are_calls_of_their_own(handler: CallHandler) -> None:
     """Each outermost, each with its run."""
     ready = threading.Barrier(4)
     seen: list[Any] = []
@@ -709,14 +713,14 @@ def test_threads_that_call_at_once_are_calls_of_their_own(host: Host) -> None:
     def train() -> None:
         ready.wait(10)
 
-    wrapper = patched(host, train, nesting(host, seen))
+    wrapper = patched(handler, train, nesting(handler, seen))
     threads = [threading.Thread(target=wrapper) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [outermost for _, outermost, _ in seen] == [True] * 4
-    assert sorted(run for run, _ in host.closed) == ["run 1", "run 2", "run 3", "run 4"]
+    assert sorted(run for run, _ in handler.closed) == ["run 1", "run 2", "run 3", "run 4"]
 
 
 # -- guarded callbacks
@@ -740,7 +744,7 @@ class Callback:
         return self.on_round(number)
 
 
-def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(host: Host) -> None:
+def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(handler: CallHandler) -> None:
     """The framework sees an object of the callback's class, with its attributes, whose methods return nothing then."""
     own = Callback()
     seen: list[Any] = []
@@ -755,18 +759,18 @@ def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(host: 
         seen.extend([callback.on_round(0), callback.on_round(1), callback.on_round(2), callback(3)])
         callback.attribute = 6
 
-    patched(host, train, observer)()
+    patched(handler, train, observer)()
     assert seen == [(True, 5, Callback), "went well", None, None, None]
     assert (own.called, own.attribute) == ([0, 1], 6)
-    assert host.failures == [("in Callback.on_round", "OSError: full")]
+    assert handler.failures == [("in Callback.on_round", "OSError: full")]
 
 
-def test_hostile_instances_are_left_alone(host: Host) -> None:
+def test_hostile_instances_are_left_alone(handler: CallHandler) -> None:
     """Intercepting a method asks nothing of the object it is called on."""
     from hostile import CALLED, hostile
 
     cls = hostile()
-    cls.fit = patched(host, lambda self, X: X, nesting(host, []), owner=cls)
+    cls.fit = patched(handler, lambda self, X: X, nesting(handler, []), owner=cls)
     instance = object.__new__(cls)
     del cls.__getattribute__
     CALLED.clear()

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hosts import Host
+from handlers import CallHandler
 
-from autolog.instrument.calls import Call, Frame, current
+from autolog.instrument.calls import Call, Scope, current
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.patching import FastPatch, Hook, Installation, sweep_modules
 
@@ -74,16 +74,16 @@ def frame(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 class Installed:
-    """Installs patches for a host that notes what it is told."""
+    """Installs patches for a handler that notes what it is told."""
 
     def __init__(self) -> None:
-        self.host = Host()
+        self.handler = CallHandler()
         self.hooks = ImportHooks(lambda module, error: None)
         self.seen: list[Any] = []
         self.installations: list[Installation] = []
 
     def __call__(self, patch: FastPatch | Hook) -> Installation:
-        installation = Installation(patch, "frame", self.host, self.hooks)
+        installation = Installation(patch, "frame", self.handler, self.hooks)
         installation.install()
         self.installations.append(installation)
         return installation
@@ -188,11 +188,11 @@ def test_a_wrapper_of_somebody_elses_around_it_stays(frame: Any, install: Instal
 @pytest.mark.parametrize(
     "where",
     [
-        lambda install: setattr(install.host, "active", False),
-        lambda install: current.set(Frame(None, admits=False, admits_nested=False)),
-        lambda install: current.set(type("F", (Frame,), {"hides": lambda *_: True})(None, admits=True, admits_nested=True)),
+        lambda install: setattr(install.handler, "active", False),
+        lambda install: current.set(Scope(None, records=False, records_nested=False)),
+        lambda install: current.set(type("F", (Scope,), {"hides": lambda *_: True})(None, records=True, records_nested=True)),
     ],
-    ids=["an inactive host", "a sealed frame", "a frame that hides this integration"],
+    ids=["an inactive handler", "a sealed frame", "a frame that hides this integration"],
 )  # fmt: skip
 def test_nothing_is_seen_where_nobody_looks(
     frame: Any, install: Installed, where: Callable[..., Any]
@@ -213,8 +213,8 @@ def test_inside_a_sealed_call_only_who_sealed_it_sees(
 ) -> None:
     """A trainer's own hooks see what it does; those of the library beneath it do not."""
     install(FastPatch(target="fastframe:step", before=lambda x: install.seen.append(x)))
-    call = Call(install.host, integration, "Trainer.fit", frame.step, None, (), {}, None)
-    call.seal()
+    call = Call(install.handler, integration, "Trainer.fit", frame.step, None, (), {}, None)
+    call.suppress_nested()
     token = current.set(call)
     try:
         assert frame.step(1) == 3
@@ -230,9 +230,9 @@ def test_what_fails_inside_a_call_is_told_with_the_call(frame: Any, install: Ins
     def failed(integration: str, place: str, error: Exception, call: Any = None, culprit: str = "") -> None:
         told.append(call)
 
-    install.host.failed = failed  # pyright: ignore[reportAttributeAccessIssue]
+    install.handler.failed = failed  # pyright: ignore[reportAttributeAccessIssue]
     install(FastPatch(target="fastframe:step", before=lambda: None))  # it takes no argument
-    call = Call(install.host, "frame", "Trainer.fit", frame.step, None, (), {}, None)
+    call = Call(install.handler, "frame", "Trainer.fit", frame.step, None, (), {}, None)
     token = current.set(call)
     try:
         assert frame.step(1) == 3
@@ -264,7 +264,7 @@ def test_what_fails_is_said_once_and_off(frame: Any, install: Installed, part: s
         assert frame.step(1) == 3
         with pytest.raises(ValueError, match="negative"):
             frame.step(-1)
-    assert len(install.host.failures) == 1
+    assert len(install.handler.failures) == 1
 
 
 def test_a_hook_is_called_and_taken_out(frame: Any, install: Installed) -> None:
@@ -328,7 +328,7 @@ def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
 
     install(Hook(target="fastframe:register_hook", hook=fail))
     assert [frame.step(1), frame.step(1)] == [3, 3]
-    assert install.host.failures == [("in register_hook", "RuntimeError: ours")]
+    assert install.handler.failures == [("in register_hook", "RuntimeError: ours")]
 
 
 def test_what_is_not_there_is_missing(frame: Any, install: Installed) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 import pytest
-from hosts import Host
+from handlers import CallHandler
 
 from autolog.instrument.calls import Call, Switch, innermost
 from autolog.instrument.wrapper import Wrapper, interceptor
@@ -65,9 +65,9 @@ class Watched:
     """A patched function, and what its observer has seen."""
 
     def __init__(self, original: Callable[..., Any]) -> None:
-        self.host = Host()
+        self.handler = CallHandler()
         self.seen: list[Any] = []
-        look = interceptor(self.host, "toy", original.__name__, self.observe, False, Switch())
+        look = interceptor(self.handler, "toy", original.__name__, self.observe, False, Switch())
         self.patched: Any = Wrapper(original, look, None, f"toy:{original.__name__}", Switch())
 
     def observe(self, call: Call) -> Generator[None, Any, None]:
@@ -83,8 +83,8 @@ class Watched:
     @property
     def record(self) -> tuple[list[Any], list[Any]]:
         """What was seen, and how each run was closed."""
-        assert self.host.failures == []
-        return self.seen, [(run, repr(error) if error else None) for run, error in self.host.closed]
+        assert self.handler.failures == []
+        return self.seen, [(run, repr(error) if error else None) for run, error in self.handler.closed]
 
 
 RUN = [("run 1", None)]
@@ -240,4 +240,4 @@ def test_an_observer_that_fails_leaves_them_as_they_are(original: Any) -> None:
 
     watched = Fails(original)
     assert asyncio.run(everything(watched.patched(2))) == asyncio.run(everything(original(2)))
-    assert watched.host.failures == [(f"before {original.__name__}", "OSError: ours")]
+    assert watched.handler.failures == [(f"before {original.__name__}", "OSError: ours")]

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 import wrapt
-from hosts import Host
+from handlers import CallHandler
 
-from autolog.instrument.calls import Call, Frame, current
+from autolog.instrument.calls import Call, Scope, current
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.patching import (
     Installation,
@@ -101,10 +101,10 @@ def frame() -> Iterator[types.ModuleType]:
 
 
 class Patches:
-    """Patches, installed for a host; notes what they observe."""
+    """Patches, installed for a handler; notes what they observe."""
 
     def __init__(self) -> None:
-        self.host = Host(strict=True)
+        self.handler = CallHandler(strict=True)
         self.hooks = ImportHooks(self.fail)
         self.seen: list[str] = []
         self.installed: list[Installation] = []
@@ -123,7 +123,7 @@ class Patches:
         return self._install(SubclassPatch(base=base, methods=methods, observer=self.observe, **more))
 
     def _install(self, patch: Patch | SubclassPatch) -> Installation:
-        installation = Installation(patch, "toy", self.host, self.hooks)
+        installation = Installation(patch, "toy", self.handler, self.hooks)
         self.installed.append(installation)
         installation.install()
         return installation
@@ -723,7 +723,7 @@ def test_where_nobody_would_look_the_method_itself_is_found(frame: Any, patch: P
     """Nearly free: a search's thousands of fits cost no binding of ours; what is found on a class stays one object."""
     patch.subclasses("frame:Base", "fit")
     model, original = frame.Child(), vars(frame.Base)["fit"].__wrapped__
-    sealed = Frame(None, admits=False, admits_nested=False)
+    sealed = Scope(None, records=False, records_nested=False)
     token = current.set(sealed)
     try:
         found = model.fit

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import wrapt
+from handlers import CallHandler
 from helpers import examples
-from hosts import Host
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -138,7 +138,7 @@ class Machine(RuleBasedStateMachine):
         sys.path.insert(0, self.folder)
         importlib.invalidate_caches()
         self.frame = importlib.import_module("layered")
-        self.host = Host(strict=True)
+        self.handler = CallHandler(strict=True)
         self.hooks = ImportHooks(self._fail)
         self.on: dict[str, tuple[Installation, int]] = {}
         self.layers: dict[str, list[Layer]] = {slot: [] for slot in SLOTS}
@@ -156,7 +156,7 @@ class Machine(RuleBasedStateMachine):
             while self.foreign:
                 self.undo(-1)
             self.what_is_bare_is_what_there_was()
-            assert not self.host.failures
+            assert not self.handler.failures
         finally:
             sys.path.remove(self.folder)
             del sys.modules["layered"]
@@ -207,7 +207,7 @@ class Machine(RuleBasedStateMachine):
             "step": FastPatch(target="layered:step", before=before),
             "value": FastPatch(target="layered:Child.value", before=before),
         }
-        installation = Installation(patches[name], "layered", self.host, self.hooks)
+        installation = Installation(patches[name], "layered", self.handler, self.hooks)
         installation.install()
         assert installation.state == "found"
         mark = self._mark()

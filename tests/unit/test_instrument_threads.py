@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 
 from autolog.instrument import threads
-from autolog.instrument.calls import Frame, current, innermost
+from autolog.instrument.calls import Scope, current, innermost
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.standins import StandIns
+from autolog.instrument.plain_wrappers import PlainWrappers
 
 
-class Block(Frame):
+class Block(Scope):
     """A frame with a name."""
 
     __slots__ = ("name",)
 
-    def __init__(self, outer: Frame | None, name: str) -> None:
-        super().__init__(outer, admits=True, admits_nested=True)
+    def __init__(self, outer: Scope | None, name: str) -> None:
+        super().__init__(outer, records=True, records_nested=True)
         self.name = name
 
 
@@ -53,14 +53,14 @@ def where(*_: Any) -> str:
 
 
 @pytest.fixture(autouse=True)
-def followed() -> Iterator[StandIns]:
+def followed() -> Iterator[PlainWrappers]:
     def failed(module: str, error: Exception) -> None:
         raise error
 
-    standins = StandIns(ImportHooks(failed))
-    threads.follow(standins, lambda function, pool: function)
-    yield standins
-    standins.remove()
+    wrappers = PlainWrappers(ImportHooks(failed))
+    threads.follow(wrappers, lambda function, pool: function)
+    yield wrappers
+    wrappers.remove()
 
 
 Result = Callable[[], str]
@@ -263,7 +263,7 @@ def test_context_variables_of_work_stay_in_its_thread() -> None:
         assert (first, pool.submit(value.get).result()) == ("the thread's", "changed")
 
 
-def test_all_is_put_back(followed: StandIns) -> None:
+def test_all_is_put_back(followed: PlainWrappers) -> None:
     """The very functions; and from under somebody else's wrapper."""
     import concurrent.futures.thread as module
 

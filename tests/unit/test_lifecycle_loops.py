@@ -33,7 +33,7 @@ class Loops(Integration):
     def train(self, call: Call) -> Any:
         call.start_run(kind="train")
         if call.arguments.get("rounds") == 1:
-            call.seal()
+            call.suppress_nested()
         yield
 
 

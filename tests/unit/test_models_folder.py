@@ -25,20 +25,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autolog.models import flavors, payload, requirements
-from autolog.models.capture import Snapshot, snapshot
+from autolog.models import flavors, requirements
+from autolog.models.capture import snapshot
 from autolog.models.errors import DamagedModel, ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
 from autolog.models.folder import to_yaml, write
 from autolog.models.load import Source, load_model, read_mlmodel
 from autolog.models.requirements import pins
+from autolog.models.types import Snapshot
 
 TOY = """
 import pickle
-from autolog.models.flavors import Captured
+from autolog.models.types import Captured
 from autolog.models.pickling import dump
 
-def capture(model, spool, model_format):
-    taken, modules = dump(model, spool.open("data/toy.pkl"))
+def capture(model, staging, model_format):
+    taken, modules = dump(model, staging.open("data/toy.pkl"))
     return Captured({"data": "data/toy.pkl", "format": taken}, {"loader_module": "toy"}, frozenset(modules))
 
 def load(source, entry):
@@ -105,7 +106,7 @@ class Model:
 
 
 def take(model: object, tmp_path: Path, **options: Any) -> Snapshot:
-    return snapshot("toy", model, spool_dir=tmp_path / "spool", **options)
+    return snapshot("toy", model, staging_dir=tmp_path / "staging", **options)
 
 
 def saved(model: object, folder: Path, **options: Any) -> Path:
@@ -167,28 +168,28 @@ def test_taking_leaves_the_model_alone(tmp_path: Path) -> None:
 
 
 def test_a_large_model_goes_through_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the memory limit the payload is on disk as soon as it is made, and moves into the folder from there; loading
+    """Beyond the memory limit the staging is on disk as soon as it is made, and moves into the folder from there; loading
     goes through a private file as well.
     """
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", 1000)
-    monkeypatch.setattr("autolog.models.load.MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("autolog.models.source.MEMORY_LIMIT", 1000)
     model = Model(weights=os.urandom(5000))
     taken = take(model, tmp_path)
     held = taken.files["data/toy.pkl"]
     assert isinstance(held, Path)
     assert held.stat().st_size == taken.size > 5000
     write(taken, tmp_path / "model")
-    assert (load_model(tmp_path / "model"), list((tmp_path / "spool").iterdir())) == (model, [])
+    assert (load_model(tmp_path / "model"), list((tmp_path / "staging").iterdir())) == (model, [])
 
 
 def test_a_snapshot_that_is_not_wanted_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """discard() deletes what was spilled."""
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", 10)
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 10)
     taken = take(Model(weights=bytes(1000)), tmp_path)
     taken.discard()
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_a_failure_of_the_models_own_code_is_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever __reduce__ raises becomes a ModelNotSaved; files begun are deleted."""
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", 10)
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 10)
 
     class Broken:
         def __reduce__(self) -> Any:
@@ -219,7 +220,7 @@ def test_a_failure_of_the_models_own_code_is_a_reason(
 
     with pytest.raises(ModelNotSaved, match=r"RuntimeError: not today"):
         take(Model(first=os.urandom(100_000), second=Broken()), tmp_path)
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_an_interrupt_passes_through(tmp_path: Path) -> None:
@@ -307,7 +308,7 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
         def old():
             warnings.warn("only once")
         old()
-        snapshot("toy", {}, spool_dir=sys.argv[1])
+        snapshot("toy", {}, staging_dir=sys.argv[1])
         old()
     """
     done = subprocess.run(
@@ -322,7 +323,7 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
 def test_an_unknown_flavor_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
     """A ModelError, at once."""
     with pytest.raises(ModelError, match=r"no model flavor 'nosuch'; known here: .*sklearn"):
-        snapshot("nosuch", Model(), spool_dir=tmp_path)
+        snapshot("nosuch", Model(), staging_dir=tmp_path)
 
 
 # --- code that no module holds: pickled by value
@@ -342,7 +343,7 @@ MAIN = """
             return self.factor * twice(x)
 
     local = {expression}
-    taken = snapshot("toy", local, spool_dir=sys.argv[1])
+    taken = snapshot("toy", local, staging_dir=sys.argv[1])
     write(taken, __import__("pathlib").Path(sys.argv[2]))
     print(taken.entry["format"])
 """
@@ -365,7 +366,7 @@ def test_code_of_a_script_is_saved_with_the_model(
     """A class or function defined in __main__, a lambda or a local function loads in a process that never saw the script."""
     pytest.importorskip("cloudpickle")
     script = textwrap.dedent(MAIN).format(expression=expression)
-    arguments = [str(tmp_path / "spool"), str(tmp_path / "model")]
+    arguments = [str(tmp_path / "staging"), str(tmp_path / "model")]
     wrote = subprocess.run(
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
     )
@@ -414,7 +415,7 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path, request: p
     taken = Snapshot(
         flavor="toy",
         model_class="lib.Model",
-        files={"data/toy.pkl": b"payload"},
+        files={"data/toy.pkl": b"staging"},
         entry={"data": "data/toy.pkl"},
         python_function={"loader_module": "toy"},
         modules=frozenset({"toy_flavor", "local_lib", "my_script", "os"}),
@@ -450,7 +451,7 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path, request: p
                 "version": ours["version"],
                 "flavor": "toy",
                 "model_class": "lib.Model",
-                "files": {"data/toy.pkl": {"sha256": hashlib.sha256(b"payload").hexdigest(), "bytes": 7}},
+                "files": {"data/toy.pkl": {"sha256": hashlib.sha256(b"staging").hexdigest(), "bytes": 7}},
                 "own_modules": ["my_script"],
             },
         },
@@ -458,7 +459,7 @@ def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path, request: p
     assert {
         name: text if name.endswith(("txt", "pkl")) else json.loads(text) for name, text in files.items()
     } == {
-        "model/data/toy.pkl": "payload",
+        "model/data/toy.pkl": "staging",
         "model/requirements.txt": "mlflow\nlocal-lib==1.2\ntoy-ml==1.0\n",
         "model/python_env.yaml": {
             "python": python,
@@ -507,7 +508,7 @@ def test_an_older_folder_gives_way_to_a_complete_one(tmp_path: Path) -> None:
     assert load_model(folder) == Model(a=1)
     write(taken, folder, replace=True)
     assert load_model(folder) == Model(a=2)
-    assert [path.name for path in folder.parent.iterdir() if path.name != "spool"] == ["model"]
+    assert [path.name for path in folder.parent.iterdir() if path.name != "staging"] == ["model"]
 
 
 json_values = st.recursive(
@@ -611,7 +612,7 @@ def forget_the_checksum(folder: Path, mark: Path) -> None:
 def test_a_folder_that_was_tampered_with_is_refused(
     tmp_path: Path, tamper: Any, error: type[Exception]
 ) -> None:
-    """However the payload, its record and its signature are rearranged, nothing foreign is unpickled."""
+    """However the staging, its record and its signature are rearranged, nothing foreign is unpickled."""
     mark = tmp_path / "it ran"
     folder = saved(Model(), tmp_path / "model")
     tamper(folder, mark)

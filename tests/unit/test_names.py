@@ -55,7 +55,7 @@ def test_a_pickle_is_a_whole_flavor(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("autolog.models.flavors._loaded", {"toy": PickleFlavor("fractions")})
     from fractions import Fraction
 
-    taken = snapshot("toy", Fraction(2, 3), spool_dir=tmp_path)
+    taken = snapshot("toy", Fraction(2, 3), staging_dir=tmp_path)
     write(taken, tmp_path / "model")
     assert load_model(tmp_path / "model") == Fraction(2, 3)
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "another"))

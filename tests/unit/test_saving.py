@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolog.instrument.ledger import Ledger
+from autolog.instrument.timer import OverheadTimer
 from autolog.models import errors, flavors
 from autolog.models.example import NoExample, example_of
-from autolog.models.flavors import Captured
+from autolog.models.types import Captured
 from autolog.saving import save_model
 from autolog.store.layout import Layout
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
-from autolog.tracking.metrics import guess, judge
+from autolog.tracking.metrics import guess, primary_metric
 from autolog.tracking.run import Run
 
 
@@ -27,7 +27,7 @@ class Here:
 
     def __init__(self, root: Path, **options: Any) -> None:
         self.layout = Layout(root)
-        self.ledger = Ledger()
+        self.timer = OverheadTimer()
         self.best: dict[Any, Any] = {}
         self.options = SimpleNamespace(
             **{"log_models": True, "log_signatures": True, "log_input_examples": False, **options}
@@ -66,8 +66,8 @@ class Here:
         return [event.text for event in self.events if type(event) is NoteLogged]
 
 
-def capture(model: bytes, spool: Any, model_format: str | None) -> Captured:
-    spool.open("model.bin").write(model)
+def capture(model: bytes, staging: Any, model_format: str | None) -> Captured:
+    staging.open("model.bin").write(model)
     return Captured({}, None, frozenset())
 
 
@@ -166,12 +166,12 @@ def test_a_run_that_goes_on_replaces_its_own_best_model(tmp_path: Path) -> None:
     ],
 )
 def test_models_are_judged_by_data_that_they_have_not_seen(metrics: list[str], chosen: str | None) -> None:
-    assert judge(metrics) == chosen
+    assert primary_metric(metrics) == chosen
 
 
 @given(st.lists(st.text(max_size=10)))
 def test_any_names_may_be_judged(names: list[str]) -> None:
-    chosen = judge(names)
+    chosen = primary_metric(names)
     assert chosen is None or (chosen in names and guess(chosen) is not None)
 
 

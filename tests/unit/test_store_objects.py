@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from autolog.cli.app import app
 from autolog.store import objects
 from autolog.store.layout import Layout
-from autolog.store.objects import SMALLEST, collect, share, sharer
+from autolog.store.objects import SMALLEST, collect, deduplicate, share
 from autolog.store.records import Store
 from autolog.store.sweep import DRAFT_SECONDS, alone, whole
 from autolog.tracking.events import ArtifactLogged, Event, RunEnded, RunStarted
@@ -94,7 +94,7 @@ def test_a_file_of_unknown_content_is_shared_too(layout: Layout) -> None:
     one, other = put(layout, 1, ONE), layout.artifacts_of(id_of(2)) / "data.bin"
     other.parent.mkdir(parents=True)
     other.write_bytes(ONE)
-    sharer(layout.objects)(str(other))
+    deduplicate(layout.objects)(str(other))
     assert other.samefile(one)
 
 

@@ -17,7 +17,7 @@ from hostile import CALLED, hostile_objects
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolog.instrument.ledger import Ledger
+from autolog.instrument.timer import OverheadTimer
 from autolog.tracking import events as e
 from autolog.tracking.run import Run, artifact_name, sizes, tags_of
 
@@ -29,7 +29,7 @@ class Kept:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.ledger = Ledger()
+        self.timer = OverheadTimer()
         self.overhead_budget = 0.01
         self.events: list[e.Event] = []
         self.saved: list[tuple[Any, ...]] = []
@@ -44,7 +44,7 @@ class Kept:
     def artifacts_of(self, run: str) -> str:
         return str(self.root / "artifacts" / run)
 
-    def sharer(self) -> Any:
+    def deduplicate(self) -> Any:
         return self.shared.append
 
     def described(self, run: Run) -> None:

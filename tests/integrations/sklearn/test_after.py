@@ -174,16 +174,16 @@ def test_regressors_clusterings_and_online_models_are_measured(seen: Recorded) -
 
 
 def test_what_is_not_known_is_logged_to_nothing(seen: Recorded) -> None:
-    """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted unseen."""
+    """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted hide_from_stacklevel."""
     model = fitted()
     with autolog.suspended():
-        unseen = fitted()
+        hide_from_stacklevel = fitted()
         unseen_too = model.predict(X_test)
     accuracy_score(y_test, model.predict_proba(X_test)[:, 1] > 0.5)
     accuracy_score(y_test, np.zeros(75))
-    accuracy_score(y_test, unseen.predict(X_test))
+    accuracy_score(y_test, hide_from_stacklevel.predict(X_test))
     accuracy_score(y_test, unseen_too)
-    unseen.score(X_test, y_test)
+    hide_from_stacklevel.score(X_test, y_test)
     accuracy_score(y_test, autolog.load_model(seen.run, trust=True).predict(X_test))
     assert measured(seen.run) == {}
     assert len(seen.all_runs) == 1
@@ -195,8 +195,8 @@ def test_inside_an_explicit_run_everything_measured_belongs_to_it(seen: Recorded
     with autolog.run("evaluation"):
         f1_score(y_test, np.zeros(75, dtype=int), zero_division=0)
         with autolog.suspended():
-            unseen = fitted()
-        unseen.score(X_test, y_test)
+            hide_from_stacklevel = fitted()
+        hide_from_stacklevel.score(X_test, y_test)
         accuracy_score(y_test, known.predict(X_test))
     fit, evaluation = seen.runs
     assert set(measured(fit)) == {"accuracy_score_X_test"}

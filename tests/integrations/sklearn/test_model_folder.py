@@ -37,14 +37,13 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from autolog.models import payload
 from autolog.models.capture import snapshot
 from autolog.models.errors import ModelNotLoaded, ModelNotSaved, UntrustedModel
 from autolog.models.folder import write
 from autolog.models.load import load_model
-from autolog.models.payload import contains
 from autolog.models.predictor import Predictor
 from autolog.models.signature import infer_signature
+from autolog.models.staging import contains
 
 X, Y = make_classification(120, 6, random_state=0)
 XR, YR = make_regression(120, 6, random_state=0)
@@ -109,7 +108,7 @@ NAMES = [
 
 
 def save(model: Any, folder: Path, *, signature: Any = None, **options: Any) -> Path:
-    write(snapshot("sklearn", model, spool_dir=folder.parent, signature=signature, **options), folder)
+    write(snapshot("sklearn", model, staging_dir=folder.parent, signature=signature, **options), folder)
     return folder
 
 
@@ -184,7 +183,7 @@ def test_a_folder_needs_no_mlflow(tmp_path: Path) -> None:
         model = LogisticRegression().fit([[0.], [1.]], [0, 1])
         streams = random.getstate(), str(numpy.random.get_state())
         folder = Path(sys.argv[1])
-        write(snapshot("sklearn", model, spool_dir=folder.parent), folder)
+        write(snapshot("sklearn", model, staging_dir=folder.parent), folder)
         load_model(folder)
         print(events, "mlflow" in sys.modules, streams == (random.getstate(), str(numpy.random.get_state())))
     """
@@ -275,7 +274,7 @@ SCRIPT = """
 
     model = make_pipeline(FunctionTransformer(local(2.0)), FunctionTransformer(lambda X: X + 0.5), Mine())
     model.fit(np.zeros((2, 1)), [0, 1])
-    taken = snapshot("sklearn", model, spool_dir=".")
+    taken = snapshot("sklearn", model, staging_dir=".")
     write(taken, Path(sys.argv[1]))
     print(taken.entry["serialization_format"])
 """
@@ -322,9 +321,9 @@ def test_where_there_is_no_cloudpickle_it_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     monkeypatch.setitem(sys.modules, "joblib.externals.cloudpickle", None)
     with pytest.raises(ModelNotSaved, match="pip install cloudpickle"):
-        snapshot("sklearn", FunctionTransformer(lambda X: -X), spool_dir=tmp_path)
+        snapshot("sklearn", FunctionTransformer(lambda X: -X), staging_dir=tmp_path)
     with pytest.raises(ModelNotSaved, match=r"cannot pickle '_thread\.lock' object"):
-        snapshot("sklearn", Threshold(threading.Lock()), spool_dir=tmp_path)
+        snapshot("sklearn", Threshold(threading.Lock()), staging_dir=tmp_path)
 
 
 def test_requirements_name_what_the_model_really_uses(tmp_path: Path) -> None:
@@ -348,9 +347,9 @@ def test_requirements_name_what_the_model_really_uses(tmp_path: Path) -> None:
 def test_an_estimator_that_cannot_be_saved_gives_the_reason(
     tmp_path: Path, resource: Any, reason: str
 ) -> None:
-    """Readable, and with nothing left in the spool folder."""
+    """Readable, and with nothing left in the staging folder."""
     with pytest.raises(ModelNotSaved, match=reason):
-        snapshot("sklearn", Threshold(resource).fit(X, Y), spool_dir=tmp_path / "spool")
+        snapshot("sklearn", Threshold(resource).fit(X, Y), staging_dir=tmp_path / "staging")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -370,7 +369,9 @@ def test_saving_leaves_the_model_and_the_program_alone(
     recwarn.clear()
     before = {key: id(value) for key, value in vars(model).items()}, pickle.dumps(model)
     streams = random.getstate(), pickle.dumps(np.random.get_state())
-    snapshot("sklearn", model, spool_dir=tmp_path, signature=infer_signature(data), model_format=model_format)
+    snapshot(
+        "sklearn", model, staging_dir=tmp_path, signature=infer_signature(data), model_format=model_format
+    )
     assert ({key: id(value) for key, value in vars(model).items()}, pickle.dumps(model)) == before
     assert (random.getstate(), pickle.dumps(np.random.get_state())) == streams
     assert [str(warning.message) for warning in recwarn] == []
@@ -381,12 +382,12 @@ def test_a_large_model_is_not_held_twice(tmp_path: Path, monkeypatch: pytest.Mon
     import tracemalloc
 
     megabyte = 1 << 20
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", megabyte)
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", megabyte)
     model = LinearRegression().fit(XR, YR)
     model.parts_ = [np.zeros(megabyte // 8) for _ in range(40)]
     tracemalloc.start()
     try:
-        taken = snapshot("sklearn", model, spool_dir=tmp_path / "spool")
+        taken = snapshot("sklearn", model, staging_dir=tmp_path / "staging")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -394,7 +395,7 @@ def test_a_large_model_is_not_held_twice(tmp_path: Path, monkeypatch: pytest.Mon
     assert peak < 6 * megabyte
     write(taken, tmp_path / "model")
     assert same(load_model(tmp_path / "model").parts_[39], model.parts_[39])
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_an_oversize_array_is_not_even_copied(tmp_path: Path) -> None:
@@ -406,7 +407,7 @@ def test_an_oversize_array_is_not_even_copied(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(ModelNotSaved, match="larger than the limit of 1,000,000 bytes"):
-            snapshot("sklearn", model, spool_dir=tmp_path, max_bytes=1_000_000)
+            snapshot("sklearn", model, staging_dir=tmp_path, max_bytes=1_000_000)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
@@ -415,10 +416,10 @@ def test_an_oversize_array_is_not_even_copied(tmp_path: Path) -> None:
 def test_a_model_of_exactly_the_limit_is_saved(tmp_path: Path) -> None:
     """The limit is the file's size, not an estimate."""
     model, _, _ = fitted("forest")
-    size = snapshot("sklearn", model, spool_dir=tmp_path).size
-    assert snapshot("sklearn", model, spool_dir=tmp_path, max_bytes=size).size == size
+    size = snapshot("sklearn", model, staging_dir=tmp_path).size
+    assert snapshot("sklearn", model, staging_dir=tmp_path, max_bytes=size).size == size
     with pytest.raises(ModelNotSaved):
-        snapshot("sklearn", model, spool_dir=tmp_path, max_bytes=size - 1)
+        snapshot("sklearn", model, staging_dir=tmp_path, max_bytes=size - 1)
 
 
 @pytest.mark.parametrize("secret", ["hunter2-hunter2", 'quoted "é" secret'])
@@ -434,7 +435,7 @@ def test_a_secret_inside_a_model_is_found(tmp_path: Path, secret: str, place: st
             analyzer=str.splitlines if model_format != "skops" else "word", token_pattern=r".+"
         )
         model.fit([secret, "other"])
-    taken = snapshot("sklearn", model, spool_dir=tmp_path, model_format=model_format)
+    taken = snapshot("sklearn", model, staging_dir=tmp_path, model_format=model_format)
     assert contains(taken, [b"absent", secret.encode()])
     assert not contains(taken, [b"absent"])
 
@@ -449,7 +450,7 @@ def test_skops_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytes
     folder = save(model, tmp_path / "model", model_format="skops")
     monkeypatch.setitem(sys.modules, "skops.io", None)
     with pytest.raises(ModelNotSaved, match="pip install skops"):
-        snapshot("sklearn", model, spool_dir=tmp_path, model_format="skops")
+        snapshot("sklearn", model, staging_dir=tmp_path, model_format="skops")
     with pytest.raises(ModelNotLoaded, match="pip install skops"):
         load_model(folder)
 
@@ -457,7 +458,7 @@ def test_skops_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_format_is_told(tmp_path: Path) -> None:
     """With those there are."""
     with pytest.raises(ModelNotSaved, match="'onnx' is not one of pickle, cloudpickle, skops"):
-        snapshot("sklearn", LinearRegression(), spool_dir=tmp_path, model_format="onnx")
+        snapshot("sklearn", LinearRegression(), staging_dir=tmp_path, model_format="onnx")
 
 
 def test_what_skops_cannot_save_is_told(tmp_path: Path) -> None:
@@ -466,7 +467,7 @@ def test_what_skops_cannot_save_is_told(tmp_path: Path) -> None:
     from sklearn.cluster import Birch
 
     with pytest.raises(ModelNotSaved, match="Birch"):
-        snapshot("sklearn", Birch().fit(X), spool_dir=tmp_path, model_format="skops")
+        snapshot("sklearn", Birch().fit(X), staging_dir=tmp_path, model_format="skops")
 
 
 def unsign(folder: Path) -> Path:

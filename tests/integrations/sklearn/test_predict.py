@@ -63,7 +63,7 @@ def model() -> Any:
 def folder(tmp_path: Path) -> Path:
     """The folder of a model of named columns, one of which is a text that looks like a number."""
     place = tmp_path / "model"
-    write(snapshot("sklearn", model(), spool_dir=tmp_path, signature=infer_signature(X)), place)
+    write(snapshot("sklearn", model(), staging_dir=tmp_path, signature=infer_signature(X)), place)
     return place
 
 
@@ -178,7 +178,7 @@ def test_the_body_of_a_request_is_read_too(tmp_path: Path, folder: Path) -> None
     numbers = X[["size", "rooms"]].to_numpy()
     place = tmp_path / "of-arrays"
     write(
-        snapshot("sklearn", LinearRegression().fit(numbers, numbers), spool_dir=tmp_path, signature=infer_signature(numbers)),
+        snapshot("sklearn", LinearRegression().fit(numbers, numbers), staging_dir=tmp_path, signature=infer_signature(numbers)),
         place,
     )  # fmt: skip
     array.write_text(json.dumps({"inputs": numbers.tolist()}))

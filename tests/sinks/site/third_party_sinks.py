@@ -15,14 +15,14 @@ FOR_EVER = threading.Event()
 
 
 class LedgerSink(Sink):
-    """`ledger:PATH`: a table with a row an event, in which a repeat changes nothing."""
+    """`timer:PATH`: a table with a row an event, in which a repeat changes nothing."""
 
     def __init__(self, url):
         super().__init__(url)
         self.path = os.path.abspath(url.partition(":")[2])
 
     def identity(self):
-        return f"ledger:{self.path}"
+        return f"timer:{self.path}"
 
     def open(self, origin):
         self.origin = origin

@@ -1,4 +1,4 @@
-"""A host to intercept calls for: it knows neither sessions nor runs."""
+"""A handler to intercept calls for: it knows neither sessions nor runs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from autolog.instrument.calls import Call
-from autolog.instrument.ledger import Ledger
+from autolog.instrument.timer import OverheadTimer
 
 
-class Host:
+class CallHandler:
     """What calls are intercepted for; notes what it is asked and told."""
 
     def __init__(self, strict: bool = False) -> None:
         self.active = True
-        self.ledger = Ledger()
+        self.timer = OverheadTimer()
         self.strict = strict
         self.wanted: Callable[[Any], bool] = lambda instance: True
         self.failures: list[tuple[str, str]] = []

@@ -27,7 +27,7 @@ class _Slot(NamedTuple):
     ours: Any
 
 
-class StandIns:
+class PlainWrappers:
     """A set of them, put in and taken out together."""
 
     def __init__(self, hooks: ImportHooks) -> None:

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolog.models import payload
-from autolog.models.capture import Snapshot
 from autolog.models.errors import ModelNotSaved
-from autolog.models.payload import Spool, SpooledFile, contains
+from autolog.models.staging import StagedFile, Staging, _forms, contains
+from autolog.models.types import Snapshot
 
 
 def holding(content: bytes | Path) -> Snapshot:
@@ -26,11 +25,11 @@ def holding(content: bytes | Path) -> Snapshot:
 def test_what_is_written_is_what_is_held(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int
 ) -> None:
-    """Up to the limit in memory, beyond it in a file of the spool folder: the same bytes."""
-    folder = tmp_path_factory.mktemp("spool")
+    """Up to the limit in memory, beyond it in a file of the staging folder: the same bytes."""
+    folder = tmp_path_factory.mktemp("staging")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payload, "MEMORY_LIMIT", limit)
-        file = SpooledFile(folder, None)
+        patch.setattr("autolog.models.staging.MEMORY_LIMIT", limit)
+        file = StagedFile(folder, None)
         for part in parts:
             file.write(part)
         content = file.content()
@@ -43,8 +42,8 @@ def test_what_is_written_is_what_is_held(
 
 def test_a_file_can_be_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second try leaves nothing of the first, in memory or on disk."""
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", 3)
-    file = SpooledFile(tmp_path, None)
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 3)
+    file = StagedFile(tmp_path, None)
     file.write(b"first try")
     file.restart()
     file.write(b"2nd")
@@ -55,31 +54,31 @@ def test_what_a_framework_writes_by_itself_is_held_like_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small in memory, large where it was put, too large not at all; nothing is left behind."""
-    monkeypatch.setattr(payload, "MEMORY_LIMIT", 3)
-    spool = Spool(tmp_path / "spool", 5)
-    small, large = spool.place("data/a.keras"), spool.place("data/b.keras")
-    assert (small.suffix, small.parent) == (".keras", tmp_path / "spool")
+    monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 3)
+    staging = Staging(tmp_path / "staging", 5)
+    small, large = staging.place("data/a.keras"), staging.place("data/b.keras")
+    assert (small.suffix, small.parent) == (".keras", tmp_path / "staging")
     small.write_bytes(b"123")
     large.write_bytes(b"12345")
-    assert spool.content() == {"data/a.keras": b"123", "data/b.keras": large}
+    assert staging.content() == {"data/a.keras": b"123", "data/b.keras": large}
     assert not small.exists()
-    other = Spool(tmp_path / "spool", 5)
+    other = Staging(tmp_path / "staging", 5)
     other.place("c").write_bytes(b"123456")
     with pytest.raises(ModelNotSaved, match="larger than the limit of 5 bytes"):
         other.content()
-    spool.discard()
+    staging.discard()
     other.discard()
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "staging").iterdir()) == []
 
 
 def test_too_much_is_refused_before_it_is_written(tmp_path: Path) -> None:
     """The limit holds for each file, exactly."""
-    spool = Spool(tmp_path, 10)
-    file = spool.open("model.pkl")
+    staging = Staging(tmp_path, 10)
+    file = staging.open("model.pkl")
     file.write(b"0123456789")
     with pytest.raises(ModelNotSaved, match="larger than the limit of 10 bytes"):
         file.write(b"!")
-    assert spool.content() == {"model.pkl": b"0123456789"}
+    assert staging.content() == {"model.pkl": b"0123456789"}
 
 
 @given(st.binary(max_size=60), st.binary(min_size=1, max_size=8), st.integers(1, 9))
@@ -87,14 +86,17 @@ def test_a_secret_is_found_wherever_it_stands(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, needle: bytes, chunk: int
 ) -> None:
     """In memory and in a file, across the borders of what is read at once, exactly if it is there."""
-    path = tmp_path_factory.mktemp("spool") / "model"
+    path = tmp_path_factory.mktemp("staging") / "model"
     path.write_bytes(content)
     needles = [needle]
-    expected = any(form in content for form in payload._forms(needle))
+    expected = any(form in content for form in _forms(needle))
     assert expected >= (needle in content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(payload, "CHUNK", chunk)
-        assert (contains(holding(content), needles), contains(holding(path), needles)) == (expected, expected)
+        patch.setattr("autolog.models.staging.CHUNK", chunk)
+        assert (contains(holding(content).files, needles), contains(holding(path).files, needles)) == (
+            expected,
+            expected,
+        )
 
 
 @given(st.text(min_size=1, max_size=8))
@@ -103,10 +105,10 @@ def test_a_secret_is_found_in_the_forms_that_files_give_it(secret: str) -> None:
     secret = secret.encode("utf-8", "ignore").decode() or "x"
     inner = json.dumps({"key": secret})
     forms = (secret.encode(), secret.encode("utf-32-le"), inner.encode(), json.dumps({"key": inner}).encode())
-    assert [contains(holding(b"<" + form + b">"), [secret.encode()]) for form in forms] == [True] * 4
+    assert [contains(holding(b"<" + form + b">").files, [secret.encode()]) for form in forms] == [True] * 4
 
 
 @pytest.mark.parametrize("needles", [[], [b""], [b"absent"], [b"", b"\xff\xfe"]])
 def test_what_is_not_there_is_not_found(needles: list[bytes]) -> None:
     """No secret, an empty one, and others: not contained."""
-    assert not contains(holding(b"some content"), needles)
+    assert not contains(holding(b"some content").files, needles)

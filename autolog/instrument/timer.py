@@ -17,7 +17,7 @@ class Account:
         self.seconds = 0.0
 
 
-class Ledger(threading.local):
+class OverheadTimer(threading.local):
     """`account` is that of the thread that asks."""
 
     def __init__(self) -> None:

@@ -127,7 +127,7 @@ def test_what_is_optional_may_take_a_tenth_of_a_second_and_a_share_of_the_time()
     from autolog.tracking.run import Run
 
     account = SimpleNamespace(seconds=7.0)
-    outlet: Any = SimpleNamespace(ledger=SimpleNamespace(account=account), overhead_budget=0.01)
+    outlet: Any = SimpleNamespace(timer=SimpleNamespace(account=account), overhead_budget=0.01)
     run = Run(outlet, "brave-otter", "default")
     run.started, run.ended = 0, 20_000
     assert run.allowance == pytest.approx(0.3)

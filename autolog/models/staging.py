@@ -11,12 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from pickle import PickleBuffer
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from autolog.models.errors import ModelNotSaved
-
-if TYPE_CHECKING:
-    from autolog.models.capture import Snapshot
 
 MEMORY_LIMIT = 64 << 20
 """Bytes of one file that are held in memory; beyond, it goes to disk as it is made, so that a large model is not held twice."""
@@ -29,12 +26,12 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
     return iter(partial(file.read, CHUNK), b"")
 
 
-class SpooledFile:
+class StagedFile:
     """A file that is written once: `write` is all that a pickler asks of it."""
 
-    def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
+    def __init__(self, staging_dir: Path, max_bytes: int | None) -> None:
         self.size = 0
-        self._spool_dir = spool_dir
+        self._staging_dir = staging_dir
         self._max_bytes = max_bytes
         self._memory = io.BytesIO()
         self._disk: io.BufferedWriter | None = None
@@ -55,8 +52,8 @@ class SpooledFile:
         return length
 
     def _spill(self) -> io.BufferedWriter:
-        self._spool_dir.mkdir(parents=True, exist_ok=True)
-        self._path = self._spool_dir / f"model-{os.urandom(8).hex()}.tmp"
+        self._staging_dir.mkdir(parents=True, exist_ok=True)
+        self._path = self._staging_dir / f"model-{os.urandom(8).hex()}.tmp"
         disk = self._path.open("xb")
         disk.write(self._memory.getbuffer())
         self._memory = io.BytesIO()
@@ -90,9 +87,9 @@ class SpooledFile:
 class PlacedFile:
     """A file that a framework writes by itself, to `path`: some write nowhere else."""
 
-    def __init__(self, spool_dir: Path, max_bytes: int | None, suffix: str) -> None:
-        spool_dir.mkdir(parents=True, exist_ok=True)
-        self.path = spool_dir / f"model-{os.urandom(8).hex()}.tmp{suffix}"
+    def __init__(self, staging_dir: Path, max_bytes: int | None, suffix: str) -> None:
+        staging_dir.mkdir(parents=True, exist_ok=True)
+        self.path = staging_dir / f"model-{os.urandom(8).hex()}.tmp{suffix}"
         self._max_bytes = max_bytes
 
     def content(self) -> bytes | Path:
@@ -114,20 +111,20 @@ def _too_large(limit: int) -> ModelNotSaved:
     return ModelNotSaved(f"it is larger than the limit of {limit:,} bytes")
 
 
-class Spool:
+class Staging:
     """The files of one model being taken: `open("model.pkl").write(...)`.
 
     `directory` is where it keeps temporary files, on the file system where the model will be; it may not exist yet.
     """
 
-    def __init__(self, spool_dir: Path, max_bytes: int | None) -> None:
-        self.directory = spool_dir
+    def __init__(self, staging_dir: Path, max_bytes: int | None) -> None:
+        self.directory = staging_dir
         self._max_bytes = max_bytes
-        self._files: dict[str, SpooledFile | PlacedFile] = {}
+        self._files: dict[str, StagedFile | PlacedFile] = {}
 
-    def open(self, name: str) -> SpooledFile:
+    def open(self, name: str) -> StagedFile:
         """A new file, to be written; `name` is its path in the model folder, with `/`."""
-        file = self._files[name] = SpooledFile(self.directory, self._max_bytes)
+        file = self._files[name] = StagedFile(self.directory, self._max_bytes)
         return file
 
     def place(self, name: str) -> Path:
@@ -143,12 +140,12 @@ class Spool:
             file.discard()
 
 
-def contains(snapshot: Snapshot, needles: Iterable[bytes]) -> bool:
+def contains(files: Mapping[str, bytes | Path], needles: Iterable[bytes]) -> bool:
     """Whether any of these byte strings (UTF-8 text: secrets, say) stands in the model's files, as it is, as NumPy
     stores text, or escaped as in JSON. A spilled file is read a megabyte at a time. Compressed content is not seen.
     """
     wanted = {form for needle in needles for form in _forms(needle)}
-    return bool(wanted) and any(_file_contains(content, wanted) for content in snapshot.files.values())
+    return bool(wanted) and any(_file_contains(content, wanted) for content in files.values())
 
 
 def _forms(needle: bytes) -> Iterator[bytes]:

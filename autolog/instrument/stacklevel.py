@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _codes: dict[CodeType, CodeType] = {}
 
 
-def unseen(function: F) -> F:
+def hide_from_stacklevel(function: F) -> F:
     """Decorates a function that calls what a user has called, on the user's behalf."""
     plain = cast(FunctionType, function)
     plain.__code__ = code_of(plain.__code__)
@@ -26,7 +26,7 @@ def unseen(function: F) -> F:
 
 
 def code_of(code: CodeType) -> CodeType:
-    """The code that an `unseen` function of this code has: one and the same for all that a closure makes."""
+    """The code that an `hide_from_stacklevel` function of this code has: one and the same for all that a closure makes."""
     known = _codes.get(code)
     if known is None:
         known = code.replace(co_filename=f"{code.co_filename} (not counted, as importlib._bootstrap is not)")
