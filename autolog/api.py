@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from autolog import config, session
-from autolog.config import nearest
+from autolog import config, process
+from autolog.client import Client
 from autolog.instrument.calls import Call, Scope, current, innermost
-from autolog.session import Session, Suspension
-from autolog.tracking import ranks
+from autolog.manager import make_options
 
 if TYPE_CHECKING:
-    from autolog.lifecycle import RunScope
-    from autolog.origins import Lineage
     from autolog.overview import Status
+    from autolog.recording.lineage import Lineage
+    from autolog.recording.scope import RunScope
     from autolog.store.records import RunRecord, Runs
     from autolog.tracking.run import Run
 
@@ -51,17 +50,16 @@ def autolog(
         "experiment": experiment, "include": include, "exclude": exclude, "tags": tags, "sinks": sinks, "silent": silent,
     }  # fmt: skip
     given = {key: value for key, value in given.items() if value is not None}
-    here = session.get_to_record()
+    here = process.get_to_record()
     here.configure({**given, **options})
-    here.lent = None
-    here.start()
+    _record_for_itself(here)
     wanted = here.config
-    for name, active in here.integrations.items():
+    for name, state in here.manager.states.items():
         chosen = (wanted.include is None or name in wanted.include) and name not in wanted.exclude
-        chosen = chosen and name not in here.switched_off
+        chosen = chosen and name not in here.manager.switched_off
         if not chosen:
             here.disable([name])
-        elif active.state == "disabled" or options:
+        elif state.state == "disabled" or options:
             here.enable(name)
 
 
@@ -73,20 +71,26 @@ def enable(name: str, **options: Any) -> None:
     """
     if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
         return
-    here = session.get_to_record()
-    entry = here.integrations[_known(here, name)].entry
+    here = process.get_to_record()
+    state = here.manager.states[here.manager.known(name)]
+    entry = state.entry
     cls = entry.load()
     if not any(module in sys.modules or _is_installed(module) for module in entry.modules):
         raise ModuleNotFoundError(f"{name} is not installed: pip install '{cls.supports}'")
-    session.options_of(cls.Options, options)
+    make_options(cls.Options, options)
     here.configure({entry.name: options})
-    here.lent = None
-    here.start()
-    here.switched_off.discard(entry.name)
+    _record_for_itself(here)
+    here.manager.switched_off.discard(entry.name)
     here.enable(entry.name)
-    active = here.integrations[entry.name]
-    if active.state == "unsupported":
-        raise RuntimeError(active.reason)
+    if state.state == "unsupported":
+        raise RuntimeError(state.reason)
+
+
+def _record_for_itself(here: Client) -> None:
+    """Whatever it has recorded for another process before."""
+    if "recorder" in vars(here):
+        here.recorder.remote_parent = None
+    here.output.start()
 
 
 def disable(name: str | None = None) -> None:
@@ -95,17 +99,18 @@ def disable(name: str | None = None) -> None:
     One that was switched off by name stays off when `autolog()` is called again, until `enable()`; after all were switched
     off, `autolog()` begins anew.
     """
-    here = session.get()
+    here = process.get()
     if here is None:
         if name is None or config.is_disabled():
             return
-        here = session.get_or_make()
+        here = process.get_or_make()
+    manager = here.manager
     if name is None:
-        here.switched_off.clear()
+        manager.switched_off.clear()
         here.disable()
     else:
-        here.switched_off.add(_known(here, name))
-        here.disable([_known(here, name)])
+        manager.switched_off.add(manager.known(name))
+        here.disable([manager.known(name)])
 
 
 class suspended:
@@ -118,20 +123,23 @@ class suspended:
     """A generator that is left open leaves the block only then: nothing is recorded any more, and names here may be None."""
 
     def __init__(self, *names: str) -> None:
-        here = session.get_or_make() if names and not config.is_disabled() else None
-        self._names = frozenset(_known(here, name) if here is not None else name for name in names) or None
+        here = process.get_or_make() if names and not config.is_disabled() else None
+        known = map(here.manager.known, names) if here is not None else names
+        self._names = frozenset(known) or None
         self._token: Any = None
-        self._frame: Scope | None = None
+        self._scope: Scope | None = None
 
     def __enter__(self) -> None:
-        self._frame = Suspension(innermost(), self._names)
-        self._token = current.set(self._frame)
+        from autolog.recording.scope import Suppressed  # not in `autolog()`, which is to cost little
+
+        self._scope = Suppressed(innermost(), self._names)
+        self._token = current.set(self._scope)
 
     def __exit__(self, *_: object) -> None:
         if self._python_ends():
             return
-        assert self._frame is not None
-        self._frame.end()
+        assert self._scope is not None
+        self._scope.end()
         _leave(self._token)
 
 
@@ -162,31 +170,32 @@ class run:
     ) -> None:  # fmt: skip
         self._parent = None
         if parent is not None:
-            from autolog import tokens
+            from autolog.recording import token
 
-            self._parent = tokens.read(parent)
+            self._parent = token.read(parent)
         self._name = name
         self._tags = dict(tags or {})
         self._children = children
         self._token: Any = None
-        self._session: Session | None = None
+        self._client: Client | None = None
         self._scope: RunScope | None = None
 
     def __enter__(self) -> Run:
-        from autolog import lifecycle
+        from autolog.tracking import ranks
 
         parent = self._parent
         if config.is_disabled() or ranks.rank() != 0 or (parent is not None and parent.store is None):
-            here = Session()  # of its own: it takes everything and keeps nothing
+            here = Client()  # of its own: it takes everything and keeps nothing
             here.active = False
         elif parent is not None and parent.layout is not None:
-            here = session.get_to_continue(parent.layout, parent.config, parent.integrations)
+            here = process.get_to_continue(parent.layout, parent.config, parent.integrations)
         else:
-            here = session.get_to_record()
+            here = process.get_to_record()
             if here.config == config.Config():
                 here.configure({})
-        self._session = here
-        self._scope = lifecycle.begin(here, self._name, self._tags, self._children, parent)
+        self._client = here
+        here.follow_work()
+        self._scope = here.recorder.begin(self._name, self._tags, self._children, parent)
         self._token = current.set(self._scope)
         return self._scope.run
 
@@ -196,28 +205,27 @@ class run:
         if self._python_ends():
             return
         assert self._scope is not None
-        assert self._session is not None
+        assert self._client is not None
         _leave(self._token)
         self._scope.end()
-        from autolog import lifecycle
-
-        lifecycle.finish(self._session, self._scope, error)
+        self._client.recorder.finish(self._scope, error)
 
 
 def current_run() -> Run | None:
     """The run in progress around the caller: a training's, from a callback inside it, that of a loop of the caller's own, or
     an explicit one's.
     """
-    from autolog import lifecycle
+    from autolog.recording import scope
 
-    here = session.get()
-    loop = lifecycle.loop_of_this_thread(here, innermost()) if here is not None and here.loops else None
-    return loop.run if loop is not None else lifecycle.current_run()
+    here = process.get()
+    if here is not None and "recorder" in vars(here):
+        return here.recorder.current_run()
+    return scope.current_run()
 
 
 def lineage() -> Lineage:
     """Which run each model is from, and which model each prediction: for integrations that measure."""
-    return session.get_or_make().lineage
+    return process.get_or_make().recorder.lineage
 
 
 def observe_prediction(call: Call) -> Generator[None, Any, None]:
@@ -232,7 +240,7 @@ def observe_score(call: Call) -> Generator[None, Any, None]:
 
 def last_run() -> Run | None:
     """The run that ended last in this thread. It still takes metrics, tags and files."""
-    from autolog.lifecycle import last_run
+    from autolog.recording.scope import last_run
 
     return last_run.get()
 
@@ -242,7 +250,7 @@ def flush(timeout: float = 10.0, sinks: bool = False) -> bool:
 
     Returns whether it was in time.
     """
-    here = session.get()
+    here = process.get()
     return here is None or here.flush(timeout, sinks)
 
 
@@ -310,22 +318,11 @@ def load_model(
 def _store(store: str | os.PathLike[str] | None) -> Any:
     from autolog.store.records import Store
 
-    here = session.get()
+    here = process.get()
     if here is not None:
         here.flush(10.0)
         return Store(store if store is not None else here.layout)
     return Store(store)
-
-
-def _known(here: Session, name: str) -> str:
-    """The integration of that name. Raises ValueError."""
-    for known, active in here.integrations.items():
-        if name == known or name in active.entry.modules:
-            return known
-    valid: Sequence[str] = sorted(here.integrations)
-    raise ValueError(
-        f"There is no integration {name!r}.{nearest(str(name), valid)} Installed are: {', '.join(valid) or 'none'}."
-    )
 
 
 def _is_installed(module: str) -> bool:

@@ -1,23 +1,22 @@
-"""The other process's side of `processes`: work that has arrived runs in the frame that its token says.
+"""The other process's side of `recording.handover`: work that has arrived runs in the scope that its token says.
 
-Unpickling calls `enter`, which never raises. A worker that has been given work with a token has a session, which records inside
+Unpickling calls `enter`, which never raises. A worker that has been given work with a token has a client, which records inside
 that work and nowhere else; an idle worker has no thread of autolog's and no hook beyond that.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from typing import Any
 
-from autolog import config, session, tokens
+from autolog import config, process
 from autolog.instrument.calls import current
-from autolog.lifecycle import TokenScope
-from autolog.processes import binding
+from autolog.recording import token as tokens
+from autolog.recording.scope import TokenScope
 
 SCOPES = 100
 """So many tokens of a worker's are known again."""
@@ -69,13 +68,13 @@ def _bind(scope: TokenScope | None, function: Any) -> Any:
 
 
 def scope_of(text: str) -> TokenScope:
-    """The frame of work with this token; the session continues there."""
+    """The scope of work with this token; the client continues there."""
     token = tokens.read(text, roots=True)
     assert token.layout is not None
-    here = session.get()
-    if here is None or here.abandoned or here.sender != token.sender:
-        here = session.get_to_continue(token.layout, token.config, token.integrations)
-        here.prompt = True
+    here = process.get()
+    if here is None or here.abandoned or here.handover.sender != token.sender:
+        here = process.get_to_continue(token.layout, token.config, token.integrations)
+        here.recorder.write_promptly()
     scope = _scopes.get(text)
     if scope is None or scope.process != os.getpid():  # a forked child says for itself that it is there
         if len(_scopes) >= SCOPES:
@@ -100,35 +99,6 @@ def _context() -> Context:
 
 def late(state: dict[str, Any]) -> Callable[[Any], Any]:
     """As `enter`, for what may be pickled once more before it is called."""
+    from autolog.recording.cluster import Late
+
     return partial(Late, state["d"]["token"])
-
-
-class Late:
-    """A function that enters when it is called. To who asks for its name or its token, it is the function."""
-
-    def __init__(self, text: str, function: Any) -> None:
-        self.text = text
-        self.function = function
-        while isinstance(function, partial):  # Dask names a task after the function within
-            function = function.func
-        if hasattr(function, "__name__"):
-            self.__name__ = function.__name__
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        return enter({"d": {"token": self.text}})(self.function)(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("function", "text"):  # not there yet
-            raise AttributeError(name)
-        return getattr(self.function, name)
-
-    def __reduce__(self) -> Any:
-        return binding(self.text, "late"), (self.function,)
-
-    def __repr__(self) -> str:
-        return repr(self.function)
-
-    def __dask_tokenize__(self) -> Any:
-        normalize: Any = sys.modules["dask.tokenize"].normalize_token  # who asks has imported it
-        return normalize(self.function)

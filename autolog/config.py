@@ -16,7 +16,7 @@ from autolog.store.layout import is_anybodys
 
 
 class Config(NamedTuple):
-    """One session's settings; replaced whole when one changes."""
+    """One client's settings; replaced whole when one changes."""
 
     experiment: str = "default"
     """What new runs belong to."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-from autolog import config, registry, session
+from autolog import config, process, registry
 
 if TYPE_CHECKING:
     from autolog.sinks.live import SinkState
@@ -107,10 +107,10 @@ def unrecorded(module: str, title: str) -> IntegrationStatus:
 
 def status() -> Status:
     """See `autolog.status`."""
-    here = session.get_or_make()
-    here.hooks.settle()
+    here = process.get_or_make()
+    here.manager.hooks.settle()
     found: list[IntegrationStatus] = []
-    for name, active in here.integrations.items():
+    for name, active in here.manager.states.items():
         try:
             cls = active.entry.load()
             supports, tested = cls.supports, cls.tested
@@ -130,4 +130,4 @@ def status() -> Status:
         and not config.is_disabled()
         and any(one.state in ("active", "waiting for import") for one in found)
     )
-    return Status(found, str(here.layout.root), recording, here.sink_states)
+    return Status(found, str(here.layout.root), recording, here.output.sink_states)

@@ -6,15 +6,12 @@ scheme of the sink's URL.
 
 from __future__ import annotations
 
-import re
+import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-from autolog.config import nearest
-from autolog.entrypoints import entry_points, load
 
 if TYPE_CHECKING:
     from autolog.instrument.integration import Integration
-    from autolog.sinks.base import Sink
 
 GROUP = "autolog.integrations"
 SINKS = "autolog.sinks"
@@ -66,33 +63,66 @@ def sinks() -> dict[str, str]:
     return dict(reversed(entry_points(SINKS)))
 
 
-def make_sink(url: str, known: dict[str, str]) -> Sink:
-    """The sink of a URL, from those `known`.
-
-    Raises ValueError for a scheme that is not among them or a URL that the sink refuses, ImportError if the sink's own module
-    cannot be imported; neither says the URL's credentials.
+def entry_points(group: str) -> list[tuple[str, str]]:
+    """Names and values of a group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
+    are plain folders, their `entry_points.txt` is read here; it is asked wherever anything is unusual.
     """
-    from autolog.sinks.address import LONG_ENOUGH, Address
+    from importlib.machinery import PathFinder
 
-    address = Address(url)
-    scheme = address.scheme
-    value = known.get(scheme) or known.get(scheme.partition("+")[0])
-    if value is None:
-        there = f"Installed are: {', '.join(sorted(known)) or 'none'}."
-        if re.fullmatch("[a-z][a-z0-9+.-]{0,30}", scheme) is None:
-            raise ValueError(f"A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. {there}")
-        raise ValueError(f"There is no sink {scheme!r}.{nearest(scheme, known)} {there}")
+    unusual = any(
+        hasattr(finder, "find_distributions") for finder in sys.meta_path if finder is not PathFinder
+    )
+    folders = [folder for folder in sys.path if type(folder) is str]  # programs put other things there, too
+    if unusual or any(os.path.isfile(folder) and not folder.endswith(_STDLIB_ZIP) for folder in folders):
+        from importlib import metadata
+
+        try:
+            return [(point.name, _place(point.value)) for point in metadata.entry_points(group=group)]
+        except Exception:
+            pass  # one damaged distribution stops it
+    found: dict[str, list[tuple[str, str]]] = {}
+    for folder in folders:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                # Of two versions on the path, the first is the one that is imported.
+                distribution = name.partition("-")[0].lower()
+                if distribution not in found:
+                    found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"), group)
+    return [point for points in found.values() for point in points]
+
+
+_STDLIB_ZIP = f"python{sys.version_info[0]}{sys.version_info[1]}.zip"
+
+
+def _points_of(path: str, group: str) -> list[tuple[str, str]]:
     try:
-        make: Any = load(value)
-        sink: Sink = make(url)
-        if address.hide(sink.identity(), LONG_ENOUGH) != sink.identity():
-            raise ValueError("its identity() contains credentials.")
-        return sink
-    except Exception as error:
-        kind = type(error) if type(error) in (ValueError, ImportError, ModuleNotFoundError) else None
-        said = address.scrub(str(error))
-    # Outside, so that the exception does not carry the other one, with its text, along.
-    raise kind(said) if kind else ValueError(f"The sink {address.safe} cannot be used: {said}")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError):
+        return []
+    if f"[{group}]" not in text:
+        return []
+    lines = text.partition(f"[{group}]")[2].partition("\n[")[0].splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith(("#", ";")))
+    return [(name.strip(), _place(value)) for name, _, value in pairs]
+
+
+def _place(value: str) -> str:
+    """`module:name` of an entry point's value, without spaces and extras."""
+    return value.replace(" ", "").partition("[")[0]
+
+
+def load(place: str) -> object:
+    """The object at `module:name`, or the module itself where there is no name. Raises what its import raises."""
+    from importlib import import_module
+
+    module, _, attribute = place.partition(":")
+    found: object = import_module(module)
+    return getattr(found, attribute) if attribute else found
 
 
 def _name(value: str, modules: list[str]) -> str:

@@ -19,9 +19,9 @@ def gc(store: StoreOption = None, json: JsonOption = False) -> None:
 
     With --json: {"bytes": freed on the disk}.
     """
-    from autolog.store.sweep import sweep
+    from autolog.store.gc import collect_garbage
 
-    freed = sweep(open_store(store))
+    freed = collect_garbage(open_store(store))
     if json:
         write_json({"bytes": freed})
     else:

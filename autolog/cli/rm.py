@@ -11,7 +11,7 @@ import typer
 from autolog.cli.output import Refusal, ask, write, write_error, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import clean, count, size
-from autolog.store.sweep import alone, own, whole
+from autolog.store.disk import reclaimable, run_dirs, total_size
 
 if TYPE_CHECKING:
     from autolog.store.records import RunRecord, Store
@@ -61,8 +61,8 @@ def _what_goes(store: Store, records: list[RunRecord]) -> tuple[int, list[str]]:
     )
     for record in records:
         children = store.descendants([record.id])
-        theirs = own(store.layout, (record.id, *children))
+        theirs = run_dirs(store.layout, (record.id, *children))
         folders |= dict.fromkeys(theirs)
         also = f", {count(len(children), 'child', 'children')}" if children else ""
-        lines.append(f"{record.name} ({record.id}){also}, {size(whole(theirs))}{elsewhere}")
-    return alone(folders), lines
+        lines.append(f"{record.name} ({record.id}){also}, {size(total_size(theirs))}{elsewhere}")
+    return reclaimable(folders), lines

@@ -27,12 +27,12 @@ def status(json: JsonOption = False) -> None:
     With --json: {"version", "store", "disabled", "runs", "integrations": [{"name", "state", "reason",
     "installed", "framework_version", "supports", "tested", "patches"}]}.
     """
-    from autolog import __version__, config, registry, session
+    from autolog import __version__, config, process, registry
     from autolog.api import status
     from autolog.overview import unrecorded
     from autolog.store.records import Store
 
-    here = session.get_or_make()
+    here = process.get_or_make()
     here.configure({})  # reads the files and the environment
     wanted = here.config
     found = status().to_dict()
@@ -40,7 +40,7 @@ def status(json: JsonOption = False) -> None:
     rows: list[dict[str, Any]] = []
     for one in found.pop("integrations"):
         name, state = one["name"], one["state"]
-        installed = _installed(here.integrations[name].entry.modules, one["supports"])
+        installed = _installed(here.manager.states[name].entry.modules, one["supports"])
         if (
             state == "disabled"
             and (wanted.include is None or name in wanted.include)

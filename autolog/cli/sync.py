@@ -90,7 +90,7 @@ def sync(
 
 def _configured() -> tuple[str, ...]:
     from autolog import config
-    from autolog.session import COMMON_OPTIONS
+    from autolog.client import COMMON_OPTIONS
 
     found, complaints = config.load({}, None, COMMON_OPTIONS, ())
     if not found.sinks:
@@ -101,9 +101,10 @@ def _configured() -> tuple[str, ...]:
 
 def _make(url: str) -> Sink:
     from autolog import registry
+    from autolog.sinks.make import make_sink
 
     try:
-        return registry.make_sink(url, registry.sinks())
+        return make_sink(url, registry.sinks())
     except (ValueError, ImportError) as error:
         raise Refusal(str(error)) from None
 

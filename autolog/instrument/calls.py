@@ -5,7 +5,7 @@ stands after it runs after the original has returned, and `result = yield` is wh
 declines the call. If the original raises, the generator is closed: use `try/finally` for what must be undone, and read
 `call.error`. The original is always called by the framework, exactly once, whatever the observer does.
 
-*Frames* are what a thread is inside of: calls, and blocks that the session pushes. The innermost one lives in a ContextVar;
+*Scopes* are what a thread is inside of: calls, and blocks that the user opens. The innermost one lives in a ContextVar;
 a thread started inside a scope inherits it. The hot path reads two attributes of the innermost scope and nothing else.
 """
 
@@ -131,7 +131,10 @@ class CallHandler(Protocol):
         """Whether this integration is the one to look at calls on `instance` now."""
         ...
 
-    def open(self, call: Call, **about: Any) -> Any:
+    def open(
+        self, call: Call, *, kind: str = ..., estimator: str | None = None, name: str | None = None,
+        tags: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
         """The run that `call` opens, or joins."""
         ...
 
@@ -139,7 +142,10 @@ class CallHandler(Protocol):
         """The call is over; `call.error` is what it raised."""
         ...
 
-    def open_loop(self, integration: str, closing: Callable[[], None], **about: Any) -> Any:
+    def open_loop(
+        self, integration: str, closing: Callable[[], None], *, kind: str = ..., estimator: str | None = None,
+        name: str | None = None, tags: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
         """The run of a training that no call is around, or None where nothing is to be recorded."""
         ...
 

@@ -43,13 +43,15 @@ class Integration:
 
     `name` is what users call it; `supports` the versions it is made for, as a requirement of the module's own version
     (`"scikit-learn>=1.3"`); `tested` the range a recorded run of the matrix showed, if any; `claims` are prefixes of module
-    names whose classes are this integration's even where another one's base class matches.
+    names whose classes are this integration's even where another one's base class matches; `engines` are modules of the
+    framework that start processes for their caller.
     """
 
     name: ClassVar[str]
     supports: ClassVar[str]
     tested: ClassVar[str] = ""
     claims: ClassVar[tuple[str, ...]] = ()
+    engines: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Options]] = Options
 
     def __init__(self, options: Any) -> None:

@@ -26,7 +26,7 @@ def hide_from_stacklevel(function: F) -> F:
 
 
 def code_of(code: CodeType) -> CodeType:
-    """The code that an `hide_from_stacklevel` function of this code has: one and the same for all that a closure makes."""
+    """The code that a `hide_from_stacklevel` function of this code has: one and the same for all that a closure makes."""
     known = _codes.get(code)
     if known is None:
         known = code.replace(co_filename=f"{code.co_filename} (not counted, as importlib._bootstrap is not)")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from autolog.entrypoints import entry_points, load
 from autolog.models.errors import ModelError
 from autolog.models.types import Captured
+from autolog.registry import entry_points, load
 
 if TYPE_CHECKING:
     from autolog.models.source import Source

@@ -313,7 +313,7 @@ class Store:
         """Remove runs, their children and their files. Returns the ids. Others' journals are not touched: a journal of our
         own says that the runs are gone. Files that lie behind a link in place of the store's folder `artifacts` stay.
         """
-        from autolog.store.sweep import discard, own
+        from autolog.store.disk import discard, run_dirs
 
         given = list(dict.fromkeys(run.id for run in runs))
         ids = [*given, *self.descendants(given)]
@@ -323,7 +323,7 @@ class Store:
             writer.open()
             writer.drain()
             writer.close()
-            discard(own(self.layout, ids))
+            discard(run_dirs(self.layout, ids))
             collect(self.layout.objects)
         return ids
 

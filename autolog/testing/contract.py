@@ -157,7 +157,7 @@ class Contract:
 
             def all_of_it() -> None:
                 train()
-                seen.session.flush(60)
+                seen.client.flush(60)
 
             assert bool(filter_changes(all_of_it)) == bool(plain)
 
@@ -207,7 +207,7 @@ class Contract:
         }
         with recorded(self.integration) as seen:
             # What only a class of C code has is put where Python's can hold it.
-            fast = self._fast_names(seen.session)
+            fast = self._fast_names(seen.client)
             places = self._places()
             assert places
             for owner, name, wrapper in places:
@@ -333,7 +333,7 @@ class Contract:
                 assert wrappers()
                 self.train(self.data())
             with recorded(self.integration) as seen:
-                seen.session.disable()
+                seen.client.disable()
                 assert not wrappers()
 
     def test_every_order_of_import_and_switch(self) -> None:
@@ -378,9 +378,9 @@ class Contract:
             (owner, name, held) for (owner, name), held in found if type(held) is Wrapper or is_fast(held)
         ]
 
-    def _fast_names(self, session: Any) -> set[tuple[str, str]]:
+    def _fast_names(self, client: Any) -> set[tuple[str, str]]:
         """The classes and names of its fast patches of methods."""
-        patches = [one.patch for one in session.integrations[self.integration].installations]
+        patches = [one.patch for one in client.manager.states[self.integration].installations]
         paths = [one.target.partition(":")[2] for one in patches if isinstance(one, FastPatch)]
         return {(owner, name) for owner, _, name in (path.rpartition(".") for path in paths) if owner}
 

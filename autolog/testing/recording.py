@@ -1,4 +1,4 @@
-"""Records into a store and a session of its own, so that a test sees its own runs and nothing else."""
+"""Records into a store and a client of its own, so that a test sees its own runs and nothing else."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import tempfile
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from autolog import session
+from autolog import process
+from autolog.client import Client
 from autolog.config import Config
 from autolog.instrument.calls import current
 from autolog.instrument.integration import Integration
-from autolog.lifecycle import last_run
+from autolog.manager import IntegrationState
+from autolog.recording.scope import last_run
 from autolog.registry import Entry, installed
 from autolog.store.layout import Layout
 from autolog.store.records import RunRecord, Runs, Store
-
-if TYPE_CHECKING:
-    from autolog.session import Session
 
 FLUSH_SECONDS = 30.0
 
@@ -28,17 +27,17 @@ FLUSH_SECONDS = 30.0
 class Recorded:
     """What a `recorded()` block records; to be read inside the block and after it."""
 
-    def __init__(self, here: Session, folder: str) -> None:
+    def __init__(self, here: Client, folder: str) -> None:
         self.folder = folder
-        self._session = here
+        self._client = here
         self._store = Store(here.layout)
         self._closed = False
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
-    def session(self) -> Session:
-        """The session of the block."""
-        return self._session
+    def client(self) -> Client:
+        """The client of the block."""
+        return self._client
 
     @property
     def runs(self) -> Runs:
@@ -60,11 +59,11 @@ class Recorded:
     def close(self) -> None:
         """Stop recording. Raises AssertionError if what was recorded could not be written in time."""
         self._closed = True
-        assert self._session.finish(FLUSH_SECONDS), "the runs could not be written in time"
+        assert self._client.finish(FLUSH_SECONDS), "the runs could not be written in time"
 
     def _read(self, children: bool) -> Runs:
         if not self._closed:
-            assert self._session.flush(FLUSH_SECONDS), "the runs could not be written in time"
+            assert self._client.flush(FLUSH_SECONDS), "the runs could not be written in time"
         return self._store.runs(order_by="started", children=children)
 
 
@@ -77,28 +76,26 @@ def recorded(
     An integration may be given as its class, whether or not its entry point is installed. `settings` are those of
     `autolog.autolog()`; files and environment are not asked, and `overhead_budget` is all of the time, so that no machine is
     too slow to record everything. With `strict`, an error of the integration's own is raised where it happens; without, the
-    training goes on as it does for users. Session, patches and store are as before after the block.
+    training goes on as it does for users. Client, patches and store are as before after the block.
     """
     folder = tempfile.mkdtemp(prefix="autolog-test-")
-    here = session.Session(
-        Layout(os.path.join(folder, ".autolog")), Config(silent=True, overhead_budget=1.0), strict
-    )
-    here.keeps_code = False  # it is that of the tests
+    here = Client(Layout(os.path.join(folder, ".autolog")), Config(silent=True, overhead_budget=1.0), strict)
+    here.output.keeps_code = False  # it is that of the tests
     known = installed()
     names = [one if isinstance(one, str) else one.name for one in integrations] or list(known)
     for one in integrations:
         if not isinstance(one, str):
             modules = known[one.name].modules if one.name in known else (one.name,)
-            here.integrations[one.name] = session.Active(Entry(one.name, modules, loaded=one))
-    before, frame, last = session.get(), current.set(None), last_run.set(None)
+            here.manager.states[one.name] = IntegrationState(Entry(one.name, modules, loaded=one))
+    before, frame, last = process.get(), current.set(None), last_run.set(None)
     paused = before is not None and before.active
     if before is not None:
         before.active = False
     seen = Recorded(here, folder)
     try:
-        session.put(here)
+        process.put(here)
         here.configure(settings)
-        here.start()
+        here.output.start()
         for name in names:
             here.enable(name)
         yield seen
@@ -106,7 +103,7 @@ def recorded(
         try:
             here.disable()
         finally:
-            session.put(before)
+            process.put(before)
             if before is not None:
                 before.active = paused and not before.abandoned
             last_run.reset(last)

@@ -73,8 +73,8 @@ class OverheadTimer(Protocol):
     def account(self) -> Account: ...
 
 
-class Outlet(Protocol):
-    """Where a run's events go."""
+class RunContext(Protocol):
+    """What a run writes to."""
 
     @property
     def timer(self) -> OverheadTimer: ...
@@ -92,7 +92,7 @@ class Outlet(Protocol):
         """Do `work` off the training thread, then take the events it returns."""
         ...
 
-    def artifacts_of(self, run: str) -> str:
+    def folder_of(self, run: str) -> str:
         """The folder of a run's files; it may not exist yet."""
         ...
 
@@ -125,13 +125,39 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_about", "_account", "_cost", "_kept", "_no_numbers", "_offset", "_outlet", "_params", "_since",
-        "_steps", "_values", "directions", "ended", "estimator", "experiment", "files", "framework", "id", "kind", "models",
-        "name", "notes", "parent", "secrets", "seen_data", "started", "status", "version",
+        "__weakref__",
+        "_about",
+        "_account",
+        "_context",
+        "_cost",
+        "_kept",
+        "_no_numbers",
+        "_offset",
+        "_params",
+        "_since",
+        "_steps",
+        "_values",
+        "directions",
+        "ended",
+        "estimator",
+        "experiment",
+        "files",
+        "framework",
+        "id",
+        "kind",
+        "models",
+        "name",
+        "notes",
+        "parent",
+        "secrets",
+        "seen_data",
+        "started",
+        "status",
+        "version",
     )  # fmt: skip
 
-    def __init__(self, outlet: Outlet, name: str, experiment: str, parent: str | None = None) -> None:
-        self._outlet = outlet
+    def __init__(self, context: RunContext, name: str, experiment: str, parent: str | None = None) -> None:
+        self._context = context
         self.id = new_id()
         self.name = name
         self.experiment = experiment
@@ -166,7 +192,7 @@ class Run:
 
     def resume(self, since: float | None = None) -> None:
         """Count what autolog costs this thread from now on, or from when its account stood at `since`."""
-        self._account = self._outlet.timer.account
+        self._account = self._context.timer.account
         self._since = self._account.seconds if since is None else since
 
     def settle(self) -> None:
@@ -184,7 +210,7 @@ class Run:
         a run begins is not optional, and slow in a process that has just begun: it does not count.
         """
         elapsed = max(0, (self.ended or self.now()) - self.started) / 1000
-        return FREE_SECONDS + self._outlet.overhead_budget * elapsed
+        return FREE_SECONDS + self._context.overhead_budget * elapsed
 
     def now(self) -> int:
         """Milliseconds since the epoch, by what has passed since the run began: the clock may be set meanwhile."""
@@ -195,7 +221,7 @@ class Run:
         """The run as plain text, for tasks and workers in other processes: `autolog.run(…, parent=token)` there makes a child
         of it, in the same store, which they must be able to reach by the same path. Sinks are left out: URLs hold passwords.
         """
-        return self._outlet.token_of(self)
+        return self._context.token_of(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -222,8 +248,8 @@ class Run:
                 del values[name]
         if values:
             known.update(values)
-            self._outlet.emit(ParamsLogged(self.id, values))
-            self._outlet.described(self)
+            self._context.emit(ParamsLogged(self.id, values))
+            self._context.described(self)
 
     def log_metrics(
         self, metrics: Mapping[str, Any], step: int | None = None, epoch: float | None = None
@@ -263,7 +289,7 @@ class Run:
         if self._kept:  # it was the value of the model that was kept until now
             for key in values:
                 self._kept.pop(key, None)
-        self._outlet.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
+        self._context.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
 
     def describe_metrics(
         self, directions: Mapping[str, Direction | None] = {}, *, values: Mapping[str, Any] = {},
@@ -294,7 +320,7 @@ class Run:
                 self._about[name] = known
                 said_now.setdefault(name, {}).update(known)
         if said_now:
-            self._outlet.emit(MetricsDescribed(self.id, said_now))
+            self._context.emit(MetricsDescribed(self.id, said_now))
 
     def _left_out(self, key: Any, kind: type) -> None:
         name = key_of(key)
@@ -313,19 +339,19 @@ class Run:
             self.seen_data.append(Seen(context, weakly(data), datasets.fingerprint(data)))
         for key, value in known.items():
             described[key] = plain(value, key, self.secrets)
-        self._outlet.emit(DatasetLogged(self.id, context, described))
+        self._context.emit(DatasetLogged(self.id, context, described))
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record tags, as text; a later value of the same name replaces the earlier one."""
         texts = tags_of(tags, self.secrets)
         if texts:
-            self._outlet.emit(TagsSet(self.id, texts))
+            self._context.emit(TagsSet(self.id, texts))
 
     def note(self, text: str, *, error: bool = False) -> None:
         """Tell the reader of this run something: what was not recorded and why, or an error of autolog's own."""
         if self.notes < 100:
             self.notes += 1
-            self._outlet.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
+            self._context.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
 
     def model_not_saved(self, reason: str) -> None:
         """Say why there is no model, which `autolog show` says before anything else."""
@@ -344,14 +370,14 @@ class Run:
         ):  # an empty path, as of a variable that is not set, is no folder
             raise FileNotFoundError(f"There is no file or folder {source if given else repr(given)} to log.")
         name = artifact_name(name or os.path.basename(source))
-        folder = self._outlet.artifacts_of(self.id)
+        folder = self._context.folder_of(self.id)
         target = os.path.join(folder, *name.split("/"))
 
         self.files += 1
 
         import shutil  # here, on the caller's thread: see environment.py
 
-        share = self._outlet.deduplicate()
+        share = self._context.deduplicate()
 
         def put(source: str, target: str) -> None:
             with in_stead_of(target) as draft:
@@ -371,7 +397,7 @@ class Run:
                 put(source, target)
             return [ArtifactLogged(self.id, f"{name}{part}", size) for part, size in sizes(target)]
 
-        self._outlet.defer(copy)
+        self._context.defer(copy)
 
     def log_json(self, name: str, value: Any) -> None:
         """Write plain data as a JSON artifact: a curve, a confusion matrix, importances."""
@@ -386,7 +412,7 @@ class Run:
     def _write(self, name: str, content: Callable[[], bytes]) -> None:
         name = artifact_name(name)
         self.files += 1
-        target = os.path.join(self._outlet.artifacts_of(self.id), *name.split("/"))
+        target = os.path.join(self._context.folder_of(self.id), *name.split("/"))
 
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -395,7 +421,7 @@ class Run:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]
 
-        self._outlet.defer(write)
+        self._context.defer(write)
 
     def log_model(
         self, model: Any, *, flavor: str | None = None, path: str = "model", data: Any = None
@@ -406,14 +432,14 @@ class Run:
         self.save_model(model, flavor, path=artifact_name(path), data=data, by_hand=True)
 
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
-        """As `log_model`, for integrations: see `autolog.saving.save_model` for how."""
-        self._outlet.save_model(self, model, flavor, **how)
+        """As `log_model`, for integrations: see `recording.models.ModelSaver.save` for how."""
+        self._context.save_model(self, model, flavor, **how)
 
     def trained(self, *models: Any, data: Any = None, describe: bool = True) -> None:
         """This run has trained the model on `data`: what the user measures of it later belongs here. Further models are those
         that the first delegates to. With `describe`, the data that it is measured on is logged as a test set.
         """
-        self._outlet.trained(models, self, data, describe)
+        self._context.trained(models, self, data, describe)
 
     def record_child(
         self, name: str, *, kind: str, params: Mapping[str, Any], metrics: Mapping[str, Any], tags: Mapping[str, Any] = {},
@@ -437,7 +463,7 @@ class Run:
                 for name, said in directions.items() if (key := key_of(name)) in numbers
             },
         )  # fmt: skip
-        self._outlet.emit(child)
+        self._context.emit(child)
         return child.run
 
     @property

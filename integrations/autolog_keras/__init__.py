@@ -32,7 +32,8 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from autolog.integration import FastPatch, Integration, Options, Patch, SubclassPatch, observe_prediction
+from autolog.integration import FastPatch, Integration, Patch, SubclassPatch, observe_prediction
+from autolog_keras.options import KerasOptions
 
 if TYPE_CHECKING:
     from autolog_keras.loops import Loops
@@ -47,14 +48,6 @@ RESULTS = (
 )  # fmt: skip
 RESULTS_2 = (*_RESULTS, "base_metric:Reduce")
 OPTIMIZERS_2 = ("optimizer:_BaseOptimizer", "legacy.optimizer_v2:OptimizerV2")
-
-
-class KerasOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for Keras, beside what is common to all integrations."""
-
-    log_every_n_steps: int = 0
-    """Record the running means of an epoch every so many batches, too; 0: at the end of epochs only. To read them makes an
-    accelerator wait."""
 
 
 class KerasIntegration(Integration):

@@ -6,12 +6,12 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from autolog.integration import Call, IdentityMap, ModelInput, Run, current_run, lineage
-from autolog_keras import about, data, outcome
+from autolog_keras import about, data
 from autolog_keras.watch import Watch
 
 if TYPE_CHECKING:
-    from autolog_keras import KerasOptions
     from autolog_keras.loops import Loops
+    from autolog_keras.options import KerasOptions
 
 
 class Calls:
@@ -47,7 +47,7 @@ class Calls:
         finally:
             self._watches.pop(model)
             watch.log_size(model)
-            outcome.log(call.run, watch, finished)
+            watch.fit_ends(finished)
         if outermost:
             run.trained(model, data=x, describe=options.log_datasets)
             about.log_summary(run, model)

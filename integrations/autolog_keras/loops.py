@@ -17,7 +17,7 @@ from autolog.integration import IdentityMap, ModelInput, Run
 from autolog_keras import about, data, values
 
 if TYPE_CHECKING:
-    from autolog_keras import KerasIntegration
+    from autolog.integration import Integration
 
 RATE_EVERY = 100
 """Steps from one look at the learning rate to the next: it is a variable, which may be on a device."""
@@ -100,7 +100,7 @@ class ThisThread(threading.local):
 class Loops:
     """Those of all threads."""
 
-    def __init__(self, integration: KerasIntegration) -> None:
+    def __init__(self, integration: Integration) -> None:
         self._integration = integration
         self.made: IdentityMap[int] = IdentityMap()
         """Models and optimizers, and when each was made."""

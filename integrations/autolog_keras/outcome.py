@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
-
-from autolog.integration import Run
-from autolog_keras.watch import Watch
 
 SETTINGS = {
     "EarlyStopping": (
@@ -25,7 +21,7 @@ def _is(callback: object, kind: str) -> bool:
     return any(cls.__name__ == kind for cls in type(callback).__mro__)
 
 
-def _of(callbacks: list[Any], kind: str) -> list[Any]:
+def of(callbacks: list[Any], kind: str) -> list[Any]:
     return [one for one in callbacks if _is(one, kind)]
 
 
@@ -33,7 +29,7 @@ def settings(callbacks: list[Any]) -> dict[str, Any]:
     """Params of what was asked for."""
     params: dict[str, Any] = {}
     for kind, names in SETTINGS.items():
-        for number, one in enumerate(_of(callbacks, kind), 1):
+        for number, one in enumerate(of(callbacks, kind), 1):
             prefix = kind if number == 1 else f"{kind}{number}"
             found = {name: value for name in names if (value := getattr(one, name, None)) is not None}
             if "min_delta" in found:  # Keras gives it the sign of the mode
@@ -46,13 +42,13 @@ def directions(callbacks: list[Any], names: Iterable[str]) -> dict[str, Any]:
     """Which way what callbacks watch is better: they know it, or have made it out by now."""
     found: dict[str, Any] = {}
     for one in callbacks:
-        monitor, better = getattr(one, "monitor", None), _direction(one)
+        monitor, better = getattr(one, "monitor", None), direction(one)
         if better is not None and monitor in names:
             found[monitor] = better
     return found
 
 
-def _direction(callback: Any) -> Any:
+def direction(callback: Any) -> Any:
     """Of one that has a `monitor_op`, numpy's `greater` or `less`."""
     name = getattr(getattr(callback, "monitor_op", None), "__name__", "")
     return {"greater": "higher", "less": "lower"}.get(name)
@@ -62,44 +58,12 @@ def restores(callbacks: list[Any], epoch: int) -> bool:
     """Whether this is the epoch whose weights early stopping would go back to, as far as it knows by now."""
     return any(
         one.best_epoch == epoch and one.restore_best_weights
-        for one in _of(callbacks, "EarlyStopping")
+        for one in of(callbacks, "EarlyStopping")
         if getattr(one, "best", None) is not None
     )
 
 
-def _goes_back_at_the_end(callback: Any) -> bool:
+def goes_back_at_the_end(callback: Any) -> bool:
     """Whether it goes back to the best weights, too, where it has not stopped the training: not all versions do."""
     ends = (vars(cls).get("on_train_end") for cls in type(callback).__mro__)
     return any("best_weights" in getattr(getattr(end, "__code__", None), "co_names", ()) for end in ends)
-
-
-def log(run: Run, watch: Watch, finished: bool) -> None:
-    """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
-    metrics: dict[str, Any] = {}
-    better: dict[str, Any] = {}
-    for one in _of(watch.callbacks, "EarlyStopping"):
-        best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
-        if best is None or score is None or "best_epoch" in metrics:
-            continue
-        stopped = one.stopped_epoch
-        metrics |= {"best_epoch": best, "best_score": score}
-        better["best_score"] = _direction(one)
-        if stopped:
-            metrics["stopped_epoch"] = stopped
-        if finished and one.best_weights is not None and (stopped or _goes_back_at_the_end(one)):
-            metrics["restored_epoch"] = best
-    for one in _of(watch.callbacks, "ModelCheckpoint"):
-        if one.save_best_only and one.best is not None:
-            metrics.setdefault("best_model_score", one.best)
-            better.setdefault("best_model_score", _direction(one))
-    metrics = watch.without_told(metrics)
-    run.log_metrics(metrics, step=watch.epoch)
-    run.describe_metrics(
-        {name: better.get(name) for name in metrics},
-        values=watch.best if "restored_epoch" in metrics else {},
-    )
-    kept = [
-        {"path": path, "epoch": epoch} for path, epoch in watch.checkpoints.items() if os.path.exists(path)
-    ]
-    if kept:
-        run.log_json("checkpoints.json", kept)

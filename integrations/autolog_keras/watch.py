@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 from typing import Any
 
@@ -91,3 +92,34 @@ class Watch:
         if self.whole and not self._sized and getattr(model, "built", False):
             self._sized = True
             self.run.log_params(about.size_params(model))
+
+    def fit_ends(self, finished: bool) -> None:
+        """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
+        metrics: dict[str, Any] = {}
+        better: dict[str, Any] = {}
+        for one in outcome.of(self.callbacks, "EarlyStopping"):
+            best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
+            if best is None or score is None or "best_epoch" in metrics:
+                continue
+            stopped = one.stopped_epoch
+            metrics |= {"best_epoch": best, "best_score": score}
+            better["best_score"] = outcome.direction(one)
+            if stopped:
+                metrics["stopped_epoch"] = stopped
+            if finished and one.best_weights is not None and (stopped or outcome.goes_back_at_the_end(one)):
+                metrics["restored_epoch"] = best
+        for one in outcome.of(self.callbacks, "ModelCheckpoint"):
+            if one.save_best_only and one.best is not None:
+                metrics.setdefault("best_model_score", one.best)
+                better.setdefault("best_model_score", outcome.direction(one))
+        metrics = self.without_told(metrics)
+        self.run.log_metrics(metrics, step=self.epoch)
+        self.run.describe_metrics(
+            {name: better.get(name) for name in metrics},
+            values=self.best if "restored_epoch" in metrics else {},
+        )
+        kept = [
+            {"path": path, "epoch": epoch} for path, epoch in self.checkpoints.items() if os.path.exists(path)
+        ]
+        if kept:
+            self.run.log_json("checkpoints.json", kept)

@@ -23,18 +23,11 @@ Nothing of Lightning is imported before the user has imported it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-from autolog.integration import FastPatch, Integration, Options, Patch
+from autolog.integration import FastPatch, Integration, Patch
+from autolog_lightning.options import LightningOptions
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
-
-
-class LightningOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for Lightning, beside what is common to all integrations."""
-
-    log_checkpoints: bool | Literal["best", "all"] = "best"
-    """Copy the best checkpoint into the run, all of them, or with `False` none; their paths are recorded in any case."""
 
 
 class LightningIntegration(Integration):

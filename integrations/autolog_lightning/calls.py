@@ -6,11 +6,11 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog.integration import Call, IdentityMap, Run, plain
-from autolog_lightning import about, outcome
+from autolog_lightning import about
 from autolog_lightning.watch import Watch
 
 if TYPE_CHECKING:
-    from autolog_lightning import LightningOptions
+    from autolog_lightning.options import LightningOptions
 
 
 class _Fitted(NamedTuple):
@@ -56,7 +56,7 @@ class Calls:
         finally:
             self._watches.pop(trainer)
             call.error = about.cause(call.error, trainer)
-            outcome.log(run, trainer, watch, self.options)
+            watch.fit_ends(trainer, self.options)
 
     def observe_evaluation(self, call: Call) -> Generator[None, Any, None]:
         call.suppress_nested()

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autolog.integration import Run
-
-if TYPE_CHECKING:
-    from autolog_lightning import LightningOptions
-    from autolog_lightning.watch import Watch
 
 SETTINGS = {
     "EarlyStopping": ("monitor", "mode", "patience", "min_delta", "stopping_threshold", "divergence_threshold", "check_finite"),
@@ -19,13 +15,13 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def _is(callback: object, kind: str) -> bool:
+def is_kind(callback: object, kind: str) -> bool:
     """By name: the two packages have a class each."""
     return any(cls.__name__ == kind for cls in type(callback).__mro__)
 
 
 def _of(trainer: Any, kind: str) -> list[Any]:
-    return [one for one in trainer.callbacks if _is(one, kind)]
+    return [one for one in trainer.callbacks if is_kind(one, kind)]
 
 
 def keepers(trainer: Any) -> Iterator[Any]:
@@ -36,15 +32,15 @@ def keepers(trainer: Any) -> Iterator[Any]:
 
 def score_of(keeper: Any) -> Any:
     """Its best score so far: another object once it gets better."""
-    return keeper.best_score if _is(keeper, "EarlyStopping") else keeper.best_model_score
+    return keeper.best_score if is_kind(keeper, "EarlyStopping") else keeper.best_model_score
 
 
 def directions(trainer: Any, names: Iterable[str]) -> dict[str, Any]:
     """Which way what early stopping and checkpoints watch is better."""
-    return {one.monitor: _BETTER.get(one.mode) for one in keepers(trainer) if one.monitor in names}
+    return {one.monitor: BETTER.get(one.mode) for one in keepers(trainer) if one.monitor in names}
 
 
-_BETTER = {"min": "lower", "max": "higher"}
+BETTER = {"min": "lower", "max": "higher"}
 
 
 def settings(trainer: Any) -> dict[str, Any]:
@@ -61,38 +57,7 @@ def settings(trainer: Any) -> dict[str, Any]:
     return params
 
 
-def log(run: Run, trainer: Any, watch: Watch, options: LightningOptions) -> None:
-    """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""
-    metrics: dict[str, Any] = {}
-    better: dict[str, Any] = {}
-    for one in keepers(trainer):
-        score, epoch = watch.best.get(id(one), (None, None))
-        if epoch is not None and "best_epoch" not in metrics:
-            metrics |= {"best_epoch": epoch, "best_score": score}
-            better["best_score"] = _BETTER.get(one.mode)
-        if _is(one, "EarlyStopping"):
-            if trainer.should_stop and one.stopped_epoch == watch.epoch:
-                metrics["stopped_epoch"] = one.stopped_epoch
-        elif epoch is not None:
-            metrics["best_model_score"] = score
-            better["best_model_score"] = _BETTER.get(one.mode)
-    metrics = watch.without_logged(metrics)
-    run.log_metrics(metrics)
-    run.describe_metrics({name: better.get(name) for name in metrics})
-    kept = _checkpoints(trainer)
-    if not kept:
-        return
-    run.log_json("checkpoints.json", kept)
-    best = [one["path"] for one in kept if one["best"]]
-    if best:
-        run.set_tags({"best_model_path": best[0]})
-    if options.log_checkpoints is not False:
-        wanted = best[:1] if options.log_checkpoints == "best" else [one["path"] for one in kept]
-        for path in wanted:
-            _copy(run, path, options.max_model_bytes)
-
-
-def _checkpoints(trainer: Any) -> list[dict[str, Any]]:
+def checkpoints(trainer: Any) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for one in _of(trainer, "ModelCheckpoint"):
         scores = dict(one.best_k_models)
@@ -106,7 +71,7 @@ def _checkpoints(trainer: Any) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _copy(run: Run, path: str, most: int) -> None:
+def copy(run: Run, path: str, most: int) -> None:
     if not os.path.exists(path):  # elsewhere than on a disk
         return
     parts = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autolog.integration import Run
 from autolog_lightning import about, outcome
+
+if TYPE_CHECKING:
+    from autolog_lightning.options import LightningOptions
 
 
 class Watch:
@@ -104,6 +107,36 @@ class Watch:
             testing = trainer.state.fn == "test"
             loaders = trainer.test_dataloaders if testing else trainer.val_dataloaders
             about.log_data(self.run, loaders, "test" if testing else "validation")
+
+    def fit_ends(self, trainer: Any, options: LightningOptions) -> None:
+        """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""
+        metrics: dict[str, Any] = {}
+        better: dict[str, Any] = {}
+        for one in outcome.keepers(trainer):
+            score, epoch = self.best.get(id(one), (None, None))
+            if epoch is not None and "best_epoch" not in metrics:
+                metrics |= {"best_epoch": epoch, "best_score": score}
+                better["best_score"] = outcome.BETTER.get(one.mode)
+            if outcome.is_kind(one, "EarlyStopping"):
+                if trainer.should_stop and one.stopped_epoch == self.epoch:
+                    metrics["stopped_epoch"] = one.stopped_epoch
+            elif epoch is not None:
+                metrics["best_model_score"] = score
+                better["best_model_score"] = outcome.BETTER.get(one.mode)
+        metrics = self.without_logged(metrics)
+        self.run.log_metrics(metrics)
+        self.run.describe_metrics({name: better.get(name) for name in metrics})
+        kept = outcome.checkpoints(trainer)
+        if not kept:
+            return
+        self.run.log_json("checkpoints.json", kept)
+        best = [one["path"] for one in kept if one["best"]]
+        if best:
+            self.run.set_tags({"best_model_path": best[0]})
+        if options.log_checkpoints is not False:
+            wanted = best[:1] if options.log_checkpoints == "best" else [one["path"] for one in kept]
+            for path in wanted:
+                outcome.copy(self.run, path, options.max_model_bytes)
 
 
 def computed(results: Any) -> dict[str, Any]:

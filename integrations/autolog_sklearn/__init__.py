@@ -21,31 +21,17 @@ Nothing of scikit-learn is imported before the user has imported it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, Literal
+from typing import Any
 
 from autolog.integration import (
     Call,
     Integration,
-    Options,
     Patch,
     SubclassPatch,
     observe_prediction,
     observe_score,
 )
-
-
-class SklearnOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for scikit-learn, beside what is common to all integrations."""
-
-    log_training_metrics: bool | Literal["always"] = True
-    """Score the fitted model on its training data, within a budget of 20 ms or 10 % of the fit; `"always"` also models with
-    parts that are not scikit-learn's, whose code then runs once more.
-    """
-    log_post_training_metrics: bool = True
-    """Record `score()` and `sklearn.metrics` functions called on a known model's predictions."""
-    model_format: Literal["pickle", "skops"] = "pickle"
-    """How models are saved; skops files load without running code."""
-
+from autolog_sklearn.options import SklearnOptions
 
 BASE = "sklearn.base:BaseEstimator"
 TRAINING = ("fit", "fit_predict", "fit_transform", "partial_fit")

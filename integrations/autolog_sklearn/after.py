@@ -17,7 +17,7 @@ from autolog_sklearn import directions, formulas
 from autolog_sklearn.about import chain, rows_of
 
 if TYPE_CHECKING:
-    from autolog_sklearn import SklearnOptions
+    from autolog_sklearn.options import SklearnOptions
 
 MAX_CLASSES = 100
 MAX_ROWS_FOR_LABELS = 100_000

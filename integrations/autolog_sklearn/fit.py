@@ -10,8 +10,8 @@ from autolog.integration import Call, IdentityMap, ModelInput, Run, lineage, loo
 from autolog_sklearn import about, directions, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
-    from autolog_sklearn import SklearnOptions
     from autolog_sklearn.after import After
+    from autolog_sklearn.options import SklearnOptions
 
 
 SAVING_SECONDS, SAVING_SHARE = 0.05, 0.05

@@ -9,8 +9,8 @@ from autolog.integration import Call, Run, lineage, plain
 from autolog_sklearn import about, directions
 
 if TYPE_CHECKING:
-    from autolog_sklearn import SklearnOptions
     from autolog_sklearn.after import After
+    from autolog_sklearn.options import SklearnOptions
 
 _DATA = ("estimator", "X", "y", "groups", "fit_params", "params")
 

@@ -19,16 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autolog.integration import FastPatch, Hook, Integration, OnImport, Options
-
-
-class TorchOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for PyTorch, beside what is common to all integrations."""
-
-    capture_reads: bool = True
-    """Record the numbers that the script itself reads by `tensor.item()`, as `reads/<name>`."""
-    log_checkpoints: bool = True
-    """Copy the files that the script writes by `torch.save`, as they are when the run ends."""
+from autolog.integration import FastPatch, Hook, Integration, OnImport
+from autolog_torch.options import TorchOptions
 
 
 class TorchIntegration(Integration):
@@ -36,6 +28,7 @@ class TorchIntegration(Integration):
 
     name = "torch"
     supports = "torch>=2.3"
+    engines = ("torch.multiprocessing",)
     tested = "2.3.1 to 2.13.0"
     Options = TorchOptions
 

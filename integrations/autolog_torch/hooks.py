@@ -24,20 +24,20 @@ from autolog_torch.sites import Sites
 from autolog_torch.values import same
 
 if TYPE_CHECKING:
-    from autolog_torch import TorchIntegration
+    from autolog.integration import Integration
 
 
 class Threads(threading.local):
     """Each thread's machine: made anew, as all of this, for each thread that looks."""
 
-    def __init__(self, integration: TorchIntegration, seen: Seen) -> None:
+    def __init__(self, integration: Integration, seen: Seen) -> None:
         self.machine = Machine(integration, seen)
 
 
 class Hooks:
     """One integration's. What is called at each step takes the machine from `_threads` itself: a call less."""
 
-    def __init__(self, integration: TorchIntegration) -> None:
+    def __init__(self, integration: Integration) -> None:
         import torch
 
         self._integration = integration

@@ -6,7 +6,6 @@ Both are watched where they are imported, and only then. A metric that is part o
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from autolog_torch.sites import Sites
 
 WRITERS = ("torch.utils.tensorboard.writer", "tensorboardX.writer")
-PHASES = frozenset("train training val valid validation test eval evaluation dev".split())
 SAYING_NOTHING = frozenset(("metric", "metrics", "m", "self"))
 
 
@@ -72,8 +70,3 @@ class OwnNames:
     def after_collection(self, _: Any, values: Any, *__: Any, **___: Any) -> None:
         if not self._sites.at(sys._getframe(2), "compute").library:
             self._machine().computed(values)
-
-
-def says_phase(name: str) -> bool:
-    """Whether a name says itself what it was measured on, as `val_acc` does."""
-    return not PHASES.isdisjoint(re.split("[^a-z]+", name.lower()))

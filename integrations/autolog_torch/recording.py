@@ -15,6 +15,7 @@ train/<name>, val/<name>, …      what a metric of torchmetrics computed; just 
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from autolog.integration import Run
 from autolog_torch.epochs import Pass
-from autolog_torch.own_names import says_phase
 from autolog_torch.values import Mean, Value, same
 
 if TYPE_CHECKING:
@@ -382,3 +382,11 @@ class Recording:
 
 def _close(one: float, other: float) -> bool:
     return same(one, other) or abs(one - other) <= 1e-7 * max(abs(one), abs(other))
+
+
+PHASES = frozenset("train training val valid validation test eval evaluation dev".split())
+
+
+def says_phase(name: str) -> bool:
+    """Whether a name says itself what it was measured on, as `val_acc` does."""
+    return not PHASES.isdisjoint(re.split("[^a-z]+", name.lower()))

@@ -36,7 +36,8 @@ from autolog_torch.recording import Loss, Recording
 from autolog_torch.values import Late, Mean, Reader, Value
 
 if TYPE_CHECKING:
-    from autolog_torch import TorchIntegration, TorchOptions
+    from autolog.integration import Integration
+    from autolog_torch.options import TorchOptions
     from autolog_torch.sites import Site
 
 BY_HAND = 8
@@ -82,7 +83,7 @@ class Member:
 class Machine:
     """One thread's."""
 
-    def __init__(self, integration: TorchIntegration, seen: Seen) -> None:
+    def __init__(self, integration: Integration, seen: Seen) -> None:
         self._integration = integration
         self._options: TorchOptions = integration.options
         self._seen = seen

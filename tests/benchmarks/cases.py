@@ -142,7 +142,7 @@ def lightning_fit(variant: str) -> dict[str, list[float]]:
     import lightning.pytorch as L  # MLflow 3.17 does not see one that is imported later
     import torch
 
-    from autolog import session
+    from autolog import process
 
     torch.set_num_threads(1)
     X = torch.randn(256, 20)
@@ -183,7 +183,7 @@ def lightning_fit(variant: str) -> dict[str, list[float]]:
         mlflow.pytorch.autolog(silent=True)
         return {"mlflow": [fit() for _ in range(4)][1:]}
     switch(variant)
-    here = session.get()
+    here = process.get()
     assert here is not None
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(12):
@@ -200,7 +200,7 @@ def keras_fit(variant: str, epochs: str) -> dict[str, list[float]]:
     X, y = _keras(variant, variant != "mlflow-no-model")
     import tensorflow as tf
 
-    from autolog import session
+    from autolog import process
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -213,7 +213,7 @@ def keras_fit(variant: str, epochs: str) -> dict[str, list[float]]:
 
     if variant.startswith("mlflow"):
         return {variant: [fit() for _ in range(4)][1:]}
-    here = session.get()
+    here = process.get()
     assert here is not None
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(9):
@@ -229,9 +229,9 @@ def keras_steps() -> dict[str, list[float]]:
     import keras
     import tensorflow as tf
 
-    from autolog import session
+    from autolog import process
 
-    here = session.get()
+    here = process.get()
     assert here is not None
     model, optimizer = _keras_model(), keras.optimizers.SGD()
     data = tf.constant(X[:16]), tf.constant(y[:16])
@@ -459,11 +459,11 @@ def points(variant: str) -> list[float]:
 def torch_steps(hidden: str) -> dict[str, list[float]]:
     """Microseconds of CPU a step of a raw PyTorch loop, chunks without autolog and with it in turn."""
     import autolog
-    from autolog import session
+    from autolog import process
 
     autolog.autolog(silent=True, include=["torch"])
     chunk = _chunk_of_torch(int(hidden))
-    here = session.get()
+    here = process.get()
     assert here is not None
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(60):
@@ -530,13 +530,14 @@ def sink(variant: str, backend: str, steps: str) -> list[float]:
         return [count * 4 / client(backend, variant, count)]
     from autolog import registry
     from autolog.sinks.follower import Follower
+    from autolog.sinks.make import make_sink
 
     path, layout = journal(count)
     url = {
         "mlflow": f"mlflow+{os.environ['MLFLOW_TRACKING_URI']}", "tensorboard": "tensorboard:./logs",
         "wandb": "wandb://bench?mode=offline", "jsonl": "jsonl:./events.jsonl",
     }[backend]  # fmt: skip
-    follower = Follower(registry.make_sink(url, registry.sinks()), path, layout)
+    follower = Follower(make_sink(url, registry.sinks()), path, layout)
     if backend == "mlflow":  # makes its tables, as its client does before it is measured
         import mlflow
 
@@ -558,7 +559,7 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
     from benchmarked_sinks import VALUES
 
     import autolog
-    from autolog import session
+    from autolog import process
 
     may_ask, ask = threading.Event(), requests.Session.request
 
@@ -576,9 +577,9 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
             server.kill()
             server.wait()
         autolog.autolog(sinks=[f"mlflow+http://127.0.0.1:{port}"], silent=True, exit_timeout=1)
-        here = session.get()
+        here = process.get()
         assert here is not None
-        feeds, weights = here._live._feeds, np.random.RandomState(0).normal(size=(128, 128)) / 11
+        feeds, weights = here.output._live._feeds, np.random.RandomState(0).normal(size=(128, 128)) / 11
         cpu: dict[str, list[float]] = {"plain": [], "autolog": []}
         wall: dict[str, list[float]] = {"plain": [], "autolog": []}
         with autolog.run("troubled") as run:
@@ -586,9 +587,9 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
                 name = ("plain", "autolog", "autolog", "plain")[chunk % 4]
                 if name == "plain":  # what its thread does waits before it asks the server
                     may_ask.clear()
-                    here._live._feeds = ()
+                    here.output._live._feeds = ()
                 else:
-                    here._live._feeds = feeds
+                    here.output._live._feeds = feeds
                     may_ask.set()
                 began, at = time.thread_time(), perf_counter()
                 state = weights
@@ -597,7 +598,7 @@ def bad_sink(kind: str) -> dict[str, dict[str, list[float]]]:
                     run.log_metrics(VALUES, step=step)
                 cpu[name].append((time.thread_time() - began) / 30 * 1e6)
                 wall[name].append((perf_counter() - at) / 30 * 1e6)
-        here._live._feeds = feeds
+        here.output._live._feeds = feeds
         may_ask.set()
         began = perf_counter()
         here.at_exit()

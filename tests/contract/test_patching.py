@@ -767,7 +767,7 @@ def test_a_users_subclass_belongs_to_whom_its_base_belongs(toy: Any) -> None:
 
     with recorded("toy", Broad) as seen:
         Mine().fit(X, Y)
-        seen.session.disable(["toy"])
+        seen.client.disable(["toy"])
         Mine().fit(X, Y)
     assert [run.framework for run in seen.runs] == ["toy", "json"]
 

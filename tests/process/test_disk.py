@@ -180,9 +180,9 @@ def test_a_store_deleted_meanwhile_is_begun_anew(tmp_path: Path) -> None:
 def test_the_exit_waits_no_longer_than_it_says(tmp_path: Path) -> None:
     """Harmless: work that never ends does not keep the process; `exit_timeout` bounds the wait."""
     code = """
-        import threading, autolog, autolog.session
+        import threading, autolog, autolog.process
         with autolog.run("x") as run:
-            autolog.session.get().defer(lambda: threading.Event().wait() or [])
+            autolog.process.get().output.defer(lambda: threading.Event().wait() or [])
             run.log_metrics({"m": 1})
         print("done")
     """
@@ -195,15 +195,15 @@ def test_the_exit_waits_no_longer_than_it_says(tmp_path: Path) -> None:
 def test_a_training_that_outruns_the_disk_loses_points_only_and_says_how_many(tmp_path: Path) -> None:
     """Harmless: the caller waits once, a second at most, and not again for each point; the rest is complete."""
     code = """
-        import threading, autolog, autolog.session
+        import threading, autolog, autolog.process
         from autolog.store import journal
         stuck, real = threading.Event(), journal.JournalWriter.drain
         def drain(self):
             stuck.wait(60)      # a network disk that does not answer
             real(self)
         journal.JournalWriter.drain = drain
-        here = autolog.session.get_or_make()
-        here.writer._limit = 1000
+        here = autolog.process.get_or_make()
+        here.output.writer._limit = 1000
         with autolog.run("x") as run:
             for step in range(5000):
                 run.log_metrics({"m": step}, step=step)

@@ -163,10 +163,10 @@ def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
     """
     code = """
     import sys, warnings
-    from autolog import session
+    from autolog import process
     warnings.simplefilter("error")
     warns = sys.version_info >= (3, 12)
-    def names(): return session.get().writer.threads.names
+    def names(): return process.get().output.writer.threads.names
     with autolog.run("x") as run:
         before, threads = names(), set(sys._current_frames())
         for number in range(200):

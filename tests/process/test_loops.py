@@ -15,7 +15,9 @@ from autolog.store.records import Store
 LOOP = """
     import os, sys, signal
     import autolog
-    from autolog import session
+    from autolog import process
+    from autolog.manager import IntegrationState
+    from autolog.registry import Entry
     from autolog.integration import Integration
 
     class Loops(Integration):
@@ -27,8 +29,8 @@ LOOP = """
             return ()
 
     autolog.autolog()
-    here = session.get()
-    here.integrations["toy"] = session.Active(session.Entry("toy", ("toy",), loaded=Loops))
+    here = process.get()
+    here.manager.states["toy"] = IntegrationState(Entry("toy", ("toy",), loaded=Loops))
     here.enable("toy")
     import toy
     {what}

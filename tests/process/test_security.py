@@ -21,8 +21,9 @@ from helpers import write_journal
 from typer.testing import CliRunner
 
 from autolog.cli.app import app
-from autolog.registry import make_sink, sinks
+from autolog.registry import sinks
 from autolog.sinks.follower import _note_of
+from autolog.sinks.make import make_sink
 from autolog.store.layout import Layout, file_of
 from autolog.store.records import Store
 from autolog.tracking import events as e

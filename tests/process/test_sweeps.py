@@ -424,7 +424,7 @@ IDLE = """
     import work
 
     def loaded(_):
-        return "autolog.session" in sys.modules, type(vars(work.toy.Slope)["fit"]).__name__
+        return "autolog.process" in sys.modules, type(vars(work.toy.Slope)["fit"]).__name__
 
     if __name__ == "__main__":
         import autolog
@@ -588,7 +588,8 @@ SABOTAGED = """
     import os, sys
     from concurrent.futures import ProcessPoolExecutor
     import work
-    from autolog import carried, tokens
+    from autolog import carried
+    from autolog.recording import token as tokens
 
     def fail(*_):
         raise OSError("ours")

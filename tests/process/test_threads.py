@@ -137,7 +137,7 @@ def test_two_threads_that_begin_the_first_run_start_one_writer() -> None:
 
     code = """
         import sys, threading, autolog
-        from autolog import session
+        from autolog import process
         together = threading.Barrier(8)
         def work():
             together.wait(60)
@@ -146,7 +146,7 @@ def test_two_threads_that_begin_the_first_run_start_one_writer() -> None:
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
-        names = session.get().writer.threads.names
+        names = process.get().output.writer.threads.names
         print([name for name in names if name != "autolog-environment"], len(sys._current_frames()) < 5)
         print(len(autolog.runs("metrics.m == 1")))
     """

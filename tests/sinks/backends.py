@@ -29,7 +29,7 @@ from servers import mlflow3
 from truth import TIMEOUT
 from wandb_server import ENTITY, SERVER
 
-from autolog.session import Session
+from autolog.client import Client
 from autolog.sinks.memory import MemorySink
 from autolog.store.journal import decode
 from autolog.tracking import events as e
@@ -58,7 +58,7 @@ class Backend:
     def url(self) -> str:
         return f"{self.scheme}:"
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         """What arrived, in order."""
         raise NotImplementedError
 
@@ -82,9 +82,9 @@ class Backend:
 class Memory(Backend):
     scheme = "memory"
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         assert session is not None
-        (sink,) = session.sinks
+        (sink,) = session.output.sinks
         assert isinstance(sink, MemorySink)
         return self.of(facts_of(sink.events))
 
@@ -100,7 +100,7 @@ class JsonLines(Backend):
     def url(self) -> str:
         return f"jsonl:{self.path}"
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         lines = self.path.read_bytes().splitlines() if self.path.exists() else []
         decoded = [decode(line) for line in lines]
         assert None not in decoded
@@ -124,7 +124,7 @@ class OverheadTimer(Backend):
     def events(self) -> list[e.Event]:
         return ledger_events(self.path)
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         return self.of(facts_of(self.events()))
 
 
@@ -141,7 +141,7 @@ class Console(Backend):
         super().__init__(folder, capture)
         self._printed = ""
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         printed = self.capture.readouterr()
         assert printed.out == ""
         self._printed += printed.err
@@ -199,7 +199,7 @@ class Mlflow(Backend):
             return {key_of(key): str(value) for key, value in shown.items()}
         return shown
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         from mlflow import MlflowClient
 
         client = MlflowClient(self.uri)
@@ -254,7 +254,7 @@ class Tensorboard(Backend):
 
         return _NOT_IN_NAMES.sub("_", part) if isinstance(part, str) else super()._shown(part)
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         facts: list[Fact] = []
@@ -300,7 +300,7 @@ class Wandb(Backend):
         shown = super()._shown(part)
         return dict(sorted(shown.items())) if isinstance(shown, dict) else shown
 
-    def facts(self, session: Session | None = None) -> list[Fact]:
+    def facts(self, session: Client | None = None) -> list[Fact]:
         facts: list[Fact] = []
         for run in SERVER.finished(self.project, TIMEOUT):
             name, config = run["name"], run["config"]

@@ -18,9 +18,10 @@ from wandb_server import SERVER
 
 import autolog
 from autolog import registry
-from autolog.session import Session
+from autolog.client import Client
 from autolog.sinks import Sink
 from autolog.sinks.follower import Follower
+from autolog.sinks.make import make_sink
 from autolog.testing import recorded
 from autolog.tracking.events import ArtifactLogged, ModelLogged, RunEnded, RunStarted
 
@@ -40,15 +41,15 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path, capfd: Any) -> Backe
 
 
 @contextmanager
-def recording_to(backend: Backend) -> Iterator[Session]:
+def recording_to(backend: Backend) -> Iterator[Client]:
     """Records in this process, as a script does, and has delivered everything when the block is left."""
     with recorded(sinks=[backend.url], exit_timeout=TIMEOUT) as seen:
-        yield seen.session
+        yield seen.client
         assert autolog.flush(TIMEOUT, sinks=True)
 
 
 def make(backend: Backend) -> Sink:
-    return registry.make_sink(backend.url, registry.sinks())
+    return make_sink(backend.url, registry.sinks())
 
 
 def test_every_installed_sink_is_in_this_suite():
@@ -246,12 +247,12 @@ def test_a_journal_of_somebody_elses_makes_nothing_outside(backend: Backend, tmp
     ]
     journal.append([*crafted, *fine, *child])
     with recorded(sinks=[backend.url]) as seen:
-        (sink,) = seen.session.sinks
+        (sink,) = seen.client.output.sinks
         follower = Follower(sink, journal.path, journal.store, start=0)
         while follower.advance():
             pass
         follower.close()
-        assert backend.facts(seen.session) == backend.of(facts_of([*fine, *child]))
+        assert backend.facts(seen.client) == backend.of(facts_of([*fine, *child]))
     assert [path for path in tmp_path.rglob("*") if "up" in path.name] == []
 
 
@@ -295,9 +296,9 @@ def test_events_it_does_not_know_are_passed_over(backend: Backend):
     journal.append_torn(b'{"e":"telepathy","run":"r"}\nnot even json\n\n')
     journal.append([RunEnded("r", 2000, "finished")])
     with recorded(sinks=[backend.url]) as seen:
-        (sink,) = seen.session.sinks
+        (sink,) = seen.client.output.sinks
         follower = Follower(sink, journal.path, journal.store, start=0)
         while follower.advance():
             pass
         follower.close()
-        assert backend.facts(seen.session) == backend.of([("start", "run"), ("end", "run", "finished")])
+        assert backend.facts(seen.client) == backend.of([("start", "run"), ("end", "run", "finished")])

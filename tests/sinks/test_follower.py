@@ -180,10 +180,10 @@ def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
             for step in range(100):
                 run.log_metrics({"loss": step}, step=step)
         assert autolog.flush(TIMEOUT)  # on the disk
-        timer = seen.session._live._feeds[1]
+        timer = seen.client.output._live._feeds[1]
         assert timer.flush(time.monotonic() + TIMEOUT)
         assert not autolog.flush(0.1, sinks=True)
-        journal = seen.session.writer.path
+        journal = seen.client.output.writer.path
         assert encode(ledger_events(tmp_path / "timer")) == encode(events_of(journal))
         assert len(seen.run.history("loss")) == 100
 
@@ -435,7 +435,7 @@ def test_a_journal_that_was_deleted_and_begun_anew_is_followed(tmp_path: Path):
     with recorded(sinks=[f"timer:{tmp_path / 'timer'}"], strict=False) as seen, autolog.run("kept") as run:
         run.log_metrics({"loss": 1.0}, step=0)
         assert autolog.flush(TIMEOUT, sinks=True)
-        seen.session.writer.path.unlink()
+        seen.client.output.writer.path.unlink()
         for step in range(1, 50):
             run.log_metrics({"loss": 1.0}, step=step)
         assert autolog.flush(TIMEOUT, sinks=True)
@@ -447,20 +447,20 @@ def test_a_journal_that_was_deleted_and_begun_anew_is_followed(tmp_path: Path):
 
 
 def received(session: Any, number: int = 0) -> list[str]:
-    return [event.name for event in session.sinks[number].events if hasattr(event, "name")]
+    return [event.name for event in session.output.sinks[number].events if hasattr(event, "name")]
 
 
 def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
     """`autolog(sinks=…)` replaces the set, without the setting it stays; who leaves has got what was logged until then."""
     with recorded(sinks=["memory:one"], strict=True) as seen:
-        (one,) = seen.session.sinks
+        (one,) = seen.client.output.sinks
         with autolog.run("first"):
             pass
         autolog.autolog()
-        assert seen.session.sinks == (one,)
+        assert seen.client.output.sinks == (one,)
         autolog.autolog(sinks=["memory:one", f"timer:{tmp_path / 'timer'}"])
-        assert seen.session.sinks[0] is one
-        feed = seen.session._live._feeds[0]
+        assert seen.client.output.sinks[0] is one
+        feed = seen.client.output._live._feeds[0]
         autolog.autolog(sinks=[f"timer:{tmp_path / 'timer'}"])
         assert feed.join(time.monotonic() + TIMEOUT)
         with autolog.run("second"):
@@ -470,7 +470,7 @@ def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
         names = [event.name for event in ledger_events(tmp_path / "timer") if hasattr(event, "name")]
         assert names == ["first", "second"]
         autolog.autolog(sinks=[])
-        assert seen.session.sinks == ()
+        assert seen.client.output.sinks == ()
 
 
 def test_a_view_of_the_moment_begins_with_the_moment():
@@ -483,20 +483,20 @@ def test_a_view_of_the_moment_begins_with_the_moment():
         with autolog.run("after"):
             pass
         assert autolog.flush(TIMEOUT, sinks=True)
-        (sink,) = seen.session.sinks
+        (sink,) = seen.client.output.sinks
         assert [event.step for event in sink.events if isinstance(event, MetricsLogged)] == [1]
-        assert received(seen.session) == ["after"]
+        assert received(seen.client) == ["after"]
 
 
 def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
     """What the child of a fork inherits stays the parent's; a child that calls `autolog()` has a journal of its own."""
     code = """
         import os, sys, autolog
-        from autolog import session
+        from autolog import process
         autolog.autolog(sinks=["timer:timer"], silent=True)
         with autolog.run("parent") as run:
             run.log_metrics({"loss": 1.0}, step=0)
-            session.get().writer._described.wait()  # threads at rest: no lock of a library's is held when it forks
+            process.get().output.writer._described.wait()  # threads at rest: no lock of a library's is held when it forks
             autolog.flush(60, sinks=True)
             for again in (False, True):
                 child = os.fork()
@@ -595,7 +595,7 @@ def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):
             run.log_metrics({"m": float("nan")})
             run.record_child("c", kind="candidate", params={}, metrics={"m": float("inf")}, tags={})
         assert not autolog.flush(60, sinks=True)
-        autolog.session.get().at_exit()
+        autolog.process.get().at_exit()
         print(sorted(Watch.seen))
     """
     done = script(code, tmp_path, timeout=TIMEOUT)

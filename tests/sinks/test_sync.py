@@ -89,10 +89,11 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
         sys.path.insert(0, sys.argv[2])
         from autolog import registry
         from autolog.sinks.follower import Follower
+        from autolog.sinks.make import make_sink
         from autolog.store.layout import Layout
         store = Layout(sys.argv[1])
         path = sorted(store.journals.iterdir())[0]
-        follower = Follower(registry.make_sink("timer:timer", registry.sinks()), path, store)
+        follower = Follower(make_sink("timer:timer", registry.sinks()), path, store)
         follower._take()
         print("taken", flush=True)
         sys.stdin.read()

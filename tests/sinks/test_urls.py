@@ -180,14 +180,14 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
 ):
     """A typing error is a ValueError that says what was probably meant; nothing changes."""
     with recorded(sinks=["memory:"]) as seen:
-        before = seen.session.sinks
+        before = seen.client.output.sinks
         with pytest.raises(ValueError) as caught:
             autolog.autolog(sinks=["console:", "jsnol:events.jsonl"])
         assert str(caught.value) == (
             "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed are:"
             " console, faulty, halting, hanging, jsonl, timer, memory, mlflow, refusing, rude, tensorboard, wandb."
         )
-        assert seen.session.sinks == before
+        assert seen.client.output.sinks == before
 
 
 @pytest.mark.parametrize(
@@ -215,14 +215,14 @@ def test_a_wrong_sink_is_refused_with_a_reason(tmp_path: Path, sinks: object, co
         with pytest.raises(ValueError) as caught:
             autolog.autolog(sinks=sinks)  # type: ignore[arg-type]
         assert str(caught.value) == complaint.format(here=tmp_path, all=everything)
-        assert seen.session.sinks == ()
+        assert seen.client.output.sinks == ()
 
 
 SAY = """
     import autolog
-    from autolog import session
+    from autolog import process
     autolog.autolog()
-    print([sink.url for sink in session.get().sinks])
+    print([sink.url for sink in process.get().output.sinks])
 """
 
 

@@ -62,23 +62,23 @@ def _toy_is_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture
 def fresh(_toy_is_installed: None, own_folder: Path) -> Iterator[None]:
     """As in a new process, in a new folder: there is no session, and the made-up framework is installed and not imported."""
-    from autolog import session
+    from autolog import process
     from autolog.instrument.calls import current
-    from autolog.lifecycle import last_run
+    from autolog.recording.scope import last_run
 
     def forget() -> None:
         for name in [name for name in sys.modules if name.partition(".")[0] in ("toy", "autolog_toy")]:
             del sys.modules[name]
 
     forget()
-    before, frame, last = session.get(), current.set(None), last_run.set(None)
-    session.put(None)
+    before, frame, last = process.get(), current.set(None), last_run.set(None)
+    process.put(None)
     yield
-    here = session.get()
+    here = process.get()
     if here is not None:
         here.disable()
         here.at_exit()
-    session.put(before)
+    process.put(before)
     last_run.reset(last)
     current.reset(frame)
     forget()

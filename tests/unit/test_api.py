@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 import autolog
-from autolog import session
+from autolog import process
+from autolog.manager import IntegrationState
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -378,7 +379,7 @@ def test_a_store_that_is_no_folder_is_said_once_and_left_out(
     autolog.autolog(silent=True)
     with autolog.run("x"):
         pass
-    here = session.get()
+    here = process.get()
     assert here is not None
     said = "AUTOLOG_DIR: A store is a folder, not s3://…; `autolog sync` sends what is in a folder on."
     assert warned == [f"{said} It is left out: runs are in {here.layout.root}."]
@@ -450,7 +451,7 @@ def test_a_framework_that_is_not_installed_cannot_be_switched_on_by_name(
     paths = [path for path in sys.path if not os.path.isdir(os.path.join(path, "toy"))]
     monkeypatch.setattr(sys, "path", paths)
     monkeypatch.setattr(autolog_toy, "__file__", autolog_toy.__file__)
-    session.get_or_make().integrations["toy"] = session.Active(_toy_entry(autolog_toy.ToyIntegration))
+    process.get_or_make().manager.states["toy"] = IntegrationState(_toy_entry(autolog_toy.ToyIntegration))
     with pytest.raises(ModuleNotFoundError, match=r"toy is not installed: pip install 'toy>=1,<3'"):
         autolog.enable("toy")
     autolog.autolog(silent=True)
@@ -685,9 +686,9 @@ def test_options_in_variables_are_read_by_their_types(
     }.items():
         monkeypatch.setenv(f"AUTOLOG_{name}", text)
     autolog.autolog()
-    here = session.get()
+    here = process.get()
     assert here is not None
-    options: Any = here.integrations["toy"].integration.options  # type: ignore[union-attr]
+    options: Any = here.manager.states["toy"].integration.options  # type: ignore[union-attr]
     assert (options.log_datasets, options.max_model_bytes, options.log_rounds) == (False, 1, False)
 
 
@@ -744,8 +745,8 @@ def test_the_store_is_where_the_variable_says_or_the_nearest_one(
     with autolog.run("a"):
         pass
     assert autolog.status().store == str(tmp_path / "project" / ".autolog")
-    session.get().at_exit()  # type: ignore[union-attr]
-    session.put(None)
+    process.get().at_exit()  # type: ignore[union-attr]
+    process.put(None)
     monkeypatch.setenv("AUTOLOG_DIR", str(tmp_path / "elsewhere"))
     with autolog.run("b"):
         pass

@@ -1,8 +1,7 @@
 """The promise of design and reader: who may import whom. Read from the source, imports for type checkers included.
 
-1. `instrument` knows nothing of runs, stores, sinks or configuration. `tracking` imports the standard library and itself.
-   `store` knows events; `sinks` events and the store they follow.
-2. `session` ties them together, `api` stands on it, `cli` on both; no cycles.
+1. The layers of `LAYERS`: every import points down.
+2. No circles, in `autolog` and in each integration.
 3. Nothing in `autolog/` imports a framework or a backend.
 4. Integrations import public names of autolog; their framework only inside functions; never each other.
 """
@@ -109,64 +108,61 @@ def part_of(name: str) -> str:
 
 # -- what each part of autolog may import of the others
 
-MAY = {
-    "userkey": "",
-    "config": "store.layout",
-    "instrument": "instrument",
-    "tracking": "tracking userkey instrument.interrupts",
-    "models": "models userkey entrypoints instrument.quiet instrument.interrupts tracking.datasets tracking.values version",
-    "entrypoints": "",
-    "version": "",
-    "lazily": "",
-    "store": "store tracking.events tracking.metrics tracking.values models.load userkey",
-    "sinks": "sinks store tracking.events tracking.values tracking.redact userkey",
-    "registry": "config entrypoints instrument.integration sinks",
-    # The session, and what it is made of.
-    "session": "config registry instrument store tracking lifecycle saving origins processes tokens sinks.base sinks.live",
-    "lifecycle": "session tokens instrument tracking store.journal",
-    "saving": "session models tracking store.journal store.objects",
-    "tokens": "session lifecycle config store.layout tracking",
-    "cluster": "processes carried instrument",
-    "processes": "session cluster lifecycle tokens instrument tracking carried",
-    "carried": "session lifecycle processes tokens config instrument",
-    "origins": "instrument tracking lifecycle measured",
-    "measured": "instrument tracking",
-    "overview": "session config registry sinks.live",
-    # Everything stands below these.
-    "api": "*",
-    "cli": "*",
-    "testing": "*",
-    "integration": "*",
-    "__main__": "cli",
-    "": "*",
-}
+LAYERS = [
+    "version lazily userkey",
+    "instrument",
+    "registry",
+    "tracking",
+    "models",
+    "store",
+    "config",
+    "sinks",
+    "output",  # where events go: the journal, and from there the sinks
+    "manager",  # which integrations are on
+    "recording",  # what a run is while it is made
+    "client",  # ties these together
+    "process",  # the one client of this process
+    "carried",  # work that has come from another process
+    "overview api",
+    "integration",
+    "testing",
+    "cli",
+    "__main__",
+]
+"""From below: a module imports what is below its own layer, and what is in it. `autolog` itself names what users need."""
+HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts.split()}
+INNER = [
+    one for one in ALL if one.by in AUTOLOG and one.name in AUTOLOG and "autolog" not in (one.by, one.name)
+]
 
 
-@pytest.mark.parametrize("part", sorted({part_of(name) for name in AUTOLOG}))
-def test_each_part_imports_only_what_it_may(part: str) -> None:
-    """Anything else would tie what is apart together."""
-    assert part in MAY, f"say here what {part} may import"
-    allowed = [f"autolog.{name}" for name in MAY[part].split()]
-    assert [
-        str(one)
-        for one in ALL
-        if one.by in AUTOLOG and part_of(one.by) == part and one.package == "autolog"
-        and not (MAY[part] == "*" or within(one.name, *allowed) or (one.name == "autolog" and "__version__" in MAY[part]))
-    ] == []  # fmt: skip
+def test_every_import_points_down() -> None:
+    """Imports inside functions and for type checkers too: what is above is handed in."""
+    assert {part_of(name) for name in AUTOLOG} - {""} == set(HEIGHT)
+    assert [str(one) for one in INNER if HEIGHT[part_of(one.name)] > HEIGHT[part_of(one.by)]] == []
 
 
-def test_there_are_no_cycles_when_modules_are_loaded() -> None:
-    """Counting what is imported at the top of modules; a cycle would make the order of imports matter."""
-    graph: dict[str, set[str]] = {name: set() for name in AUTOLOG}
+def test_only_the_top_imports_what_users_see() -> None:
+    """`autolog` itself names everything: who imports it is above all."""
+    users = {one.by for one in ALL if one.by in AUTOLOG and one.name == "autolog" and one.by != "autolog"}
+    assert {part_of(name) for name in users} <= {"cli", "testing"}
+
+
+@pytest.mark.parametrize("folder", ["autolog", *sorted({name.partition(".")[0] for name in INTEGRATIONS})])
+def test_no_modules_import_each_other_in_circles(folder: str) -> None:
+    """Imports inside functions and for type checkers too: whoever reads one of a circle must read all of it."""
+    graph: dict[str, set[str]] = {}
     for one in ALL:
-        if one.by in AUTOLOG and one.top and not one.typing and one.name in AUTOLOG and one.name != one.by:
-            graph[one.by].add(one.name)
+        if within(one.by, folder) and within(one.name, folder) and one.by != one.name != "autolog":
+            graph.setdefault(one.by, set()).add(one.name)
+    if folder == "autolog":
+        graph.pop("autolog", None)
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, f"a cycle: {' -> '.join([*path[path.index(name) :], name])}"
+        assert name not in path, f"a circle: {' -> '.join([*path[path.index(name) :], name])}"
         if name not in done:
-            for other in sorted(graph[name]):
+            for other in sorted(graph.get(name, ())):
                 visit(other, (*path, name))
             done.add(name)
 
@@ -287,15 +283,15 @@ print([one.supports for one in classes if one is not Integration])
 
 # -- state
 
-# The one session and its lock, and what its settings call secret; ContextVars; caches of what cannot change. Each name says
+# The one client and its lock, and what its settings call secret; ContextVars; caches of what cannot change. Each name says
 # what it holds.
 STATE = {
-    ("autolog.session", "_session"), ("autolog.session", "_lock"), ("autolog.session", "_registered"),
+    ("autolog.process", "_client"), ("autolog.process", "_lock"), ("autolog.process", "_registered"),
     ("autolog.store.journal", "_decoder"), ("autolog.tracking.redact.names", "_own"),
 }  # fmt: skip
 
 
-def test_there_is_no_changing_state_but_the_session() -> None:
+def test_there_is_no_changing_state_but_the_client() -> None:
     """`global` is the way to it."""
     found = {
         (name, word)

@@ -281,7 +281,7 @@ def test_ls_shows_what_it_sorts_by(tmp_path: Path) -> None:
                 for loss in losses:
                     run.log_metrics({"loss": loss})
         autolog.flush(60)
-        store = str(seen.session.layout.root)
+        store = str(seen.client.layout.root)
         result = cli("ls", "--sort", "max(metrics.loss)", "--store", store)
         wrong = cli("ls", "metrics['loss'].min < 2", "--sort", "metrics.los", "--store", store)
     rows = [line.split() for line in result.out.splitlines()]
@@ -946,8 +946,8 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "recorded.py").write_text(
         "import os, subprocess, sys\n"
-        "from autolog import session\n"
-        "print(session.get() is not None and session.get().active, [n for n in os.environ if 'AUTOLOG' in n])\n"
+        "from autolog import process\n"
+        "print(process.get() is not None and process.get().active, [n for n in os.environ if 'AUTOLOG' in n])\n"
     )
     return folder
 

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
                     run.log_metrics({"loss": math.nan if step else 0.5}, step=step, epoch=step / 2)
                 run.record_child("0", kind="candidate", params={"C": 2**70}, metrics={"score": 1.0})
         autolog.flush(60)
-        yield Store(seen.session.layout)
+        yield Store(seen.client.layout)
 
 
 def export(store: Store, *arguments: str) -> str:
@@ -93,8 +93,8 @@ def test_no_text_in_csv_is_a_formula():
             run.log_params({str(number): text for number, text in enumerate([*evil, *fine])})
             run.log_params({"number": -1.5})
         autolog.flush(60)
-        (row,) = csv.DictReader(io.StringIO(export(Store(seen.session.layout)), newline=""))
-        lines = export(Store(seen.session.layout), "--format", "jsonl")
+        (row,) = csv.DictReader(io.StringIO(export(Store(seen.client.layout)), newline=""))
+        lines = export(Store(seen.client.layout), "--format", "jsonl")
     said = [row[f"params.{number}"] for number in range(len(evil) + len(fine))]
     assert said == [*(f"'{text}" for text in evil), *fine]
     assert (row["name"], row["params.number"]) == ("'=HYPERLINK()", "-1.5")

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import autolog
-from autolog import session
+from autolog import process
 from autolog.instrument.calls import current, innermost
-from autolog.lifecycle import last_run
+from autolog.recording.scope import last_run
 
 X, Y = [1.0, 2.0], [2.0, 4.0]
 WEIGHT = 0.875
@@ -94,8 +94,8 @@ class Machine(RuleBasedStateMachine):
         os.environ["AUTOLOG_DIR"] = self.folder
         for name in names_of_toy():
             del sys.modules[name]
-        self.before = session.get(), current.set(None), last_run.set(None)
-        session.put(None)
+        self.before = process.get(), current.set(None), last_run.set(None)
+        process.put(None)
         self.threads = vars(threading.Thread)["start"]
         self.worker = Worker()
         self.toy: Any = None
@@ -132,13 +132,13 @@ class Machine(RuleBasedStateMachine):
         finally:
             for worker, _ in self.lasting:
                 worker.stop()
-            here = session.get()
+            here = process.get()
             if here is not None:
                 here.disable()
                 here.at_exit()
             self.worker.stop()
             before, frame, last = self.before
-            session.put(before)
+            process.put(before)
             last_run.reset(last)
             current.reset(frame)
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         before = {path: path.read_bytes() for path in folder.glob("*")}
 
         def in_child() -> None:
-            assert autolog.flush(30) == (session.get() is None)
+            assert autolog.flush(30) == (process.get() is None)
             assert self.toy.Slope(rounds=2).fit(X, Y).weight == WEIGHT
             with autolog.suspended():
                 assert self.toy.train({}, X, Y, rounds=2).weight == WEIGHT
@@ -437,7 +437,7 @@ class Machine(RuleBasedStateMachine):
                 autolog.autolog(silent=True)
                 assert self.toy.Slope(rounds=2).fit(X, Y).weight == WEIGHT
                 assert autolog.flush(30)
-            here = session.get()
+            here = process.get()
             if here is not None:
                 here.at_exit()
 
@@ -514,7 +514,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_status_says_so(self) -> None:
-        if session.get() is not None:
+        if process.get() is not None:
             [one] = [one for one in autolog.status() if one.name == "toy"]
             assert one.state == (
                 "disabled" if not self.on else "active" if self.toy else "waiting for import"

@@ -83,7 +83,7 @@ def test_a_loop_ends_with_the_error_it_is_given(seen: Recorded) -> None:
 def test_switching_off_ends_it(seen: Recorded) -> None:
     """What is left is logged first."""
     loop = start()
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.status, loop.count) == ("finished", 1)
 
 
@@ -117,7 +117,7 @@ def test_an_exit_is_watched_from_the_first_loop_until_all_is_off(seen: Recorded)
     assert hasattr(type(exit).__call__, "__wrapped__")
     with pytest.raises(SystemExit, match="why"):
         sys.exit("why")
-    seen.session.disable()
+    seen.client.disable()
     assert sys.exit is own
     assert not hasattr(type(exit).__call__, "__wrapped__")
 
@@ -160,9 +160,9 @@ def test_a_loop_is_none_where_nothing_is_recorded(seen: Recorded, monkeypatch: p
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert start().run is None
     monkeypatch.undo()
-    seen.session.active = False
+    seen.client.active = False
     assert start().run is None
-    seen.session.active = True
+    seen.client.active = True
     assert list(seen.all_runs) == []
 
 
@@ -189,5 +189,5 @@ def test_what_fails_while_a_loop_is_closed_is_harmless(toy: ModuleType) -> None:
     with recorded(Loops, strict=False) as seen:
         loop = start()
         loop.run = None  # closing will fail
-        seen.session.disable()
+        seen.client.disable()
     assert (seen.run.status, len(seen.run.errors)) == ("finished", 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolog.measured import MOST_NAMES, WHOLE, Keys, Names, Part, layout_of, named, part_of
+from autolog.recording.metric_names import MOST_NAMES, WHOLE, Keys, Names, Part, layout_of, named, part_of
 
 
 class Data:

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from autolog.entrypoints import entry_points
-from autolog.registry import GROUP, SINKS, Entry, installed, sinks
+from autolog.registry import GROUP, SINKS, Entry, entry_points, installed, sinks
 
 
 @pytest.fixture

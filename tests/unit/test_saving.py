@@ -15,7 +15,7 @@ from autolog.instrument.timer import OverheadTimer
 from autolog.models import errors, flavors
 from autolog.models.example import NoExample, example_of
 from autolog.models.types import Captured
-from autolog.saving import save_model
+from autolog.recording.models import ModelSaver
 from autolog.store.layout import Layout
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
 from autolog.tracking.metrics import guess, primary_metric
@@ -23,18 +23,19 @@ from autolog.tracking.run import Run
 
 
 class Here:
-    """What saving asks of a session: one integration with these options; the work is done at once."""
+    """What saving asks of a client: one integration with these options; the work is done at once."""
 
     def __init__(self, root: Path, **options: Any) -> None:
         self.layout = Layout(root)
         self.timer = OverheadTimer()
-        self.best: dict[Any, Any] = {}
+        self.active = True
         self.options = SimpleNamespace(
             **{"log_models": True, "log_signatures": True, "log_input_examples": False, **options}
         )
         self.events: list[Event] = []
+        self.save_model = ModelSaver(self, self.options_of).save  # pyright: ignore[reportArgumentType]
 
-    def chosen(self, name: str | None) -> Any:
+    def options_of(self, name: str | None) -> Any:
         return self.options if name == "toy" else None
 
     def emit(self, event: Event) -> None:
@@ -42,9 +43,6 @@ class Here:
 
     def defer(self, work: Any) -> None:
         self.events.extend(work())
-
-    def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
-        save_model(self, run, model, flavor, **how)  # pyright: ignore[reportArgumentType]
 
     def train(
         self, name: str, experiment: str = "default", directions: Any = (), kept: Any = (), **metrics: float

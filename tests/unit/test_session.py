@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autolog import session
+from autolog import process
 from autolog.integration import Call, Hook, Integration, Patch
 from autolog.testing import recorded
 
@@ -43,13 +43,13 @@ def stubborn(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_one_that_cannot_be_taken_out_keeps_no_other_in(stubborn: ModuleType) -> None:
     """All attributes are put back, then the failure is told; and the next session begins anew."""
-    before = session.get()
+    before = process.get()
     slots = vars(stubborn)["train"], vars(stubborn.Slope)["fit"], vars(threading.Thread)["start"]
     with pytest.raises(RuntimeError, match="never"), recorded(Stubborn, "toy") as seen:
         assert vars(stubborn)["train"] is not slots[0]
     assert (vars(stubborn)["train"], vars(stubborn.Slope)["fit"], vars(threading.Thread)["start"]) == slots
-    assert session.get() is before
-    assert seen.session.switched_on == []
+    assert process.get() is before
+    assert seen.client.manager.switched_on == []
     with recorded("toy") as seen:
         stubborn.Slope().fit([1.0, 2.0], [2.0, 4.0])
     assert seen.run.status == "finished"
@@ -70,7 +70,7 @@ def test_an_integration_that_fails_half_way_in_is_taken_out(
     train = vars(stubborn)["train"]
     with recorded(Half, strict=False) as seen:
         assert vars(stubborn)["train"] is train
-        active = seen.session.integrations["half"]
+        active = seen.client.manager.states["half"]
         assert (active.state, active.reason) == ("failed", "OSError: the second")
     assert "the second" in caplog.text
 
@@ -79,8 +79,8 @@ def test_two_that_are_switched_off_by_turns_leave_threads_followed_to_the_last(t
     """What follows work into threads goes with the last integration."""
     start = vars(threading.Thread)["start"]
     with recorded() as seen:
-        names = seen.session.switched_on
+        names = seen.client.manager.switched_on
         for name in names:
             assert vars(threading.Thread)["start"] is not start
-            seen.session.disable([name])
+            seen.client.disable([name])
         assert vars(threading.Thread)["start"] is start

@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 
 from autolog.cli.app import app
 from autolog.store import objects
+from autolog.store.disk import reclaimable, total_size
+from autolog.store.gc import DRAFT_SECONDS
 from autolog.store.layout import Layout
 from autolog.store.objects import SMALLEST, collect, deduplicate, share
 from autolog.store.records import Store
-from autolog.store.sweep import DRAFT_SECONDS, alone, whole
 from autolog.tracking.events import ArtifactLogged, Event, RunEnded, RunStarted
 
 ONE = b"1" * SMALLEST
@@ -190,8 +191,8 @@ def test_removing_runs_frees_what_no_other_has(layout: Layout) -> None:
     store = recorded(layout, 1, 2, 3)
     paths = [put(layout, number, ONE) for number in (1, 2)] + [put(layout, 3, OTHER)]
     runs = [store.layout.artifacts_of(id_of(number)) for number in (1, 2, 3)]
-    assert (whole(runs), alone(runs)) == (3 * SMALLEST, 2 * SMALLEST)
-    assert [alone(runs[:1]), alone(runs[:2]), alone(runs[2:])] == [0, SMALLEST, SMALLEST]
+    assert (total_size(runs), reclaimable(runs)) == (3 * SMALLEST, 2 * SMALLEST)
+    assert [reclaimable(runs[:1]), reclaimable(runs[:2]), reclaimable(runs[2:])] == [0, SMALLEST, SMALLEST]
     removed = [
         json.loads(
             CliRunner().invoke(app, ["rm", f"run-{n}", "--yes", "--json", "--store", str(layout.root)]).stdout

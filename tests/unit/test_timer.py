@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import autolog
-from autolog import session
+from autolog import process
 from autolog.config import Config
 from autolog.integration import Call, FastPatch, Integration, Patch, SubclassPatch
 from autolog.testing import recorded
@@ -77,7 +77,7 @@ class Toy(Integration):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("instrument.calls", "instrument.intercept", "instrument.fast", "lifecycle"):
+    for module in ("instrument.calls", "instrument.intercept", "instrument.fast", "recording.recorder"):
         monkeypatch.setattr(f"autolog.{module}.perf_counter", clock)
     monkeypatch.setattr(Toy, "clock", clock, raising=False)
     return clock
@@ -142,9 +142,9 @@ def test_the_share_is_a_setting(given: float, toy: ModuleType) -> None:
     """Where all points are wanted, whatever they cost. It is a hundredth by default; a test's is all of the time."""
     assert Config().overhead_budget == 0.01
     with recorded(Toy):
-        assert session.get_or_make().overhead_budget == 1
+        assert process.get_or_make().config.overhead_budget == 1
     with recorded(Toy, overhead_budget=given):
-        assert session.get_or_make().overhead_budget == given
+        assert process.get_or_make().config.overhead_budget == given
 
 
 @pytest.mark.parametrize("wrong", [-0.1, "much", True])

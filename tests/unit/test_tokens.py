@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autolog
-from autolog import tokens
 from autolog.config import Config
+from autolog.recording import token as tokens
 
 pytestmark = pytest.mark.usefixtures("fresh")
 

@@ -41,7 +41,7 @@ class Kept:
     def defer(self, work: Any) -> None:
         self.events.extend(work())
 
-    def artifacts_of(self, run: str) -> str:
+    def folder_of(self, run: str) -> str:
         return str(self.root / "artifacts" / run)
 
     def deduplicate(self) -> Any:
@@ -344,7 +344,7 @@ def test_a_file_and_a_folder_are_copied_into_the_run(run: Run, kept: Kept, tmp_p
         e.ArtifactLogged(run.id, "figures/all/a.png", 3),
         e.ArtifactLogged(run.id, "figures/all/deep/b.png", 2),
     ]
-    assert sizes(kept.artifacts_of(run.id)) == [
+    assert sizes(kept.folder_of(run.id)) == [
         ("/a.png", 3),
         ("/figures/all/a.png", 3),
         ("/figures/all/deep/b.png", 2),
@@ -382,7 +382,7 @@ def test_a_missing_file_is_told_at_once(run: Run) -> None:
 def test_plain_data_is_written_as_json(run: Run, kept: Kept) -> None:
     """A curve, a matrix; with its size."""
     run.log_json("curves/roc.json", {"fpr": [0, 0.5, 1]})
-    file = os.path.join(kept.artifacts_of(run.id), "curves", "roc.json")
+    file = os.path.join(kept.folder_of(run.id), "curves", "roc.json")
     assert kept.events == [e.ArtifactLogged(run.id, "curves/roc.json", os.path.getsize(file))]
     assert msgspec.json.decode(Path(file).read_bytes()) == {"fpr": [0, 0.5, 1]}
 
@@ -390,7 +390,7 @@ def test_plain_data_is_written_as_json(run: Run, kept: Kept) -> None:
 def test_text_is_written_as_it_is(run: Run, kept: Kept) -> None:
     """In UTF-8; what cannot be encoded is escaped."""
     run.log_text("summary.txt", "21 parameters · \udc80\n")
-    file = os.path.join(kept.artifacts_of(run.id), "summary.txt")
+    file = os.path.join(kept.folder_of(run.id), "summary.txt")
     assert kept.events == [e.ArtifactLogged(run.id, "summary.txt", os.path.getsize(file))]
     assert Path(file).read_text("utf-8") == "21 parameters · \\udc80\n"
 

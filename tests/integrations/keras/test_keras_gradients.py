@@ -241,7 +241,7 @@ def test_a_model_of_a_function_is_saved_and_a_large_one_is_not_kept_for_it(
         held = weakref.ref(net.model)
         del net
         gone(held, wanted=not small)
-        seen.session.disable()
+        seen.client.disable()
         gone(held, wanted=True)
     notes = [] if small else ["The model was not saved: it was gone before its run had ended."]
     assert ([one["path"] for one in seen.run.models], seen.run.notes) == (["model"] if small else [], notes)

@@ -76,7 +76,7 @@ def test_what_is_tested_on_a_batch_is_no_training(seen: Recorded, points: Points
     for i in range(3):
         told.append(one.train_on_batch(X[i * 8 : i * 8 + 8], Y[i * 8 : i * 8 + 8]))
         one.test_on_batch(X, Y)
-    seen.session.disable()
+    seen.client.disable()
     for number, name in enumerate(("loss", "mae")):
         assert points(seen.run, name) == [
             (n, round(float(values[number]), 6)) for n, values in enumerate(told)

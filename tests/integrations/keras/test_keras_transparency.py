@@ -122,7 +122,7 @@ def test_tensorboard_need_not_be_installed(seen: Recorded, monkeypatch: pytest.M
 def test_every_patch_point_of_this_version_is_there(seen: Recorded) -> None:
     """Honest about versions: nothing has rotted silently, whatever the distributions are called."""
     model().fit(X, Y, verbose=0)
-    points = seen.session.integrations["keras"].installations
+    points = seen.client.manager.states["keras"].installations
     # Those of Keras 2 wait for modules that are not there.
     assert [one.patch.target for one in points if one.state == "missing"] == []
     waiting = [one.patch.target for one in points if one.state == "waiting"]

@@ -73,10 +73,10 @@ def test_estimators_in_skops_files_load_whoever_made_them(
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "mine"))
     with recorded("lightgbm") as seen:
-        seen.session.config = seen.session.config._replace(
+        seen.client.output.config = seen.client.config._replace(
             integrations={"lightgbm": {"model_format": "skops"}}
         )
-        seen.session.enable("lightgbm")
+        seen.client.enable("lightgbm")
         model = fitted(name)
     folder = seen.run.folder / "model"
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))

@@ -230,7 +230,7 @@ def test_a_callback_of_the_users_is_told_what_it_is_told_without(seen: Recorded)
         return told, vars(one), vars(other)
 
     with_autolog = places()
-    seen.session.disable()
+    seen.client.disable()
     assert with_autolog == places()
 
 

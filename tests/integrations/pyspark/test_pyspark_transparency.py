@@ -153,7 +153,7 @@ def test_what_is_sent_to_tasks_holds_nothing_of_ours(seen: Recorded, spark: Any,
     assert spark.sparkContext.parallelize([1], 1).mapPartitions(name).collect() == [
         ("LogisticRegression", "Estimator.fit", False)
     ]
-    seen.session.disable()
+    seen.client.disable()
     assert cloudpickle.dumps((name, LogisticRegression, Pipeline)) == sent
 
 

@@ -196,9 +196,9 @@ def test_options_are_checked() -> None:
 @pytest.mark.parametrize(("text", "scored"), [("always", True), ("1", True), ("false", False), ("0", False)])
 def test_options_can_come_from_the_environment(tmp_path: Any, text: str, scored: bool) -> None:
     """`AUTOLOG_SKLEARN_LOG_TRAINING_METRICS`: everything there is text."""
-    from autolog.session import options_of
+    from autolog.manager import make_options
     from autolog_sklearn import SklearnOptions
 
-    options = options_of(SklearnOptions, {"log_training_metrics": text})
+    options = make_options(SklearnOptions, {"log_training_metrics": text})
     assert bool(options.log_training_metrics) == scored
     assert (options.log_training_metrics == "always") == (text == "always")

@@ -305,6 +305,6 @@ def test_the_children_of_a_search_can_be_found_and_compared(seen: Recorded) -> N
     GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2, 3]}, cv=2).fit(MANY, LABELS)
     found = autolog.runs(
         f"parent == '{seen.run.id}' and params.max_depth > 1", order_by="-metrics.mean_test_score",
-        store=seen.session.layout.root,
+        store=seen.client.layout.root,
     )  # fmt: skip
     assert sorted(run.params["max_depth"] for run in found) == [2, 3]

@@ -177,7 +177,7 @@ def test_nothing_stays_on_the_users_estimator(seen: Recorded) -> None:
     model = LogisticRegression()
     before = set(vars(model)), model.get_params()
     model.fit(X, Y).predict(X)
-    seen.session.disable()
+    seen.client.disable()
     plain = LogisticRegression().fit(X, Y)
     assert (set(vars(LogisticRegression())), model.get_params()) == before
     assert set(vars(model)) == set(vars(plain))

@@ -274,7 +274,7 @@ def test_as_many_graphs_breaks_and_frames(
     with recorded("torch") as seen:
         assert "torch._dynamo" in sys.modules
         ours = counted(scenario)
-        seen.session.disable()
+        seen.client.disable()
     frames = ours.pop("frames"), plain.pop("frames")
     # Before torch 2.7, those of ours that are left alone are counted, too.
     assert frames[0] <= frames[1] or Version(torch.__version__) < Version("2.7")

@@ -45,7 +45,7 @@ def test_accelerate(seen: Recorded) -> None:
         with torch.no_grad():
             losses = [criterion(model(x), y).item() for x, y in val]
         told["val"].append(sum(losses) / len(losses))
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert values(run, "train/loss") == pytest.approx(told["train"])
     assert values(run, "val/loss") == pytest.approx(told["val"])
@@ -72,7 +72,7 @@ def test_ignite(seen: Recorded) -> None:
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED, evaluate)
     trainer.run(DataLoader(loops.data(), batch_size=16), max_epochs=2)
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert values(run, "train/loss") == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 3])
     assert values(run, "val/loss") == pytest.approx([one["nll"] for one in told])
@@ -121,7 +121,7 @@ def test_fabric(seen: Recorded) -> None:
         with torch.no_grad():
             losses = [criterion(model(x), y).item() for x, y in val]
         told["val"].append(sum(losses) / len(losses))
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.estimator, run.params["model.wrappers"], run.params["amp"]) == (
         "loops.Net", ["_FabricModule"], "bfloat16",

@@ -140,7 +140,7 @@ def test_objects_that_raise_whatever_they_are_asked_are_recorded(seen: Recorded)
         _train_with(lambda rows: AttrDict(x=torch.stack(rows))),
         _train_with(lambda rows: Lazy(torch.stack(rows))),
     ]
-    seen.session.disable()
+    seen.client.disable()
     assert [[p.value for p in run.history("train/loss_step")] for run in seen.runs] == losses
     assert [(run.params["data.dataset"], run.errors) for run in seen.runs] == [("Rows", [])] * 2
     assert ["samples_per_second" in run.metrics for run in seen.runs] == [True, False]
@@ -204,7 +204,7 @@ def test_a_users_exception_and_ctrl_c_pass_through(seen: Recorded) -> None:
         with pytest.raises(error) as raised:
             attempt()
         assert raised.value.__context__ is None
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.status, seen.run.metrics["train/loss_step"]["count"]) == ("finished", len(attempts))
 
 
@@ -233,7 +233,7 @@ def test_a_backward_that_is_called_wrongly_is_torchs_to_complain_of(seen: Record
     backward(model(loops.xy()[0]).mean() for _ in range(1))  # torch takes any iterable, and is given it whole
     assert model.first.weight.grad is not None
     loops._steps(model, optimizer, 1)
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.errors, seen.run.metrics["train/loss_step"]["count"]) == ([], 2)
 
 
@@ -258,7 +258,7 @@ def test_a_training_in_another_thread_is_recorded_and_what_this_one_does_is_not_
         nn.MSELoss()(torch.ones(3), torch.zeros(3))
     go_on.set()
     thread.join()
-    seen.session.disable()
+    seen.client.disable()
     assert [point.value for point in seen.run.history("train/loss_step")] == pytest.approx(trained)
     found = {point.value for name in seen.run.metrics for point in seen.run.history(name)}
     assert not {other, 1.0} & found
@@ -287,7 +287,7 @@ def test_what_a_loaders_workers_do_is_not_recorded(seen: Recorded) -> None:
         optimizer.zero_grad()
         model(x).pow(2).mean().backward()
         optimizer.step()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.estimator, run.metrics["train/loss_step"]["count"]) == ("loops.Net", 2)
     assert not [name for name in run.metrics if "reads" in name]

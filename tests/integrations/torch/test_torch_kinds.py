@@ -319,7 +319,7 @@ def test_a_whole_record(
 ) -> None:
     """Of the last run of the loop of this name."""
     numbers = getattr(loops, expected.__name__)()
-    seen.session.disable()
+    seen.client.disable()
     runs = seen.runs
     shown = visible(runs[-1])
     shown["models"] = [path for path, flavor in shown["models"] if flavor == "pytorch"]

@@ -51,7 +51,7 @@ def steps(run: RunRecord) -> int:
 def test_what_a_loop_computes_is_recorded(seen: Recorded, name: str) -> None:
     """Complete: to 1e-6, by whatever name; and no more runs, epochs or steps than there were."""
     numbers: dict[str, Any] = getattr(loops, name)()
-    seen.session.disable()  # what ends the runs, as the process would
+    seen.client.disable()  # what ends the runs, as the process would
     runs = list(seen.runs)
     found = [value for run in runs for value in values(run)]
     wanted = [one for held in numbers.values() for one in (held if isinstance(held, list) else [held])]

@@ -23,7 +23,7 @@ def trained() -> Any:
 def test_the_model_is_itself_again(seen: Recorded) -> None:
     """And predicts arrays and frames, whatever its mode."""
     model = trained()
-    seen.session.disable()
+    seen.client.disable()
     again = autolog.load_model(seen.run, trust=True)
     assert (type(again), again.training) == (loops.Net, False)
     x = torch.randn(5, 4)
@@ -60,7 +60,7 @@ def test_mlflow_loads_it(seen: Recorded) -> None:
     """Natively, and as a function of arrays."""
     mlflow = pytest.importorskip("mlflow")
     model = trained()
-    seen.session.disable()
+    seen.client.disable()
     folder = str(seen.run.folder / "model")
     x = torch.randn(5, 4)
     expected = model(x).detach().numpy()
@@ -73,7 +73,7 @@ def test_a_pickle_of_somebody_elses_is_not_loaded(
 ) -> None:
     """It would run code."""
     trained()
-    seen.session.disable()
+    seen.client.disable()
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "another user"))
     with pytest.raises(UntrustedModel):
         autolog.load_model(seen.run)
@@ -92,7 +92,7 @@ def test_a_class_of_a_function_is_saved_with_its_code(seen: Recorded) -> None:
 
     model = Local()
     loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
-    seen.session.disable()
+    seen.client.disable()
     again = autolog.load_model(seen.run, trust=True)
     assert (again.layer.weight == model.layer.weight).all()
     assert "cloudpickle" in (seen.run.folder / "model" / "requirements.txt").read_text()
@@ -110,7 +110,7 @@ def test_root_parameters_and_buffers_survive_the_models_death(seen: Recorded) ->
         return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
     expected = train()
-    seen.session.disable()
+    seen.client.disable()
     again = autolog.load_model(seen.run, trust=True)
     assert again.depth == 7
     assert set(expected) == set(again.state_dict()) > {"scale", "offset"}

@@ -55,7 +55,7 @@ def test_what_is_written_to_tensorboard(seen: Recorded, tmp_path: Any, module: s
     writer.add_scalar("no step", 4)
     writer.add_hparams({"bsize": 32, "kind": "small"}, {"hparam/accuracy": 0.5}, global_step=1)
     writer.close()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert points(run, "Loss/train") == close((10 * n, 0, loss) for n, loss in enumerate(losses))
     assert points(run, "both/a") == [(7, 0, 1.5)]
@@ -92,7 +92,7 @@ def test_a_name_of_ours_that_the_script_uses_is_its_own(seen: Recorded, tmp_path
         writer.add_scalar("lr", optimizer.param_groups[0]["lr"], epoch)
         wanted.append(accuracy)
     writer.close()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert points(run, "train/loss") == close([(0, 0, means[0]), (1, 1, means[1])])
     assert points(run, "val/accuracy") == close([(0, 0, wanted[0]), (1, 1, wanted[1])])
@@ -112,7 +112,7 @@ def test_each_training_has_what_was_written_in_it(seen: Recorded, tmp_path: Any)
             writer.add_scalar("number", number, 0)
             optimizer.step()
     writer.close()
-    seen.session.disable()
+    seen.client.disable()
     assert [points(run, "number") for run in seen.runs] == [[(0, 0, n)] * 2 for n in range(3)]
 
 
@@ -149,7 +149,7 @@ def test_metrics_of_torchmetrics(seen: Recorded) -> None:
         for metric in (torchmetrics.MinMetric(),):
             metric.update(3)
             told["metric"].append(float(metric.compute()))
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     steps = (2, 5)
     for name, wanted in (

@@ -38,7 +38,7 @@ def near(values: Any) -> Any:
 def test_epochs_over_a_loader(seen: Recorded, visible: Visible) -> None:
     """A whole record: what every such loop has."""
     (means,) = loops.epochs_over_a_loader().values()
-    seen.session.disable()
+    seen.client.disable()
     shown = visible(seen.run)
     each = shown["metrics"].pop("train/loss_step")
     assert [(step, epoch) for step, epoch, _ in each] == [(step, step // 3) for step in range(9)]
@@ -66,7 +66,7 @@ def test_epochs_over_a_loader(seen: Recorded, visible: Visible) -> None:
 def test_training_and_validation(seen: Recorded, visible: Visible) -> None:
     """The schedule, the validation's loss weighted by samples, and the accuracy that the script counts."""
     numbers = loops.training_and_validation()
-    seen.session.disable()
+    seen.client.disable()
     shown = visible(seen.run)
     steps = (2, 5, 8)
     del shown["metrics"]["train/loss_step"]
@@ -98,7 +98,7 @@ def test_a_schedule_that_is_made_of_others_is_recorded_as_such(seen: Recorded) -
 
     train(lambda optimizer: lr_scheduler.SequentialLR(optimizer, parts(optimizer), milestones=[2]))
     train(lambda optimizer: lr_scheduler.ChainedScheduler(parts(optimizer)))
-    seen.session.disable()
+    seen.client.disable()
     names = ["LinearLR", "ExponentialLR"]
     found = [{k: v for k, v in run.params.items() if k.startswith("scheduler")} for run in seen.runs]
     assert found == [
@@ -110,7 +110,7 @@ def test_a_schedule_that_is_made_of_others_is_recorded_as_such(seen: Recorded) -
 def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
     """A GAN: each loss by its name, both optimizers, both models."""
     numbers = loops.gan()
-    seen.session.disable()
+    seen.client.disable()
     shown = visible(seen.run)
     assert {name for name in shown["metrics"] if name.startswith(("train", "reads"))} == {
         *(f"train/loss.{name}{end}" for name in ("errD_real", "errD_fake", "errG") for end in ("", "_step")),
@@ -126,7 +126,7 @@ def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
 def test_accumulated_gradients_are_one_step(seen: Recorded) -> None:
     """The division by four is undone: the loss is the loss."""
     loops.accumulation_with_amp()
-    seen.session.disable()
+    seen.client.disable()
     params = seen.run.params
     assert (params["backwards_per_step"], params["amp"], params["scheduler"]) == (4, "bfloat16", "OneCycleLR")
     assert len(seen.run.history("train/loss_step")) == 12
@@ -155,7 +155,7 @@ def test_accumulated_gradients_are_one_step_in_each_training(seen: Recorded, kee
 
     for _ in range(3):
         train()
-    seen.session.disable()
+    seen.client.disable()
     found = [[p.value for p in run.history("train/loss_step")] for run in seen.runs]
     assert found == [pytest.approx(losses) for losses in told]
 
@@ -171,7 +171,7 @@ def test_a_sweep_is_twenty_runs_each_with_its_own_model(seen: Recorded) -> None:
 
     for number in range(20):
         train(0.01 * (number + 1))
-    seen.session.disable()
+    seen.client.disable()
     runs = seen.runs
     assert [run.params["optimizer.lr"] for run in runs] == pytest.approx([0.01 * (n + 1) for n in range(20)])
     for run, expected in zip(runs, weights, strict=True):
@@ -183,7 +183,7 @@ def test_a_sweep_is_twenty_runs_each_with_its_own_model(seen: Recorded) -> None:
 def test_two_stages_are_one_run(seen: Recorded) -> None:
     """The second optimizer shares the first one's model."""
     loops.two_stages()
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.params["optimizer"], seen.run.params["optimizer2"]) == ("SGD", "Adam")
     assert seen.run.estimator == "loops.Net"
     assert len(seen.run.history("lr")) == 3  # at the first step, at the second stage's, at the end
@@ -196,7 +196,7 @@ def test_what_is_saved_by_hand_is_copied(seen: Recorded, tmp_path: Any) -> None:
     for name in ("first.pt", "last.pt", "last.pt"):
         loops._steps(model, optimizer, 1)
         torch.save(model.state_dict(), tmp_path / name)
-    seen.session.disable()
+    seen.client.disable()
     saved = seen.run.folder / "checkpoints" / "last.pt"
     assert (torch.load(saved)["first.weight"] == model.first.weight).all()
     assert (seen.run.folder / "checkpoints" / "first.pt").exists()
@@ -207,7 +207,7 @@ def test_options_switch_off_what_they_say(seen: Recorded, tmp_path: Any) -> None
     autolog.enable("torch", log_models=False, log_datasets=False, capture_reads=False, log_checkpoints=False)
     loops.training_and_validation()
     torch.save({}, tmp_path / "a.pt")
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.models, run.datasets, run.artifacts) == ([], [], [])
     assert not [name for name in run.metrics if "reads" in name]
@@ -217,7 +217,7 @@ def test_a_model_that_is_too_large_is_not_saved(seen: Recorded) -> None:
     """The run says so."""
     autolog.enable("torch", max_model_bytes=1000)
     loops.ema()
-    seen.session.disable()
+    seen.client.disable()
     assert seen.run.models == []
     assert "1,000" in seen.run.notes[0]
 
@@ -247,7 +247,7 @@ def test_a_training_that_follows_while_the_first_optimizer_lives_is_not_in_the_f
             share = (out.argmax(1) == y).float().mean().item()
             kept.append(share)
         told.append(losses)
-    seen.session.disable()
+    seen.client.disable()
     for number, run in enumerate(seen.runs):
         losses = told[number]
         shown = visible(run)
@@ -287,7 +287,7 @@ def test_a_run_is_described_by_what_its_own_training_is_made_with(seen: Recorded
     train(nn.MultiMarginLoss())
     train(nn.CrossEntropyLoss(), torch.utils.data.DataLoader(loops.data(24), batch_size=12))
     train(nn.CrossEntropyLoss(), amp=True)
-    seen.session.disable()
+    seen.client.disable()
     assert described() == [
         ["CrossEntropyLoss", "bfloat16", 16, [48]], ["MultiMarginLoss", None, None, []],
         ["CrossEntropyLoss", None, 12, [24]], ["CrossEntropyLoss", "bfloat16", None, []],
@@ -312,7 +312,7 @@ def test_such_a_training_over_a_loader_has_its_first_epoch(seen: Recorded) -> No
                 optimizer.step()
                 running += loss.item()
             means[-1].append(running / 3)
-    seen.session.disable()
+    seen.client.disable()
     for run, (first, second) in zip(seen.runs, means, strict=True):
         assert [(p.step, p.epoch, p.value) for p in run.history("train/loss")] == near(
             [(2, 0, first), (5, 1, second)]
@@ -334,7 +334,7 @@ def test_inside_another_frameworks_training_it_only_adds_its_metrics(seen: Recor
     from autolog.instrument.calls import Call, current
 
     for sealed in (False, True):
-        call = Call(seen.session, "sklearn", "Net.fit", len, None, (), {}, None)
+        call = Call(seen.client.recorder, "sklearn", "Net.fit", len, None, (), {}, None)
         token = current.set(call)
         run = call.start_run(kind="fit", estimator="skorch.NeuralNet")
         if sealed:
@@ -342,7 +342,7 @@ def test_inside_another_frameworks_training_it_only_adds_its_metrics(seen: Recor
         loops.epochs_over_a_loader()
         current.reset(token)
         call.end()
-        seen.session.close(call)
+        seen.client.recorder.close(call)
         assert run.status == "finished"
     first, second = seen.runs
     assert first.metrics["train/loss"]["count"] == 3
@@ -358,7 +358,7 @@ def test_metrics_after_the_last_step_are_still_the_runs(seen: Recorded) -> None:
     model.eval()
     with torch.no_grad():
         value = nn.CrossEntropyLoss()(model(x), y)
-    seen.session.disable()
+    seen.client.disable()
     assert seen.run.metrics["val/loss"]["last"] == pytest.approx(float(value))
 
 
@@ -387,7 +387,7 @@ def test_validation_and_test_data_have_their_own_names(seen: Recorded) -> None:
     with torch.no_grad():
         for x, y in test_loader:
             criterion(model(x), y)
-    seen.session.disable()
+    seen.client.disable()
     assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
         "train/loss": 2, "val/loss": 2, "test/loss": 1,
     }  # fmt: skip
@@ -411,14 +411,14 @@ def test_a_final_test_by_a_model_that_was_loaded_is_an_evaluation_of_its_own(
     torch.save(model, tmp_path / "model.pt")
     model = torch.load(tmp_path / "model.pt", weights_only=False)
     evaluate(2)
-    seen.session.disable()
+    seen.client.disable()
     assert [point.value for point in seen.run.history("val/loss")] == pytest.approx(told)
 
 
 def test_a_layer_that_is_updated_by_hand_is_the_model(seen: Recorded) -> None:
     """There is neither an optimizer nor a module around it that would tell of it."""
     loops.regression_example()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.estimator, run.params["optimizer"], run.params["model.parameters"]) == (
         "torch.nn.modules.linear.Linear", "by hand", 5,
@@ -442,7 +442,7 @@ def test_a_copy_and_a_model_from_a_file_are_whole_models(seen: Recorded, tmp_pat
     train(loaded, list(loaded.parameters()))
     alone = copy.deepcopy(nn.Linear(4, 3))
     train(alone, list(alone.parameters()))
-    seen.session.disable()
+    seen.client.disable()
     assert [(str(run.estimator).rpartition(".")[2], run.params["model.parameters"]) for run in seen.runs] == [
         ("Net", 83), ("Sequential", 83), ("Net", 83), ("Linear", 15),
     ]  # fmt: skip
@@ -462,7 +462,7 @@ def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Reco
         with torch.no_grad():
             for x, y in torch.utils.data.DataLoader(loops.data(20, 1), batch_size=10):
                 criterion(model(x), y)
-    seen.session.disable()
+    seen.client.disable()
     assert {name: metric["count"] for name, metric in seen.run.metrics.items() if name.endswith("/loss")} == {
         "train/loss": 3, "val/loss": 3,
     }  # fmt: skip
@@ -471,7 +471,7 @@ def test_validation_data_that_is_made_anew_each_time_is_the_same_data(seen: Reco
 def test_loaders_that_take_different_samples_of_one_data_set_are_different_data(seen: Recorded) -> None:
     """The test's loss is not mixed with the validation's."""
     numbers = loops.samplers_of_one_data_set()
-    seen.session.disable()
+    seen.client.disable()
     for name, expected in (("val/loss", numbers["val"]), ("test/loss", numbers["test"])):
         assert [point.value for point in seen.run.history(name)] == pytest.approx(expected)
 
@@ -498,7 +498,7 @@ def test_what_is_read_is_called_as_the_user_calls_it(seen: Recorded) -> None:
         told.append(losses["classifier"].item())
     model.eval()
     train_total = torch.tensor(2.5).item()
-    seen.session.disable()
+    seen.client.disable()
     values = {name: metric["last"] for name, metric in seen.run.metrics.items() if "reads" in name}
     # Python 3.10 says on which line a call stands, and not which of several there it is.
     by_name = "by name" if sys.version_info >= (3, 11) else "share_2"
@@ -551,7 +551,7 @@ def test_a_loader_that_is_looked_at_before_is_trained_on_for_whole_epochs(seen: 
 
     for between in (look, read, keep):
         train(between)
-    seen.session.disable()
+    seen.client.disable()
     found = [[(p.step, p.epoch, p.value) for p in run.history("train/loss")] for run in seen.runs]
     wanted = [[(2, 0, first), (5, 1, second)] for first, second in zip(means[::2], means[1::2], strict=True)]
     assert [near(one) for one in wanted] == found
@@ -569,7 +569,7 @@ def test_a_loss_that_is_no_number_is_the_loss_all_the_same(seen: Recorded) -> No
         running += loss.item()
         told.append(f"{loss.item():.3f}")
         told.append((loss * 1).item())
-    seen.session.disable()
+    seen.client.disable()
     assert set(seen.run.metrics) == {"train/loss", "train/loss_step", "lr", "samples_per_second", "data_wait"}
 
 
@@ -596,7 +596,7 @@ def test_data_that_is_fetched_beside_the_epochs_is_no_validation(seen: Recorded,
             optimizer.step()
             running += supervised.item()
         told.append(running / 3)
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert [name for name in run.metrics if name.startswith(("val", "train_eval"))] == []
     assert [(p.step, p.epoch, p.value) for p in run.history("reads/supervised")] == near(
@@ -625,7 +625,7 @@ def test_a_notebooks_cell_that_is_changed_and_run_again_goes_on(seen: Recorded) 
     }  # fmt: skip
     for number, epochs in enumerate((2, 2, 1)):
         exec(compile(CELL.format(epochs=epochs), f"<cell {number}>", "exec"), names)
-    seen.session.disable()
+    seen.client.disable()
     losses = names["losses"]
     means = [sum(losses[start : start + 3]) / 3 for start in range(0, 15, 3)]
     assert [p.value for p in seen.run.history("train/loss")] == pytest.approx(means)

@@ -62,7 +62,7 @@ def train(model: Any, optimizer: Any, steps: int = 3) -> list[float]:
 def test_a_loss_that_others_are_to_join_has_its_own_name_from_the_start(seen: Recorded) -> None:
     """Of a discriminator that has stepped twice before the generator does, all points are under its name."""
     told = train_gan()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert {name for name in run.metrics if name.endswith("_step")} == {
         "train/loss.d_loss_step",
@@ -83,7 +83,7 @@ def test_an_optimizer_of_the_same_model_or_of_an_earlier_run_makes_no_loss_one_o
         kept.append(torch.optim.SGD(model.second.parameters(), lr=0.1))
         kept.append(torch.optim.SGD(model.parameters(), lr=0.1))
         train(model, kept[-1])
-    seen.session.disable()
+    seen.client.disable()
     for run in seen.runs:
         assert {name for name in run.metrics if "loss" in name} == {"train/loss", "train/loss_step"}
 
@@ -94,7 +94,7 @@ def test_both_models_of_one_optimizer_are_recorded(seen: Recorded, together: Cal
     encoder, decoder = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 3))
     optimizer = torch.optim.SGD(together(encoder.parameters(), decoder.parameters()), lr=0.1)
     train(lambda x: decoder(encoder(x)), optimizer)
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.params["model.parameters"], run.params["model2.parameters"]) == (20, 15)
     for path, model in (("model", encoder), ("model2", decoder)):
@@ -110,7 +110,7 @@ def test_layers_that_are_no_part_of_a_model_are_models(seen: Recorded) -> None:
         [{"params": [*body.parameters(), *head.parameters()]}, {"params": [scale]}], lr=0.1
     )
     train(lambda x: head(body(x)) * scale, optimizer)
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert [model["path"] for model in run.models] == ["model", "model2"]
     assert (run.params["model.parameters"], run.params["model2.parameters"]) == (40, 27)
@@ -121,7 +121,7 @@ def test_models_that_are_not_saved_have_the_same_names(seen: Recorded) -> None:
     """In a run's params the second model is `model2`, whether or not models are saved."""
     autolog.enable("torch", log_models=False)
     train_gan()
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.params["model"], seen.run.params["model2"]) == ("Sequential", "Sequential")
     assert "model1" not in seen.run.params
 
@@ -134,7 +134,7 @@ def test_a_training_of_one_step_is_a_run_of_its_own(seen: Recorded) -> None:
     for model, lr in ((second, 0.01), (third, 0.001)):
         kept.append(torch.optim.SGD(model.parameters(), lr=lr))
         told.append(train(model, kept[-1], steps=1))
-    seen.session.disable()
+    seen.client.disable()
     assert [run.params["optimizer.lr"] for run in seen.runs] == [0.1, 0.01, 0.001]
     assert [points(run, "train/loss_step") for run in seen.runs] == [pytest.approx(one) for one in told]
     assert [[model["path"] for model in run.models] for run in seen.runs] == [["model"]] * 3
@@ -160,7 +160,7 @@ def test_a_step_that_evaluates_again_and_again_is_a_training(seen: Recorded) -> 
         optimizer.step(closure)
     assert len(seen.runs) == 2
     del kept
-    seen.session.disable()
+    seen.client.disable()
     assert [run.params["optimizer"] for run in seen.runs] == ["LBFGS"] * 2
     assert [run.metrics["train/loss_step"]["count"] for run in seen.runs] == [1, 1]
 
@@ -172,7 +172,7 @@ def test_a_training_of_one_step_that_is_gone_is_said(seen: Recorded) -> None:
     train(model, optimizer)
     other = nn.Linear(4, 3)
     train(other, torch.optim.SGD(other.parameters(), lr=0.1), steps=1)
-    seen.session.disable()
+    seen.client.disable()
     assert len(seen.run.history("train/loss_step")) == 3
     assert "one step" in seen.run.notes[0]
 
@@ -181,7 +181,7 @@ def test_a_second_gan_is_a_run_though_the_first_ones_optimizers_live(seen: Recor
     """None of its four losses is lost."""
     kept: list[Any] = []
     told = [train_gan(every=1, keep=kept) for _ in range(2)]
-    seen.session.disable()
+    seen.client.disable()
     assert len(seen.runs) == 2
     for run, numbers in zip(seen.runs, told, strict=True):
         for name, values in numbers.items():
@@ -206,7 +206,7 @@ def test_an_optimizer_that_is_made_for_a_later_part_of_a_training_joins_it(seen:
             g_loss.backward()
             of_generator.step()
             told["g_loss"].append(float(g_loss.detach()))
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert run.params["optimizer2.lr"] == 0.001
     assert [model["path"] for model in run.models] == ["model", "model2"]
@@ -226,7 +226,7 @@ def test_autocast_around_several_trainings_is_said_of_each(seen: Recorded) -> No
         once()
         once()
     once()
-    seen.session.disable()
+    seen.client.disable()
     assert [run.params.get("amp") for run in seen.runs] == [None, "bfloat16", "bfloat16", None]
 
 
@@ -254,7 +254,7 @@ def test_a_training_in_evaluation_mode_is_a_training(seen: Recorded, frozen: boo
         if step % 3 == 2:
             with torch.no_grad():
                 told["val"].append(criterion(model(x[:8]), y[:8]).item())
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert set(run.metrics) == {"train/loss", "train/loss_step", "reads/share", "val/loss", "lr"}
     assert points(run, "train/loss_step") == pytest.approx(told["loss"])
@@ -277,7 +277,7 @@ def test_an_evaluation_with_gradients_on_is_one_where_the_training_is_in_its_mod
             optimizer.step()
         model.eval()
         told.append(criterion(model(x), y).item())
-    seen.session.disable()
+    seen.client.disable()
     assert points(seen.run, "val/loss") == pytest.approx(told)
     assert seen.run.metrics["train/loss"]["count"] == 3
 
@@ -292,7 +292,7 @@ def test_how_fast_batches_are_fetched_in_advance_is_not_how_fast_the_training_is
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
         optimizer.step()
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert (run.params["data.batch_size"], run.datasets[0]["rows"]) == (16, 48)
     assert set(run.metrics) == {"train/loss", "train/loss_step", "lr"}
@@ -317,7 +317,7 @@ def test_epochs_after_a_search_for_a_learning_rate_are_epochs(seen: Recorded) ->
     for _ in range(2):
         losses = [step(x, y) for x, y in loader]
         told.append(sum(losses) / 3)
-    seen.session.disable()
+    seen.client.disable()
     run = seen.run
     assert points(run, "train/loss") == pytest.approx([sum(found) / 2, *told])
     assert [name for name in run.metrics if "eval" in name] == []

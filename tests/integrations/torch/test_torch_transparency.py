@@ -127,7 +127,7 @@ def test_a_model_that_refers_to_itself_is_not_kept_either(seen: Recorded) -> Non
     del model
     gc.collect()
     assert held() is None
-    seen.session.disable()
+    seen.client.disable()
     assert (seen.run.models, len(seen.run.notes)) == ([], 1)
 
 
@@ -184,7 +184,7 @@ def test_points_of_steps_are_thinned_where_they_cost_too_much(
         loss = (parameter * number).sum()
         loss.backward()
         optimizer.step()
-    seen.session.disable()
+    seen.client.disable()
     points = seen.run.history("train/loss_step")
     assert [point.value for point in seen.run.history("train/loss")] == [199.5]
     if allowed:
@@ -326,7 +326,7 @@ def test_a_backward_that_fails_leaves_nothing_behind(seen: Recorded) -> None:
         optimizer.step()
         with pytest.raises(RuntimeError, match="second time"):
             loss.backward()
-    seen.session.disable()
+    seen.client.disable()
     assert seen.run.metrics["train/loss_step"]["count"] == 2
 
 
@@ -336,7 +336,7 @@ def test_patched_functions_pickle_and_the_loop_goes_on_when_switched_off(seen: R
     model = loops.Net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loops._steps(model, optimizer, 2)
-    seen.session.disable()
+    seen.client.disable()
     loops._steps(model, optimizer, 2)
     assert seen.run.metrics["train/loss_step"]["count"] == 2
 

@@ -359,7 +359,7 @@ def test_a_pipelines_generator_is_drawn_from_no_more_than_without(seen: Recorded
         return generators[0].random(), generators[1].random(), model.get_booster().get_dump()
 
     recorded_outcome = outcome()
-    seen.session.disable()
+    seen.client.disable()
     assert outcome() == recorded_outcome
 
 

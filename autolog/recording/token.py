@@ -19,8 +19,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import redact
 
 if TYPE_CHECKING:
-    from autolog.lifecycle import RunScope, TokenScope
-    from autolog.session import Session
+    from autolog.output import Output
     from autolog.tracking.run import Run
 
 PREFIX = "autolog:1:"
@@ -54,31 +53,29 @@ class Token(msgspec.Struct, frozen=True):
         return Config(**settings, silent=True)
 
 
-def token_of(session: Session, run: Run) -> str:
+def token_of(run: Run, output: Output, on: list[str]) -> str:
     """The run's token: letters, digits and punctuation that no shell, URL or file name minds, of a few hundred characters."""
     token = Token(run.id, run.name, run.experiment)
-    if session.active:
-        settings = {key: getattr(session.config, key) for key in SETTINGS}
-        token = Token(
-            run.id, run.name, run.experiment, str(session.layout.root), session.switched_on, settings
-        )
+    if output.active:
+        settings = {key: getattr(output.config, key) for key in SETTINGS}
+        token = Token(run.id, run.name, run.experiment, str(output.layout.root), on, settings)
     return _text(token)
 
 
-def travelling(session: Session, scope: RunScope | TokenScope | None, on: list[str]) -> str:
-    """The token of work that is handed over in a scope, or outside of all: then it trains runs of their own. Empty where the
-    scope's run is not recorded.
+def travelling(text: str | None, output: Output, sender: str, on: list[str]) -> str:
+    """The token of work that is handed over in a block, whose run's token `text` is, or outside of all blocks (None): then the
+    work trains runs of its own. Empty where the block's run is not recorded.
     """
-    settings = {key: getattr(session.config, key) for key in SETTINGS}
-    if scope is None:
-        settings["tags"] = session.config.tags
-        run = Token("", "", session.config.experiment)
+    settings = {key: getattr(output.config, key) for key in SETTINGS}
+    if text is None:
+        settings["tags"] = output.config.tags
+        run = Token("", "", output.config.experiment)
     else:
-        run = read(scope.text, roots=True)
-    if scope is not None and run.store is None:
-        return ""
-    store = str(session.layout.root)
-    return _text(Token(run.run, run.name, run.experiment, store, on, settings, run.sender or session.sender))
+        run = read(text, roots=True)
+        if run.store is None:
+            return ""
+    store = str(output.layout.root)
+    return _text(Token(run.run, run.name, run.experiment, store, on, settings, run.sender or sender))
 
 
 def _text(token: Token) -> str:

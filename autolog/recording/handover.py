@@ -19,16 +19,15 @@ import importlib
 import sys
 import weakref
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autolog.instrument.calls import Scope, Switch, call_around, current, innermost
-from autolog.instrument.plain_wrappers import PlainWrappers
-from autolog.instrument.stacklevel import hide_from_stacklevel
+from autolog.instrument.calls import Scope, call_around, innermost
 
 if TYPE_CHECKING:
-    from autolog.session import Session
+    from autolog.manager import Manager
+    from autolog.output import Output
     from autolog.tracking.run import Run
 
 POOLS = frozenset(("concurrent", "multiprocessing", "joblib", "loky", "dask", "distributed"))
@@ -39,8 +38,6 @@ KNOWN = 100
 """So many bindings, and processes, are held before those are let go of that are not needed."""
 ENGINE, FRAMEWORK, USERS = "engine", "framework", "user's"
 """Whose code a module is."""
-SPAWN = "torch.multiprocessing"
-"""Starts processes for its caller, though it is a part of a framework."""
 
 
 # -- what travels
@@ -117,7 +114,7 @@ class Tally:
         self.broken = 0
         """Those that ended with their process."""
         self.processes: list[weakref.ref[Any]] = []
-        self.said = False
+        self.warned = False
         self.count = self.done
         self._number = count(1)
 
@@ -159,19 +156,25 @@ class Handing(Scope):
         self.by_framework = by_framework
 
 
-class Processes:
-    """What a session hands over."""
+class Handover:
+    """What a client hands over."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, output: Output, manager: Manager) -> None:
+        self._output = output
+        self._manager = manager
         self._known: dict[tuple[str, tuple[str, ...]], Binding | None] = {}
         self._known_of: Any = None
         self._kinds: dict[str, str] = {}
         self.tallies: dict[str, Tally] = {}
         """By the run's id; empty for none."""
-        self._frameworks = frozenset(
-            name.partition(".")[0] for one in session.integrations.values() for name in one.entry.modules
-        )
+        self._frameworks = manager.packages
+
+    @cached_property
+    def sender(self) -> str:
+        """What workers know this client by."""
+        from autolog.tracking.ids import new_id
+
+        return new_id()
 
     # -- what goes along
 
@@ -180,7 +183,7 @@ class Processes:
         try:
             return self._belongs(innermost())
         except Exception as error:
-            self._session.guard.report("autolog", "handing work to another process", error)
+            self._output.guard.report("autolog", "handing work to another process", error)
             return None
 
     def to_process(self, function: Any, _pool: Any = None) -> Any:
@@ -188,30 +191,29 @@ class Processes:
         found = self.binding()
         return function if found is None else Sent(function, found.bind, found.tally)
 
-    def _belongs(self, frame: Scope | None) -> Binding | None:
-        """As `binding`, in this frame."""
-        here = self._session
-        if not here.active or call_around(frame) is not None:
+    def _belongs(self, scope: Scope | None) -> Binding | None:
+        """As `binding`, in this scope."""
+        if not self._output.active or call_around(scope) is not None:
             return None
-        frames: list[Scope] = []
+        scopes: list[Scope] = []
         hiding: list[Scope] = []
-        while frame is not None:
-            if not frame.ended:
-                if type(frame).hides is not Scope.hides:
-                    if frame.hides(""):  # everything
+        while scope is not None:
+            if not scope.ended:
+                if type(scope).hides is not Scope.hides:
+                    if scope.hides(""):  # everything
                         return None
-                    hiding.append(frame)
-                frames.append(frame)
-            frame = frame.outer
-        on = tuple(here.switched_on)
+                    hiding.append(scope)
+                scopes.append(scope)
+            scope = scope.outer
+        on = tuple(self._manager.switched_on)
         if hiding:
             on = tuple(name for name in on if not any(one.hides(name) for one in hiding))
-        scope = next((one for one in frames if one.boundary), None)
-        if (scope is None and not on) or self._by_framework(frames):
+        block = next((one for one in scopes if one.boundary), None)
+        if (block is None and not on) or self.is_by_framework(scopes):
             return None
-        return self._known_binding(scope, on)
+        return self._known_binding(block, on)
 
-    def _by_framework(self, frames: list[Scope]) -> bool:
+    def is_by_framework(self, scopes: list[Scope]) -> bool:
         """Whether a framework hands this over for itself: the first code outside of engines is its own."""
         frame, kinds = sys._getframe(2), self._kinds
         while frame is not None:
@@ -222,41 +224,41 @@ class Processes:
             if kind is not ENGINE:
                 return kind is FRAMEWORK
             frame = frame.f_back
-        return next((one.by_framework for one in frames if isinstance(one, Handing)), False)
+        return next((one.by_framework for one in scopes if isinstance(one, Handing)), False)
 
     def _kind(self, module: str) -> str:
         top = module.partition(".")[0]
-        if top in ENGINES or module.startswith(SPAWN):
+        if top in ENGINES or module.startswith(tuple(self._manager.engines())):
             return ENGINE
         return FRAMEWORK if top in self._frameworks else USERS
 
     def _known_binding(self, scope: Any, on: tuple[str, ...]) -> Binding | None:
-        here = self._session
-        if here.config is not self._known_of or len(self._known) >= KNOWN:
-            self._known, self._known_of = {}, here.config
+        config = self._output.config
+        if config is not self._known_of or len(self._known) >= KNOWN:
+            self._known, self._known_of = {}, config
         key = "" if scope is None else scope.run_id, on
         if key not in self._known:
-            from autolog import tokens
+            from autolog.recording import token
 
-            text = tokens.travelling(here, scope, list(on))
+            text = token.travelling(
+                None if scope is None else scope.text, self._output, self.sender, list(on)
+            )
             tally = self.tallies.setdefault(key[0], Tally(getattr(scope, "run", None)))
             self._known[key] = Binding(text, binding(text), tally) if text else None
         return self._known[key]
 
     # -- what became of it
 
-    def settle(self) -> None:
-        """The process ends: say what workers have trained, and what they could not record."""
-        from autolog import lifecycle
-
-        for line in self._lines():
-            lifecycle.tell(self._session, line)
+    def settle(self) -> list[str]:
+        """The process ends: lines that say what workers have trained, and what they could not record."""
+        lines = list(self._lines()) if self.tallies else []
         self.tallies.clear()
+        return lines
 
     def outcome_of(self, run: Run) -> tuple[str, int]:
         """At a block's end: what is to be said, if all that was handed over in it is done; and how many have trained."""
         tally = self.tallies.get(run.id)
-        if tally is None or not self._session.active:
+        if tally is None or not self._output.active:
             return "", 0
         reports = self._reports()
         trained = sum(one == run.id and what == "trained" for one, what, _ in reports)
@@ -266,10 +268,10 @@ class Processes:
         return self._unrecorded(run.id, tally, reports), trained
 
     def _lines(self) -> Iterator[str]:
-        from autolog import tokens
+        from autolog.recording import token
 
         reports = self._reports()
-        trained = sum(one == tokens.ROOTS and what == "trained" for one, what, _ in reports)
+        trained = sum(one == token.ROOTS and what == "trained" for one, what, _ in reports)
         if trained:
             yield f"{_some(trained, 'run')} in worker processes · autolog ls"
         for run, tally in list(self.tallies.items()):
@@ -277,26 +279,26 @@ class Processes:
             if line:
                 yield line
         if reports:
-            tokens.forget_reports(self._session.layout, self._session.sender)
+            token.forget_reports(self._output.layout, self.sender)
 
     def _reports(self) -> list[list[str]]:
-        from autolog import tokens
+        from autolog.recording import token
 
-        return tokens.reports(self._session.layout, self._session.sender)
+        return token.reports(self._output.layout, self.sender)
 
     def _unrecorded(self, run: str, tally: Tally, reports: list[list[str]]) -> str:
         """What is not known of the tasks under a run, which gets a note of it, once."""
-        from autolog import tokens
+        from autolog.recording import token
 
-        if tally.said:
+        if tally.warned:
             return ""
-        mine = [(what, more) for one, what, more in reports if one == (run or tokens.ROOTS)]
+        mine = [(what, more) for one, what, more in reports if one == (run or token.ROOTS)]
         failed = next((more for what, more in mine if what == "failed"), "")
         said: list[str] = []
         if failed or (tally.tasks and not mine):
             why = failed or (
                 "install autolog-ml in their environment, and let them reach the store "
-                f"{self._session.layout.root} by the same path"
+                f"{self._output.layout.root} by the same path"
             )
             said.append(
                 f"What {_some(tally.tasks, 'task')} trained in worker processes is not recorded: {why}."
@@ -307,107 +309,11 @@ class Processes:
                 f"{_some(broken, 'task')} ended with the worker process: what was being trained is lost, or is missing "
                 "if it had not begun to be written."
             )  # fmt: skip
-        tally.said = bool(said)
+        tally.warned = bool(said)
         if tally.run is not None:
             for text in said:
                 tally.run.note(text)
         return " ".join(said)
-
-    # -- where it is handed over
-
-    def follow(self, wrappers: PlainWrappers) -> None:
-        """Put the stand-ins in; those of multiprocessing's pools are in `threads`."""
-        for executor in (
-            "concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor",
-        ):  # fmt: skip
-            wrappers.put(f"{executor}:ProcessPoolExecutor.submit", self._submit)
-        wrappers.put("multiprocessing.process:BaseProcess.start", self._start)
-        wrappers.put("joblib.parallel:Parallel.__call__", self._parallel)
-        for place, kind in (
-            ("distributed.client:Client.submit", "function"), ("distributed.client:Client.map", "function"),
-            ("distributed.client:Client._graph_to_futures", "graph"), ("dask._task_spec:Task.__getstate__", "task"),
-        ):  # fmt: skip
-            wrappers.put(place, partial(self._of_dask, kind))
-
-    def _of_dask(self, kind: str, original: Any, switch: Switch) -> Any:
-        from autolog import cluster  # it is needed only beside Dask
-
-        return cluster.STANDINS[kind](self, original, switch)
-
-    def _submit(self, original: Any, switch: Switch) -> Any:
-        to_process = self.to_process
-        add: Any = sys.modules["concurrent.futures._base"].Future.add_done_callback
-        while "_autolog_own" in getattr(add, "__dict__", {}):
-            add = add.__wrapped__  # ours would carry a frame along that counting does not need
-
-        @hide_from_stacklevel
-        def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            sent = to_process(fn) if switch.on else fn
-            future = original(self, sent, *args, **kwargs)
-            if sent is not fn:
-                add(future, sent.tally.count)
-            return future
-
-        return submit
-
-    def _start(self, original: Any, switch: Switch) -> Any:
-        handed_over = self._process
-
-        @hide_from_stacklevel
-        def start(self: Any) -> None:
-            __tracebackhide__ = True
-            found = handed_over(self) if switch.on else None
-            if found is None:
-                return original(self)
-            found.tally.started(self)
-            forked: list[Forked] = []
-            forked.append(Forked(self, found.text, forked))
-            sent = Sent(None, found.bind, Tally(None))
-            attributes = dict(self.__dict__)
-            self.__dict__.clear()
-            self.__dict__.update(_autolog=sent, **attributes)  # it is the first to be unpickled
-            from multiprocessing import util
-
-            util.register_after_fork(forked[0], Forked.enter)
-            try:
-                original(self)
-            finally:
-                forked.clear()  # with it goes what was registered
-                self.__dict__.pop("_autolog", None)
-
-        return start
-
-    def _process(self, process: Any) -> Binding | None:
-        """As `_belongs`, of a process that is to be started: none for a pool's worker, whose work comes later."""
-        base: Any = sys.modules["multiprocessing.process"].BaseProcess
-        kind = cast(Any, type(process))
-        target = kind.run
-        if target is base.run:
-            target = getattr(process, "_target", None)
-        while isinstance(target, partial):
-            target = target.func
-        module = getattr(target, "__module__", None)
-        if target is None or (isinstance(module, str) and module.partition(".")[0] in POOLS):
-            return None
-        return self.binding()
-
-    def _parallel(self, original: Any, switch: Switch) -> Any:
-        by_framework = self._by_framework
-
-        @hide_from_stacklevel
-        def __call__(self: Any, *args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            if not switch.on or getattr(self, "n_jobs", 1) == 1:
-                return original(self, *args, **kwargs)
-            outer = innermost()
-            token = current.set(Handing(outer, by_framework([])))
-            try:
-                return original(self, *args, **kwargs)
-            finally:
-                current.reset(token)
-
-        return __call__
 
 
 def _some(number: int, what: str) -> str:
@@ -418,20 +324,3 @@ def _was_killed(process: Any) -> bool:
     """Whether a process that its parent has waited for was ended by a signal. To wait for it is the user's."""
     code = getattr(getattr(process, "_popen", None), "returncode", None)
     return isinstance(code, int) and code < 0
-
-
-class Forked:
-    """A token that a forked child inherits."""
-
-    def __init__(self, process: Any, text: str, held_by: list[Forked]) -> None:
-        self._process = process
-        self._text = text
-        self._held_by = held_by
-
-    def enter(self) -> None:
-        """In the child, once: it may have children of its own."""
-        self._held_by.clear()
-        self._process.__dict__.pop("_autolog", None)
-        from autolog.carried import enter_process
-
-        enter_process(self._text)

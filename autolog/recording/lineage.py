@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from autolog.instrument import names
 from autolog.instrument.calls import Call
 from autolog.instrument.identity import IdentityMap
-from autolog.lifecycle import current_run
-from autolog.measured import Keys, Layout, Named, Names, layout_of, named, part_of
+from autolog.recording.metric_names import Keys, Layout, Named, Names, layout_of, named, part_of
+from autolog.recording.scope import current_run
 from autolog.tracking.datasets import Fingerprint, fingerprint
 from autolog.tracking.run import Run
 from autolog.tracking.values import weakly

@@ -1,0 +1,239 @@
+"""What records in this process: the settings, the integrations, the recorder of runs and the output, tied together.
+
+One client a process; `process` keeps it. In a forked child it is inert until `autolog()` is called there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from autolog import config as configuration
+from autolog.config import Config
+from autolog.instrument import threads
+from autolog.instrument.calls import Call, current, innermost
+from autolog.instrument.plain_wrappers import PlainWrappers
+from autolog.manager import Manager, make_options, sweep, valid_options
+from autolog.output import Output
+from autolog.recording import workers
+from autolog.recording.handover import Handover
+from autolog.store import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from autolog.instrument.patching import Installation
+    from autolog.recording.recorder import Recorder
+    from autolog.sinks.base import Sink
+
+COMMON_OPTIONS = ("log_models", "log_datasets", "log_signatures", "log_input_examples", "max_model_bytes")
+"""The fields of `autolog.integration.Options`, which is not loaded before it is needed."""
+
+
+class Client:
+    """See the module."""
+
+    def __init__(
+        self, place: layout.Layout | None = None, config: Config | None = None, strict: bool | None = None
+    ) -> None:
+        """Without them, the store, the settings and the strictness are looked for where the user put them."""
+        self._misplaced = ""
+        """What is wrong with where the store was to be."""
+        try:
+            place = place or layout.find()
+        except ValueError as error:
+            self._misplaced, place = str(error), layout.nearest()
+        self.abandoned = False
+        self.output = Output(place, config or Config(), strict)
+        self.manager = Manager(self.output, lambda: self.recorder)
+        self.handover = Handover(self.output, self.manager)
+        self.output.closing = self.close_clients_at_exit
+        self._wrappers: PlainWrappers | None = None
+        """What stands in the place of the functions that hand work to threads and processes."""
+        self._configured = config is not None
+        _use_rules(self.config, [])
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Made when there is something to record, with all that this takes."""
+        from autolog.recording.recorder import Recorder
+
+        return Recorder(self.output, self.manager, self.handover)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is recorded. A client is paused while another one takes its place, as in tests."""
+        return self.output.active
+
+    @active.setter
+    def active(self, active: bool) -> None:
+        self.output.active = active
+        if "recorder" in self.__dict__:
+            self.recorder.active = active
+
+    @property
+    def config(self) -> Config:
+        return self.output.config
+
+    @property
+    def layout(self) -> layout.Layout:
+        return self.output.layout
+
+    # -- settings
+
+    def configure(self, given: dict[str, Any]) -> None:
+        """Change settings. Raises ValueError for what is wrong in `given`."""
+        output, before = self.output, self.config
+        config, complaints = configuration.load(
+            given, before if self._configured else None, COMMON_OPTIONS, self.manager.states
+        )
+        if self._misplaced:
+            complaints.append(f"{self._misplaced} It is left out: runs are in {self.layout.root}.")
+        if config.options:
+            from autolog.instrument.integration import Options
+
+            make_options(Options, {name: value for name, value in given.items() if name in COMMON_OPTIONS})
+            config = config._replace(options=valid_options(Options, config.options, complaints))
+        config = _use_rules(config, None if "secrets" in given else complaints)
+        sinks: list[Sink] | None = None
+        if config.sinks != before.sinks or (config.sinks and not output.is_fed):
+            sinks = output.make_sinks(config.sinks, None if "sinks" in given else complaints)
+            config = config._replace(sinks=tuple(sink.url for sink in sinks))
+        output.config = config
+        self._configured = True
+        if sinks is not None:
+            output.feed(sinks)
+        for complaint in complaints:
+            output.warn(complaint)
+
+    # -- switching on and off
+
+    def enable(self, name: str) -> None:
+        """Switch one integration on: now if its framework is imported, else when it is."""
+        self.follow_work()
+        if self.manager.states[name].state == "active":
+            self._close_loops_of(name)
+        self.manager.enable(name)
+
+    def disable(self, names: Iterable[str] | None = None) -> None:
+        """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
+        manager, failures = self.manager, list[tuple["Installation", Exception]]()
+        switches = set[Any]()
+        for name in manager.states if names is None else names:
+            self._close_loops_of(name)
+            switches |= manager.put_back(name, failures)
+        if not manager.is_any_active and "recorder" in self.__dict__:
+            switches |= self.recorder.stop_watching_exits()
+        if not manager.switched_on and self._wrappers is not None:
+            self._wrappers.remove()
+            self._wrappers = None
+        sweep(switches)
+        for installation, failure in failures:  # last, as it is raised where the client is strict
+            place = f"taking out {installation.patch.target}"
+            self.output.guard.report(installation.integration, place, failure)
+
+    def follow_work(self) -> None:
+        """Let work that is handed to threads and processes belong to where it is handed over."""
+        if self._wrappers is None and self.active:
+            self._wrappers = PlainWrappers(self.manager.hooks)
+            threads.follow(self._wrappers, self.handover.to_process)
+            workers.follow(self._wrappers, self.handover)
+
+    def _close_loops_of(self, name: str) -> None:
+        if "recorder" in self.__dict__:
+            self.recorder.close_loops_of(name)
+
+    # -- another process, and the end
+
+    def respawn(
+        self, place: layout.Layout | None = None, config: Config | None = None, on: list[str] | None = None
+    ) -> Client:
+        """In a forked child that wants to record: a client with the same settings, and a journal of its own. Or one that
+        records elsewhere, and what it is to have switched on.
+
+        What the parent had under way when it forked ends here too, on the child's stack. It belongs to the abandoned
+        client and goes nowhere.
+        """
+        other = Client(place, config or (self.config if self._configured else None))
+        if on is None:
+            on = self.manager.switched_on
+            other.manager.switched_off = set(self.manager.switched_off)
+            scope = innermost()
+            while scope is not None:  # blocks of the user's stay
+                if isinstance(scope, Call):
+                    scope.end()
+                scope = scope.outer
+        else:
+            current.set(None)  # who records elsewhere is inside nothing of what is around it here
+        self.disable()
+        if self.abandoned:
+            other.output.inherit(self.output)
+        else:
+            self.finish(self.config.exit_timeout)
+        for name in on:
+            other.enable(name)
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:  # multiprocessing's children leave without atexit
+            util.Finalize(None, other.at_exit, exitpriority=0)
+        return other
+
+    def abandon(self) -> None:
+        """In a forked child: nothing here is ours, now or later."""
+        self.abandoned = True
+        self.output.abandon()
+        if "recorder" in self.__dict__:
+            self.recorder.abandon()
+
+    def flush(self, timeout: float, sinks: bool = False) -> bool:
+        """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
+        return self.output.flush(timeout, sinks)
+
+    def finish(self, timeout: float) -> bool:
+        """Write and deliver what there is; see `Output.finish`."""
+        if "recorder" in self.__dict__:
+            atexit.unregister(self.recorder.end_loops_at_exit)
+        return self.output.finish(timeout)
+
+    def close_clients_at_exit(self) -> None:
+        """Before the clients of sinks end by exit functions of their own: end what is open, and let them have it."""
+        if "recorder" in self.__dict__:
+            self.recorder.end_loops_at_exit()
+        self.output.close_clients()
+
+    def at_exit(self) -> None:
+        """From here on nothing is recorded, and what is patched does nothing but call what it stands for: Python takes our
+        modules apart, while objects of the user's may go on to the very end.
+        """
+        recorder = self.__dict__.get("recorder")
+        if recorder is not None:
+            recorder.end_loops_at_exit()
+        if self.active:
+            for line in self.handover.settle():
+                self.recorder.announcer.tell(line)
+            if self.output.started:
+                self.output.finish(self.config.exit_timeout)
+            if recorder is not None:
+                recorder.announcer.finish()
+        self.active = False
+        if recorder is not None:
+            recorder.retire()
+
+
+def _use_rules(config: Config, complaints: list[str] | None) -> Config:
+    """What a project calls secret holds for the process: values are made plain where no client is known. Raises ValueError for
+    what is no rule, or adds to `complaints` and leaves them out.
+    """
+    if not config.secrets and "autolog.tracking.redact" not in sys.modules:
+        return config
+    from autolog.tracking import redact
+
+    try:
+        redact.use(redact.own_rules(config.secrets))
+    except ValueError as error:
+        if complaints is None:
+            raise
+        complaints.append(f"{error} It is left out.")
+        return config._replace(secrets=())
+    return config

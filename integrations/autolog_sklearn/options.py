@@ -1,0 +1,20 @@
+"""What users can choose for scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from autolog.integration import Options
+
+
+class SklearnOptions(Options, frozen=True, kw_only=True):
+    """What can be chosen for scikit-learn, beside what is common to all integrations."""
+
+    log_training_metrics: bool | Literal["always"] = True
+    """Score the fitted model on its training data, within a budget of 20 ms or 10 % of the fit; `"always"` also models with
+    parts that are not scikit-learn's, whose code then runs once more.
+    """
+    log_post_training_metrics: bool = True
+    """Record `score()` and `sklearn.metrics` functions called on a known model's predictions."""
+    model_format: Literal["pickle", "skops"] = "pickle"
+    """How models are saved; skops files load without running code."""
