@@ -4,6 +4,7 @@
     its runs          Run, current_run, lineage, observe_prediction, observe_score
     its models        Captured, Staging, StagedFile, Source, PickleFlavor, pickled, ModelError, ModelNotSaved, ModelNotLoaded,
                       UntrustedModel
+    its callbacks     callback_settings, of_kind, BY_MODE
     its data          ArraySpec, ModelInput, infer_signature, look_at, number_of, plain, weakly
     its own code      IdentityMap, Inside, reraise_if_signal, suppress_warnings
 
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from autolog.models.source import Source
     from autolog.models.staging import StagedFile, Staging
     from autolog.models.types import Captured
+    from autolog.tracking.callbacks import BY_MODE, callback_settings, of_kind
     from autolog.tracking.run import Run
     from autolog.tracking.values import number_of, plain, weakly
 
 __all__ = [
+    "BY_MODE",
     "ArraySpec",
     "Call",
     "Captured",
@@ -59,6 +62,7 @@ __all__ = [
     "Staging",
     "SubclassPatch",
     "UntrustedModel",
+    "callback_settings",
     "current_run",
     "infer_signature",
     "lineage",
@@ -66,6 +70,7 @@ __all__ = [
     "number_of",
     "observe_prediction",
     "observe_score",
+    "of_kind",
     "pickled",
     "plain",
     "reraise_if_signal",
@@ -91,6 +96,7 @@ __getattr__, __dir__ = names(
         "autolog.models.staging": ("Staging", "StagedFile"),
         "autolog.models.pickled": ("PickleFlavor", "pickled"),
         "autolog.models.signature": ("ArraySpec", "infer_signature"),
+        "autolog.tracking.callbacks": ("BY_MODE", "callback_settings", "of_kind"),
         "autolog.tracking.run": ("Run",),
         "autolog.tracking.values": ("number_of", "plain", "weakly"),
     },

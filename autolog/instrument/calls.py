@@ -16,14 +16,11 @@ import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from autolog.instrument.identity import IdentityMap
 from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.timer import OverheadTimer
-
-if TYPE_CHECKING:
-    from inspect import Parameter
 
 Observer = Callable[["Call"], Generator[None, Any, None]]
 
@@ -132,10 +129,14 @@ class CallHandler(Protocol):
         ...
 
     def open(
-        self, call: Call, *, kind: str = ..., estimator: str | None = None, name: str | None = None,
+        self, call: Call, *, kind: str = ..., estimator: object = None, name: str | None = None,
         tags: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """The run that `call` opens, or joins."""
+        ...
+
+    def open_block(self, call: Call) -> Scope:
+        """A scope within the call, in which trainings are children of the call's run."""
         ...
 
     def close(self, call: Call) -> None:
@@ -143,7 +144,7 @@ class CallHandler(Protocol):
         ...
 
     def open_loop(
-        self, integration: str, closing: Callable[[], None], *, kind: str = ..., estimator: str | None = None,
+        self, integration: str, closing: Callable[[], None], *, kind: str = ..., estimator: object = None,
         name: str | None = None, tags: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
         """The run of a training that no call is around, or None where nothing is to be recorded."""
@@ -170,7 +171,7 @@ class Call(Scope):
     """
 
     __slots__ = (
-        "args", "error", "handler", "instance", "integration", "kwargs", "name", "outermost", "owns_run", "run",
+        "args", "error", "handler", "inner", "instance", "integration", "kwargs", "name", "outermost", "owns_run", "run",
         "seconds", "since", "wrapped",
     )  # fmt: skip
 
@@ -192,6 +193,8 @@ class Call(Scope):
         self.outermost = around is None
         self.run: Any = around.run if around is not None else None
         self.owns_run = False
+        self.inner: Scope | None = None
+        """A block within this call, in which trainings are children of its run."""
         self.error: BaseException | None = None
         self.seconds = 0.0
         self.since = handler.timer.account.seconds
@@ -199,31 +202,46 @@ class Call(Scope):
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments that were given, by name; defaults are left out, `**kwargs` are merged in."""
-        names, variadic = _positional_names(self.wrapped)
-        given = dict(zip(names, self.args, strict=False))
-        if variadic and len(self.args) > len(names):
-            given[variadic] = self.args[len(names) :]
+        takes = _parameters_of(self.wrapped)
+        given = dict(zip(takes.names, self.args, strict=False))
+        if takes.variadic and len(self.args) > len(takes.names):
+            given[takes.variadic] = self.args[len(takes.names) :]
         given.update(self.kwargs)
         return given
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of what may be passed by position, in their order."""
+        return _parameters_of(self.wrapped).names
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """The defaults of the arguments that have one, by name."""
+        return _parameters_of(self.wrapped).defaults
+
+    def argument(self, name: str) -> Any:
+        """The value of an argument: the one given, else its default. None if the original has no such argument."""
+        arguments = self.arguments
+        return arguments[name] if name in arguments else self.defaults.get(name)
 
     def replace(self, **values: Any) -> None:
         """Change arguments by name, where they stand: a positional one stays positional.
 
         The caller's own objects are never changed. Raises TypeError for a name the original does not take.
         """
-        names, _ = _positional_names(self.wrapped)
+        takes = _parameters_of(self.wrapped)
         for name, value in values.items():
-            index = names.index(name) if name in names else len(self.args)
+            index = takes.names.index(name) if name in takes.names else len(self.args)
             if name not in self.kwargs and index < len(self.args):
                 self.args = (*self.args[:index], value, *self.args[index + 1 :])
-            elif _takes_keyword(self.wrapped, name):
+            elif takes.keyword(name):
                 self.kwargs = {**self.kwargs, name: value}
             else:
                 raise TypeError(f"{self.name} takes no argument {name!r}")
 
     def takes(self, name: str) -> bool:
         """Whether the original takes an argument of this name."""
-        return _takes_keyword(self.wrapped, name)
+        return _parameters_of(self.wrapped).keyword(name)
 
     def guarded(self, own: Any) -> Any:
         """Stands in for an object of the integration's that the framework will call, as a callback: what its methods raise is
@@ -231,9 +249,21 @@ class Call(Scope):
         """
         return Guarded(own, self)
 
-    def start_run(self, **about: Any) -> Any:
-        """Open the run of this call; it ends when the call does. `about` is what the handler wants to know of it."""
-        self.run = self.handler.open(self, **about)
+    def start_run(
+        self, *, kind: str = "fit", estimator: object = None, name: str | None = None, tags: dict[str, Any] | None = None,
+        inside: Literal["parts", "children", "nothing"] = "parts",
+    ) -> Any:  # fmt: skip
+        """Open the run of this call; it ends when the call does.
+
+        `kind` says what it is: `fit`, `train`, `search`, `cv`. `estimator` is what is trained: the object, or its class's name.
+        `inside` says what trainings inside this call are: parts of this run, child runs of it, or nothing that is recorded.
+        """
+        self.run = self.handler.open(self, kind=kind, estimator=estimator, name=name, tags=tags)
+        if inside == "nothing":
+            self.suppress_nested()
+        elif inside == "children":
+            self.inner = self.handler.open_block(self)
+            current.set(self.inner)
         return self.run
 
     def continue_run(self, run: Any) -> None:
@@ -326,46 +356,54 @@ def call_around(scope: Scope | None) -> Call | None:
     return None
 
 
+class _Parameters(NamedTuple):
+    """What a bound callable takes: `names` by position, `variadic` is the name of its `*args` if it has one, `keywords` may be
+    passed by name, and with `any_keyword` any name that is none of its own.
+    """
+
+    names: tuple[str, ...] = ()
+    variadic: str | None = None
+    keywords: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
+    any_keyword: bool = True
+    defaults: Mapping[str, Any] = {}
+
+    def keyword(self, name: str) -> bool:
+        return name in self.keywords or (self.any_keyword and name not in self.own)
+
+
 # A signature is asked for once per function: `inspect.signature` costs more than everything else here.
-_names: weakref.WeakKeyDictionary[Any, tuple[tuple[str, ...], str | None]] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[Any, _Parameters] = weakref.WeakKeyDictionary()
 
 
-def _parameters(wrapped: Callable[..., Any]) -> Mapping[str, Parameter]:
+def _parameters_of(wrapped: Callable[..., Any]) -> _Parameters:
+    key = getattr(wrapped, "__func__", wrapped)
+    try:
+        return _known[key]
+    except (KeyError, TypeError):  # not asked yet; or cannot be weakly held
+        pass
+    takes = _read_parameters(wrapped)
+    try:
+        _known[key] = takes
+    except TypeError:
+        pass
+    return takes
+
+
+def _read_parameters(wrapped: Callable[..., Any]) -> _Parameters:
+    """Without `*args`, keyword-only parameters come last: a deprecating decorator may still take them by position."""
     from inspect import signature
 
     try:
-        return signature(wrapped).parameters
+        parameters = signature(wrapped).parameters.values()
     except (TypeError, ValueError):
-        return {}
-
-
-def _positional_names(wrapped: Callable[..., Any]) -> tuple[tuple[str, ...], str | None]:
-    """The names of what may be passed by position to a bound callable, and of its `*args` if it has one.
-
-    Without `*args`, keyword-only parameters come last: a deprecating decorator may still take them by position.
-    """
-    key = getattr(wrapped, "__func__", wrapped)
-    try:
-        return _names[key]
-    except (KeyError, TypeError):  # not asked yet; or cannot be weakly held
-        pass
-    parameters = _parameters(wrapped).values()
+        return _Parameters()
     variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
-    names = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if variadic is None:
-        names += tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    try:
-        _names[key] = names, variadic
-    except TypeError:
-        pass
-    return names, variadic
-
-
-def _takes_keyword(wrapped: Callable[..., Any], name: str) -> bool:
-    parameters = _parameters(wrapped)
-    if name in parameters:
-        return parameters[name].kind in (
-            parameters[name].POSITIONAL_OR_KEYWORD,
-            parameters[name].KEYWORD_ONLY,
-        )
-    return not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        names += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    keywords = frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+    any_keyword = not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters)
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    own = frozenset(p.name for p in parameters)
+    return _Parameters(tuple(names), variadic, keywords, own, any_keyword, defaults)

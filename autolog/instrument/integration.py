@@ -80,7 +80,7 @@ class Integration:
         Inside a call that takes contributions it is that call's run; inside `with autolog.run(…)` the block's, or a
         child of it. It ends with `end_run`, with the call or block it began in, when the integration is switched off, or at the
         interpreter's exit; `closing` is called before, to log what is left. None where nothing is to be recorded: suspended,
-        inside a sealed call, on another rank, in a forked child.
+        inside a call that suppresses what is nested, on another rank, in a forked child.
         """
         return None if self.handler is None else self.handler.open_loop(self.name, closing, **about)
 

@@ -102,6 +102,11 @@ class _Watched:
         self.call = Call(handler, integration, name, wrapped, instance, args, kwargs, outer)
         return current.set(self.call)
 
+    @property
+    def inside(self) -> Scope:
+        """What the original's steps are inside of."""
+        return self.call.inner or self.call
+
     def before(self) -> None:
         """The part before the original."""
         call, began = self.call, self.called
@@ -152,6 +157,8 @@ class _Watched:
         """The last step, with the scope left."""
         call = self.call
         call.end()
+        if call.inner is not None:
+            call.inner.end()
         if call.owns_run:
             call.handler.close(call)
         call.release()
@@ -216,14 +223,14 @@ def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
                 step = partial(steps.send, sent)
             except GeneratorExit:  # whoever asked wants no more: that is no failure
                 active = watched.call.handler.active  # if not, Python ends: names here may be None
-                token = current.set(watched.call) if active else token
+                token = current.set(watched.inside) if active else token
                 steps.close()
                 if active:
                     watched.returned(None)
                 raise
             except BaseException as error:
                 step = partial(steps.throw, error)
-            token = current.set(watched.call)
+            token = current.set(watched.inside)
     except GeneratorExit:
         raise
     except BaseException as error:
@@ -258,14 +265,14 @@ async def _async_generator(watched: _Watched, wrapped: Any) -> AsyncGenerator[An
                 step = partial(steps.asend, sent)
             except GeneratorExit:
                 active = watched.call.handler.active
-                token = current.set(watched.call) if active else token
+                token = current.set(watched.inside) if active else token
                 await steps.aclose()
                 if active:
                     watched.returned(None)
                 raise
             except BaseException as error:
                 step = partial(steps.athrow, error)
-            token = current.set(watched.call)
+            token = current.set(watched.inside)
     except GeneratorExit:
         raise
     except BaseException as error:

@@ -18,7 +18,7 @@ from autolog.models.staging import contains
 from autolog.models.types import Snapshot
 from autolog.store.objects import share
 from autolog.tracking.events import Event, ModelLogged, NoteLogged
-from autolog.tracking.metrics import direction, primary_metric
+from autolog.tracking.metrics import metric_direction, primary_metric
 from autolog.tracking.redact import is_telling, mark, redact_text
 from autolog.tracking.run import Run
 
@@ -43,17 +43,23 @@ class ModelSaver:
         """Save a model into a run. What cannot be saved becomes a note in the run.
 
         `data` is what the model was trained on, or what `look_at` has seen of it before the training; `output` is like what the
-        model predicts. `by_hand`: the user asks for it, so the integration's options do not decide. Raises ValueError where
-        no flavor is known.
+        model predicts. The options of the run's integration decide whether the model is saved, with what, in which format, and
+        how large it may be; not so `by_hand`, where the user asks for it. Raises ValueError where no flavor is known.
         """
         if not self._output.active:
             return
         began = perf_counter()
         options = None if by_hand else self._options_of(run.framework)
+        if options is not None and not options.log_models:
+            return
         if options is not None and options.log_models == "best" and (reason := self._surpassed(run, path)):
             run.model_not_saved(str(reason))
             return
         flavor = flavor or run.framework
+        if options is not None:
+            max_bytes = options.max_model_bytes if max_bytes is None else max_bytes
+            if flavor == run.framework:  # the choice is between its own formats
+                model_format = model_format or getattr(options, "model_format", None)
         if flavor is None:
             raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
         folder = self._output.layout.artifacts_of(run.id)
@@ -108,7 +114,7 @@ class ModelSaver:
         best, name = self._best.get(key, (None, ""))
         if (
             best is not None
-            and (value <= best if direction(metric, run.directions) == "higher" else value >= best)
+            and (value <= best if metric_direction(metric, run.directions) == "higher" else value >= best)
             and name != run.name
         ):
             return f"{name} has a better {metric}, {best:.6g} beside {value:.6g}"

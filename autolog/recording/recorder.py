@@ -31,6 +31,7 @@ from autolog.tracking import (
     redact,
     source,  # noqa: F401  # pyright: ignore[reportUnusedImport]
 )
+from autolog.tracking.datasets import class_path
 from autolog.tracking.events import Event, RunDescribed, RunEnded, RunStarted
 from autolog.tracking.ids import new_name
 from autolog.tracking.run import Run, tags_of
@@ -93,13 +94,17 @@ class Recorder:
         return instance is None or self._manager.claimant_of(instance) in ("", integration)
 
     def open(
-        self, call: Call, *, kind: str = "fit", estimator: str | None = None, name: str | None = None,
+        self, call: Call, *, kind: str = "fit", estimator: object = None, name: str | None = None,
         tags: dict[str, Any] | None = None,
     ) -> Run:  # fmt: skip
         """The run of a training call: a new one, or that of the explicit block it is the first of."""
         scope = scope_around(call.outer)
         run, call.owns_run = self._claim_or_begin(scope, call.integration, kind, estimator, name, tags or {})
         return run
+
+    def open_block(self, call: Call) -> RunScope:
+        """A block within the call, in which all trainings are children of its run."""
+        return RunScope(call, call.run, all_children=True)
 
     def close(self, call: Call) -> None:
         """The training call is over, and so is the run that it opened."""
@@ -117,7 +122,7 @@ class Recorder:
             self.failed(call.integration, "ending a run", error)
 
     def open_loop(
-        self, integration: str, closing: Callable[[], None], *, kind: str = "train", estimator: str | None = None,
+        self, integration: str, closing: Callable[[], None], *, kind: str = "train", estimator: object = None,
         name: str | None = None, tags: dict[str, Any] | None = None,
     ) -> Run | None:  # fmt: skip
         """The run of a loop that begins here: that of the call around it if there is one and it takes contributions, else a new
@@ -224,11 +229,12 @@ class Recorder:
     # -- runs
 
     def _claim_or_begin(
-        self, scope: RunScope | TokenScope | None, framework: str, kind: str, estimator: str | None, name: str | None,
+        self, scope: RunScope | TokenScope | None, framework: str, kind: str, trained: object, name: str | None,
         tags: dict[str, Any],
     ) -> tuple[Run, bool]:  # fmt: skip
         """The run of a training inside `scope`, and whether it is a new one and not the scope's own."""
         version = self._manager.version_of(framework)
+        estimator = trained if trained is None or type(trained) is str else class_path(trained)
         claimed = isinstance(scope, RunScope) and scope.claim()
         if isinstance(scope, RunScope) and claimed:
             run = scope.run

@@ -1,4 +1,4 @@
-"""What a metric means: which of two values is better, and which metrics primary_metric a model.
+"""What a metric means: which of two values is better, and which metric models are compared by.
 
 Who computes a metric knows its direction and says it (`Run.describe_metrics`). Of a name that nobody has described, as users
 log them by hand, it is guessed by whole words, and shown as a guess. Names no framework: what a framework calls its metrics,
@@ -76,7 +76,7 @@ def guess(name: str) -> Literal["higher", "lower"] | None:
     return "lower" if votes == {"lower"} else None
 
 
-def direction(name: str, described: Mapping[str, str]) -> Literal["higher", "lower"] | None:
+def metric_direction(name: str, described: Mapping[str, str]) -> Literal["higher", "lower"] | None:
     """Which way is better: as whoever logs the metric says, else as its name does."""
     said = described.get(name)
     if said is None:
@@ -93,7 +93,7 @@ def primary_metric(metrics: Iterable[str], described: Mapping[str, str] = {}) ->
         for name in metrics
         if not _UNSEEN.isdisjoint(words := _words(name))
         and _TIMES.isdisjoint(words)
-        and direction(name, described)
+        and metric_direction(name, described)
     ]
     return next((name for name in unseen if "loss" in _words(name)), unseen[0] if unseen else None)
 

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
-from autolog.integration import ModelInput, Options, Run, suppress_warnings
+from autolog.integration import ModelInput, Run, suppress_warnings
 from autolog_keras import data
 
 _DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
 BATCH_SIZE = 32
 """Keras's, of arrays, where none is given."""
-
-
-def path_of(one: object) -> str:
-    """`package.module.Class`."""
-    return f"{type(one).__module__}.{type(one).__qualname__}"
 
 
 def model_of(callback: Any) -> Any:
@@ -50,15 +44,9 @@ def variables_of(model: Any) -> set[int]:
 # -- params
 
 
-def fit_params(fit: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
+def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
     """All that `fit` takes but the data; of callbacks which, of weights that there are some."""
-    known = signature(fit).parameters.values()
-    defaults = {one.name: one.default for one in known if one.default is not one.empty}
-    params = {
-        name: value
-        for name, value in {**defaults, **arguments}.items()
-        if name not in _DATA and value is not None
-    }
+    params = {name: value for name, value in arguments.items() if name not in _DATA and value is not None}
     if params.get("batch_size") is None and is_array(arguments.get("x")):
         params["batch_size"] = BATCH_SIZE
     if arguments.get("sample_weight") is not None:
@@ -283,12 +271,10 @@ def flat(logs: Any) -> dict[str, Any]:
 # -- files
 
 
-def save(run: Run, model: Any, options: Options, path: str, seen: ModelInput) -> None:
+def save(run: Run, model: Any, path: str, seen: ModelInput) -> None:
     """Save the model, with what was seen of its input before the training."""
     flavor = "tensorflow" if is_keras_2(model) else "keras"
-    run.save_model(
-        model, flavor, path=path, data=seen, output=data.output_of(model), max_bytes=options.max_model_bytes
-    )
+    run.save_model(model, flavor, path=path, data=seen, output=data.output_of(model))
 
 
 def log_summary(run: Run, model: Any) -> None:

@@ -30,8 +30,10 @@ class Calls:
         call.suppress_nested()  # validation, and on PyTorch the loop beneath, are Keras's
         model, arguments, options = call.instance, call.arguments, self.options
         if outermost:
-            run: Run = call.start_run(estimator=about.path_of(model))
-            run.log_params({**about.fit_params(call.wrapped, arguments), **about.compiled_params(model)})
+            run: Run = call.start_run(estimator=model)
+            run.log_params(
+                {**about.fit_params({**call.defaults, **arguments}), **about.compiled_params(model)}
+            )
             if options.log_datasets:
                 data.log(run, arguments.get("x"), arguments.get("y"), "train")
                 data.log_validation(run, arguments.get("validation_data"))
@@ -52,7 +54,7 @@ class Calls:
             run.trained(model, data=x, describe=options.log_datasets)
             about.log_summary(run, model)
             if options.log_models:
-                about.save(run, model, options, "model", data.completed(seen, model, x))
+                about.save(run, model, "model", data.completed(seen, model, x))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
         call.suppress_nested()

@@ -177,7 +177,7 @@ class Loops:
             self._integration.end_run(loop.run)
         self._clock += 1
         loop = self.here.loop = Loop(self._clock)
-        estimator = about.path_of(models[0]) if models else None
+        estimator = models[0] if models else None
         loop.run = self._integration.start_run(lambda: self._closing(loop), kind=kind, estimator=estimator)
         if loop.run is None:
             return None
@@ -243,7 +243,7 @@ class Loops:
                     run.log_params({f"{prefix}{name}": value for name, value in size.items()})
                     if options.log_models:
                         seen = data.completed(member.seen, model, None)
-                        about.save(run, model, options, f"{prefix}model", seen)
+                        about.save(run, model, f"{prefix}model", seen)
             member.let_go()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from autolog.integration import callback_settings, of_kind
+
 SETTINGS = {
     "EarlyStopping": (
         "monitor", "mode", "min_delta", "patience", "baseline", "restore_best_weights", "start_from_epoch",
@@ -16,26 +18,9 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def _is(callback: object, kind: str) -> bool:
-    """By name, of a subclass too."""
-    return any(cls.__name__ == kind for cls in type(callback).__mro__)
-
-
-def of(callbacks: list[Any], kind: str) -> list[Any]:
-    return [one for one in callbacks if _is(one, kind)]
-
-
 def settings(callbacks: list[Any]) -> dict[str, Any]:
     """Params of what was asked for."""
-    params: dict[str, Any] = {}
-    for kind, names in SETTINGS.items():
-        for number, one in enumerate(of(callbacks, kind), 1):
-            prefix = kind if number == 1 else f"{kind}{number}"
-            found = {name: value for name in names if (value := getattr(one, name, None)) is not None}
-            if "min_delta" in found:  # Keras gives it the sign of the mode
-                found["min_delta"] = abs(found["min_delta"])
-            params |= {f"{prefix}.{name}": value for name, value in found.items()}
-    return params
+    return callback_settings(callbacks, SETTINGS)
 
 
 def directions(callbacks: list[Any], names: Iterable[str]) -> dict[str, Any]:
@@ -58,7 +43,7 @@ def restores(callbacks: list[Any], epoch: int) -> bool:
     """Whether this is the epoch whose weights early stopping would go back to, as far as it knows by now."""
     return any(
         one.best_epoch == epoch and one.restore_best_weights
-        for one in of(callbacks, "EarlyStopping")
+        for one in of_kind(callbacks, "EarlyStopping")
         if getattr(one, "best", None) is not None
     )
 

@@ -6,7 +6,7 @@ import os
 from time import perf_counter
 from typing import Any
 
-from autolog.integration import Run
+from autolog.integration import Run, of_kind
 from autolog_keras import about, outcome
 
 
@@ -97,7 +97,7 @@ class Watch:
         """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
         metrics: dict[str, Any] = {}
         better: dict[str, Any] = {}
-        for one in outcome.of(self.callbacks, "EarlyStopping"):
+        for one in of_kind(self.callbacks, "EarlyStopping"):
             best, score = getattr(one, "best_epoch", None), getattr(one, "best", None)
             if best is None or score is None or "best_epoch" in metrics:
                 continue
@@ -108,7 +108,7 @@ class Watch:
                 metrics["stopped_epoch"] = stopped
             if finished and one.best_weights is not None and (stopped or outcome.goes_back_at_the_end(one)):
                 metrics["restored_epoch"] = best
-        for one in outcome.of(self.callbacks, "ModelCheckpoint"):
+        for one in of_kind(self.callbacks, "ModelCheckpoint"):
             if one.save_best_only and one.best is not None:
                 metrics.setdefault("best_model_score", one.best)
                 better.setdefault("best_model_score", outcome.direction(one))

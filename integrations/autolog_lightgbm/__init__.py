@@ -115,7 +115,7 @@ class LightgbmIntegration(Integration):
         if not call.outermost:
             return  # `train` inside adds its rounds to the run around
         model, arguments = call.instance, call.arguments
-        run: Run = call.start_run(estimator=f"{type(model).__module__}.{type(model).__qualname__}")
+        run: Run = call.start_run(estimator=model)
         with suppress_warnings():
             params = model.get_params()
         run.log_params(params | data.fit_params(arguments))
@@ -153,9 +153,5 @@ class LightgbmIntegration(Integration):
         return seen
 
     def _save(self, run: Run, model: Any, seen: ModelInput) -> None:
-        options = self.options
-        if options.log_models:
-            run.save_model(
-                model, "lightgbm", data=seen, output=booster.output_of(model), model_format=options.model_format,
-                max_bytes=options.max_model_bytes,
-            )  # fmt: skip
+        if self.options.log_models:
+            run.save_model(model, "lightgbm", data=seen, output=booster.output_of(model))

@@ -18,11 +18,6 @@ def module_of(model: Any) -> Any:
     return getattr(model, "__dict__", {}).get("_modules", {}).get("_orig_mod", model)
 
 
-def path_of(module: object) -> str:
-    """`package.module.Class`."""
-    return f"{type(module).__module__}.{type(module).__qualname__}"
-
-
 def without_compiler(module: Any) -> Any:
     """The module, or for one that is compiled a shallow copy without the compiler's functions, which cannot be pickled."""
     compiled = vars(module).get("_compiler_ctx")

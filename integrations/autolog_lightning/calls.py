@@ -37,7 +37,7 @@ class Calls:
         call.suppress_nested()  # the loop beneath is Lightning's
         trainer, module = call.instance, about.module_of(call.arguments.get("model"))
         self._fitted.pop(module)
-        run: Run = call.start_run(kind="fit", estimator=about.path_of(module))
+        run: Run = call.start_run(kind="fit", estimator=module)
         watch = self._begin(call, run, trainer, module)
         before = about.last_metrics(trainer)
         try:
@@ -48,10 +48,8 @@ class Calls:
                     run.note(
                         "Other processes have trained: only their last metrics are known here, and no epochs."
                     )
-            if self.options.log_models and not trainer.fast_dev_run:
-                run.save_model(
-                    about.without_compiler(module), "pytorch", max_bytes=self.options.max_model_bytes
-                )
+            if not trainer.fast_dev_run:
+                run.save_model(about.without_compiler(module), "pytorch")
             self._fitted.set(module, _Fitted(run, watch.epoch))
         finally:
             self._watches.pop(trainer)
@@ -66,7 +64,7 @@ class Calls:
         known = self._fitted.get(module)
         if known is None:
             kind = call.name.rpartition(".")[2]
-            self._begin(call, call.start_run(kind=kind, estimator=about.path_of(module)), trainer, module)
+            self._begin(call, call.start_run(kind=kind, estimator=module), trainer, module)
         else:
             call.run = known.run  # so that what fails is said there; it goes on to be ended
             self._watches.set(trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from autolog.integration import Run
+from autolog.integration import BY_MODE, Run, callback_settings, of_kind
 
 SETTINGS = {
     "EarlyStopping": ("monitor", "mode", "patience", "min_delta", "stopping_threshold", "divergence_threshold", "check_finite"),
@@ -15,51 +15,34 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def is_kind(callback: object, kind: str) -> bool:
-    """By name: the two packages have a class each."""
-    return any(cls.__name__ == kind for cls in type(callback).__mro__)
-
-
-def _of(trainer: Any, kind: str) -> list[Any]:
-    return [one for one in trainer.callbacks if is_kind(one, kind)]
+def is_early_stopping(callback: Any) -> bool:
+    return bool(of_kind([callback], "EarlyStopping"))
 
 
 def keepers(trainer: Any) -> Iterator[Any]:
     """The callbacks that know which epoch was best, those of early stopping first."""
-    monitoring = (one for one in _of(trainer, "ModelCheckpoint") if one.monitor is not None)
-    return chain(_of(trainer, "EarlyStopping"), monitoring)
+    monitoring = (one for one in of_kind(trainer.callbacks, "ModelCheckpoint") if one.monitor is not None)
+    return chain(of_kind(trainer.callbacks, "EarlyStopping"), monitoring)
 
 
 def score_of(keeper: Any) -> Any:
     """Its best score so far: another object once it gets better."""
-    return keeper.best_score if is_kind(keeper, "EarlyStopping") else keeper.best_model_score
+    return keeper.best_score if is_early_stopping(keeper) else keeper.best_model_score
 
 
 def directions(trainer: Any, names: Iterable[str]) -> dict[str, Any]:
     """Which way what early stopping and checkpoints watch is better."""
-    return {one.monitor: BETTER.get(one.mode) for one in keepers(trainer) if one.monitor in names}
-
-
-BETTER = {"min": "lower", "max": "higher"}
+    return {one.monitor: BY_MODE.get(one.mode) for one in keepers(trainer) if one.monitor in names}
 
 
 def settings(trainer: Any) -> dict[str, Any]:
     """Params of what was asked for."""
-    params: dict[str, Any] = {}
-    for kind, names in SETTINGS.items():
-        for number, one in enumerate(_of(trainer, kind), 1):
-            prefix = kind if number == 1 else f"{kind}{number}"
-            params |= {
-                f"{prefix}.{name}": value for name in names if (value := getattr(one, name, None)) is not None
-            }
-            if f"{prefix}.min_delta" in params:  # Lightning has given it the sign of the mode
-                params[f"{prefix}.min_delta"] = abs(one.min_delta)
-    return params
+    return callback_settings(trainer.callbacks, SETTINGS)
 
 
 def checkpoints(trainer: Any) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for one in _of(trainer, "ModelCheckpoint"):
+    for one in of_kind(trainer.callbacks, "ModelCheckpoint"):
         scores = dict(one.best_k_models)
         for path in dict.fromkeys(filter(None, (one.best_model_path, *scores, one.last_model_path))):
             score = scores.get(path)

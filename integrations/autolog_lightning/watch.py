@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog.integration import Run
+from autolog.integration import BY_MODE, Run
 from autolog_lightning import about, outcome
 
 if TYPE_CHECKING:
@@ -116,13 +116,13 @@ class Watch:
             score, epoch = self.best.get(id(one), (None, None))
             if epoch is not None and "best_epoch" not in metrics:
                 metrics |= {"best_epoch": epoch, "best_score": score}
-                better["best_score"] = outcome.BETTER.get(one.mode)
-            if outcome.is_kind(one, "EarlyStopping"):
+                better["best_score"] = BY_MODE.get(one.mode)
+            if outcome.is_early_stopping(one):
                 if trainer.should_stop and one.stopped_epoch == self.epoch:
                     metrics["stopped_epoch"] = one.stopped_epoch
             elif epoch is not None:
                 metrics["best_model_score"] = score
-                better["best_model_score"] = outcome.BETTER.get(one.mode)
+                better["best_model_score"] = BY_MODE.get(one.mode)
         metrics = self.without_logged(metrics)
         self.run.log_metrics(metrics)
         self.run.describe_metrics({name: better.get(name) for name in metrics})

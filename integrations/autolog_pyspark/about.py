@@ -9,11 +9,6 @@ from typing import Any
 Held = dict[Any, Any]
 
 
-def path_of(stage: object) -> str:
-    """`package.module.Class`."""
-    return f"{type(stage).__module__}.{type(stage).__qualname__}"
-
-
 def held(stage: Any, extra: Mapping[Any, Any] = {}) -> Held:
     """The values of its params by name: defaults, those that were set, those of a param map. None where a class of the user's
     does not call its base's constructor.

@@ -33,7 +33,7 @@ class Fits:
         extra = extra if isinstance(extra, dict) else {}
         frame = arguments.get("dataset", next(iter(arguments.values()), None))
         kind = "search" if about.is_search(estimator) else "fit"
-        run: Run = call.start_run(kind=kind, estimator=about.path_of(estimator))
+        run: Run = call.start_run(kind=kind, estimator=estimator)
         run.log_params(about.params_of(estimator, extra))
         if self.options.log_datasets:
             data.log(run, frame)
@@ -48,9 +48,8 @@ class Fits:
             self._save(run, getattr(model, "bestModel", model), frame)
 
     def _save(self, run: Run, model: Any, frame: Any) -> None:
-        options = self.options
-        seen = look_at(None, options)  # rows would take a job of Spark's
-        if options.log_signatures:
+        seen = look_at(None, self.options)  # rows would take a job of Spark's
+        if self.options.log_signatures:
             found = signature.infer(model, frame)
             seen = seen._replace(signature=found, unsigned="" if found else UNSIGNED)
-        run.save_model(model, "spark", data=seen, max_bytes=options.max_model_bytes)
+        run.save_model(model, "spark", data=seen)

@@ -10,12 +10,6 @@ from typing import Any
 
 from autolog.integration import ArraySpec, Run, reraise_if_signal, suppress_warnings
 
-
-def path_of(estimator: object) -> str:
-    """`package.module.Class`."""
-    return f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-
-
 # What only prepares data for others: transformers, imbalanced-learn's samplers, indexes of neighbours.
 _PREPARES = ("transform", "fit_transform", "fit_resample", "kneighbors")
 
@@ -193,8 +187,9 @@ def harm_of_predicting(model: Any, params: dict[str, Any]) -> str:
     last = model
     while steps := steps_of(last):
         last = steps[-1][1]
-    for value in (model, *params.values()):
-        if foreign := _foreign(value):
+    # Where params could not be read, what the model holds says it.
+    for value in (model, *(params or getattr(model, "__dict__", {})).values()):
+        if foreign := _foreign(value) or _replaced(value):
             return f"{foreign} is not scikit-learn's"
         if _draws(value):
             return f"{type(value).__name__} draws random numbers"
@@ -203,6 +198,15 @@ def harm_of_predicting(model: Any, params: dict[str, Any]) -> str:
         if value is not last and hasattr(value, "get_params") and _talks(value):
             return f"{type(value).__name__} prints"
     return ""
+
+
+def _replaced(value: Any) -> str:
+    """A method of the class in whose place the object has something of its own, as a test's stand-in."""
+    cls = type(value)
+    if cls.__module__.partition(".")[0] != "sklearn":
+        return ""
+    held: dict[str, Any] = getattr(value, "__dict__", {})
+    return next((name for name in held if callable(getattr(cls, name, None))), "")
 
 
 def _talks(estimator: Any) -> bool:

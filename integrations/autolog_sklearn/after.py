@@ -6,8 +6,7 @@ of the prediction: `accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_scor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Generator
-from functools import lru_cache
+from collections.abc import Container, Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +58,7 @@ class After:
         known = lineage()
         arguments = call.arguments
         # What is measured before what it is measured by: pseudo-labels are a prediction, too, of another model.
-        names = [name for name in list(_defaults(call.wrapped) or arguments)[:2] if name in arguments]
+        names = [name for name in list(call.parameters or arguments)[:2] if name in arguments]
         measured = {name: arguments[name] for name in sorted(names, key=lambda name: name in _TRUTH)}
         prediction = known.find(measured.values())
         # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
@@ -86,7 +85,7 @@ class After:
 
 def _settings(call: Call, arguments: dict[str, Any], measured: Container[str]) -> dict[str, Any]:
     """The settings given that are not the function's defaults."""
-    defaults = _defaults(call.wrapped)
+    defaults = call.defaults
     found: dict[str, Any] = {}
     for name, value in arguments.items():
         if name in measured or name in _FORM or value is None:
@@ -97,16 +96,6 @@ def _settings(call: Call, arguments: dict[str, Any], measured: Container[str]) -
             continue
         found[name] = value
     return found
-
-
-@lru_cache(maxsize=256)
-def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    from inspect import signature
-
-    try:
-        return {name: parameter.default for name, parameter in signature(function).parameters.items()}
-    except (TypeError, ValueError):
-        return {}
 
 
 def _as_data(call: Call, result: Any) -> Any:

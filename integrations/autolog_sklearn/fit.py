@@ -61,7 +61,7 @@ class Fits:
     def _observe_fit(self, call: Call, estimator: Any) -> Generator[None, Any, None]:
         self._partials.pop(estimator)
         kind = "search" if about.is_search(estimator) else "fit"
-        run: Run = call.start_run(kind=kind, estimator=about.path_of(estimator))
+        run: Run = call.start_run(kind=kind, estimator=estimator)
         X, y, rest = about.split(call.arguments)
         validation = rest.pop("X_val", None), rest.pop("y_val", None)
         params = about.params_of(estimator, run)
@@ -109,7 +109,7 @@ class Fits:
         X, y, rest = about.split(call.arguments)
         state = self._partials.get(estimator)
         if state is None:
-            run: Run = call.start_run(kind="partial_fit", estimator=about.path_of(estimator))
+            run: Run = call.start_run(kind="partial_fit", estimator=estimator)
             state = _Partial(run, call.owns_run)
             self._partials.set(estimator, state)
             run.log_params(about.params_of(estimator, run) | about.fit_params(rest, X))
@@ -136,13 +136,9 @@ class Fits:
         state.calls += 1
 
     def _save(self, run: Run, model: Any, seen: ModelInput, output: Any) -> None:
-        options = self.options
-        if not options.log_models:
+        if not self.options.log_models:
             return
         if model is None:
             run.model_not_saved("the search did not refit one (refit=False).")
             return
-        run.save_model(
-            model, "sklearn", data=seen, output=output, model_format=options.model_format,
-            max_bytes=options.max_model_bytes,
-        )  # fmt: skip
+        run.save_model(model, "sklearn", data=seen, output=output)

@@ -21,10 +21,9 @@ class Resampling:
         self.after = after
 
     def observe(self, call: Call) -> Generator[None, Any, None]:
-        call.suppress_nested()
         arguments = call.arguments
         estimator, X = arguments.get("estimator"), arguments.get("X")
-        run: Run = call.start_run(kind="cv", estimator=about.path_of(estimator))
+        run: Run = call.start_run(kind="cv", estimator=estimator, inside="nothing")
         run.set_tags({"function": call.name})
         settings = {f"{call.name}.{k}": v for k, v in arguments.items() if k not in _DATA and v is not None}
         run.log_params(about.params_of(estimator, run) | settings)

@@ -197,11 +197,6 @@ def told(one: Any, name: str) -> Any:
     return None if hasattr(type(held), "__get__") else held
 
 
-def path_of(one: object) -> str:
-    """`package.module.Class`."""
-    return f"{type(one).__module__}.{type(one).__qualname__}"
-
-
 def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
     """Class, the first group's settings, and what is different in the others."""
     groups = optimizer.param_groups

@@ -501,9 +501,8 @@ class Machine:
             self._seen.unused.pop(optimizer)
         root, wrappers = about.unwrapped(root)
         recording = Recording(self._expects_others)
-        path = None if root is None else about.path_of(root)
         run: Run | None = self._integration.start_run(
-            partial(self._close, recording), kind="train", estimator=path
+            partial(self._close, recording), kind="train", estimator=root
         )
         if run is None:
             self._declined = None if optimizer is None else weakref.ref(optimizer)

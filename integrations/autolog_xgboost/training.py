@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from inspect import isawaitable, signature
+from inspect import isawaitable
 from typing import Any
 
 from autolog.integration import Call, IdentityMap, ModelInput, Options, Run, look_at
@@ -22,8 +22,6 @@ class Training:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        xgboost = sys.modules["xgboost"]
-        self._default_rounds: int = signature(xgboost.train).parameters["num_boost_round"].default
         self._callback = callback_class()
         self.matrices = Matrices(options)
         self._boosters: IdentityMap[int] = IdentityMap()
@@ -45,7 +43,7 @@ class Training:
             seen = ModelInput()
         run = call.run
         prefix = self._next_booster(run)
-        most = arguments.get("num_boost_round", self._default_rounds)
+        most = call.argument("num_boost_round")
         if not prefix:
             run.log_params({"num_boost_round": most})
         rounds = Rounds(run, prefix, continued=arguments.get("xgb_model") is not None)
@@ -62,7 +60,7 @@ class Training:
     def cv(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
         run = call.start_run(kind="cv", estimator=BOOSTER)
-        most = arguments.get("num_boost_round", self._default_rounds)
+        most = call.argument("num_boost_round")
         run.log_params({**train_params(arguments), "num_boost_round": most})
         self._log_matrices(run, arguments)
         rounds = Rounds(run)
@@ -76,7 +74,7 @@ class Training:
         if not call.outermost:
             return  # the training inside adds its rounds to the run around it
         model, arguments, options = call.instance, call.arguments, self.options
-        run = call.start_run(estimator=f"{type(model).__module__}.{type(model).__qualname__}")
+        run = call.start_run(estimator=model)
         X, y = arguments.get("X"), arguments.get("y")
         run.log_params({**settings_of(model), **fit_params(arguments)})
         if options.log_datasets:
@@ -107,7 +105,7 @@ class Training:
     def dask_train(self, call: Call) -> Generator[None, Any, None]:
         arguments = call.arguments
         run = call.start_run(kind="train", estimator=BOOSTER)
-        most = arguments.get("num_boost_round", self._default_rounds)
+        most = call.argument("num_boost_round")
         run.log_params({**train_params(arguments), "num_boost_round": most})
         self._log_matrices(run, arguments)
         seen = look_at(arguments.get("dtrain"), self.options)
@@ -137,7 +135,7 @@ class Training:
 
     def _save(self, run: Run, model: Any, seen: ModelInput, output: Any, flavor: str = "xgboost") -> None:
         if self.options.log_models:
-            run.save_model(model, flavor, data=seen, output=output, max_bytes=self.options.max_model_bytes)
+            run.save_model(model, flavor, data=seen, output=output)
 
     def _next_booster(self, run: Run) -> str:
         """What sets the metrics of a second and further booster in one run apart; of the first, nothing."""

@@ -30,7 +30,13 @@ class Here:
         self.timer = OverheadTimer()
         self.active = True
         self.options = SimpleNamespace(
-            **{"log_models": True, "log_signatures": True, "log_input_examples": False, **options}
+            **{
+                "log_models": True,
+                "log_signatures": True,
+                "log_input_examples": False,
+                "max_model_bytes": None,
+                **options,
+            }
         )
         self.events: list[Event] = []
         self.save_model = ModelSaver(self, self.options_of).save  # pyright: ignore[reportArgumentType]

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import joblib
 import numpy as np
@@ -27,6 +28,7 @@ from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
     VotingClassifier,
 )
@@ -681,3 +683,16 @@ def test_a_pipelines_transformers_see_the_data_once(seen: Recorded, last: Last) 
     asked = counting.asked_
     assert asked == 2, "once in the fit, once for the metrics"
     assert training(last(seen.run)) == pytest.approx(of_classifier(model, X2, Y2))
+
+
+@pytest.mark.parametrize("replaced", ["a method", "a param"])
+def test_a_model_with_a_stand_in_is_not_asked(seen: Recorded, replaced: str) -> None:
+    """What stands in the place of a method, or cannot be asked for its params, is called as often as without autolog."""
+    scorer = Mock(side_effect=metrics.get_scorer("neg_median_absolute_error"))
+    scoring = scorer if replaced == "a param" else "neg_median_absolute_error"
+    model = HistGradientBoostingRegressor(max_iter=2, early_stopping=True, random_state=0, scoring=scoring)
+    predict = model._raw_predict = Mock(side_effect=model._raw_predict)
+    model.fit(*make_regression(random_state=0))
+    assert (predict.call_count, scorer.call_count) == ((6, 6) if replaced == "a param" else (0, 0))
+    assert [note for note in seen.run.notes if "not scikit-learn's" in note] != []
+    assert [name for name in seen.run.metrics if name.startswith("training_")] == []

@@ -1,0 +1,31 @@
+"""The settings of a framework's own callbacks, as params. Knows callbacks by their classes' names: a framework may have several
+packages, and users subclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+BY_MODE: Mapping[str | None, Literal["higher", "lower"]] = {"min": "lower", "max": "higher"}
+"""Which way the monitored metric is better, by the `mode` of a callback that watches it."""
+
+
+def of_kind(callbacks: Iterable[Any], kind: str) -> list[Any]:
+    """Those whose class is called so, or is derived from one that is."""
+    return [one for one in callbacks if any(cls.__name__ == kind for cls in type(one).__mro__)]
+
+
+def callback_settings(callbacks: Sequence[Any], settings: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Params `<kind>.<setting>` of each callback of these kinds, `<kind>2.<setting>` of a second one. `settings` are attributes
+    by kind; None is left out. A `min_delta` is without the sign that frameworks give it for the mode.
+    """
+    params: dict[str, Any] = {}
+    for kind, names in settings.items():
+        for number, one in enumerate(of_kind(callbacks, kind), 1):
+            prefix = kind if number == 1 else f"{kind}{number}"
+            found = {name: value for name in names if (value := getattr(one, name, None)) is not None}
+            if "min_delta" in found:
+                found["min_delta"] = abs(found["min_delta"])
+            params |= {f"{prefix}.{name}": value for name, value in found.items()}
+    return params
