@@ -153,6 +153,8 @@ MAIN_TESTS = (
     "tests/integrations/lightgbm",
 )  # fmt: skip
 
+SINKS = ("integrations/autolog_mlflow", "integrations/autolog_tensorboard", "integrations/autolog_wandb")
+
 STAGES = (
     Stage(
         "unit", "the unit tests where there is no framework", ("tests/unit",),
@@ -165,7 +167,7 @@ STAGES = (
     ),
     Stage(
         "slow-sinks", "the README's environment: the slow tests of sinks",
-        (".ci/versions/mlflow2.txt", "tests/sinks", "integrations/autolog_sklearn"),
+        (".ci/versions/mlflow2.txt", "tests/sinks", "integrations/autolog_sklearn", *SINKS),
         (("-m", "pytest", "-q", "-m", "slow", "tests/sinks"),),
     ),
     Stage(
@@ -185,7 +187,8 @@ STAGES = (
     integration("pyspark", "test_pyspark_tasks.py", PYSPARK, flavor="spark"),
     Stage(
         "mlflow-oldest", "MLflow's client alone, the oldest that is supported",
-        ("tests/sinks",), (tests("-n", "2", "tests/sinks/test_mlflow.py", "tests/sinks/test_conformance.py", "-k", "mlflow"),),
+        ("tests/sinks", "integrations/autolog_mlflow"),
+        (tests("-n", "2", "tests/sinks/test_mlflow.py", "tests/sinks/test_conformance.py", "-k", "mlflow"),),
         environment=OLD_MLFLOW,
     ),
     *cells("oldest", "the oldest versions", ("contract", "sklearn", "xgboost", "lightgbm")),

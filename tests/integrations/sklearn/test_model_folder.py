@@ -436,8 +436,8 @@ def test_a_secret_inside_a_model_is_found(tmp_path: Path, secret: str, place: st
         )
         model.fit([secret, "other"])
     taken = snapshot("sklearn", model, staging_dir=tmp_path, model_format=model_format)
-    assert contains(taken, [b"absent", secret.encode()])
-    assert not contains(taken, [b"absent"])
+    assert contains(taken.files, [b"absent", secret.encode()])
+    assert not contains(taken.files, [b"absent"])
 
 
 # --- skops
