@@ -215,7 +215,11 @@ def declared() -> cells.Matrix:
 
 def test_the_matrix_begins_where_each_integration_says_that_it_begins(declared: cells.Matrix) -> None:
     """Every integration's folder is a framework's section, whose oldest version is the floor that it declares."""
-    folders = {path.name.removeprefix("autolog_") for path in (ROOT / "integrations").glob("autolog_*")}
+    folders = {
+        path.parent.name.removeprefix("autolog_")
+        for path in (ROOT / "integrations").glob("autolog_*/__init__.py")
+        if "(Integration):" in path.read_text()
+    }
     assert set(declared.frameworks) == folders
     for name, framework in declared.frameworks.items():
         text = (ROOT / f"integrations/autolog_{name}/__init__.py").read_text()
