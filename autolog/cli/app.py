@@ -13,7 +13,7 @@ from autolog.cli.compare import compare
 from autolog.cli.export import export
 from autolog.cli.gc import gc
 from autolog.cli.ls import ls
-from autolog.cli.output import Refusal, write, write_error
+from autolog.cli.output import UserError, write, write_error
 from autolog.cli.predict import predict
 from autolog.cli.rm import rm
 from autolog.cli.show import show
@@ -30,7 +30,7 @@ class _Commands(TyperGroup):
 
         try:
             return super().invoke(ctx)
-        except (Refusal, UnknownRun, FilterError) as error:
+        except (UserError, UnknownRun, FilterError) as error:
             write_error(f"autolog: {error.args[0]}")
         except BrokenPipeError:
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autolog.cli.output import Column, Page, Refusal, write_json
+from autolog.cli.output import Column, Page, UserError, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import ABSENT, cut, duration, number, param
 
@@ -40,7 +40,7 @@ def compare(
     opened = open_store(store)
     records = list({record.id: record for record in map(opened.get, runs)}.values())
     if len(records) < 2:
-        raise Refusal("Comparing takes at least two different runs.")
+        raise UserError("Comparing takes at least two different runs.")
     parts = _parts(records)
     shown = {
         name: part if all else {key: values for key, values in part.items() if _differ(values)}

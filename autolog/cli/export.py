@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autolog.cli.output import Refusal, destination, write_error
+from autolog.cli.output import UserError, destination, write_error
 from autolog.cli.store import StoreOption, open_store
 from autolog.cli.text import count
 
@@ -88,7 +88,7 @@ def export(
     """
     format = _format_of(output, format)
     if format is Format.parquet and output is None:
-        raise Refusal("Parquet needs a file: --output runs.parquet")
+        raise UserError("Parquet needs a file: --output runs.parquet")
     writer = {Format.csv: _csv, Format.parquet: _parquet, Format.jsonl: _jsonl}[format]
     if format is Format.parquet:
         _pyarrow()
@@ -107,12 +107,12 @@ def export(
 
 
 def _format_of(output: str | None, given: Format | None) -> Format:
-    """What was asked for, or what the file's name says. Raises Refusal where the name says something else."""
+    """What was asked for, or what the file's name says. Raises UserError where the name says something else."""
     ending = os.path.splitext(output or "")[1].lower()
     named = _ENDINGS.get(ending)
     if (ending in _OTHER_FORMATS and given is None) or (given and named and given is not named):
         kinds = "CSV (.csv), Parquet (.parquet) or a line of JSON each (.jsonl)"
-        raise Refusal(
+        raise UserError(
             f"{output} would hold {_NAMES[given or Format.csv]}. Name the file by what is in it: {kinds}."
         )
     return given or named or Format.csv
@@ -249,5 +249,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise Refusal("Parquet needs pyarrow: pip install pyarrow") from None
+        raise UserError("Parquet needs pyarrow: pip install pyarrow") from None
     return pyarrow, parquet

@@ -17,7 +17,7 @@ from autolog.cli.text import clean, clean_json
 from autolog.tracking.values import clean_lines
 
 
-class Refusal(Exception):
+class UserError(Exception):
     """What was asked for cannot be done; the message is one line for the user."""
 
 
@@ -28,9 +28,9 @@ def destination(path: str | None) -> Generator[IO[bytes], None, None]:
         yield cast("IO[bytes]", _Screen()) if sys.stdout.isatty() else sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    from autolog.tracking.run import in_stead_of
+    from autolog.tracking.run import atomic_write
 
-    with in_stead_of(os.path.expanduser(path)) as draft, open(draft, "wb") as file:
+    with atomic_write(os.path.expanduser(path)) as draft, open(draft, "wb") as file:
         yield file
 
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from autolog.cli.output import Refusal, destination, write_error
+from autolog.cli.output import UserError, destination, write_error
 from autolog.cli.store import StoreOption, run_names
 from autolog.cli.text import count
 
@@ -62,7 +62,7 @@ def predict(
     """  # fmt: skip
     reader, writer = _by_suffix(input, READERS, "--input"), _by_suffix(output or ".csv", WRITERS, "--output")
     if not os.path.isfile(input):
-        raise Refusal(f"There is no file {input}.")
+        raise UserError(f"There is no file {input}.")
     pandas = _library("pandas")
     model = _load(run, path, trust, store)
     done = 0
@@ -92,20 +92,20 @@ def _load(run: str, path: str, trust: bool, store: str | None) -> Predictor:
         said = (
             str(error.args[0]).replace("path=", "--path ").replace("load it with trust=True", "say --trust")
         )
-        raise Refusal(said) from None
+        raise UserError(said) from None
 
 
 def _predictions(model: Predictor, rows: Any, before: int) -> Any:
-    """Of some rows, of which so many have come before. Raises Refusal that says which rows it is about."""
+    """Of some rows, of which so many have come before. Raises UserError that says which rows it is about."""
     from autolog.models.errors import InputMismatch
 
     where = f"From row {before + 1:,} on: " if before else ""
     try:
         return model.predict(rows)
     except InputMismatch as error:
-        raise Refusal(f"{where}{error}.") from None
+        raise UserError(f"{where}{error}.") from None
     except Exception as error:
-        raise Refusal(f"{where}the model failed with {type(error).__name__}: {error}") from None
+        raise UserError(f"{where}the model failed with {type(error).__name__}: {error}") from None
 
 
 def _table(predicted: Any, pandas: Any) -> Any:
@@ -263,7 +263,7 @@ def _readable(parts: Iterator[Part], path: str) -> Iterator[Part]:
     try:
         yield from parts
     except (ValueError, UnicodeError) as error:  # pandas' and pyarrow's parsers, and json
-        raise Refusal(f"{path} cannot be read: {str(error).strip()}") from None
+        raise UserError(f"{path} cannot be read: {str(error).strip()}") from None
 
 
 def _by_suffix(path: str, known: dict[str, Callable[..., Any]], option: str) -> Callable[..., Any]:
@@ -278,4 +278,4 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ImportError:
         package = name.partition(".")[0]
-        raise Refusal(f"That needs {package}: pip install {package}") from None
+        raise UserError(f"That needs {package}: pip install {package}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autolog.cli.output import Refusal, ask, write, write_error, write_json
+from autolog.cli.output import UserError, ask, write, write_error, write_json
 from autolog.cli.store import JsonOption, RunsArgument, StoreOption, open_store
 from autolog.cli.text import clean, count, size
 from autolog.store.disk import reclaimable, run_dirs, total_size
@@ -35,15 +35,15 @@ def rm(
     records = list({record.id: record for record in map(opened.get, runs)}.values())
     running = [record.name for record in records if record.status == "running"]
     if running:
-        raise Refusal(f"{', '.join(running)} is still running; nothing was removed.")
+        raise UserError(f"{', '.join(running)} is still running; nothing was removed.")
     if not yes and not sys.stdin.isatty():
-        raise Refusal("Nobody can be asked here: say --yes to remove. Nothing was removed.")
+        raise UserError("Nobody can be asked here: say --yes to remove. Nothing was removed.")
     total, said = _what_goes(opened, records)
     if not yes:
         for line in said:
             write_error(line)
         if not ask(f"Remove {count(len(records), 'run')}, {size(total)}, for ever?"):
-            raise Refusal("Nothing was removed.")
+            raise UserError("Nothing was removed.")
     removed = opened.remove(records)
     if json:
         write_json({"removed": removed, "bytes": total})

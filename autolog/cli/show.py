@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autolog.cli import chart
-from autolog.cli.output import Column, Page, Refusal, write, write_json
+from autolog.cli.output import Column, Page, UserError, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
 from autolog.tracking.events import NOT_SAVED
@@ -80,7 +80,7 @@ def _code(record: RunRecord, json: bool) -> None:
     parts += [f"# %% [{number}]\n{text}" for number, text in cells.items()]
     if not (diff or parts):
         commit: str | None = git.get("commit")
-        raise Refusal(
+        raise UserError(
             f"All code of this run is in the commit {commit[:12]}."
             if commit
             else "This run has no code on record."
@@ -93,7 +93,7 @@ def _history(record: RunRecord, metric: str) -> list[Point]:
     try:
         return record.history(metric)
     except KeyError as error:
-        raise Refusal(error.args[0]) from None
+        raise UserError(error.args[0]) from None
 
 
 def _point(point: Point) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autolog.cli.output import Refusal
+from autolog.cli.output import UserError
 
 if TYPE_CHECKING:
     from autolog.store.records import Store
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def open_store(path: str | None) -> Store:
     """The store at `path` (a `.autolog` folder, or one that has it), else the one that `autolog()` would write to.
 
-    Raises Refusal if that is none.
+    Raises UserError if that is none.
     """
     from autolog.store.layout import NAME
     from autolog.store.records import Store
@@ -26,12 +26,12 @@ def open_store(path: str | None) -> Store:
         try:
             return Store(path)
         except ValueError as error:
-            raise Refusal(str(error)) from None
+            raise UserError(str(error)) from None
     root = Path(os.path.expanduser(path))
     if not (root / "journal").is_dir() and (root / NAME).is_dir():
         root = root / NAME
     if not root.is_dir():
-        raise Refusal(f"There is no store at {path}.")
+        raise UserError(f"There is no store at {path}.")
     return Store(root)
 
 

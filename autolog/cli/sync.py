@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autolog.cli.output import Refusal, write_error, write_json
+from autolog.cli.output import UserError, write_error, write_json
 from autolog.cli.store import StoreOption, open_store, run_names
 from autolog.cli.text import clean, count, cut
 
@@ -66,11 +66,11 @@ def sync(
     opened = open_store(store)
     urls = to or _configured()
     if follow and len(urls) > 1:
-        raise Refusal("Only one sink can be followed at a time.")
+        raise UserError("Only one sink can be followed at a time.")
     made = [_make(url) for url in urls]
     for url, sink in zip(urls, made, strict=True):
         if not sink.lasting:
-            raise Refusal(
+            raise UserError(
                 f"{Address(url).safe} shows what happens at the moment; there is nothing to bring it up to date."
             )
     results: list[dict[str, Any]] = []
@@ -95,7 +95,7 @@ def _configured() -> tuple[str, ...]:
     found, complaints = config.load({}, None, COMMON_OPTIONS, ())
     if not found.sinks:
         wrong = next((complaint for complaint in complaints if "sinks" in complaint), "")
-        raise Refusal(wrong or "Where to? Say it: autolog sync --to mlflow+http://host:5000")
+        raise UserError(wrong or "Where to? Say it: autolog sync --to mlflow+http://host:5000")
     return found.sinks
 
 
@@ -106,7 +106,7 @@ def _make(url: str) -> Sink:
     try:
         return make_sink(url, registry.sinks())
     except (ValueError, ImportError) as error:
-        raise Refusal(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 class _Delivery:
@@ -158,7 +158,7 @@ class _Delivery:
 
     def _round(self, progress: _Progress) -> None:
         """Deliver what there is."""
-        from autolog.sinks.follower import Follower, Taken
+        from autolog.sinks.follower import Follower, Locked
 
         only = None
         if self._chosen is not None:
@@ -180,7 +180,7 @@ class _Delivery:
             try:
                 self._deliver(path, follower, only, progress)
                 self._left.discard(path.name)
-            except Taken:
+            except Locked:
                 self._left.add(path.name)
             if not self._follow:
                 del self._followers[path.name]
@@ -221,16 +221,16 @@ class _Delivery:
             self._touched.add(path.name)
 
     def _patiently(self, what: Callable[[], Any], progress: _Progress) -> Any:
-        """Do it, again and again where that may help. Raises Refusal when it does not."""
+        """Do it, again and again where that may help. Raises UserError when it does not."""
         from autolog.sinks.base import SinkError
-        from autolog.sinks.follower import Taken
+        from autolog.sinks.follower import Locked
         from autolog.sinks.live import PARKED_AFTER, pause_after
 
         failures, began = 0, time.monotonic()
         while True:
             try:
                 done = what()
-            except (Taken, KeyboardInterrupt):
+            except (Locked, KeyboardInterrupt):
                 raise
             except BaseException as error:  # a sink's SystemExit, too: it would end this without a word
                 failures += 1
@@ -251,8 +251,8 @@ class _Delivery:
 
         return describe(error, self._address)
 
-    def _refusal(self, said: str) -> Refusal:
-        return Refusal(
+    def _refusal(self, said: str) -> UserError:
+        return UserError(
             f"{self._address.safe} takes nothing ({said}). {count(self.events, 'event')} delivered; the rest is kept, and the"
             " same command goes on from here."
         )

@@ -33,7 +33,7 @@ except ImportError:  # Windows
     fcntl = None
 
 
-class Taken(SinkError):
+class Locked(SinkError):
     """Another process feeds this sink from this journal at the moment."""
 
 
@@ -42,7 +42,7 @@ class Follower:
     `only`, events of these runs and no others; never those of the runs in `without`.
 
     At-least-once: the position is kept after the sink has flushed, so that what comes between is delivered again. One process
-    at a time: where another one is at it, `Taken` is raised.
+    at a time: where another one is at it, `Locked` is raised.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class Follower:
             fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             os.close(claim)
-            raise Taken("another process delivers this journal") from None
+            raise Locked("another process delivers this journal") from None
         except OSError:
             pass
         self._claim = claim

@@ -380,7 +380,7 @@ class Run:
         share = self._context.deduplicate()
 
         def put(source: str, target: str) -> None:
-            with in_stead_of(target) as draft:
+            with atomic_write(target) as draft:
                 shutil.copy2(source, draft)
             share(target)
 
@@ -417,7 +417,7 @@ class Run:
         def write() -> list[Event]:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             data = content()
-            with in_stead_of(target) as draft, open(draft, "wb") as file:
+            with atomic_write(target) as draft, open(draft, "wb") as file:
                 file.write(data)
             return [ArtifactLogged(self.id, name, len(data))]
 
@@ -556,7 +556,7 @@ def artifact_name(name: str) -> str:
 
 
 @contextmanager
-def in_stead_of(target: str) -> Generator[str, None, None]:
+def atomic_write(target: str) -> Generator[str, None, None]:
     """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
     folder, name = os.path.split(target)
     # No longer than a file's name can be.

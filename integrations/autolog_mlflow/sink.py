@@ -1,7 +1,7 @@
 """The sink itself: takes events together run by run, and sends what they say in an order that a repeat does not change.
 
 A run carries our id in the tag `autolog.run`, MLflow's metrics are a set of (name, time, step, value), and all else is set, not
-added. What things are called in MLflow is in `words`, how MLflow is asked in `server`, what becomes of files in `files`.
+added. What things are called in MLflow is in `mapping`, how MLflow is asked in `server`, what becomes of files in `files`.
 """
 
 # MLflow's client says little of its types.
@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from autolog.sinks import Address, Origin, Sink, SinkError
 from autolog.sinks import events as e
-from autolog_mlflow import words
+from autolog_mlflow import mapping
 from autolog_mlflow.files import Storage
 from autolog_mlflow.rest import Refused
 from autolog_mlflow.server import Server, by_kind
@@ -77,7 +77,7 @@ class MlflowSink(Sink):
             if isinstance(event, (e.RunStarted, e.RunRecorded)):
                 self._starts[event.run] = _without_values(event)
             elif isinstance(event, e.EnvironmentLogged):
-                self._code = words.code_tags(event.values)
+                self._code = mapping.code_tags(event.values)
 
     def write(self, events: Sequence[e.Event]) -> None:
         self._news = {}
@@ -109,31 +109,33 @@ class MlflowSink(Sink):
         if isinstance(event, e.MetricsLogged):  # the most frequent by far
             self._metrics(event.run, event.v, event.t, event.step)
         elif isinstance(event, e.EnvironmentLogged):
-            self._code = words.code_tags(event.values)
+            self._code = mapping.code_tags(event.values)
             for run in {*self._runs, *self._news}:
                 self._of(run).tags.update(self._code)
         elif isinstance(event, e.RunStarted):
             self._starts[event.run] = _without_values(event)
-            self._of(event.run).tags.update(words.tags({**words.about(event), **words.own(event.tags)}))
+            self._of(event.run).tags.update(mapping.tags({**mapping.about(event), **mapping.own(event.tags)}))
         elif isinstance(event, e.RunRecorded):
             self._starts[event.run] = _without_values(event)
             news = self._of(event.run)
-            news.params.update(words.params(event.params))
+            news.params.update(mapping.params(event.params))
             news.tags.update(
-                words.tags({**words.about(event), "autolog.status": event.status, **words.own(event.tags)})
+                mapping.tags(
+                    {**mapping.about(event), "autolog.status": event.status, **mapping.own(event.tags)}
+                )
             )
             news.end = event.status, event.ended
             self._metrics(event.run, event.metrics, event.ended, 0)
         elif isinstance(event, e.RunDescribed):
-            self._of(event.run).tags.update(words.tags(words.about(event)))
+            self._of(event.run).tags.update(mapping.tags(mapping.about(event)))
         elif isinstance(event, e.ParamsLogged):
-            self._of(event.run).params.update(words.params(event.values))
+            self._of(event.run).params.update(mapping.params(event.values))
         elif isinstance(event, e.TagsSet):
-            self._of(event.run).tags.update(words.tags(words.own(event.values)))
+            self._of(event.run).tags.update(mapping.tags(mapping.own(event.values)))
         elif isinstance(event, e.NoteLogged):
             kind = "error" if event.error else "note"
             self._of(event.run).tags.update(
-                words.tags({f"autolog.{kind}.{words.digest(event.text)}": event.text})
+                mapping.tags({f"autolog.{kind}.{mapping.digest(event.text)}": event.text})
             )
         elif isinstance(event, e.DatasetLogged):
             self._of(event.run).datasets.append(self._dataset(event))
@@ -149,7 +151,7 @@ class MlflowSink(Sink):
                 said["autolog.error"] = event.error
             if event.dropped:
                 said["autolog.dropped"] = str(event.dropped)
-            news.tags.update(words.tags(said))
+            news.tags.update(mapping.tags(said))
 
     def _of(self, run: str) -> _News:
         news = self._news.get(run)
@@ -159,9 +161,9 @@ class MlflowSink(Sink):
 
     def _metrics(self, run: str, values: dict[str, float], time: int, step: int) -> None:
         make, metrics = self._server.entities.Metric, self._of(run).metrics
-        time, step = max(0, min(time, words.FAR)), max(-words.FAR, min(step, words.FAR))
+        time, step = max(0, min(time, mapping.FAR)), max(-mapping.FAR, min(step, mapping.FAR))
         for key, value in values.items():
-            metrics.append(make(words.key_of(key), float(value), time, step))
+            metrics.append(make(mapping.key_of(key), float(value), time, step))
 
     def _dataset(self, event: e.DatasetLogged) -> Any:
         """As MLflow has them. The context is its name too, as MLflow keeps one of a name and digest a run; its profile is all
@@ -171,8 +173,9 @@ class MlflowSink(Sink):
         text = json.dumps(values, sort_keys=True)
         profile = {"num_rows": values.get("rows"), **values}
         dataset = entities.Dataset(
-            name=event.context, digest=str(values.get("digest") or words.digest(text))[:36], source_type="code",
-            source=json.dumps({"tags": {"kind": values.get("kind")}}), schema=words.schema(values), profile=json.dumps(profile),
+            name=event.context, digest=str(values.get("digest") or mapping.digest(text))[:36], source_type="code",
+            source=json.dumps({"tags": {"kind": values.get("kind")}}), schema=mapping.schema(values),
+            profile=json.dumps(profile),
         )  # fmt: skip
         return entities.DatasetInput(dataset, [entities.InputTag("mlflow.data.context", event.context)])
 
@@ -195,7 +198,7 @@ class MlflowSink(Sink):
         for key, value in news.params.items():
             held = there.params.setdefault(key, value)
             if held != value:  # MLflow's params are for ever, ours are not
-                news.tags.update(words.tags({f"autolog.param.{key}": value}))
+                news.tags.update(mapping.tags({f"autolog.param.{key}": value}))
         params = {key: value for key, value in news.params.items() if there.params[key] == value}
         for batch in server.batches(news.metrics, params, news.tags):
             self._send_batch(there, batch, refused)
@@ -208,12 +211,12 @@ class MlflowSink(Sink):
         for path in news.models:
             refused += self._storage.send_model(there.id, there.experiment, there.artifacts, path, local)
         if refused:
-            tags = words.tags({f"autolog.refused.{words.digest(text)}": text for text in refused})
+            tags = mapping.tags({f"autolog.refused.{mapping.digest(text)}": text for text in refused})
             for batch in server.batches([], {}, tags):
                 server.call(server.store.log_batch, there.id, **batch)
         if news.end is not None:
             status, time = news.end
-            number = server.entities.RunStatus.from_string(words.STATUSES.get(status, "FAILED"))
+            number = server.entities.RunStatus.from_string(mapping.STATUSES.get(status, "FAILED"))
             server.call(server.store.update_run_info, there.id, number, time, None)
 
     def _send_batch(self, there: _Run, batch: dict[str, list[Any]], refused: list[str]) -> None:
@@ -249,13 +252,15 @@ class MlflowSink(Sink):
 
     def _create(self, run: str, start: e.RunStarted | e.RunRecorded | None, experiment: str) -> _Run:
         assert self._origin is not None
-        tags = {words.RUN_TAG: run, words.JOURNAL_TAG: self._origin.journal, **self._code}
+        tags = {mapping.RUN_TAG: run, mapping.JOURNAL_TAG: self._origin.journal, **self._code}
         if start is not None:
             tags.update(self._parent_tags(start, experiment))
         server = self._server
         tag = server.entities.RunTag
         name, time = (
-            (words.cut(start.name, words.MAX_NAME), max(0, start.t)) if start is not None else (run, e.now())
+            (mapping.cut(start.name, mapping.MAX_NAME), max(0, start.t))
+            if start is not None
+            else (run, e.now())
         )
         return _Run(
             run,
@@ -270,18 +275,20 @@ class MlflowSink(Sink):
         if start.parent is None:
             return {}
         there = self._runs.get(start.parent)
-        found = there.id if there is not None else self._server.find(experiment, words.RUN_TAG, start.parent)
+        found = (
+            there.id if there is not None else self._server.find(experiment, mapping.RUN_TAG, start.parent)
+        )
         return {"autolog.parent": start.parent, **({"mlflow.parentRunId": found} if found else {})}
 
     def _experiment(self, name: str) -> str:
         """The experiment's id; made if there is none. Those of its runs are found that are of this journal."""
-        name = (name or "default")[: words.MAX_EXPERIMENT]
+        name = (name or "default")[: mapping.MAX_EXPERIMENT]
         known = self._experiments.get(name)
         if known is None:
             assert self._origin is not None
             known = self._experiments[name] = self._server.experiment(name)
-            for found in self._server.runs(known, words.JOURNAL_TAG, self._origin.journal):
-                ours = found.data.tags.get(words.RUN_TAG, "")
+            for found in self._server.runs(known, mapping.JOURNAL_TAG, self._origin.journal):
+                ours = found.data.tags.get(mapping.RUN_TAG, "")
                 self._runs.setdefault(ours, _Run(ours, found, new=False))
         return known
 

@@ -48,11 +48,11 @@ class PysparkIntegration(Integration):
     claims = ("pyspark.ml",)
 
     def patches(self) -> Iterable[Patch | SubclassPatch | FastPatch]:
-        from autolog_pyspark.after import After
-        from autolog_pyspark.fit import Fits
+        from autolog_pyspark.after import MetricObserver
+        from autolog_pyspark.fit import FitObserver
 
-        after = After(self.options)
-        fits = Fits(self.options, after)
+        after = MetricObserver(self.options)
+        fits = FitObserver(self.options, after)
         yield SubclassPatch(
             base="pyspark.ml.base:Estimator", methods=("fit",), observer=fits.observe, nested=True
         )

@@ -24,7 +24,7 @@ class Measured(NamedTuple):
     on: Any = None
 
 
-class After:
+class MetricObserver:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._summaries: IdentityMap[Measured] = IdentityMap()

@@ -7,13 +7,13 @@ from typing import Any
 
 from autolog.integration import Call, Options, Run, look_at
 from autolog_pyspark import about, data, search, signature, summaries
-from autolog_pyspark.after import After
+from autolog_pyspark.after import MetricObserver
 
 UNSIGNED = "Spark does not tell which columns the model needs, or they have types that it could not name"
 
 
-class Fits:
-    def __init__(self, options: Options, after: After) -> None:
+class FitObserver:
+    def __init__(self, options: Options, after: MetricObserver) -> None:
         self.options = options
         self.after = after
 

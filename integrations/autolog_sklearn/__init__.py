@@ -80,12 +80,12 @@ class SklearnIntegration(Integration):
     Options = SklearnOptions
 
     def patches(self) -> Iterable[Patch | SubclassPatch]:
-        from autolog_sklearn.after import After
-        from autolog_sklearn.fit import Fits
+        from autolog_sklearn.after import MetricObserver
+        from autolog_sklearn.fit import FitObserver
         from autolog_sklearn.resampling import Resampling
 
-        after = After(self.options)
-        fits = Fits(self.options, after)
+        after = MetricObserver(self.options)
+        fits = FitObserver(self.options, after)
         yield SubclassPatch(base=BASE, methods=TRAINING, observer=fits.observe, nested=True)
         yield Patch(target=TASK, observer=fits.observe_task)
         resampling = Resampling(self.options, after)

@@ -41,7 +41,7 @@ _CURVES = {
 }
 
 
-class After:
+class MetricObserver:
     def __init__(self, options: SklearnOptions) -> None:
         self.options = options
 

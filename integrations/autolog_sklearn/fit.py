@@ -10,7 +10,7 @@ from autolog.integration import Call, IdentityMap, ModelInput, Run, lineage, loo
 from autolog_sklearn import about, directions, fitted, monitors, scores, search
 
 if TYPE_CHECKING:
-    from autolog_sklearn.after import After
+    from autolog_sklearn.after import MetricObserver
     from autolog_sklearn.options import SklearnOptions
 
 
@@ -29,8 +29,8 @@ class _Partial:
         self.began = perf_counter()
 
 
-class Fits:
-    def __init__(self, options: SklearnOptions, after: After) -> None:
+class FitObserver:
+    def __init__(self, options: SklearnOptions, after: MetricObserver) -> None:
         self.options = options
         self.after = after
         self._partials: IdentityMap[_Partial] = IdentityMap()

@@ -9,14 +9,14 @@ from autolog.integration import Call, Run, lineage, plain
 from autolog_sklearn import about, directions
 
 if TYPE_CHECKING:
-    from autolog_sklearn.after import After
+    from autolog_sklearn.after import MetricObserver
     from autolog_sklearn.options import SklearnOptions
 
 _DATA = ("estimator", "X", "y", "groups", "fit_params", "params")
 
 
 class Resampling:
-    def __init__(self, options: SklearnOptions, after: After) -> None:
+    def __init__(self, options: SklearnOptions, after: MetricObserver) -> None:
         self.options = options
         self.after = after
 

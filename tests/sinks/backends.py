@@ -107,19 +107,19 @@ class JsonLines(Backend):
         return self.of(facts_of([event for event in decoded if event is not None]))
 
 
-class OverheadTimer(Backend):
+class Ledger(Backend):
     """The third party's."""
 
-    scheme = "timer"
+    scheme = "ledger"
     idempotent = True
 
     @property
     def path(self) -> Path:
-        return self.folder / "timer.sqlite"
+        return self.folder / "ledger.sqlite"
 
     @property
     def url(self) -> str:
-        return f"timer:{self.path}"
+        return f"ledger:{self.path}"
 
     def events(self) -> list[e.Event]:
         return ledger_events(self.path)
@@ -194,7 +194,7 @@ class Mlflow(Backend):
     def _shown(self, part: Any) -> Any:
         shown = super()._shown(part)
         if isinstance(shown, dict):
-            from autolog_mlflow.words import key_of
+            from autolog_mlflow.mapping import key_of
 
             return {key_of(key): str(value) for key, value in shown.items()}
         return shown
@@ -323,7 +323,7 @@ class Wandb(Backend):
         return self.of(facts)
 
 
-BACKENDS: list[type[Backend]] = [Console, JsonLines, OverheadTimer, Memory, Mlflow, Tensorboard, Wandb]
+BACKENDS: list[type[Backend]] = [Console, JsonLines, Ledger, Memory, Mlflow, Tensorboard, Wandb]
 
 
 def _without_children(fact: Fact) -> list[Fact]:
@@ -370,7 +370,7 @@ def _files(client: Any, run: str, folder: str | None = None) -> Iterator[tuple[s
 
 
 def ledger_events(path: Path) -> list[e.Event]:
-    """The events in a third party's timer."""
+    """The events in a third party's ledger."""
     with sqlite3.connect(path) as table:
         rows = table.execute("SELECT event FROM events ORDER BY no").fetchall()
     decoder = msgspec.msgpack.Decoder(e.AnyEvent)

@@ -175,16 +175,16 @@ def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.Monk
 
 def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
     """The run ends, the journal is written, and the other sink has everything, while one never answers."""
-    with recorded(sinks=["hanging:", f"timer:{tmp_path / 'timer'}"], exit_timeout=0) as seen:
+    with recorded(sinks=["hanging:", f"ledger:{tmp_path / 'ledger'}"], exit_timeout=0) as seen:
         with autolog.run("undisturbed") as run:
             for step in range(100):
                 run.log_metrics({"loss": step}, step=step)
         assert autolog.flush(TIMEOUT)  # on the disk
-        timer = seen.client.output._live._feeds[1]
-        assert timer.flush(time.monotonic() + TIMEOUT)
+        ledger = seen.client.output._live._feeds[1]
+        assert ledger.flush(time.monotonic() + TIMEOUT)
         assert not autolog.flush(0.1, sinks=True)
         journal = seen.client.output.writer.path
-        assert encode(ledger_events(tmp_path / "timer")) == encode(events_of(journal))
+        assert encode(ledger_events(tmp_path / "ledger")) == encode(events_of(journal))
         assert len(seen.run.history("loss")) == 100
 
 
@@ -243,10 +243,10 @@ def test_exit_is_bounded_and_says_what_is_left(tmp_path: Path):
 
 def test_a_process_that_ends_at_once_has_delivered_everything(tmp_path: Path):
     """Exit waits for a sink that is well, and says nothing."""
-    done = script(EXIT, tmp_path, "timer:timer", timeout=TIMEOUT)
+    done = script(EXIT, tmp_path, "ledger:ledger", timeout=TIMEOUT)
     (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
     assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
-    assert encode(ledger_events(tmp_path / "timer")) == encode(events_of(journal))
+    assert encode(ledger_events(tmp_path / "ledger")) == encode(events_of(journal))
 
 
 def test_a_refused_sink_does_not_hold_up_the_exit(tmp_path: Path):
@@ -279,7 +279,7 @@ def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
     """SIGKILL in the middle of training, with a sink in the middle of its work: the rest comes exactly once and in order."""
     path = write_script(ENDLESS, tmp_path)
     process = subprocess.Popen(
-        [sys.executable, str(path), "halting:timer"],
+        [sys.executable, str(path), "halting:ledger"],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
@@ -291,14 +291,14 @@ def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
     process.stdout.close()
 
     (file,) = (tmp_path / ".autolog" / "journal").iterdir()
-    before = ledger_events(tmp_path / "timer")
+    before = ledger_events(tmp_path / "ledger")
     everything = events_of(file)
     assert 0 < len(before) < len(everything)
     assert before == everything[: len(before)]
 
     from third_party_sinks import LedgerSink
 
-    sink = LedgerSink("timer:timer")
+    sink = LedgerSink("ledger:ledger")
     written: list[Event] = []
     write = sink.write
     sink.write = lambda events: (written.extend(events), write(events))[1]
@@ -306,7 +306,7 @@ def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
     while resumed.advance():
         pass
     resumed.close()
-    assert ledger_events(tmp_path / "timer") == everything
+    assert ledger_events(tmp_path / "ledger") == everything
     assert written == everything[len(before) :]
 
 
@@ -432,14 +432,14 @@ def test_a_line_longer_than_a_batch_is_delivered(journal: Journal, monkeypatch: 
 
 def test_a_journal_that_was_deleted_and_begun_anew_is_followed(tmp_path: Path):
     """The user deletes the store while training: what the writer begins anew is delivered from its beginning."""
-    with recorded(sinks=[f"timer:{tmp_path / 'timer'}"], strict=False) as seen, autolog.run("kept") as run:
+    with recorded(sinks=[f"ledger:{tmp_path / 'ledger'}"], strict=False) as seen, autolog.run("kept") as run:
         run.log_metrics({"loss": 1.0}, step=0)
         assert autolog.flush(TIMEOUT, sinks=True)
         seen.client.output.writer.path.unlink()
         for step in range(1, 50):
             run.log_metrics({"loss": 1.0}, step=step)
         assert autolog.flush(TIMEOUT, sinks=True)
-        metrics = [event for event in ledger_events(tmp_path / "timer") if isinstance(event, MetricsLogged)]
+        metrics = [event for event in ledger_events(tmp_path / "ledger") if isinstance(event, MetricsLogged)]
     assert [event.step for event in metrics] == list(range(50))
 
 
@@ -458,16 +458,16 @@ def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
             pass
         autolog.autolog()
         assert seen.client.output.sinks == (one,)
-        autolog.autolog(sinks=["memory:one", f"timer:{tmp_path / 'timer'}"])
+        autolog.autolog(sinks=["memory:one", f"ledger:{tmp_path / 'ledger'}"])
         assert seen.client.output.sinks[0] is one
         feed = seen.client.output._live._feeds[0]
-        autolog.autolog(sinks=[f"timer:{tmp_path / 'timer'}"])
+        autolog.autolog(sinks=[f"ledger:{tmp_path / 'ledger'}"])
         assert feed.join(time.monotonic() + TIMEOUT)
         with autolog.run("second"):
             pass
         assert autolog.flush(TIMEOUT, sinks=True)
         assert [event.name for event in one.events if hasattr(event, "name")] == ["first"]
-        names = [event.name for event in ledger_events(tmp_path / "timer") if hasattr(event, "name")]
+        names = [event.name for event in ledger_events(tmp_path / "ledger") if hasattr(event, "name")]
         assert names == ["first", "second"]
         autolog.autolog(sinks=[])
         assert seen.client.output.sinks == ()
@@ -493,7 +493,7 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
     code = """
         import os, sys, autolog
         from autolog import process
-        autolog.autolog(sinks=["timer:timer"], silent=True)
+        autolog.autolog(sinks=["ledger:ledger"], silent=True)
         with autolog.run("parent") as run:
             run.log_metrics({"loss": 1.0}, step=0)
             process.get().output.writer._described.wait()  # threads at rest: no lock of a library's is held when it forks
@@ -502,7 +502,7 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
                 child = os.fork()
                 if child == 0:
                     if again:
-                        autolog.autolog(sinks=["timer:child"])
+                        autolog.autolog(sinks=["ledger:child"])
                         with autolog.run("child"):
                             pass
                     else:
@@ -517,7 +517,7 @@ def test_a_forked_child_feeds_nothing_until_it_records_itself(tmp_path: Path):
         events_of(path)[0].pid: events_of(path) for path in (tmp_path / ".autolog" / "journal").iterdir()
     }
     assert len(journals) == 2
-    parent, child = ledger_events(tmp_path / "timer"), ledger_events(tmp_path / "child")
+    parent, child = ledger_events(tmp_path / "ledger"), ledger_events(tmp_path / "child")
     assert parent == journals[parent[0].pid]
     assert child == journals[child[0].pid]
     assert [event.step for event in parent if isinstance(event, MetricsLogged)] == [0, 2]
@@ -551,13 +551,13 @@ FORKING = """
 
 def test_a_process_that_forks_is_fed_from_on_after_it(tmp_path: Path):
     """Forks at any moment, as data loaders make them: no warning, no child that hangs, nothing lost, twice or out of order."""
-    sinks = ["timer:timer", "jsonl:out", "memory:"]
+    sinks = ["ledger:ledger", "jsonl:out", "memory:"]
     done = script(f"    SINKS, DELIVERED = {sinks}, True\n{FORKING}", tmp_path, timeout=TIMEOUT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
     (file,) = (tmp_path / ".autolog" / "journal").iterdir()
     everything = events_of(file)
     assert [event.step for event in everything if isinstance(event, MetricsLogged)] == list(range(5))
-    assert ledger_events(tmp_path / "timer") == everything
+    assert ledger_events(tmp_path / "ledger") == everything
     assert [follower.decode(line) for line in (tmp_path / "out").read_bytes().splitlines()] == everything
 
 

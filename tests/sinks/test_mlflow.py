@@ -33,7 +33,7 @@ from autolog.sinks.follower import Follower
 from autolog.store.records import Store
 from autolog.tracking import events as e
 from autolog_mlflow import MlflowSink
-from autolog_mlflow.words import key_of
+from autolog_mlflow.mapping import key_of
 
 ENOUGH = 4 * TIMEOUT
 Sync = Callable[..., "tuple[int, str]"]

@@ -122,12 +122,12 @@ def test_sinks_that_fail_all_the_time_are_felt_by_nobody(tmp_path: Path) -> None
     assert states[-1]["sinks"][1][0] == "parked"
     [journal] = (tmp_path / ".autolog" / "journal").iterdir()
     kept = journal.read_bytes().splitlines()
-    for timer in ("fed", "refused", "followed"):
-        syncing = command(tmp_path, "sync", "--to", f"faulty:{timer}", FAULTY_IS_WELL="1")
+    for ledger in ("fed", "refused", "followed"):
+        syncing = command(tmp_path, "sync", "--to", f"faulty:{ledger}", FAULTY_IS_WELL="1")
         said = syncing.communicate(timeout=TIMEOUT + SECONDS)
         assert syncing.returncode == 0, said
-        arrived, again = read_ledger(tmp_path / timer, kept)
-        print(f"{timer}: {arrived:,} events, {again:,} more that came again")
+        arrived, again = read_ledger(tmp_path / ledger, kept)
+        print(f"{ledger}: {arrived:,} events, {again:,} more that came again")
         assert arrived == len(kept)
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from autolog.cli.app import app
 from autolog.sinks import SinkError, live
-from autolog.sinks.follower import Follower, Taken
+from autolog.sinks.follower import Follower, Locked
 from autolog.store.records import Store
 from autolog.tracking.events import RunEnded, RunRemoved, RunStarted
 
@@ -57,26 +57,26 @@ def all_events(store: Path) -> list[object]:
 def test_all_journals_are_delivered_once(store: Path, tmp_path: Path):
     """In order, with the end of a run that its process could not say; a second time there is nothing to do."""
     lost = RunEnded("c", 1004, "lost")
-    code, out, said = sync(store, "--to", "timer:timer")
+    code, out, said = sync(store, "--to", "ledger:ledger")
     assert (code, out) == (0, "")
     expected = [*all_events(store), lost]
-    assert sorted(map(repr, ledger_events(tmp_path / "timer"))) == sorted(map(repr, expected))
+    assert sorted(map(repr, ledger_events(tmp_path / "ledger"))) == sorted(map(repr, expected))
     assert (
-        said == f"autolog: {len(expected)} events of 2 journals delivered to timer:{tmp_path}/timer.\n"
-        or said == (f"autolog: {len(expected)} events of 2 journals delivered to timer:timer.\n")
+        said == f"autolog: {len(expected)} events of 2 journals delivered to ledger:{tmp_path}/ledger.\n"
+        or said == (f"autolog: {len(expected)} events of 2 journals delivered to ledger:ledger.\n")
     )
-    code, out, said = sync(store, "--to", "timer:timer", "--json")
-    assert json.loads(out) == [{"to": "timer:timer", "events": 0, "journals": 0, "left": []}]
-    assert len(ledger_events(tmp_path / "timer")) == len(expected)
+    code, out, said = sync(store, "--to", "ledger:ledger", "--json")
+    assert json.loads(out) == [{"to": "ledger:ledger", "events": 0, "journals": 0, "left": []}]
+    assert len(ledger_events(tmp_path / "ledger")) == len(expected)
 
 
 def test_some_runs_come_with_their_children_and_nothing_else(store: Path, tmp_path: Path):
     """A run by its name; what was removed is not sent at all."""
-    assert sync(store, "--to", "timer:timer", "alpha")[0] == 0
-    runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "timer")}
+    assert sync(store, "--to", "ledger:ledger", "alpha")[0] == 0
+    runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "ledger")}
     assert runs == {None, "a", "b"}
     Journal(store).append([RunRemoved("b")])
-    assert sync(store, "--to", "timer:other")[0] == 0
+    assert sync(store, "--to", "ledger:other")[0] == 0
     runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "other")}
     assert runs == {None, "a", "c"}
 
@@ -93,7 +93,7 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
         from autolog.store.layout import Layout
         store = Layout(sys.argv[1])
         path = sorted(store.journals.iterdir())[0]
-        follower = Follower(make_sink("timer:timer", registry.sinks()), path, store)
+        follower = Follower(make_sink("ledger:ledger", registry.sinks()), path, store)
         follower._take()
         print("taken", flush=True)
         sys.stdin.read()
@@ -108,28 +108,28 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
     try:
         assert other.stdout.readline() == b"taken\n"
         first, _ = sorted((store / "journal").iterdir())
-        code, out, _ = sync(store, "--to", "timer:timer", "--json")
+        code, out, _ = sync(store, "--to", "ledger:ledger", "--json")
         assert json.loads(out)[0]["left"] == [first.name]
         sink = Store(store).layout
         from third_party_sinks import LedgerSink
 
-        with pytest.raises(Taken):
-            Follower(LedgerSink("timer:timer"), first, sink).advance()
-        assert {getattr(event, "run", "c") for event in ledger_events(tmp_path / "timer")} == {"c"}
+        with pytest.raises(Locked):
+            Follower(LedgerSink("ledger:ledger"), first, sink).advance()
+        assert {getattr(event, "run", "c") for event in ledger_events(tmp_path / "ledger")} == {"c"}
     finally:
         other.kill()
         other.wait()
         other.stdin.close()
         other.stdout.close()
-    assert json.loads(sync(store, "--to", "timer:timer", "--json")[1])[0]["left"] == []
+    assert json.loads(sync(store, "--to", "ledger:ledger", "--json")[1])[0]["left"] == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--to", "leger:x"], "autolog: There is no sink 'leger'. Did you mean 'timer'?"),
+        (["--to", "leger:x"], "autolog: There is no sink 'leger'. Did you mean 'ledger'?"),
         (["--to", "memory:"], "autolog: memory: shows what happens at the moment;"),
-        (["--to", "timer:x", "nobody"], "autolog: There is no run 'nobody'"),
+        (["--to", "ledger:x", "nobody"], "autolog: There is no run 'nobody'"),
         ([], "autolog: Where to? Say it: autolog sync --to mlflow+http://host:5000"),
         (
             ["--to", "refusing://ann:hunter22@host"],
@@ -150,7 +150,7 @@ def test_without_a_place_the_configured_sinks_are_meant(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """As the line at a process's end says: `autolog sync` delivers the rest."""
-    monkeypatch.setenv("AUTOLOG_SINKS", "timer:one,timer:two")
+    monkeypatch.setenv("AUTOLOG_SINKS", "ledger:one,ledger:two")
     assert sync(store)[0] == 0
     for name in ("one", "two"):
         assert len(ledger_events(tmp_path / name)) == len(all_events(store)) + 1
@@ -207,10 +207,10 @@ def test_whatever_a_sink_raises_it_is_tried_again(
     monkeypatch.setattr(LedgerSink, "flush", flush)
     monkeypatch.setattr(LedgerSink, "close", close)
     monkeypatch.setattr(live, "FIRST_RETRY_SECONDS", 0.0)
-    code, out, said = sync(store, "--to", "timer:timer")
+    code, out, said = sync(store, "--to", "ledger:ledger")
     assert (code, out) == (0, "")
-    assert said.startswith(f"autolog: {len(all_events(store)) + 1} events of 2 journals delivered to timer:")
-    assert len(ledger_events(tmp_path / "timer")) == len(all_events(store)) + 1
+    assert said.startswith(f"autolog: {len(all_events(store)) + 1} events of 2 journals delivered to ledger:")
+    assert len(ledger_events(tmp_path / "ledger")) == len(all_events(store)) + 1
 
 
 def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
@@ -226,9 +226,9 @@ def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
     monkeypatch.setattr(LedgerSink, "close", close)
     count = len(all_events(store)) + 1
     for _ in range(2):
-        code, out, said = sync(store, "--to", "timer:timer")
+        code, out, said = sync(store, "--to", "ledger:ledger")
         assert (code, out) == (1, "")
         assert said == (
-            f"autolog: timer:timer takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and"
+            f"autolog: ledger:ledger takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and"
             " the same command goes on from here.\n"
         )

@@ -90,7 +90,7 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
                 autolog.autolog(sinks=[url])
             except ValueError as error:
                 print(error, error.__cause__, error.__context__)
-        autolog.autolog(sinks=["timer:timer", sys.argv[2]])
+        autolog.autolog(sinks=["ledger:ledger", sys.argv[2]])
         autolog.flush(60, sinks=True)
     """
     url = "refusing://t0k3nt0k3n@host/p?api_key=k3yk3yk3y"
@@ -185,7 +185,7 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
             autolog.autolog(sinks=["console:", "jsnol:events.jsonl"])
         assert str(caught.value) == (
             "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed are:"
-            " console, faulty, halting, hanging, jsonl, timer, memory, mlflow, refusing, rude, tensorboard, wandb."
+            " console, faulty, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb."
         )
         assert seen.client.output.sinks == before
 
@@ -209,7 +209,7 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
 def test_a_wrong_sink_is_refused_with_a_reason(tmp_path: Path, sinks: object, complaint: str):
     """In the call, a mistake is an error at once, and not a sink that gets nothing."""
     everything = (
-        "console, faulty, halting, hanging, jsonl, timer, memory, mlflow, refusing, rude, tensorboard, wandb"
+        "console, faulty, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb"
     )
     with recorded() as seen:
         with pytest.raises(ValueError) as caught:

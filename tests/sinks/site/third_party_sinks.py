@@ -15,14 +15,14 @@ FOR_EVER = threading.Event()
 
 
 class LedgerSink(Sink):
-    """`timer:PATH`: a table with a row an event, in which a repeat changes nothing."""
+    """`ledger:PATH`: a table with a row an event, in which a repeat changes nothing."""
 
     def __init__(self, url):
         super().__init__(url)
         self.path = os.path.abspath(url.partition(":")[2])
 
     def identity(self):
-        return f"timer:{self.path}"
+        return f"ledger:{self.path}"
 
     def open(self, origin):
         self.origin = origin

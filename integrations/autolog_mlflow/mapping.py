@@ -1,4 +1,4 @@
-"""What a run of ours is in MLflow's words, within MLflow's limits: names, values, tags, data. Plain functions of plain values:
+"""What a run of ours is called in MLflow, within MLflow's limits: names, values, tags, data. Plain functions of plain values:
 they know nothing of its client, of servers, or of what was sent before.
 """
 
