@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autolog.instrument.inside import Inside
     from autolog.instrument.integration import Integration, Options
     from autolog.instrument.interrupts import reraise_if_signal
-    from autolog.instrument.patching import FastPatch, Hook, OnImport, Patch, SubclassPatch
+    from autolog.instrument.patches import FastPatch, Hook, OnImport, Patch, SubclassPatch
     from autolog.instrument.quiet import suppress_warnings
     from autolog.models import pickled
     from autolog.models.errors import ModelError, ModelNotLoaded, ModelNotSaved, UntrustedModel
@@ -87,7 +87,7 @@ __getattr__, __dir__ = names(
         "autolog.instrument.inside": ("Inside",),
         "autolog.instrument.integration": ("Integration", "Options"),
         "autolog.instrument.interrupts": ("reraise_if_signal",),
-        "autolog.instrument.patching": ("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"),
+        "autolog.instrument.patches": ("FastPatch", "Hook", "OnImport", "Patch", "SubclassPatch"),
         "autolog.instrument.quiet": ("suppress_warnings",),
         "autolog.models.errors": ("ModelError", "ModelNotLoaded", "ModelNotSaved", "UntrustedModel"),
         "autolog.models.types": ("Captured",),

@@ -212,7 +212,7 @@ class Manager:
 def sweep(switches: set[Switch]) -> None:
     """Replace what modules still hold of that was switched off; once for all of it, as it looks through all modules."""
     if switches:
-        from autolog.instrument.patching import sweep_modules
+        from autolog.instrument.modules import sweep_modules
 
         sweep_modules(switches)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from autolog.instrument.calls import Switch
 from autolog.instrument.fast import codes, guarded
-from autolog.instrument.patching import AnyPatch
+from autolog.instrument.patches import AnyPatch
 
 if TYPE_CHECKING:
     from autolog.instrument.calls import CallHandler

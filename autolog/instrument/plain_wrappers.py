@@ -54,7 +54,7 @@ class PlainWrappers:
             if _held(slot.owner, slot.name) is slot.ours:
                 setattr(slot.owner, slot.name, slot.original)
             else:  # somebody has wrapped it since
-                from autolog.instrument.patching import put_back
+                from autolog.instrument.chain import put_back
 
                 put_back(slot.owner, slot.name, self._switch)
         self._watched.clear()

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from autolog.instrument.calls import CallHandler, Switch
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.patching import FastPatch, Installation
+from autolog.instrument.patches import FastPatch
+from autolog.instrument.patching import Installation
 
 UNKNOWN = SystemExit()
 """One whose status Python does not tell."""

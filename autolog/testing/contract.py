@@ -41,7 +41,7 @@ import msgspec
 from autolog.instrument.calls import Call, Observer
 from autolog.instrument.fast import CULPRIT
 from autolog.instrument.integration import Integration
-from autolog.instrument.patching import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
+from autolog.instrument.patches import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
 from autolog.testing import fresh
 from autolog.testing.recording import recorded

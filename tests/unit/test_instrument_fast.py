@@ -18,7 +18,9 @@ from handlers import CallHandler
 
 from autolog.instrument.calls import Call, Scope, current
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.patching import FastPatch, Hook, Installation, sweep_modules
+from autolog.instrument.modules import sweep_modules
+from autolog.instrument.patches import FastPatch, Hook
+from autolog.instrument.patching import Installation
 
 SOURCE = '''
 from functools import wraps

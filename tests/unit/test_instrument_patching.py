@@ -24,13 +24,9 @@ from handlers import CallHandler
 
 from autolog.instrument.calls import Call, Scope, current
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.patching import (
-    Installation,
-    Patch,
-    SubclassPatch,
-    sweep_modules,
-    users_modules,
-)
+from autolog.instrument.modules import sweep_modules, users_modules
+from autolog.instrument.patches import Patch, SubclassPatch
+from autolog.instrument.patching import Installation
 
 SOURCE = '''
 import abc

@@ -30,7 +30,9 @@ from hypothesis.stateful import (
 )
 
 from autolog.instrument.imports import ImportHooks
-from autolog.instrument.patching import FastPatch, Installation, Patch, SubclassPatch, sweep_modules
+from autolog.instrument.modules import sweep_modules
+from autolog.instrument.patches import FastPatch, Patch, SubclassPatch
+from autolog.instrument.patching import Installation
 
 SOURCE = """
 def train(x=1, *, y=2):
