@@ -88,8 +88,8 @@ def enable(name: str, **options: Any) -> None:
 
 def _record_for_itself(here: Client) -> None:
     """Whatever it has recorded for another process before."""
-    if "recorder" in vars(here):
-        here.recorder.remote_parent = None
+    if here.recorder_if_made is not None:
+        here.recorder_if_made.remote_parent = None
     here.output.start()
 
 
@@ -218,9 +218,8 @@ def current_run() -> Run | None:
     from autolog.recording import scope
 
     here = process.get()
-    if here is not None and "recorder" in vars(here):
-        return here.recorder.current_run()
-    return scope.current_run()
+    recorder = here.recorder_if_made if here is not None else None
+    return recorder.current_run() if recorder is not None else scope.current_run()
 
 
 def lineage() -> Lineage:

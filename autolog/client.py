@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import sys
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autolog import config as configuration
@@ -50,17 +49,25 @@ class Client:
         self.manager = Manager(self.output, lambda: self.recorder)
         self.handover = Handover(self.output, self.manager)
         self.output.closing = self.close_clients_at_exit
+        self._recorders: dict[int, Recorder] = {}
         self._wrappers: PlainWrappers | None = None
         """What stands in the place of the functions that hand work to threads and processes."""
         self._configured = config is not None
         _use_rules(self.config, [])
 
-    @cached_property
+    @property
     def recorder(self) -> Recorder:
         """Made when there is something to record, with all that this takes."""
-        from autolog.recording.recorder import Recorder
+        if not self._recorders:
+            from autolog.recording.recorder import Recorder
 
-        return Recorder(self.output, self.manager, self.handover)
+            # Two threads may come at once: the first one's is everybody's.
+            self._recorders.setdefault(0, Recorder(self.output, self.manager, self.handover))
+        return self._recorders[0]
+
+    @property
+    def recorder_if_made(self) -> Recorder | None:
+        return self._recorders.get(0)
 
     @property
     def active(self) -> bool:
@@ -70,8 +77,8 @@ class Client:
     @active.setter
     def active(self, active: bool) -> None:
         self.output.active = active
-        if "recorder" in self.__dict__:
-            self.recorder.active = active
+        if self.recorder_if_made is not None:
+            self.recorder_if_made.active = active
 
     @property
     def config(self) -> Config:
@@ -124,8 +131,8 @@ class Client:
         for name in manager.states if names is None else names:
             self._close_loops_of(name)
             switches |= manager.put_back(name, failures)
-        if not manager.is_any_active and "recorder" in self.__dict__:
-            switches |= self.recorder.stop_watching_exits()
+        if not manager.is_any_active and self.recorder_if_made is not None:
+            switches |= self.recorder_if_made.stop_watching_exits()
         if not manager.switched_on and self._wrappers is not None:
             self._wrappers.remove()
             self._wrappers = None
@@ -142,8 +149,8 @@ class Client:
             workers.follow(self._wrappers, self.handover)
 
     def _close_loops_of(self, name: str) -> None:
-        if "recorder" in self.__dict__:
-            self.recorder.close_loops_of(name)
+        if self.recorder_if_made is not None:
+            self.recorder_if_made.close_loops_of(name)
 
     # -- another process, and the end
 
@@ -183,8 +190,8 @@ class Client:
         """In a forked child: nothing here is ours, now or later."""
         self.abandoned = True
         self.output.abandon()
-        if "recorder" in self.__dict__:
-            self.recorder.abandon()
+        if self.recorder_if_made is not None:
+            self.recorder_if_made.abandon()
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
         """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
@@ -192,21 +199,21 @@ class Client:
 
     def finish(self, timeout: float) -> bool:
         """Write and deliver what there is; see `Output.finish`."""
-        if "recorder" in self.__dict__:
-            atexit.unregister(self.recorder.end_loops_at_exit)
+        if self.recorder_if_made is not None:
+            atexit.unregister(self.recorder_if_made.end_loops_at_exit)
         return self.output.finish(timeout)
 
     def close_clients_at_exit(self) -> None:
         """Before the clients of sinks end by exit functions of their own: end what is open, and let them have it."""
-        if "recorder" in self.__dict__:
-            self.recorder.end_loops_at_exit()
+        if self.recorder_if_made is not None:
+            self.recorder_if_made.end_loops_at_exit()
         self.output.close_clients()
 
     def at_exit(self) -> None:
         """From here on nothing is recorded, and what is patched does nothing but call what it stands for: Python takes our
         modules apart, while objects of the user's may go on to the very end.
         """
-        recorder = self.__dict__.get("recorder")
+        recorder = self.recorder_if_made
         if recorder is not None:
             recorder.end_loops_at_exit()
         if self.active:

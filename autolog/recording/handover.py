@@ -19,7 +19,7 @@ import importlib
 import sys
 import weakref
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,13 +168,16 @@ class Handover:
         self.tallies: dict[str, Tally] = {}
         """By the run's id; empty for none."""
         self._frameworks = manager.packages
+        self._sender: dict[str, str] = {}
 
-    @cached_property
+    @property
     def sender(self) -> str:
-        """What workers know this client by."""
-        from autolog.tracking.ids import new_id
+        """What workers know this client by: the same whichever thread asks first."""
+        if not self._sender:
+            from autolog.tracking.ids import new_id
 
-        return new_id()
+            self._sender.setdefault("id", new_id())
+        return self._sender["id"]
 
     # -- what goes along
 

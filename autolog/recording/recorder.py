@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +78,7 @@ class Recorder:
         self._saver = ModelSaver(output, manager.options_of)
         self._loops: list[OpenLoop] = []
         self._exit_watch: ExitWatch | None = None
+        self._lineage: dict[int, Lineage] = {}
         # What a run writes to.
         self.emit = output.emit
         self.defer = output.defer
@@ -176,12 +176,14 @@ class Recorder:
     def deduplicate(self) -> Callable[[str], None]:
         return deduplicate(self._output.layout.objects)
 
-    @cached_property
+    @property
     def lineage(self) -> Lineage:
-        """Which run each model is from, and which model each prediction."""
-        from autolog.recording.lineage import Lineage
+        """Which run each model is from, and which model each prediction: one for all threads."""
+        if not self._lineage:
+            from autolog.recording.lineage import Lineage
 
-        return Lineage(self._manager.packages)
+            self._lineage.setdefault(0, Lineage(self._manager.packages))
+        return self._lineage[0]
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
         self._saver.save(run, model, flavor, **how)

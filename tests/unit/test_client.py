@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from autolog import process
+from autolog.client import Client
 from autolog.integration import Call, Hook, Integration, Patch
 from autolog.testing import recorded
 
@@ -84,3 +85,27 @@ def test_two_that_are_switched_off_by_turns_leave_threads_followed_to_the_last(t
             assert vars(threading.Thread)["start"] is not start
             seen.client.disable([name])
         assert vars(threading.Thread)["start"] is start
+
+
+@pytest.mark.parametrize("what", ["recorder", "lineage", "sender"])
+def test_threads_that_come_first_at_once_get_the_same(what: str) -> None:
+    """What is made when it is first needed is one for all: else a run of one thread would be unknown to another."""
+    client = Client()
+    client.active = False
+    ask: dict[str, Callable[[], Any]] = {
+        "recorder": lambda: client.recorder,
+        "lineage": lambda: client.recorder.lineage,
+        "sender": lambda: client.handover.sender,
+    }
+    together, found = threading.Barrier(8), list[Any]()
+
+    def come() -> None:
+        together.wait()
+        found.append(ask[what]())
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(one) for one in found}) == 1
