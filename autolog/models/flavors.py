@@ -2,7 +2,7 @@
 
 A flavor is a module or an object with the same functions. An entry point of the group `autolog.flavors` announces it; the entry
 point's name is the flavor's. A flavor may also have `while_saving()`, a context manager that is entered whenever a process that
-uses this flavor saves a model.
+uses this flavor saves a model, and `DISTRIBUTIONS`, what distributions of a module are called.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ def find(name: str) -> Flavor:
             raise ModelError(f"there is no model flavor {name!r}; known here: {', '.join(sorted(known))}")
         _loaded[name] = cast("Flavor", load(known[name]))
     return _loaded[name]
+
+
+def distributions_of(module: str) -> tuple[str, ...]:
+    """What the distributions of a module may be called, other than the module itself, as the flavors at work here say by
+    `DISTRIBUTIONS`: so that not all that is installed has to be looked through.
+    """
+    said = (getattr(flavor, "DISTRIBUTIONS", {}) for flavor in tuple(_loaded.values()))
+    return tuple(name for names in said for name in names.get(module, ()))
 
 
 @contextmanager

@@ -10,14 +10,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from typing import Any
 
-PYTHON = ".".join(map(str, sys.version_info[:3]))
+from autolog.models.flavors import distributions_of
 
-# Distributions that cannot be guessed from the module's name, where looking through all installed ones can be spared.
-_DISTRIBUTIONS = {
-    "sklearn": ("scikit-learn",),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "xgboost": ("xgboost", "xgboost-cpu"),
-}
+PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
 def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -38,7 +33,7 @@ def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
 def _providers(module: str) -> tuple[str, ...]:
     # Most distributions are called as their module is. Asking for one costs a fraction of a millisecond, the whole
     # mapping hundreds.
-    for name in _DISTRIBUTIONS.get(module, (module,)):
+    for name in (*distributions_of(module), module):
         guess = _pin(name)
         if guess:
             return (guess,)

@@ -25,6 +25,7 @@ from autolog.integration import Captured, ModelNotSaved
 if TYPE_CHECKING:
     from autolog.integration import Source, Staging
 
+DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu",)}
 FOLDER = "data"
 NAME = "model.keras"
 MODULE = f"{FOLDER}/keras_module.txt"

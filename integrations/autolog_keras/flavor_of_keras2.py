@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from autolog.integration import Captured, ModelNotLoaded
 from autolog_keras import flavor as format_of_keras
-from autolog_keras.flavor import FOLDER, MODULE, predictor, while_saving
+from autolog_keras.flavor import DISTRIBUTIONS, FOLDER, MODULE, predictor, while_saving
 
 if TYPE_CHECKING:
     from autolog.integration import Source, Staging
 
-__all__ = ["capture", "load", "predictor", "while_saving"]
+__all__ = ["DISTRIBUTIONS", "capture", "load", "predictor", "while_saving"]
 
 READERS = {"tensorflow.keras": "keras", "keras": "keras", "tf_keras": "tf_keras"}
 """What `keras_module.txt` may say, and the package that it is."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 predictor = pickled.predictor
 
+DISTRIBUTIONS = {"sklearn": ("scikit-learn",)}
 BOOSTER = "lightgbm.basic.Booster"
 
 # What skops meets in an estimator. To make one runs no code of the file's choosing: a Booster's state is its text.

@@ -19,6 +19,7 @@ predictor = pickled.predictor
 
 # Trees, kernels, distance metrics, sparse matrices: what fitted estimators are made of.
 HARMLESS = ("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype")
+DISTRIBUTIONS = {"sklearn": ("scikit-learn",)}
 ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
 
 

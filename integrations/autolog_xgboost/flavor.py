@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autolog.integration import Source, Staging
 
 FILE = "model.ubj"
+DISTRIBUTIONS = {"sklearn": ("scikit-learn",), "xgboost": ("xgboost-cpu",)}
 BOOSTER = "xgboost.core.Booster"
 ESTIMATORS = (
     "XGBModel", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor",
