@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from functools import lru_cache
+
+from platformdirs import user_config_dir
 
 KEY_BYTES = 32
 
@@ -19,15 +20,7 @@ class NoUserKey(Exception):
 
 def config_dir() -> str:
     """AUTOLOG_CONFIG_DIR if set, else the platform's place for a user's configuration. It need not exist."""
-    if chosen := os.environ.get("AUTOLOG_CONFIG_DIR"):
-        return chosen
-    if os.name == "nt":
-        base = os.environ.get("APPDATA") or "~"
-    elif sys.platform == "darwin":
-        base = "~/Library/Application Support"
-    else:
-        base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return os.path.join(os.path.expanduser(base), "autolog")
+    return os.environ.get("AUTOLOG_CONFIG_DIR") or user_config_dir("autolog", appauthor=False, roaming=True)
 
 
 def make_private(folder: str) -> None:
