@@ -31,7 +31,7 @@ BACKENDS = frozenset(
     "mlflow wandb tensorboard tensorboardX comet_ml clearml neptune dvclive aim requests httpx".split()
 )
 DATA = frozenset("numpy pandas scipy polars pyarrow".split())
-OWN_DEPENDENCIES = frozenset("wrapt msgspec packaging typer rich tomli cloudpickle".split())
+OWN_DEPENDENCIES = frozenset("wrapt msgspec packaging platformdirs typer rich tomli cloudpickle".split())
 
 
 class Import(NamedTuple):
@@ -146,6 +146,16 @@ def test_only_the_top_imports_what_users_see() -> None:
     """`autolog` itself names everything: who imports it is above all."""
     users = {one.by for one in ALL if one.by in AUTOLOG and one.name == "autolog" and one.by != "autolog"}
     assert {part_of(name) for name in users} <= {"cli", "testing"}
+
+
+CORE_LINES = 5_600
+"""Of `instrument`, `recording`, and the run with its events: what one reads to know how a training is recorded. It only falls."""
+
+
+def test_the_core_is_short_enough_to_be_read() -> None:
+    parts = [path for name, path in AUTOLOG.items() if part_of(name) in ("instrument", "recording")]
+    parts += [AUTOLOG[f"autolog.tracking.{name}"] for name in ("run", "events", "ids")]
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in parts) <= CORE_LINES
 
 
 @pytest.mark.parametrize("folder", ["autolog", *sorted({name.partition(".")[0] for name in INTEGRATIONS})])
