@@ -149,7 +149,8 @@ def test_only_the_top_imports_what_users_see() -> None:
 
 
 CORE_LINES = 5_600
-"""Of `instrument`, `recording`, and the run with its events: what one reads to know how a training is recorded. It only falls."""
+"""Of `instrument`, `recording`, and the run with its events: what one reads to know how a training is recorded. It only
+falls."""
 
 
 def test_the_core_is_short_enough_to_be_read() -> None:
