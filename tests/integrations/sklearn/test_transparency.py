@@ -321,7 +321,7 @@ def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) 
                  "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )  # fmt: skip
         # A traceback shows our frames: wrapping cannot be without them.
-        errors = re.sub(r'  File ".*/autolog/(?:instrument/|processes).*\n(    .*\n)*', "", done.stderr)
+        errors = re.sub(r'  File ".*/autolog/(?:instrument|recording)/.*\n(    .*\n)*', "", done.stderr)
         said.append((done.returncode, done.stdout, errors))
     assert said[0] == said[1]
     assert "ConvergenceWarning" in said[0][2]
