@@ -65,7 +65,7 @@ _MOVED = {
     "provenance": "lineage",
     "quiet": "suppress_warnings",
 }  # fmt: skip
-"""What authors of integrations imported from here before 0.2, and its name in `autolog.integration`."""
+"""What authors of integrations used to import from here, and its name in `autolog.integration`."""
 
 
 def __getattr__(name: str) -> Any:

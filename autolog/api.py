@@ -144,11 +144,11 @@ class suspended:
 
 
 def _leave(token: Token[Scope | None]) -> None:
-    """Leave the frame that was entered with this token."""
+    """Leave the scope that was entered with this token."""
     try:
         current.reset(token)
     except ValueError:
-        pass  # entered in another context, as the halves of an async fixture are: a frame that has ended is passed over
+        pass  # entered in another context, as the halves of an async fixture are: a scope that has ended is passed over
 
 
 class run:

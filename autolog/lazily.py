@@ -10,8 +10,8 @@ from typing import Any
 def names(
     package: dict[str, Any], homes: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of the package with these globals. `homes`: modules, and the names that each of them holds;
-    a name that ends with `.*` is the module itself.
+    """`__getattr__` and `__dir__` of the package with these globals. `homes`: modules, and the names that each of them holds; a
+    module's own last name stands for the module itself.
     """
     home_of = {name: home for home, held in homes.items() for name in held}
 

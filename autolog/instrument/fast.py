@@ -48,7 +48,7 @@ def fast(
     @hide_from_stacklevel
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        # In no scope, as nearly always, is asked first: `records` is a call more.
+        # In no scope, as nearly always, is asked first: `is_recorded` is a call more.
         if reading() or not (
             switch.on
             and handler.active

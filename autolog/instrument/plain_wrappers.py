@@ -1,8 +1,8 @@
 """Plain functions in the place of others, for what is no framework's: threads, pools, executors.
 
-A stand-in may change what the original is called with; it makes no Call and opens no run. It goes in when its module is
+A wrapper may change what the original is called with; it makes no Call and opens no run. It goes in when its module is
 imported and comes out as a `Patch` does, also from under somebody else's wrapper. It needs no wrapt, which is slow to import:
-stand-ins are put in when `autolog()` is called.
+wrappers are put in when `autolog()` is called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autolog.instrument.calls import Own, Switch
 from autolog.instrument.imports import ImportHooks
 
 Make = Callable[[Any, Switch], Callable[..., Any]]
-"""Makes the stand-in for an original. Once the switch is off, the stand-in does nothing but call it."""
+"""Makes the wrapper for an original. Once the switch is off, the wrapper does nothing but call it."""
 
 
 class _Slot(NamedTuple):

@@ -1,4 +1,4 @@
-"""Keeps our stand-ins out of the count when Python looks for who is to blame: `warnings.warn(…, stacklevel=2)` in a framework's
+"""Keeps our wrappers out of the count when Python looks for who is to blame: `warnings.warn(…, stacklevel=2)` in a framework's
 `fit` is to name the user's line, and a filter for `__main__` is to see it, as without autolog.
 
 `warnings`, and `logging` since Python 3.11, leave out frames of the import system while they count, and know them by their

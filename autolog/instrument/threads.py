@@ -62,7 +62,7 @@ def carried(function: Any) -> Any:
 
 
 def follow(wrappers: PlainWrappers, to_process: Callable[[Any, Any], Any]) -> None:
-    """Put the stand-ins in. `to_process(function, pool)` is what a pool of processes is given in place of a function."""
+    """Put the wrappers in. `to_process(function, pool)` is what a pool of processes is given in place of a function."""
 
     def to_worker(pool: Any, function: Any) -> Any:
         return carried(function) if _is_threads(pool) else to_process(function, pool)
@@ -118,7 +118,7 @@ def _is_threads(pool: Any) -> bool:
     return isinstance(pool, sys.modules["multiprocessing.pool"].ThreadPool)
 
 
-# What these stand-ins need of this module are closures or defaults: threads start while Python ends, and names may be None.
+# What these wrappers need of this module are closures or defaults: threads start while Python ends, and names may be None.
 
 
 def _start(original: Any, switch: Switch) -> Any:

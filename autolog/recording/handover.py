@@ -1,9 +1,9 @@
 """Work that is handed to other processes takes along where it belongs: what it trains there is a child of the run or block that
 is open here, or a run of its own where none is.
 
-    here       pool.submit(f, x)   → a stand-in puts `Sent(f)` in the place of `f`
+    here       pool.submit(f, x)   → a wrapper puts `Sent(f)` in the place of `f`
     pickled    a few hundred bytes: `f`, and a token that says the store, the run and what is switched on
-    there      `carried.enter` binds `f` to a context whose innermost frame is the token's; or it is `f` itself
+    there      `carried.enter` binds `f` to a context whose innermost scope is the token's; or it is `f` itself
 
 `Sent` unpickles without autolog, and without a trace of it. `Process.start` hands the whole process over: a forked child
 inherits the token, others find it among what is unpickled.

@@ -168,7 +168,7 @@ def test_taking_leaves_the_model_alone(tmp_path: Path) -> None:
 
 
 def test_a_large_model_goes_through_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the memory limit the staging is on disk as soon as it is made, and moves into the folder from there; loading
+    """Beyond the memory limit the payload is on disk as soon as it is made, and moves into the folder from there; loading
     goes through a private file as well.
     """
     monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 1000)
@@ -612,7 +612,7 @@ def forget_the_checksum(folder: Path, mark: Path) -> None:
 def test_a_folder_that_was_tampered_with_is_refused(
     tmp_path: Path, tamper: Any, error: type[Exception]
 ) -> None:
-    """However the staging, its record and its signature are rearranged, nothing foreign is unpickled."""
+    """However the payload, its record and its signature are rearranged, nothing foreign is unpickled."""
     mark = tmp_path / "it ran"
     folder = saved(Model(), tmp_path / "model")
     tamper(folder, mark)

@@ -174,7 +174,7 @@ def test_regressors_clusterings_and_online_models_are_measured(seen: Recorded) -
 
 
 def test_what_is_not_known_is_logged_to_nothing(seen: Recorded) -> None:
-    """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted hide_from_stacklevel."""
+    """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted unseen."""
     model = fitted()
     with autolog.suspended():
         hide_from_stacklevel = fitted()
