@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 from xml.etree import ElementTree
 
 import typer
@@ -183,12 +184,24 @@ class Runner:
         return Outcome(run(command, cwd=self.checkout, check=False))
 
     def stage(self, stage: Stage, how: How) -> Outcome:
+        """Run its commands. What those of a stage beside others print is shown in one piece, when it has ended."""
+        if not stage.beside:
+            return self._commands(stage, how, None)
+        printed = self.work / f"{stage.name}.log"
+        try:
+            with printed.open("w") as output:
+                return self._commands(stage, how, output)
+        finally:
+            say(f"{stage.name}: what it printed")
+            console.print(printed.read_text(errors="replace"), markup=False)
+
+    def _commands(self, stage: Stage, how: How, output: IO[str] | None) -> Outcome:
         outcome = Outcome()
         commands = stage.short if how == "short" and stage.short else stage.whole
         for number, command in enumerate(commands):
             report = self.work / f"{stage.name}-{number}.xml"
             if stage.cell:
-                ok = self._cell(stage, command, report)
+                ok = self._cell(stage, command, report, output)
             else:
                 environment = stage.environment or MAIN
                 python = self.python(environment)
@@ -199,12 +212,15 @@ class Runner:
                     variables["MLFLOW3_PYTHON"] = str(self.python(MAIN))
                 # What is skipped is said with its reason: a skip may hide that something is not installed.
                 more = ["-rfEs", f"--junitxml={report}"] if "pytest" in command else []
-                ok = run([str(python), *command, *more], cwd=self.checkout, env=variables, check=False)
+                ok = run(
+                    [str(python), *command, *more], cwd=self.checkout, env=variables, check=False,
+                    stdout=output, stderr=output,
+                )  # fmt: skip
             add(outcome, report)
             outcome.ok = outcome.ok and ok
         return outcome
 
-    def _cell(self, stage: Stage, paths: Sequence[str], report: Path) -> bool:
+    def _cell(self, stage: Stage, paths: Sequence[str], report: Path, output: IO[str] | None) -> bool:
         """By `python -m compat`, which knows how a cell is made. Its environment stays for the cell's other parts."""
         below = [path.removeprefix("tests/") for path in paths]
         work = self._cells / stage.cell
@@ -212,7 +228,7 @@ class Runner:
             self._being_made[stage.cell].result()
         command = [sys.executable, "-m", "compat", "run", stage.cell, "--work", str(work)]
         command += [word for path in below for word in ("--only", path)]
-        ok = run(command, cwd=self.checkout, check=False)
+        ok = run(command, cwd=self.checkout, check=False, stdout=output, stderr=output)
         if (work / "junit.xml").exists():
             (work / "junit.xml").replace(report)
         return ok
@@ -316,8 +332,16 @@ def execute(
     records: dict[str, dict[str, Any]],
     outcomes: dict[str, Outcome],
 ) -> None:
-    """Run what is to run, and keep what has passed. A failure does not stop what follows."""
-    uses = [stage.environment.name for stage in STAGES if stage.environment and plan[stage.name][0]]
+    """Run what is to run, in two lanes, and keep what has passed. A failure does not stop what follows.
+
+    Tests wait for servers, for processes that they kill, for the disk: one stage leaves a tenth to a half of two cores idle.
+    So the stages of other environments than the README's run beside its own.
+    """
+    chosen = [stage for stage in STAGES if plan[stage.name][0]]
+    here = [stage for stage in chosen if not stage.beside and not stage.alone]
+    beside = [stage for stage in chosen if stage.beside]
+    uses = [stage.environment.name for stage in chosen if stage.environment]
+    interrupted = threading.Event()
 
     def timed(name: str, title: str, function: Callable[[], Outcome]) -> Outcome:
         say(f"{name}: {title}")
@@ -331,31 +355,40 @@ def execute(
         outcomes[name] = outcome
         return outcome
 
-    first = next((stage for stage in STAGES if plan[stage.name][0]), None)
-    if first is not None:
+    def lane(stages: Sequence[Stage]) -> None:
+        for number, stage in enumerate(stages):
+            if interrupted.is_set():
+                return
+            following = [one for one in stages[number + 1 :] if _place(one) != _place(stage)]
+            if following:
+                runner.make_ahead(following[0])
+            how, why = plan[stage.name]
+            assert how is not None
+            outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
+            if outcome.ok:
+                # Of what was run, with the versions that it brought.
+                current = inputs([stage], runner.checkout)[stage.name]
+                note(stage, how, outcome, current, records.get(stage.name))
+            if stage.environment:
+                uses.remove(stage.environment.name)
+                if stage.environment.name not in uses:
+                    runner.done_with(stage.environment.name)
+
+    for first in (*beside[:1], *here[:1]):
         runner.make_ahead(first)
-    for name in always:
-        outcome = timed(name, ALWAYS[name], getattr(runner, name))
-        if outcome.ok and outcome.times:
-            write(name, figures(outcome))
-    for number, stage in enumerate(STAGES):
-        how, why = plan[stage.name]
-        if how is None:
-            continue
-        following = [
-            one for one in STAGES[number + 1 :] if plan[one.name][0] and _place(one) != _place(stage)
-        ]
-        if following:
-            runner.make_ahead(following[0])
-        outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
-        if outcome.ok:
-            # Of what was run, with the versions that it brought.
-            current = inputs([stage], runner.checkout)[stage.name]
-            note(stage, how, outcome, current, records.get(stage.name))
-        if stage.environment:
-            uses.remove(stage.environment.name)
-            if stage.environment.name not in uses:
-                runner.done_with(stage.environment.name)
+    with ThreadPoolExecutor(1) as second:
+        running = second.submit(lane, beside)
+        try:
+            for name in always:
+                outcome = timed(name, ALWAYS[name], getattr(runner, name))
+                if outcome.ok and outcome.times:
+                    write(name, figures(outcome))
+            lane(here)
+            running.result()
+        except KeyboardInterrupt:
+            interrupted.set()
+            raise
+    lane([stage for stage in chosen if stage.alone])
 
 
 def _place(stage: Stage) -> str:

@@ -74,6 +74,13 @@ class Stage:
     """None: the README's."""
     cell: str = ""
     """The cell of the matrix that it is a part of. Then `whole` and `short` are paths below tests/."""
+    alone: bool = False
+    """Nothing else may run: it measures times."""
+
+    @property
+    def beside(self) -> bool:
+        """Whether it runs beside the README's commands and the stages in the README's environment: it needs nothing of that."""
+        return bool(self.cell) or self.environment not in (None, OLD_MLFLOW)
 
 
 def tests(*arguments: str) -> tuple[str, ...]:
@@ -179,7 +186,7 @@ STAGES = (
     # A figure that is five times its goal is not the machine's fault.
     Stage(
         "figures", "figures (a part of them)", ("tests/benchmarks",),
-        (("tests/benchmarks/run.py", "--within", "5", "switch_on", "calls", "metric", "points"),),
+        (("tests/benchmarks/run.py", "--within", "5", "switch_on", "calls", "metric", "points"),), alone=True,
     ),
     integration("torch", "test_torch_loops.py", TORCH),
     integration("lightning", "test_lightning_runs.py", TORCH, "integrations/autolog_torch"),

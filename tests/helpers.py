@@ -36,7 +36,8 @@ _SHARED = f" -XX:SharedArchiveFile={ARCHIVE} -Xlog:disable" if ARCHIVE.exists() 
 _SPARK = {
     "spark.driver.extraJavaOptions": _JVM + _SHARED, "spark.executor.extraJavaOptions": _JVM, "spark.ui.enabled": "false",
     "spark.sql.shuffle.partitions": "2", "spark.default.parallelism": "2", "spark.shuffle.compress": "false",
-    "spark.broadcast.compress": "false",
+    "spark.broadcast.compress": "false", "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }  # fmt: skip
 _CONF = " ".join(f"--conf '{name}={value}'" for name, value in _SPARK.items())
 os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{_CONF} pyspark-shell")
