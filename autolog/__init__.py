@@ -3,7 +3,8 @@
     import autolog
     autolog.autolog()
 
-Here is what users need; what authors of integrations need is in `autolog.integration`, for authors of sinks in `autolog.sinks`.
+This module holds what users need; `autolog.integration` holds what authors of integrations need, `autolog.sinks` what authors
+of sinks need.
 Names are loaded when they are first used, so that importing autolog costs next to nothing.
 """
 
@@ -65,7 +66,7 @@ _MOVED = {
     "provenance": "lineage",
     "quiet": "suppress_warnings",
 }  # fmt: skip
-"""What authors of integrations used to import from here, and its name in `autolog.integration`."""
+"""Names that authors of integrations used to import from here, and their names in `autolog.integration`."""
 
 
 def __getattr__(name: str) -> Any:

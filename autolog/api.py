@@ -33,14 +33,15 @@ def autolog(
     silent: bool | None = None,
     **options: Any,
 ) -> None:
-    """Record every training from now on, of each framework that is imported or will be.
+    """Record every training from now on, of each framework that is imported now or later.
 
-    Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations; `tags` are put on
-    every run; `sinks` are URLs of where events go on to in the background, as `console:` or `jsonl:events.jsonl`, in place of
-    those before; `silent` leaves out the line on standard error at the end of a run; `options` are those common to all
-    integrations (`log_models`, `log_datasets`, `log_signatures`, `log_input_examples`, `max_model_bytes`).
+    Called again, it changes what is given and keeps the rest. `include` and `exclude` name integrations. `tags` are put on
+    every run that is no child. `sinks` are URLs to which events are sent in the background, such as `console:` or
+    `jsonl:events.jsonl`; they replace the earlier ones. `silent` omits the line on standard error at the end of a run.
+    `options` are those common to all integrations (`log_models`, `log_datasets`, `log_signatures`, `log_input_examples`,
+    `max_model_bytes`), and the settings `overhead_budget`, `exit_timeout` and `secrets`.
 
-    Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again: what is
+    Does nothing with `AUTOLOG_DISABLED=1`, nor at the top of a module that a spawned worker process imports again; work that is
     handed to that worker is recorded there all the same. Raises ValueError for a setting, option or integration that does not
     exist.
     """
@@ -66,8 +67,8 @@ def autolog(
 def enable(name: str, **options: Any) -> None:
     """Record one framework, with its own options.
 
-    Raises ValueError for an unknown name or option, naming the valid ones and the nearest; ModuleNotFoundError if the
-    framework is not installed.
+    Raises ValueError for an unknown name or option, naming the valid ones and the nearest; ModuleNotFoundError if the framework
+    is not installed; RuntimeError if its version is not supported.
     """
     if config.is_disabled() or _imported_again_by_a_worker(sys._getframe(1).f_code.co_name):  # pyright: ignore
         return
@@ -87,7 +88,7 @@ def enable(name: str, **options: Any) -> None:
 
 
 def _record_for_itself(here: Client) -> None:
-    """Whatever it has recorded for another process before."""
+    """Let the client record for this process, even if it has recorded for another one before."""
     if here.recorder_if_made is not None:
         here.recorder_if_made.remote_parent = None
     here.output.start()
@@ -96,8 +97,8 @@ def _record_for_itself(here: Client) -> None:
 def disable(name: str | None = None) -> None:
     """Stop recording one framework, or all of them, and put back every attribute that was replaced.
 
-    One that was switched off by name stays off when `autolog()` is called again, until `enable()`; after all were switched
-    off, `autolog()` begins anew.
+    A framework that was disabled by name stays off when `autolog()` is called again, until `enable()`. After all were disabled,
+    `autolog()` begins anew.
     """
     here = process.get()
     if here is None:
@@ -114,13 +115,15 @@ def disable(name: str | None = None) -> None:
 
 
 class suspended:
-    """Off inside the block, and in work that is handed to threads and processes there: the named integrations, or all of them.
+    """Turn integrations off inside the block, and in work that is handed to threads and processes there: those named, or all.
 
     Raises ValueError for an unknown name, naming the valid ones and the nearest.
     """
 
     _python_ends = staticmethod(sys.is_finalizing)
-    """A generator that is left open leaves the block only then: nothing is recorded any more, and names here may be None."""
+    """True while Python exits. Only then does a generator that was left open leave the block: nothing is recorded any more, and
+    module globals may be None.
+    """
 
     def __init__(self, *names: str) -> None:
         here = process.get_or_make() if names and not config.is_disabled() else None
@@ -130,7 +133,7 @@ class suspended:
         self._scope: Scope | None = None
 
     def __enter__(self) -> None:
-        from autolog.recording.scope import Suppressed  # not in `autolog()`, which is to cost little
+        from autolog.recording.scope import Suppressed  # not at the top: `autolog()` must stay cheap
 
         self._scope = Suppressed(innermost(), self._names)
         self._token = current.set(self._scope)
@@ -148,18 +151,18 @@ def _leave(token: Token[Scope | None]) -> None:
     try:
         current.reset(token)
     except ValueError:
-        pass  # entered in another context, as the halves of an async fixture are: a scope that has ended is passed over
+        pass  # entered in another context, like the halves of an async fixture: ended scopes are skipped
 
 
 class run:
     """An explicit run: `with autolog.run("baseline", tags={"team": "blue"}) as run:`.
 
-    The first training inside the block is this run; further ones become its children, and with `children=True` all of them
-    do. Works without `autolog()`, for what is logged by hand.
+    The first training inside the block is this run, and further ones become its children; with `children=True`, all of them
+    become children. Works without `autolog()`, for what is logged by hand.
 
-    `parent` is the `token` of a run of another process, as text: this one becomes its child, in its store, whatever recorded
-    here before. What was switched on there is so in this block too, and after it again nothing; the block's end waits until
-    all is on the disk, at most `exit_timeout` seconds. Raises ValueError for what is no token.
+    `parent` is the `token` of a run of another process, as text: this run becomes its child, in its store, even if this process
+    has recorded elsewhere. What is on in that process is on in this block, too; after the block, nothing is recorded again. The
+    block's end waits until everything is on disk, for at most `exit_timeout` seconds. Raises ValueError for what is no token.
     """
 
     _python_ends = staticmethod(sys.is_finalizing)
@@ -185,7 +188,7 @@ class run:
 
         parent = self._parent
         if config.is_disabled() or ranks.rank() != 0 or (parent is not None and parent.store is None):
-            here = Client()  # of its own: it takes everything and keeps nothing
+            here = Client()  # an inert one: it takes everything and keeps nothing
             here.active = False
         elif parent is not None and parent.layout is not None:
             here = process.get_to_continue(parent.layout, parent.config, parent.integrations)
@@ -212,9 +215,7 @@ class run:
 
 
 def current_run() -> Run | None:
-    """The run in progress around the caller: a training's, from a callback inside it, that of a loop of the caller's own, or
-    an explicit one's.
-    """
+    """Return the run in progress around the caller: of a training that calls back, of the caller's loop, or of a block."""
     from autolog.recording import scope
 
     here = process.get()
@@ -223,7 +224,7 @@ def current_run() -> Run | None:
 
 
 def lineage() -> Lineage:
-    """Which run each model is from, and which model each prediction: for integrations that measure."""
+    """Return what knows each model's run, and each prediction's model: for integrations that measure."""
     return process.get_or_make().recorder.lineage
 
 
@@ -238,14 +239,14 @@ def observe_score(call: Call) -> Generator[None, Any, None]:
 
 
 def last_run() -> Run | None:
-    """The run that ended last in this thread. It still takes metrics, tags and files."""
+    """Return the run that ended last in this thread. It still takes metrics, tags and files."""
     from autolog.recording.scope import last_run
 
     return last_run.get()
 
 
 def flush(timeout: float = 10.0, sinks: bool = False) -> bool:
-    """Wait until everything logged so far is on the disk, and with `sinks` delivered to them too, at most `timeout` seconds.
+    """Wait until everything logged so far is on disk and, with `sinks`, delivered to them, for at most `timeout` seconds.
 
     Returns whether it was in time.
     """
@@ -254,7 +255,7 @@ def flush(timeout: float = 10.0, sinks: bool = False) -> bool:
 
 
 def status() -> Status:
-    """What is recorded in this process: each integration, its framework's version, its state, and its patch points."""
+    """Return what is recorded in this process: each integration, its framework's version, its state, and its patch points."""
     from autolog.overview import status
 
     return status()
@@ -268,11 +269,11 @@ def runs(
     children: bool = False,
     store: str | os.PathLike[str] | None = None,
 ) -> Runs:
-    """Recorded runs, newest first.
+    """Return recorded runs, newest first.
 
-    `where` is a filter, as `metrics.val_loss < 0.3 and framework == 'keras'`; `order_by` a name, with `-` for descending.
-    Child runs are left out unless `children`, or unless the filter speaks of `parent`. `store` is another store's folder.
-    Raises FilterError, pointing at the place; warns of a metric that no run has.
+    `where` is a filter, such as `metrics.val_loss < 0.3 and framework == 'keras'`. `order_by` is a name, with `-` for
+    descending. Child runs are left out unless `children` is true, or the filter mentions `parent`. `store` is another store's
+    folder. Raises FilterError, which points at the place; warns of a metric that no run has.
     """
     opened = _store(store)
     found: Runs = opened.runs(where, order_by=order_by, limit=limit, children=children)
@@ -285,12 +286,12 @@ def load_model(
     run_or_path: str | os.PathLike[str] | Run | RunRecord, *, path: str = "model", trust: bool = False,
     as_predictor: bool = False, store: str | os.PathLike[str] | None = None,
 ) -> Any:  # fmt: skip
-    """A saved model as its framework's own object, from a run (its handle, record, name, id or `@last`) or a model folder,
-    MLflow's too. `path` is the model's within the run; `store` the folder of another store.
+    """Return a saved model as its framework's own object, from a run (its handle, record, name, id or `@last`) or a model
+    folder, including MLflow's. `path` is the model's path within the run; `store` is the folder of another store.
 
-    With `as_predictor`, an object whose `predict` takes a DataFrame, array, dict or list for any framework. A pickle is
-    loaded only from a store that this user wrote, or with `trust=True`: loading one runs whatever it says. Raises
-    UnknownRun, LookupError for a run without a model, and ModelError otherwise, as UntrustedModel.
+    With `as_predictor`, return an object whose `predict` takes a DataFrame, array, dict or list for any framework. A pickle is
+    loaded only if this user's key has signed it, or with `trust=True`: loading one runs any code that it contains. Raises
+    UnknownRun, LookupError for a run without a model, and ModelError otherwise, such as UntrustedModel.
     """
     from autolog.models import load
     from autolog.store.records import RunRecord, UnknownRun
@@ -334,8 +335,8 @@ def _is_installed(module: str) -> bool:
 
 
 def _imported_again_by_a_worker(caller: str) -> bool:
-    """Whether this is a module's top level, run again in a worker that multiprocessing or loky has spawned. A call from
-    inside a function is meant; one at the top of a module was meant for the process that ran it as a script.
+    """Return whether this is a module's top level that runs again in a worker, spawned by multiprocessing or loky. A call
+    inside a function is meant for the worker; one at the top of a module was meant for the process that ran it as a script.
     """
     process = sys.modules.get("multiprocessing.process")
     if process is None or caller != "<module>" or os.environ.get("AUTOLOG_CHILDREN", "") not in ("", "0"):

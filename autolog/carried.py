@@ -1,7 +1,7 @@
-"""The other process's side of `recording.handover`: work that has arrived runs in the scope that its token says.
+"""The receiving side of `recording.handover`: runs work that has arrived in the scope that its token names.
 
-Unpickling calls `enter`, which never raises. A worker that has been given work with a token has a client, which records inside
-that work and nowhere else; an idle worker has no thread of autolog's and no hook beyond that.
+Unpickling calls `enter`, which never raises. A worker that has been given work with a token has a client, which records only
+inside that work; an idle worker has no thread of autolog and no other hook.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from autolog.recording import token as tokens
 from autolog.recording.scope import TokenScope
 
 SCOPES = 100
-"""So many tokens of a worker's are known again."""
+"""Number of tokens whose scopes a worker remembers."""
 
 _scopes: dict[str, TokenScope] = {}
 _inside: ContextVar[bool] = ContextVar("autolog_inside", default=False)
-"""Whether this context is one that work with a token runs in."""
+"""Whether this context runs work with a token."""
 
 
 class _Thread(threading.local):
-    """The context of a thread's carried work: one for all of it, so that what one task sets in a ContextVar the next one finds,
-    as without autolog.
+    """The context of a thread's carried work. All of it shares one, so that what one task sets in a ContextVar is there for the
+    next one, as without autolog.
     """
 
     context: Context | None = None
@@ -38,7 +38,7 @@ _thread = _Thread()
 
 
 def enter(state: dict[str, Any]) -> Callable[[Any], Any]:
-    """What binds the function that comes next to where it records."""
+    """Return what binds the function that comes next to its scope."""
     text = state["d"]["token"]
     try:
         if not config.is_disabled():
@@ -49,13 +49,13 @@ def enter(state: dict[str, Any]) -> Callable[[Any], Any]:
 
 
 def enter_process(text: str) -> None:
-    """This process as a whole, as it was forked, is what the token is for."""
+    """Enter the token's scope with this whole process, which was forked."""
     enter({"d": {"token": text}})(None)
 
 
 def _bind(scope: TokenScope | None, function: Any) -> Any:
-    """The function in the scope's context, by C code alone: neither its traceback nor its own ContextVars are others than
-    without. None stands for the process as a whole.
+    """Bind the function to the scope's context, by C code alone: its traceback and its ContextVars stay as without autolog.
+    None stands for the process as a whole.
     """
     if scope is None:
         return function
@@ -68,7 +68,7 @@ def _bind(scope: TokenScope | None, function: Any) -> Any:
 
 
 def scope_of(text: str) -> TokenScope:
-    """The scope of work with this token; the client continues there."""
+    """Return the scope of work with this token, for which the client records."""
     token = tokens.read(text, roots=True)
     assert token.layout is not None
     here = process.get()
@@ -76,7 +76,7 @@ def scope_of(text: str) -> TokenScope:
         here = process.get_to_continue(token.layout, token.config, token.integrations)
         here.recorder.write_promptly()
     scope = _scopes.get(text)
-    if scope is None or scope.process != os.getpid():  # a forked child says for itself that it is there
+    if scope is None or scope.process != os.getpid():  # a forked child reports its own arrival
         if len(_scopes) >= SCOPES:
             _scopes.clear()
         scope = _scopes[text] = TokenScope(token, text)
@@ -85,7 +85,7 @@ def scope_of(text: str) -> TokenScope:
 
 
 def _context() -> Context:
-    """That of this thread; a copy where it is in use, as by a task that unpickles a task."""
+    """Return this thread's context, or a copy while it is in use, as by a task that unpickles a task."""
     if _inside.get():
         return copy_context()
     if _thread.context is None:
@@ -98,7 +98,7 @@ def _context() -> Context:
 
 
 def late(state: dict[str, Any]) -> Callable[[Any], Any]:
-    """As `enter`, for what may be pickled once more before it is called."""
+    """Like `enter`, for work that may be pickled once more before it is called."""
     from autolog.recording.cluster import Late
 
     return partial(Late, state["d"]["token"])

@@ -1,6 +1,7 @@
-"""What records in this process: the settings, the integrations, the recorder of runs and the output, tied together.
+"""The client: what records in this process. It ties together the settings, the integrations, the recorder of runs and the
+output.
 
-One client a process; `process` keeps it. In a forked child it is inert until `autolog()` is called there.
+There is one client for each process; `process` holds it. In a forked child it is inert until the child itself asks to record.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Client:
     def __init__(
         self, place: layout.Layout | None = None, config: Config | None = None, strict: bool | None = None
     ) -> None:
-        """Without them, the store, the settings and the strictness are looked for where the user put them."""
+        """By default, take the store and the strictness from where the user configured them; `configure` reads the settings."""
         self._misplaced = ""
-        """What is wrong with where the store was to be."""
+        """What is wrong with the configured place of the store."""
         try:
             place = place or layout.find()
         except ValueError as error:
@@ -51,17 +52,17 @@ class Client:
         self.output.closing = self.close_clients_at_exit
         self._recorders: dict[int, Recorder] = {}
         self._wrappers: PlainWrappers | None = None
-        """What stands in the place of the functions that hand work to threads and processes."""
+        """The wrappers of functions that hand work to threads and processes."""
         self._configured = config is not None
         _use_rules(self.config, [])
 
     @property
     def recorder(self) -> Recorder:
-        """Made when there is something to record, with all that this takes."""
+        """Made only when there is something to record: it imports much."""
         if not self._recorders:
             from autolog.recording.recorder import Recorder
 
-            # Two threads may come at once: the first one's is everybody's.
+            # Two threads may make one at once: all use the first.
             self._recorders.setdefault(0, Recorder(self.output, self.manager, self.handover))
         return self._recorders[0]
 
@@ -71,7 +72,7 @@ class Client:
 
     @property
     def active(self) -> bool:
-        """Whether anything is recorded. A client is paused while another one takes its place, as in tests."""
+        """Whether anything is recorded. A client is paused while another one replaces it, as in tests."""
         return self.output.active
 
     @active.setter
@@ -118,14 +119,14 @@ class Client:
     # -- switching on and off
 
     def enable(self, name: str) -> None:
-        """Switch one integration on: now if its framework is imported, else when it is."""
+        """Enable one integration: now if its framework is imported, else when it is."""
         self.follow_work()
         if self.manager.states[name].state == "active":
             self._close_loops_of(name)
         self.manager.enable(name)
 
     def disable(self, names: Iterable[str] | None = None) -> None:
-        """Switch integrations off and put back every attribute that was replaced; all of them if `names` is None."""
+        """Disable integrations and put back every attribute that was replaced; all of them if `names` is None."""
         manager, failures = self.manager, list[tuple["Installation", Exception]]()
         switches = set[Any]()
         for name in manager.states if names is None else names:
@@ -137,12 +138,12 @@ class Client:
             self._wrappers.remove()
             self._wrappers = None
         sweep(switches)
-        for installation, failure in failures:  # last, as it is raised where the client is strict
+        for installation, failure in failures:  # last: a strict client raises it
             place = f"taking out {installation.patch.target}"
             self.output.guard.report(installation.integration, place, failure)
 
     def follow_work(self) -> None:
-        """Let work that is handed to threads and processes belong to where it is handed over."""
+        """Let work that is handed to threads and processes belong to the run or block in which it is handed over."""
         if self._wrappers is None and self.active:
             self._wrappers = PlainWrappers(self.manager.hooks)
             threads.follow(self._wrappers, self.handover.to_process)
@@ -157,23 +158,23 @@ class Client:
     def respawn(
         self, place: layout.Layout | None = None, config: Config | None = None, on: list[str] | None = None
     ) -> Client:
-        """In a forked child that wants to record: a client with the same settings, and a journal of its own. Or one that
-        records elsewhere, and what it is to have switched on.
+        """Return a client with the same settings and its own journal, for a forked child that records. With `place`, `config`
+        and `on`, return one that records elsewhere, with these integrations enabled.
 
-        What the parent had under way when it forked ends here too, on the child's stack. It belongs to the abandoned
-        client and goes nowhere.
+        The parent's calls that were open at the fork end here too, on the child's stack. They belong to the abandoned client
+        and are recorded nowhere.
         """
         other = Client(place, config or (self.config if self._configured else None))
         if on is None:
             on = self.manager.switched_on
             other.manager.switched_off = set(self.manager.switched_off)
             scope = innermost()
-            while scope is not None:  # blocks of the user's stay
+            while scope is not None:  # the user's blocks stay
                 if isinstance(scope, Call):
                     scope.end()
                 scope = scope.outer
         else:
-            current.set(None)  # who records elsewhere is inside nothing of what is around it here
+            current.set(None)  # a client that records elsewhere is inside none of the scopes here
         self.disable()
         if self.abandoned:
             other.output.inherit(self.output)
@@ -182,19 +183,19 @@ class Client:
         for name in on:
             other.enable(name)
         util = sys.modules.get("multiprocessing.util")
-        if util is not None:  # multiprocessing's children leave without atexit
+        if util is not None:  # multiprocessing's children exit without atexit
             util.Finalize(None, other.at_exit, exitpriority=0)
         return other
 
     def abandon(self) -> None:
-        """In a forked child: nothing here is ours, now or later."""
+        """Give up everything, in a forked child: it belongs to the parent, now and later."""
         self.abandoned = True
         self.output.abandon()
         if self.recorder_if_made is not None:
             self.recorder_if_made.abandon()
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
-        """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
+        """Wait until everything is on disk and, with `sinks`, delivered. Return whether it was in time."""
         return self.output.flush(timeout, sinks)
 
     def finish(self, timeout: float) -> bool:
@@ -204,14 +205,14 @@ class Client:
         return self.output.finish(timeout)
 
     def close_clients_at_exit(self) -> None:
-        """Before the clients of sinks end by exit functions of their own: end what is open, and let them have it."""
+        """End what is open and let the sinks have it, before their clients end by exit functions of their own."""
         if self.recorder_if_made is not None:
             self.recorder_if_made.end_loops_at_exit()
         self.output.close_clients()
 
     def at_exit(self) -> None:
-        """From here on nothing is recorded, and what is patched does nothing but call what it stands for: Python takes our
-        modules apart, while objects of the user's may go on to the very end.
+        """Stop recording: from here on, wrappers only call their originals. Python takes modules apart, while objects of the
+        user may live to the very end.
         """
         recorder = self.recorder_if_made
         if recorder is not None:
@@ -229,8 +230,8 @@ class Client:
 
 
 def _use_rules(config: Config, complaints: list[str] | None) -> Config:
-    """What a project calls secret holds for the process: values are made plain where no client is known. Raises ValueError for
-    what is no rule, or adds to `complaints` and leaves them out.
+    """Apply the project's rules for secrets to the whole process, since values are redacted where no client is known. Raises
+    ValueError for what is no rule; with `complaints`, add it there and leave the rules out.
     """
     if not config.secrets and "autolog.tracking.redact" not in sys.modules:
         return config

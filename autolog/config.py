@@ -1,8 +1,8 @@
-"""The settings, and where they come from: the call's arguments, then `AUTOLOG_*` in the environment, then `[tool.autolog]` in
-the nearest pyproject.toml or autolog.toml, then the defaults.
+"""Reads the settings: the call's arguments, then `AUTOLOG_*` in the environment, then the nearest autolog.toml, or
+pyproject.toml with `[tool.autolog]`, then the defaults.
 
-What the caller got wrong raises ValueError, naming what is valid and what is near. What a file or the environment got wrong
-is said once and left out: it must not stop a training.
+A mistake of the caller raises ValueError, naming what is valid and what is near. A mistake in a file or the environment is
+reported once and left out: it must not stop a training.
 """
 
 from __future__ import annotations
@@ -16,28 +16,29 @@ from autolog.store.layout import is_anybodys
 
 
 class Config(NamedTuple):
-    """One client's settings; replaced whole when one changes."""
+    """One client's settings. Any change makes a new object."""
 
     experiment: str = "default"
-    """What new runs belong to."""
+    """The experiment to which new runs belong."""
     include: tuple[str, ...] | None = None
-    """Only these integrations; all that are installed if None."""
+    """Only these integrations; None for all that are installed."""
     exclude: tuple[str, ...] = ()
     """Not these integrations."""
     tags: dict[str, str] = {}
-    """Put on every root run."""
+    """Put on every run that is no child."""
     sinks: tuple[str, ...] = ()
-    """URLs of where events go on to."""
+    """URLs to which events are sent."""
     silent: bool = False
-    """No line on standard error at the end of a run."""
+    """Write no line to standard error at the end of a run."""
     overhead_budget: float = 0.01
-    """The share of a training's time that what is optional may cost, beyond the first 100 ms of autolog's own: metrics of the
-    training data that nobody has asked for, points of single steps. What would cost more is left out or thinned, and the run
-    says so."""
+    """The share of a training's time that optional parts may cost, beyond the first 100 ms of autolog's own time: metrics of
+    the training data that nobody has asked for, points of single steps. What would cost more is left out or thinned, and the
+    run says so.
+    """
     exit_timeout: float = 5.0
-    """The most seconds the interpreter's exit waits for what is not yet on the disk or not yet with the sinks."""
+    """Maximum seconds that the interpreter's exit waits for what is not yet on disk or not yet delivered to the sinks."""
     secrets: tuple[str, ...] = ()
-    """Rules of the project's own: see `redact.Own`."""
+    """The project's own rules for secrets: see `redact.Own`."""
     options: dict[str, Any] = {}
     """Options of all integrations."""
     integrations: dict[str, dict[str, Any]] = {}
@@ -55,17 +56,17 @@ _NOT_SETTINGS = ("DIR", "DISABLED", "STRICT", "CHILDREN", "DEBUG", "CONFIG_DIR")
 
 
 def is_disabled() -> bool:
-    """`AUTOLOG_DISABLED=1`: `autolog()` does nothing at all."""
+    """Return whether `AUTOLOG_DISABLED=1` is set: `autolog()` then does nothing at all."""
     return _true(os.environ.get("AUTOLOG_DISABLED", ""))
 
 
 def load(
     given: Mapping[str, Any], base: Config | None, option_names: Iterable[str], names: Iterable[str]
 ) -> tuple[Config, list[str]]:
-    """The settings with `given` on top, and the complaints about file and environment.
+    """Return the settings with `given` on top, and the complaints about file and environment.
 
-    `base` is what holds already (then file and environment were read before); `option_names` are the options common to all
-    integrations, `names` the integrations there are. Raises ValueError for what is wrong in `given`.
+    `base` is what holds already; None to read file and environment first. `option_names` are the options common to all
+    integrations, `names` the integrations. Raises ValueError for what is wrong in `given`.
     """
     complaints: list[str] = []
     common, known = tuple(option_names), tuple(names)
@@ -81,7 +82,7 @@ def load(
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """` Did you mean …?`, or nothing."""
+    """Return ` Did you mean …?`, or ""."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, list(words), 1)
@@ -112,7 +113,7 @@ def _merge(
 
 
 def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
-    """A setting's value as the setting holds it. Raises ValueError; unless `strict`, text is read as what is meant."""
+    """Return a setting's value in the setting's own type. Raises ValueError. Unless `strict`, text is read as a number."""
     if key in ("include", "exclude"):
         if value is None:
             return None
@@ -141,7 +142,7 @@ def _checked(key: str, value: Any, strict: bool, names: tuple[str, ...]) -> Any:
         parts: Any = value.split(",") if isinstance(value, str) else value
         urls = list(cast("Iterable[Any]", parts)) if isinstance(parts, Iterable) else [parts]
         if not all(isinstance(url, str) and url.strip() for url in urls):
-            # What was given is not repeated: it may contain a password.
+            # The value is not repeated: it may contain a password.
             raise ValueError("sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'.")
         return tuple(url.strip() for url in urls)
     if key == "tags":
@@ -179,7 +180,7 @@ def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[s
         key = variable.removeprefix("AUTOLOG_").lower()
         if not variable.startswith("AUTOLOG_") or key.upper() in _NOT_SETTINGS or not text.strip():
             continue
-        # The longest, where one integration's name begins with another's.
+        # The longest prefix, since one integration's name may begin with another's.
         prefix = max((prefix for prefix in prefixes if key.startswith(prefix)), key=len, default=None)
         if key in ("include", "exclude", "sinks"):
             found[key] = tuple(_parts(text))
@@ -190,7 +191,7 @@ def _from_environment(common: tuple[str, ...], names: tuple[str, ...]) -> dict[s
             found[key] = text
         elif key == "silent":
             found[key] = _WORDS.get(text.strip().lower(), {"1": True, "0": False}.get(text.strip(), text))
-        # The text of an option is read by its type, which only the integration knows: `1` may be a number.
+        # Only the integration knows the type by which an option's text is read: `1` may be a number.
         elif prefix is not None and key not in common:
             found.setdefault(prefixes[prefix], {})[key[len(prefix) :]] = _WORDS.get(
                 text.strip().lower(), text
@@ -211,7 +212,7 @@ def _true(text: str) -> bool:
 
 
 def _from_files(complaints: list[str]) -> tuple[str, dict[str, Any]]:
-    """The nearest autolog.toml or pyproject.toml with `[tool.autolog]`, at or above the working directory."""
+    """Read the nearest autolog.toml, or pyproject.toml with `[tool.autolog]`, at or above the working directory."""
     try:
         folder = os.getcwd()
     except OSError:

@@ -1,4 +1,4 @@
-"""What authors of integrations import; `integrations/README.md` teaches it. What users import is in `autolog` itself.
+"""The names that authors of integrations import; `integrations/README.md` is the tutorial. Users' names are in `autolog`.
 
     an integration    Integration, Options, Call, Patch, SubclassPatch, FastPatch, Hook, OnImport
     its runs          Run, current_run, lineage, observe_prediction, observe_score

@@ -1,4 +1,4 @@
-"""Packages whose names are loaded when they are first used, so that importing the package costs next to nothing."""
+"""Loads a package's names when they are first used, so that importing the package costs next to nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 def names(
     package: dict[str, Any], homes: Mapping[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of the package with these globals. `homes`: modules, and the names that each of them holds; a
-    module's own last name stands for the module itself.
+    """Return `__getattr__` and `__dir__` for the package with these globals. `homes` are modules, each with the names that it
+    holds; a module's own last name stands for the module itself.
     """
     home_of = {name: home for home, held in homes.items() for name in held}
 

@@ -1,4 +1,5 @@
-"""Which integrations are on: enable, disable, wake when the framework is imported, and whose a class is.
+"""Which integrations are on: enables and disables them, wakes them when their framework is imported, and knows which one a
+class belongs to.
 
 It installs the patches for a `CallHandler` that it is given, and knows nothing of runs.
 """
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from autolog.instrument.patching import Installation
     from autolog.output import Output
 
-# Of a class, whatever its metaclass would say.
+# The MRO of a class, whatever its metaclass says.
 _bases_of: Any = type.__dict__["__mro__"].__get__
 
 ON = ("active", "waiting for import")
@@ -43,13 +44,13 @@ class IntegrationState:
 
 
 class Manager:
-    """See the module. `handler` makes what patches are installed for; it is asked when the first framework is there."""
+    """See the module. `handler` returns what patches are installed for; it is not called before a framework is imported."""
 
     def __init__(self, output: Output, handler: Callable[[], CallHandler]) -> None:
         self.states = {name: IntegrationState(entry) for name, entry in installed().items()}
         self.hooks = ImportHooks(lambda module, error: handler().failed(module, "after its import", error))
         self.switched_off: set[str] = set()
-        """Those that the user has switched off by name."""
+        """The integrations that the user has disabled by name."""
         self._output = output
         self._handler = handler
         self._claimants: IdentityMap[str] = IdentityMap()
@@ -57,7 +58,7 @@ class Manager:
     # -- switching on and off
 
     def enable(self, name: str) -> None:
-        """Switch one on: now if its framework is imported, else when it is."""
+        """Enable an integration: now if its framework is imported, else when it is."""
         state = self.states[name]
         if state.state in ON:
             sweep(self.put_back(name, []))
@@ -72,9 +73,7 @@ class Manager:
             self.hooks.when_imported(module, wake)
 
     def put_back(self, name: str, failures: list[tuple[Installation, Exception]]) -> set[Switch]:
-        """Switch one off and put back what it had replaced. Returns the switches of that: modules may still hold it, see
-        `sweep`.
-        """
+        """Disable an integration and put back what it has replaced. Return its wrappers' switches, for `sweep`."""
         state = self.states[name]
         for module, wake in state.watched:
             self.hooks.forget(module, wake)
@@ -90,7 +89,7 @@ class Manager:
     def take_out(
         installations: list[Installation], failures: list[tuple[Installation, Exception]] | None = None
     ) -> set[Switch]:
-        """Remove patches. One that fails keeps none of the others in."""
+        """Remove patches and return their switches. If one fails, the others are removed all the same."""
         for installation in reversed(installations):
             try:
                 installation.remove()
@@ -100,7 +99,7 @@ class Manager:
         return {installation.switch for installation in installations}
 
     def _wake(self, state: IntegrationState, module: ModuleType) -> None:
-        """The framework has been imported (or imported anew)."""
+        """Install the patches: the framework has been imported, or imported anew."""
         if state.integration is not None:
             return
         from autolog.instrument.patching import Installation
@@ -112,7 +111,7 @@ class Manager:
             complaints: list[str] = []
             config = self._output.config
             given = {**config.options, **config.integrations.get(name, {})}
-            # Who called `enable()` with wrong ones has been told: these are from a file or the environment.
+            # A caller of `enable()` has been told of wrong options: these come from a file or the environment.
             integration = cls(make_options(cls.Options, valid_options(cls.Options, given, complaints)))
             for complaint in complaints:
                 self._output.warn(f"{name}: {complaint}")
@@ -132,11 +131,11 @@ class Manager:
                 installation.install()
             state.state = "active"
         except Exception as error:
-            sweep(self.put_back(name, []))  # half of it would record half
+            sweep(self.put_back(name, []))  # half of the patches would record half
             state.state, state.reason = "failed", f"{type(error).__name__}: {error}"
             handler.failed(name, "switching on", error)
 
-    # -- what others ask
+    # -- queries
 
     @property
     def switched_on(self) -> list[str]:
@@ -149,7 +148,7 @@ class Manager:
 
     @property
     def unrecorded(self) -> list[str]:
-        """The integrations whose framework is imported, where none of all has been switched on."""
+        """The integrations whose framework is imported, if no integration at all is on or has been tried; else none."""
         if any(one.state != "disabled" for one in self.states.values()):
             return []
         return [
@@ -160,28 +159,28 @@ class Manager:
 
     @property
     def packages(self) -> frozenset[str]:
-        """The top-level packages of the frameworks: their own calls are not the user's."""
+        """The top-level packages of the frameworks: calls that these make themselves are not the user's."""
         return frozenset(name.partition(".")[0] for one in self.states.values() for name in one.entry.modules)
 
     def engines(self) -> Iterable[str]:
-        """Modules of the frameworks at work here that start processes for their caller."""
+        """Yield the modules of the active integrations' frameworks that start processes on behalf of their caller."""
         for one in self.states.values():
             if one.integration is not None:
                 yield from one.integration.engines
 
     def version_of(self, name: str) -> str | None:
-        """The imported framework's version."""
+        """Return the imported framework's version; None if the integration is not active."""
         state = self.states.get(name)
         return state.integration.version() if state is not None and state.integration is not None else None
 
     def options_of(self, name: str | None) -> Options | None:
-        """The options of an integration that is switched on."""
+        """Return the options of an integration; None if it is not active."""
         state = self.states.get(name or "")
         return state.integration.options if state is not None and state.integration is not None else None
 
     def claimant_of(self, instance: object) -> str:
-        """The integration that claims the class of an instance, or the nearest of those it is derived from; empty if none
-        does. By its type: to ask the object itself for its class may run code of the user's.
+        """Return the integration that claims the class of an instance, or else the nearest of its base classes; "" if none
+        does. This reads the type: asking the object itself for its class may run the user's code.
         """
         kind = type(instance)
         cls: Any = instance if issubclass(kind, type) else kind
@@ -199,7 +198,7 @@ class Manager:
         return claimant
 
     def known(self, name: str) -> str:
-        """The integration of that name, or of a module that wakes it. Raises ValueError, naming the nearest."""
+        """Return the integration of that name, or that a module of that name wakes. Raises ValueError, naming the nearest."""
         for known, state in self.states.items():
             if name == known or name in state.entry.modules:
                 return known
@@ -210,7 +209,7 @@ class Manager:
 
 
 def sweep(switches: set[Switch]) -> None:
-    """Replace what modules still hold of that was switched off; once for all of it, as it looks through all modules."""
+    """Put the originals back into all modules that hold wrappers with these switches. Slow: call it once for all switches."""
     if switches:
         from autolog.instrument.modules import sweep_modules
 
@@ -218,7 +217,7 @@ def sweep(switches: set[Switch]) -> None:
 
 
 def make_options(cls: type[Options], given: dict[str, Any]) -> Options:
-    """Options from names and values. Raises ValueError naming the valid ones and the nearest match."""
+    """Return options made from names and values. Raises ValueError, naming the valid ones and the nearest match."""
     import msgspec
 
     for name in given:
@@ -231,14 +230,14 @@ def make_options(cls: type[Options], given: dict[str, Any]) -> Options:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError:
         pass
-    try:  # from the environment everything is text
+    try:  # values from the environment are text
         return msgspec.convert(given, cls, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"{error}.") from None
 
 
 def valid_options(cls: type[Options], given: dict[str, Any], complaints: list[str]) -> dict[str, Any]:
-    """Those that are valid; what is wrong with the others is added to `complaints`."""
+    """Return those that are valid. Add what is wrong with the others to `complaints`."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
         try:
@@ -250,7 +249,7 @@ def valid_options(cls: type[Options], given: dict[str, Any], complaints: list[st
 
 
 def _preload(flavor: str) -> None:
-    """Load what the first run would otherwise load: the flavor, if there is one of that name."""
+    """Load now what the first run would load otherwise: the flavor, if there is one of that name."""
     from autolog.models import pickling  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from autolog.models.errors import ModelError
     from autolog.models.flavors import find
@@ -266,7 +265,7 @@ def _begins(module: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _refusal(integration: Integration) -> str:
-    """Why this version of the framework is not supported, or nothing."""
+    """Return why this version of the framework is not supported, or ""."""
     from packaging.requirements import Requirement
     from packaging.version import InvalidVersion, Version
 

@@ -1,7 +1,8 @@
 """Where a client's events go: into the journal of its store, and from there to the sinks.
 
-It starts its threads with the first thing to record. It describes the environment and the code, which belong to the journal and
-to no run. It knows the store and the sinks; nothing of calls, integrations or of whose an event is.
+It starts its threads when there is something to record. It also records the environment and the code, which belong to the
+journal and to no run. It knows the store and the sinks; it knows nothing of calls, of integrations, or of which run an event
+belongs to.
 """
 
 from __future__ import annotations
@@ -26,14 +27,13 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
     from autolog.tracking.source import Notebook, Sources
 
-# What is needed only once there is something to record is imported where it is needed: `autolog()` costs little, and the
-# rest is loaded beside the framework, which takes far longer.
+# Functions import what only recording needs: `autolog()` costs little, and the framework takes far longer to load.
 
 SINK_CHANGE_SECONDS = 2.0
 
 
 class Output:
-    """See the module. `active` is False once nothing is taken any more: at exit, in a forked child."""
+    """See the module. `active` is False once no more events are taken: at exit, in a forked child."""
 
     def __init__(self, layout: Layout, config: Config, strict: bool | None) -> None:
         self.active = True
@@ -45,14 +45,14 @@ class Output:
         self.emitted: Callable[[Event], None] | None = None
         """Called on the caller's thread with each event that was taken."""
         self.keeps_code = True
-        """Whether the code that no commit holds is recorded."""
+        """Whether to record the code that no commit holds."""
         self.closing = self.close_clients
         """Called before the exit functions of the sinks' clients."""
         self._starting = threading.Lock()
         self._warned: set[str] = set()
         self._live: Live | None = None
         self._inherited: Live | None = None
-        """What a forked child must not close: its connections are the parent's."""
+        """The parent's sinks in a forked child, which must not close the parent's connections."""
         self._secrets: set[str] = set()
         self._sources: Sources | None = None
         self._notebook: Notebook | None = None
@@ -68,7 +68,7 @@ class Output:
             if self.started or not self.active:
                 return
             self.started = True
-        if self.config.sinks and self._live is None:  # a forked child's own
+        if self.config.sinks and self._live is None:  # a forked child needs its own
             self.feed(self.make_sinks(self.config.sinks, []))
         script = _script()
         arguments, folder = list(sys.argv), _working_directory()
@@ -96,7 +96,7 @@ class Output:
             self.writer.defer(work)
 
     def flush(self, timeout: float, sinks: bool = False) -> bool:
-        """Wait until all is on the disk, and with `sinks` delivered. Returns whether it was in time."""
+        """Wait until everything is on disk and, with `sinks`, delivered. Return whether it was in time."""
         deadline = time.monotonic() + timeout
         in_time = self.active and (not self.started or self.writer.flush(timeout))
         if sinks and in_time and self._live is not None:
@@ -104,8 +104,8 @@ class Output:
         return in_time
 
     def described(self, run: Run) -> None:
-        """A run has said what it is of, or ends: now that its secrets are known, its code is recorded without them, as far as
-        there is more of it than before.
+        """Record the code of a run that has logged params or ends: now that the run's secrets are known, they are left out.
+        Only code that was not recorded before is recorded.
         """
         self._secrets |= run.secrets
         modules = len(sys.modules)
@@ -148,7 +148,7 @@ class Output:
         return self._live is not None
 
     def make_sinks(self, urls: tuple[str, ...], complaints: list[str] | None) -> list[Sink]:
-        """Raises ValueError or ImportError for one that cannot be made; with `complaints`, says it there and leaves it out."""
+        """Make sinks from URLs. Raises ValueError or ImportError if one fails; with `complaints`, adds it there instead."""
         if not urls:
             return []
         from autolog import registry
@@ -170,13 +170,13 @@ class Output:
         return list(made.values())
 
     def feed(self, sinks: list[Sink]) -> None:
-        """Send what is recorded from now on to these sinks, in place of those before."""
+        """Send what is recorded from now on to these sinks, in place of the earlier ones."""
         from autolog.sinks.live import Live
 
-        if self.started:  # what is under way belongs to the sinks that there were
+        if self.started:  # what is under way belongs to the earlier sinks
             self.writer.flush(SINK_CHANGE_SECONDS)
         if self._live is None:
-            # Before others: sinks whose clients end by exit functions of their own, as W&B's does, take what there is before.
+            # `closing` must run before the exit functions of the sinks' clients, such as W&B's, so that these get all events.
             self._live = Live(
                 lambda: self.writer.written,
                 self.layout,
@@ -189,20 +189,20 @@ class Output:
     # -- the end
 
     def first_at_exit(self, function: Callable[[], None]) -> None:
-        """Have Python call `function`, a bound method, before the exit functions that are registered by now."""
+        """Have Python call `function`, a bound method, before the exit functions that are registered now."""
         atexit.unregister(function)
         atexit.register(function)
 
     def close_clients(self) -> None:
-        """Let the sinks' clients take what there is, and end."""
+        """Let the sinks' clients take what there is, and end them."""
         if self.active and self.started and self._live is not None:
             deadline = time.monotonic() + self.config.exit_timeout
             self.writer.flush(self.config.exit_timeout)
             self._live.close_clients(deadline - time.monotonic())
 
     def finish(self, timeout: float) -> bool:
-        """Write what there is, deliver it to the sinks in what is left of `exit_timeout`, and let go of both. Returns whether
-        everything was written in time; what was not delivered is said.
+        """Write what there is, deliver it to the sinks in the rest of `exit_timeout`, and end both. Return whether everything
+        was written in time. Undelivered events are reported.
         """
         deadline = time.monotonic() + self.config.exit_timeout
         written = self.writer.close(timeout)
@@ -212,19 +212,19 @@ class Output:
         return written
 
     def abandon(self) -> None:
-        """In a forked child: nothing here is ours, now or later."""
+        """Give up everything, in a forked child: it belongs to the parent, now and later."""
         self.active = False
         self._starting = threading.Lock()
         self.writer.abandon()
 
     def inherit(self, other: Output) -> None:
-        """In a forked child: keep the parent's sinks alive, so that nothing closes their connections."""
+        """Keep the parent's sinks alive, in a forked child, so that nothing closes their connections."""
         self._inherited = other._live
 
     # -- what goes wrong
 
     def warn(self, text: str) -> None:
-        """Say something once."""
+        """Log a warning, each text once."""
         if text in self._warned:
             return
         self._warned.add(text)
@@ -233,7 +233,7 @@ class Output:
         logging.getLogger("autolog").warning("%s", text)
 
     def _writer_failed(self, place: str, error: Exception) -> None:
-        # Whatever thread meets it first, a disk that takes no more is one thing to be told.
+        # A full disk is one problem, whichever thread meets it first.
         where = f"writing to {self.layout.root}" if isinstance(error, OSError) else place
         self.guard.report("store", where, error, background=True)
 

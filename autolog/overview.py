@@ -20,8 +20,8 @@ class PatchPoint(NamedTuple):
 
 
 class IntegrationStatus(NamedTuple):
-    """One integration: `state` is `active`, `waiting for import`, `disabled`, `unsupported` or `failed`; or `not recorded` of a
-    framework that is known, and has none.
+    """One integration. `state` is `active`, `waiting for import`, `disabled`, `unsupported` or `failed`; or `not recorded` for
+    a known framework that has none.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Status(Sequence[IntegrationStatus]):
         return "\n".join([f"autolog: {state} {self.store}", *lines, *sinks])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `autolog status --json` prints it."""
+        """Return plain data, as `autolog status --json` prints it."""
         return {
             "store": self.store,
             "recording": self.recording,
@@ -99,7 +99,7 @@ def _row(one: IntegrationStatus) -> tuple[str, ...]:
 
 
 def unrecorded(module: str, title: str) -> IntegrationStatus:
-    """What is said of a framework that nobody records."""
+    """Return the status of a known framework that nobody records."""
     return IntegrationStatus(
         module, "not recorded", None, "", "", f"autolog has no integration for {title} yet", ()
     )

@@ -1,4 +1,4 @@
-"""The one client of this process: made when it is first needed, ended when Python exits, abandoned in a forked child."""
+"""Holds the one client of this process: made when it is first needed, ended when Python exits, abandoned in a forked child."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _registered = False
 
 
 def get() -> Client | None:
-    """The client of this process, if `autolog()` or `run()` has made one."""
+    """Return the client of this process, if `autolog()` or `run()` has made one."""
     return _client
 
 
 def get_or_make() -> Client:
-    """The client of this process, made if there is none. Costs no framework's import."""
+    """Return the client of this process; make one if there is none. Imports no framework."""
     with _lock:
         if _client is None:
             here = Client()
@@ -35,7 +35,7 @@ def get_or_make() -> Client:
 
 
 def get_to_record() -> Client:
-    """As `get_or_make`, for who wants to record: in a forked child, a client of the child's own."""
+    """Like `get_or_make`, for a caller that records: a forked child gets a client of its own."""
     with _lock:
         here = get_or_make()
         if here.abandoned:
@@ -45,8 +45,8 @@ def get_to_record() -> Client:
 
 
 def get_to_continue(place: Layout, config: Config, on: list[str]) -> Client:
-    """A client that records into another process's store: that of this process if it does already, else one that takes its
-    place, with these settings and integrations, as far as they are installed.
+    """Return a client that records into another process's store: the client of this process if it does so already, else a new
+    one that replaces it, with these settings and those of these integrations that are installed.
     """
     with _lock:
         fresh = _client is None
@@ -64,7 +64,7 @@ def get_to_continue(place: Layout, config: Config, on: list[str]) -> Client:
 
 
 def put(client: Client | None) -> None:
-    """Make `client` the one of this process."""
+    """Make `client` the client of this process."""
     global _client, _registered
     _client = client
     if not _registered:

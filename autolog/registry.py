@@ -1,7 +1,7 @@
-"""Finds the integrations and sinks that are installed, built-in and third-party alike, by entry point; loads none of them.
+"""Finds the installed integrations and sinks by entry point, built-in and third-party alike, without loading any of them.
 
-The entry point's name is the module whose import wakes the integration, and one integration may have several; or it is the
-scheme of the sink's URL.
+The name of an integration's entry point is the module whose import wakes it; an integration may have several. The name of a
+sink's entry point is the scheme of its URLs.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 GROUP = "autolog.integrations"
 SINKS = "autolog.sinks"
 UNRECORDED = "autolog.unrecorded"
-"""Entry points whose name is a framework's module and whose value what people call it: one that nobody records yet."""
+"""Entry points for known frameworks that nobody records yet. The name is the framework's module, the value its usual name."""
 
 
 class Entry(NamedTuple):
-    """One installed integration: `name` as users say it, `modules` that wake it, `value` as the entry point has it (or the
-    class itself).
-    """
+    """One installed integration: its name for users, the modules that wake it, and the entry point's value or the class."""
 
     name: str
     modules: tuple[str, ...]
@@ -30,7 +28,7 @@ class Entry(NamedTuple):
     loaded: type[Integration] | None = None
 
     def load(self) -> type[Integration]:
-        """Import the integration's class. Raises ImportError or TypeError."""
+        """Import the integration's class. Raises TypeError if it is no Integration, and whatever the import raises."""
         if self.loaded is not None:
             return self.loaded
         from autolog.instrument.integration import Integration
@@ -42,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def installed() -> dict[str, Entry]:
-    """The installed integrations by name."""
+    """Return the installed integrations by name."""
     modules: dict[str, list[str]] = {}
     for name, value in entry_points(GROUP):
         found = modules.setdefault(value, [])
@@ -53,19 +51,19 @@ def installed() -> dict[str, Entry]:
 
 
 def unrecorded() -> dict[str, str]:
-    """The frameworks that are known and not recorded: their module, and what people call them."""
+    """Return the known frameworks that are not recorded: their modules, with their usual names."""
     names = {module for entry in installed().values() for module in entry.modules}
     return {module: title for module, title in sorted(entry_points(UNRECORDED)) if module not in names}
 
 
 def sinks() -> dict[str, str]:
-    """The installed sinks: the scheme of their URLs, and the entry point's value. Of two of one scheme, the first found."""
+    """Return the installed sinks: the scheme of their URLs, and the entry point's value. The first one of a scheme counts."""
     return dict(reversed(entry_points(SINKS)))
 
 
 def entry_points(group: str) -> list[tuple[str, str]]:
-    """Names and values of a group. `importlib.metadata` takes longer to load than all of autolog, so where distributions
-    are plain folders, their `entry_points.txt` is read here; it is asked wherever anything is unusual.
+    """Return the names and values of a group. `importlib.metadata` takes longer to load than all of autolog. So this reads
+    `entry_points.txt` itself where distributions are plain folders, and uses `importlib.metadata` wherever anything is unusual.
     """
     from importlib.machinery import PathFinder
 
@@ -88,7 +86,7 @@ def entry_points(group: str) -> list[tuple[str, str]]:
             continue
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
-                # Of two versions on the path, the first is the one that is imported.
+                # If two versions are on the path, the first is the one that is imported.
                 distribution = name.partition("-")[0].lower()
                 if distribution not in found:
                     found[distribution] = _points_of(os.path.join(folder, name, "entry_points.txt"), group)
@@ -112,12 +110,12 @@ def _points_of(path: str, group: str) -> list[tuple[str, str]]:
 
 
 def _place(value: str) -> str:
-    """`module:name` of an entry point's value, without spaces and extras."""
+    """Return the `module:name` of an entry point's value, without spaces and extras."""
     return value.replace(" ", "").partition("[")[0]
 
 
 def load(place: str) -> object:
-    """The object at `module:name`, or the module itself where there is no name. Raises what its import raises."""
+    """Return the object at `module:name`, or the module itself if there is no name. Raises what the import raises."""
     from importlib import import_module
 
     module, _, attribute = place.partition(":")
@@ -126,6 +124,6 @@ def load(place: str) -> object:
 
 
 def _name(value: str, modules: list[str]) -> str:
-    """`keras` of `autolog_keras:KerasIntegration`, whatever modules wake it; else the first module's name."""
+    """Return `keras` for `autolog_keras:KerasIntegration` if that is one of its modules, else the first module by name."""
     package = value.partition(":")[0].partition(".")[0].removeprefix("autolog_")
     return package if package in modules else min(modules)

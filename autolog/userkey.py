@@ -1,6 +1,6 @@
 """The user's own key: 32 random bytes, made once, kept in the user's configuration directory and readable by nobody else.
 
-What it signs can be told from what others made. Knows nothing of what is signed.
+Its signature tells what this user made from what others made. Knows nothing of what is signed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class NoUserKey(Exception):
 
 
 def config_dir() -> str:
-    """AUTOLOG_CONFIG_DIR if set, else the platform's place for a user's configuration. It need not exist."""
+    """Return AUTOLOG_CONFIG_DIR if set, else the platform's folder for a user's configuration. It need not exist."""
     return os.environ.get("AUTOLOG_CONFIG_DIR") or user_config_dir("autolog", appauthor=False, roaming=True)
 
 
 def make_private(folder: str) -> None:
-    """Make a folder and those around it that are missing, for this user alone."""
+    """Make a folder and its missing parents, for this user alone."""
     try:
         os.mkdir(folder, 0o700)
     except FileExistsError:
@@ -35,7 +35,7 @@ def make_private(folder: str) -> None:
 
 
 def user_key() -> bytes:
-    """This user's key, made at the first call ever. Raises NoUserKey with the reason where that is impossible."""
+    """Return this user's key; the first call ever makes it. Raises NoUserKey with the reason if that is impossible."""
     return _key(os.path.join(config_dir(), "key"))
 
 
@@ -68,14 +68,14 @@ def _read(path: str) -> bytes:
 
 
 def _create(path: str) -> None:
-    """Makes the key file, complete and private from its first moment; of several processes at it, one wins."""
+    """Make the key file, complete and private from its first moment. If several processes make it, one wins."""
     make_private(os.path.dirname(path))
     draft = f"{path}.{os.urandom(8).hex()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(os.urandom(KEY_BYTES))
-        # Neither replaces an existing file; rename does not on Windows, link is what does not elsewhere.
+        # Neither replaces an existing file: Windows's rename fails then, and elsewhere link does.
         publish = os.rename if os.name == "nt" else os.link
         publish(draft, path)
     except FileExistsError:

@@ -1,3 +1,3 @@
-"""Which autolog this is."""
+"""autolog's version."""
 
 __version__ = "0.1.0"

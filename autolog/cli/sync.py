@@ -224,7 +224,7 @@ class _Delivery:
         """Do it, again and again where that may help. Raises UserError when it does not."""
         from autolog.sinks.base import SinkError
         from autolog.sinks.follower import Locked
-        from autolog.sinks.live import PARKED_AFTER, pause_after
+        from autolog.sinks.live import BACKING_OFF_AFTER, pause_after
 
         failures, began = 0, time.monotonic()
         while True:
@@ -236,7 +236,7 @@ class _Delivery:
                 failures += 1
                 said = self._described(error)
                 final = isinstance(error, SinkError) and not error.retryable
-                enough = failures >= PARKED_AFTER or time.monotonic() - began > PATIENCE_SECONDS
+                enough = failures >= BACKING_OFF_AFTER or time.monotonic() - began > PATIENCE_SECONDS
                 if final or (enough and not self._follow):
                     raise self._refusal(said) from None
                 progress.waiting(said)

@@ -1,5 +1,5 @@
-"""Reversible replacement of a framework's functions and methods, and the life of one intercepted call.
+"""Reversible replacement of a framework's functions and methods, and the lifecycle of one intercepted call.
 
-This package knows nothing of runs, stores, sinks or configuration: what an intercepted call means is decided by the
-`CallHandler` it is installed for.
+This package knows nothing of runs, stores, sinks or configuration. The `CallHandler` for which a patch is installed decides
+what an intercepted call means.
 """

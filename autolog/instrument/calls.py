@@ -1,12 +1,12 @@
-"""One intercepted call: what the framework was asked, the observer that watches it, and the scopes it stands in.
+"""One intercepted call: its arguments, the observer that watches it, and the scopes around it.
 
-An *observer* is a generator function that takes a `Call`. What stands before its `yield` runs before the original, what
-stands after it runs after the original has returned, and `result = yield` is what it returned. Returning before the `yield`
-declines the call. If the original raises, the generator is closed: use `try/finally` for what must be undone, and read
-`call.error`. The original is always called by the framework, exactly once, whatever the observer does.
+An *observer* is a generator function that takes a `Call`. The code before its `yield` runs before the original. The code after
+it runs after the original has returned, and `result = yield` is the return value. Returning before the `yield` declines the
+call. If the original raises, the generator is closed: use `try/finally` for what must be undone, and read `call.error`. autolog
+always calls the original, exactly once, whatever the observer does.
 
-*Scopes* are what a thread is inside of: calls, and blocks that the user opens. The innermost one lives in a ContextVar;
-a thread started inside a scope inherits it. The hot path reads two attributes of the innermost scope and nothing else.
+*Scopes* are what a thread is inside of: calls, and blocks that the user opens. The innermost one lives in a ContextVar; a
+thread started inside a scope inherits it. The hot path reads two attributes of the innermost scope and nothing else.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from autolog.instrument.timer import OverheadTimer
 
 Observer = Callable[["Call"], Generator[None, Any, None]]
 
-# Flags of a function's code, as `inspect` names them, which is slow to import.
+# Flags of a function's code under the names that `inspect` gives them; `inspect` is slow to import.
 CO_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE, CO_ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
 
 
 class Scope:
-    """Something a thread is inside of; `outer` is what it stands in.
+    """Something a thread is inside of. `outer` is the scope around it.
 
-    `records` and `records_nested` say whether a patched call inside is looked at: an ordinary patch asks the first, one that
-    is `nested` (it contributes to the run around it) asks the second. A scope that has ended records everything, and the
-    slow path then goes on to the next living one: pools keep threads that were started inside calls long over.
+    `records` and `records_nested` say whether a patched call inside is recorded: an ordinary patch reads the first, a `nested`
+    one (which contributes to the run around it) the second. Both are true for a scope that has ended, and the slow path goes on
+    to the next living scope: pools keep threads that were started inside calls that ended long ago.
     """
 
     __slots__ = ("ended", "outer", "records", "records_nested")
 
     boundary = False
-    """Whether calls inside count as outermost although calls are around it."""
+    """Whether calls inside count as outermost although other calls surround the scope."""
 
     def __init__(self, outer: Scope | None, *, records: bool, records_nested: bool) -> None:
         self.outer = outer
@@ -51,22 +51,23 @@ class Scope:
         self.records = self.records_nested = self.ended = True
 
     def hides(self, integration: str) -> bool:
-        """Whether this scope switches one integration off."""
+        """Return whether this scope turns one integration off."""
         return False
 
 
 current: ContextVar[Scope | None] = ContextVar("autolog_frame", default=None)
 
-# Which scope a thread was started in. Held weakly by the thread, and read only where the ContextVar is empty, so that
-# starting a thread costs one dictionary entry and only when it happens inside a scope.
+# The scope in which each thread was started. It is kept as long as the thread lives, and read only where the ContextVar is
+# empty, so that starting a thread costs one dictionary entry, and only inside a scope.
 _started_in: IdentityMap[Scope] = IdentityMap()
 any_started = _started_in._held  # pyright: ignore[reportPrivateUsage]
-"""Not empty while a thread that was started inside a scope lives. One that is started outside, while none does, and whose
-`current` is empty, is in no scope: what is called every few microseconds asks no more than these two."""
+"""Not empty while a thread that was started inside a scope lives. If it is empty, a thread with an empty `current` is in no
+scope; functions that are called every few microseconds check only these two.
+"""
 
 
 def innermost() -> Scope | None:
-    """The innermost scope that has not ended, of this thread or of the scope it was started in."""
+    """Return the innermost scope that has not ended, of this thread or of the scope in which the thread was started."""
     scope = current.get()
     if scope is None and len(_started_in):
         scope = _started_in.get(threading.current_thread())
@@ -78,8 +79,8 @@ def innermost() -> Scope | None:
 
 
 def is_recorded(integration: str, own: bool = False) -> bool:
-    """Whether what an integration's hooks see where this thread is now is looked at: not inside a sealed call, nor where the
-    integration is suspended. With `own`, a call that the integration has sealed itself does not count.
+    """Return whether an integration's hooks record on this thread now: not inside a call that suppresses nested calls, and not
+    where the integration is suspended. With `own`, a call of the integration itself suppresses nothing.
     """
     scope = innermost()
     if scope is None:
@@ -94,80 +95,80 @@ def is_recorded(integration: str, own: bool = False) -> bool:
 
 
 def remember_start(thread: threading.Thread) -> None:
-    """Note that `thread` is being started inside the present scope, if there is one."""
+    """Remember that `thread` is being started inside the present scope, if there is one."""
     scope = innermost()
     if scope is not None:
         _started_in.set(thread, scope)
 
 
 class Switch:
-    """Turns the wrappers of one patch off, where somebody else's code still calls what was taken out."""
+    """Turns the wrappers of one patch off, for other people's code that still calls them after their removal."""
 
     __slots__ = ("functions", "on")
 
     def __init__(self) -> None:
         self.on = True
         self.functions: set[int] = set()
-        """The `id()` of the plain functions that were put in place of others. One that has died may have left its id behind."""
+        """The `id()` of each plain function that replaced another one. A function that has died may have left its id behind."""
 
 
 class Own(NamedTuple):
-    """Marks a plain function that stands in for another as ours: whose `switch` it has, and which function it is."""
+    """Marks a plain function as our wrapper, with its `switch`. On any function but `function`, the mark is a copy."""
 
     switch: Switch
     function: weakref.ref[Any]
 
 
 class CallHandler(Protocol):
-    """What a patch is installed for. `active` is read on the hot path; the rest only for calls that are looked at."""
+    """The object for which patches are installed. The hot path reads `active`; the rest serves only recorded calls."""
 
     active: bool
     timer: OverheadTimer
 
     def wants(self, integration: str, instance: object) -> bool:
-        """Whether this integration is the one to look at calls on `instance` now."""
+        """Return whether this integration is the one that records calls on `instance` now."""
         ...
 
     def open(
         self, call: Call, *, kind: str = ..., estimator: object = None, name: str | None = None,
         tags: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
-        """The run that `call` opens, or joins."""
+        """Return the run that `call` opens or joins."""
         ...
 
     def open_block(self, call: Call) -> Scope:
-        """A scope within the call, in which trainings are children of the call's run."""
+        """Return a scope within the call, in which trainings become children of the call's run."""
         ...
 
     def close(self, call: Call) -> None:
-        """The call is over; `call.error` is what it raised."""
+        """End the run of a call that is over; `call.error` is what it raised."""
         ...
 
     def open_loop(
         self, integration: str, closing: Callable[[], None], *, kind: str = ..., estimator: object = None,
         name: str | None = None, tags: dict[str, Any] | None = None,
     ) -> Any:  # fmt: skip
-        """The run of a training that no call is around, or None where nothing is to be recorded."""
+        """Return the run of a training that no call surrounds, or None where nothing is recorded."""
         ...
 
     def close_loop(self, run: Any, error: BaseException | None) -> None:
-        """That training is over."""
+        """End the run of that training."""
         ...
 
     def failed(
         self, integration: str, place: str, error: Exception, call: Call | None = None, culprit: str = ""
     ) -> None:
-        """Something of ours failed. Raises it when strict. Of one `culprit`, only the first failure is said."""
+        """Report an internal error. Raise it when strict. Only the first failure of one `culprit` is logged."""
         ...
 
 
 class Call(Scope):
     """One intercepted call.
 
-    `instance` is None for functions; `wrapped` is the original, already bound; `args` and `kwargs` are what it will be
-    called with; `run` is the run of the call around it until `start_run` gives it one; `outermost` says that no other call
-    is around it; `error` is what the original raised, or what an observer knows to be behind it;
-    `since` is how the thread's account stood when it began.
+    `instance` is None for functions. `wrapped` is the original, already bound; `args` and `kwargs` are what it will be called
+    with. `run` is the run of the call around it, until `start_run` sets its own. `outermost` says that no other call surrounds
+    it. `error` is what the original raised, or the cause of it that an observer knows. `since` is the thread's account in
+    seconds when the call began.
     """
 
     __slots__ = (
@@ -194,14 +195,14 @@ class Call(Scope):
         self.run: Any = around.run if around is not None else None
         self.owns_run = False
         self.inner: Scope | None = None
-        """A block within this call, in which trainings are children of its run."""
+        """A block within this call, in which trainings become children of its run."""
         self.error: BaseException | None = None
         self.seconds = 0.0
         self.since = handler.timer.account.seconds
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments that were given, by name; defaults are left out, `**kwargs` are merged in."""
+        """The given arguments, by name: without defaults, and with `**kwargs` merged in."""
         takes = _parameters_of(self.wrapped)
         given = dict(zip(takes.names, self.args, strict=False))
         if takes.variadic and len(self.args) > len(takes.names):
@@ -211,23 +212,23 @@ class Call(Scope):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of what may be passed by position, in their order."""
+        """The names of the parameters that may be passed by position, in order."""
         return _parameters_of(self.wrapped).names
 
     @property
     def defaults(self) -> Mapping[str, Any]:
-        """The defaults of the arguments that have one, by name."""
+        """The defaults of the parameters that have one, by name."""
         return _parameters_of(self.wrapped).defaults
 
     def argument(self, name: str) -> Any:
-        """The value of an argument: the one given, else its default. None if the original has no such argument."""
+        """Return the value of an argument: the given one, else its default; None if the original has no such parameter."""
         arguments = self.arguments
         return arguments[name] if name in arguments else self.defaults.get(name)
 
     def replace(self, **values: Any) -> None:
-        """Change arguments by name, where they stand: a positional one stays positional.
+        """Change arguments by name. A positional argument stays positional.
 
-        The caller's own objects are never changed. Raises TypeError for a name the original does not take.
+        The caller's own objects are never changed. Raises TypeError for a name that the original does not take.
         """
         takes = _parameters_of(self.wrapped)
         for name, value in values.items():
@@ -240,12 +241,12 @@ class Call(Scope):
                 raise TypeError(f"{self.name} takes no argument {name!r}")
 
     def takes(self, name: str) -> bool:
-        """Whether the original takes an argument of this name."""
+        """Return whether the original takes a keyword argument of this name."""
         return _parameters_of(self.wrapped).keyword(name)
 
     def guarded(self, own: Any) -> Any:
-        """Stands in for an object of the integration's that the framework will call, as a callback: what its methods raise is
-        reported and goes no further, and from then on they do nothing.
+        """Return a proxy for an object of the integration that the framework will call, such as a callback. The first exception
+        of a method is reported and does not propagate; from then on the methods do nothing.
         """
         return Guarded(own, self)
 
@@ -256,7 +257,7 @@ class Call(Scope):
         """Open the run of this call; it ends when the call does.
 
         `kind` says what it is: `fit`, `train`, `search`, `cv`. `estimator` is what is trained: the object, or its class's name.
-        `inside` says what trainings inside this call are: parts of this run, child runs of it, or nothing that is recorded.
+        `inside` says what trainings inside this call are: parts of this run, child runs of it, or not recorded.
         """
         self.run = self.handler.open(self, kind=kind, estimator=estimator, name=name, tags=tags)
         if inside == "nothing":
@@ -267,23 +268,23 @@ class Call(Scope):
         return self.run
 
     def continue_run(self, run: Any) -> None:
-        """Go on with a run that an earlier call opened: it ends again with this one."""
+        """Continue a run that an earlier call opened. It ends again when this call ends."""
         self.run = run
         self.owns_run = True
 
     def suppress_nested(self) -> None:
-        """Nothing inside this call is looked at: its parts are not trainings of the user's."""
+        """Record nothing inside this call: its parts are not trainings of the user."""
         self.records_nested = False
 
     def release(self) -> None:
-        """Let go of the user's objects: threads and contexts may keep an ended call for long."""
+        """Drop the references to the user's objects: threads and contexts may keep an ended call for long."""
         self.wrapped = _released
         self.instance = self.run = self.error = None
         self.args, self.kwargs = (), {}
 
 
 class Guarded:
-    """See `Call.guarded`. By delegation: whatever attribute the framework asks for is that of the object behind."""
+    """See `Call.guarded`. A proxy that delegates: whatever attribute the framework reads is that of the object behind it."""
 
     def __init__(self, own: Any, call: Call) -> None:
         self.__dict__["_autolog_guarded"] = own, call, call.run, call.handler, call.integration
@@ -317,7 +318,7 @@ class Guarded:
         setattr(self.__dict__["_autolog_guarded"][0], name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Not by way of __getattr__: frameworks whose callbacks are functions call one in every round.
+        # Not through __getattr__: frameworks with functions as callbacks call one in every round.
         held = self.__dict__
         if held["_autolog_off"]:
             return None
@@ -334,7 +335,7 @@ class Guarded:
         reraise_if_signal(error)
         self.__dict__["_autolog_off"] = True
         _, call, run, handler, integration = self.__dict__["_autolog_guarded"]
-        call.run, kept = run, call.run  # an ended call has let go of its run
+        call.run, kept = run, call.run  # an ended call has dropped its run
         try:
             handler.failed(integration, place, error, call)
         finally:
@@ -346,7 +347,7 @@ def _released(*_args: Any, **_kwargs: Any) -> Any:
 
 
 def call_around(scope: Scope | None) -> Call | None:
-    """The innermost call that has not ended, within the innermost boundary."""
+    """Return the innermost call that has not ended, within the innermost boundary."""
     while scope is not None:
         if not scope.ended and isinstance(scope, Call):
             return scope
@@ -357,8 +358,8 @@ def call_around(scope: Scope | None) -> Call | None:
 
 
 class _Parameters(NamedTuple):
-    """What a bound callable takes: `names` by position, `variadic` is the name of its `*args` if it has one, `keywords` may be
-    passed by name, and with `any_keyword` any name that is none of its own.
+    """What a bound callable takes: `names` by position, `*args` under the name `variadic` if it has them, `keywords` by name,
+    and with `any_keyword` every name that is none of its `own` parameters.
     """
 
     names: tuple[str, ...] = ()
@@ -372,7 +373,7 @@ class _Parameters(NamedTuple):
         return name in self.keywords or (self.any_keyword and name not in self.own)
 
 
-# A signature is asked for once per function: `inspect.signature` costs more than everything else here.
+# Each function's signature is read only once: `inspect.signature` costs more than everything else here.
 _known: weakref.WeakKeyDictionary[Any, _Parameters] = weakref.WeakKeyDictionary()
 
 
@@ -380,7 +381,7 @@ def _parameters_of(wrapped: Callable[..., Any]) -> _Parameters:
     key = getattr(wrapped, "__func__", wrapped)
     try:
         return _known[key]
-    except (KeyError, TypeError):  # not asked yet; or cannot be weakly held
+    except (KeyError, TypeError):  # not read yet, or cannot be held weakly
         pass
     takes = _read_parameters(wrapped)
     try:
@@ -391,7 +392,7 @@ def _parameters_of(wrapped: Callable[..., Any]) -> _Parameters:
 
 
 def _read_parameters(wrapped: Callable[..., Any]) -> _Parameters:
-    """Without `*args`, keyword-only parameters come last: a deprecating decorator may still take them by position."""
+    """Read a signature. Without `*args`, keyword-only parameters come last: decorators may still take them by position."""
     from inspect import signature
 
     try:

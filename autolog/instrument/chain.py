@@ -1,6 +1,6 @@
-"""What stands in a slot is a chain: a wrapper, what it wraps, what that wraps. Ours is known by its switch.
+"""Finds and removes our wrapper in a slot. A slot may hold a chain: a wrapper, what it wraps, what that wraps, and so on.
 
-It is taken out from under whatever others have put around it.
+Our wrapper is recognised by its switch, and removed from under the wrappers that others have put around it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from autolog.instrument.slots import ABSENT, Slot, own, put
 def switch_of(held: Any) -> Switch | None:
     if type(held) is FunctionType:
         mark = held.__dict__.get("_autolog_own")
-        # `functools.wraps` copies a function's attributes: those of another one are not its own.
+        # `functools.wraps` copies a function's attributes: the mark may be a copy of another function's.
         return mark.switch if type(mark) is Own and mark.function() is held else None
-    # By exact type: a wrapper around a class method says that it is an instance of classmethod.
+    # By exact type: a wrapper around a class method claims to be an instance of classmethod.
     if type(held) is classmethod:
         return getattr(cast(Any, held).__func__, "autolog_switch", None)
     wrapper = sys.modules.get("autolog.instrument.wrapper")
@@ -28,20 +28,20 @@ def switch_of(held: Any) -> Switch | None:
 
 
 def _below(held: Any) -> Any:
-    """What a wrapper wraps: a wrapt proxy, or a function that says so in `__wrapped__` as `functools.wraps` does."""
+    """Return what a wrapt proxy or a function with `__wrapped__` (as `functools.wraps` sets it) wraps, else ABSENT."""
     if type(held) is classmethod:
         return cast(Any, held).__func__.__dict__.get("__wrapped__", ABSENT)
     if type(held) is FunctionType:
         return held.__dict__.get("__wrapped__", ABSENT)
     wrapt = sys.modules.get("wrapt")
-    # The root of all its proxies: since wrapt 2, ObjectProxy is no longer a base of FunctionWrapper.
+    # The root class of all wrapt proxies: since wrapt 2, ObjectProxy is no longer a base of FunctionWrapper.
     if wrapt is not None and issubclass(type(held), wrapt.FunctionWrapper.__mro__[-2]):
         return held.__wrapped__
     return ABSENT
 
 
 def find(held: Any, switch: Switch) -> list[Any] | None:
-    """The chain from `held` down to the wrapper with this switch, which is last; None if it is not there."""
+    """Return the chain from `held` down to the wrapper with this switch, which comes last. Return None if it is not there."""
     chain: list[Any] = []
     while held is not ABSENT and len(chain) < 100:
         chain.append(held)
@@ -67,7 +67,7 @@ def restore(slot: Slot, switch: Switch) -> None:
 
 
 def put_back(owner: Any, name: str, switch: Switch) -> None:
-    """Take the wrapper with this switch out of a chain that stands in a slot."""
+    """Take the wrapper with this switch out of the chain in a slot."""
     restore(Slot.of(owner, name, absent=False), switch)
 
 

@@ -1,7 +1,7 @@
-"""What stands in for a function that is called every few microseconds: a plain Python function that watches.
+"""The wrapper of a function that is called every few microseconds: a plain Python function that watches.
 
-It makes no Call, opens no scope and can change nothing. Its code is short and without surprises because compilers that trace
-Python may read it. Whatever fails in an observer is reported once and turns that observer off.
+It makes no Call, opens no scope and can change nothing. Its code is short and simple because compilers that trace Python may
+read it. The first failure of an observer is reported and turns the patch off.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.stacklevel import code_of, hide_from_stacklevel
 
 CULPRIT = "a hook"
-"""All hooks of an integration are one to the guard: if one fails, the others may only follow from it."""
+"""One culprit for all hooks of an integration: if one fails, the failures of the others may only follow from it."""
 
 
 def fast(
     original: Any, handler: CallHandler, integration: str, name: str, switch: Switch, *, before: Callable[..., Any] | None,
     after: Callable[..., Any] | None, raised: Callable[..., Any] | None, unless: Callable[[], bool] | None,
 ) -> Any:  # fmt: skip
-    """The stand-in for `original`. See `patching.FastPatch`."""
+    """Return the wrapper of `original`. See `patches.FastPatch`."""
     reading = unless or _never
     scope = current.get
     timer = handler.timer
@@ -48,7 +48,7 @@ def fast(
     @hide_from_stacklevel
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        # In no scope, as nearly always, is asked first: `is_recorded` is a call more.
+        # The common case, no scope, comes first: `is_recorded` costs another call.
         if reading() or not (
             switch.on
             and handler.active
@@ -86,7 +86,7 @@ def fast(
 
     update_wrapper(stand_in, original)
     try:
-        # `getfullargspec` reads it; of what takes anything, as decorators do, it is to say that.
+        # `getfullargspec` reads it. If the original takes anything (`*args, **kwargs`), as decorators do, it must show that.
         if not _takes_anything(original):
             stand_in.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]
     except (TypeError, ValueError):
@@ -97,7 +97,7 @@ def fast(
 
 
 def codes() -> list[CodeType]:
-    """The code of all stand-ins and guarded hooks and of what they ask, for compilers that are to be kept out of it."""
+    """Return the code of all wrappers and guarded hooks and of what they call, for compilers that must skip them."""
     asked = [one.__code__ for one in (is_recorded, innermost, _never)]
     return asked + [
         code_of(inner) if inner.co_name == "stand_in" else inner
@@ -120,7 +120,7 @@ def guarded(
     hook: Callable[..., Any], handler: CallHandler, integration: str, name: str, switch: Switch,
     unless: Callable[[], bool] | None = None,
 ) -> Callable[..., None]:  # fmt: skip
-    """A hook as it is given to the framework. See `patching.Hook`."""
+    """Return the function that the framework is given in place of `hook`. See `patches.Hook`."""
 
     scope = current.get
     timer = handler.timer

@@ -1,9 +1,9 @@
-"""One place that decides who sees an internal error: nobody but the log and the run, unless strict.
+"""Decides who sees an internal error: only the log and the run, unless strict.
 
-An error of ours never reaches the user's training. The first one at a place is said once, calmly; later ones are counted.
+An error of ours never reaches the user's training. The first error at a place is logged once, calmly; later ones are counted.
 With `AUTOLOG_STRICT=1`, as in our own tests, it is raised again so that it cannot go unnoticed. Only `Exception` is ever
-caught: Ctrl-C and `sys.exit()` belong to the user. So does what a signal's handler raises, as one that sets a time limit: it
-arrives wherever the program happens to be, in our code too, and is let through.
+caught: Ctrl-C and `sys.exit()` belong to the user. So do exceptions of the user's signal handlers, such as a timeout: Python
+may raise them in our code, and they are raised again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from autolog.instrument.interrupts import reraise_if_signal
 
 
 class Guard:
-    """Counts and announces internal errors, by integration and what failed."""
+    """Counts and logs internal errors, by integration and place."""
 
     def __init__(self, strict: bool | None = None) -> None:
         self.strict = os.environ.get("AUTOLOG_STRICT", "") not in ("", "0") if strict is None else strict
@@ -24,17 +24,17 @@ class Guard:
     def report(
         self, integration: str, place: str, error: Exception, culprit: str = "", *, background: bool = False
     ) -> str:
-        """Say the first failure of a `culprit` (by default, the first at this `place`), count every one, and return the
-        one-line description of this one.
+        """Log the first failure of a `culprit` (by default, the first at this `place`), count every one, and return a one-line
+        description of this one.
 
-        Raises `error` itself when strict; not on a thread in the `background`, where nobody would see it.
+        Raise `error` itself when strict, but not on a `background` thread, where nobody would see it.
         """
         if not background:
             reraise_if_signal(error)
             if self.strict:
                 raise error
         described = f"{place}: {type(error).__name__}: {_text(error)}"
-        # Two threads may fail at once: both steps are atomic, so that exactly one of them gets the first number.
+        # Two threads may fail at once. Both steps are atomic, so exactly one of them gets the first number.
         if next(self._numbers.setdefault((integration, culprit or place), count(1))) == 1:
             import logging
 

@@ -1,5 +1,5 @@
-"""State about the user's objects, kept outside of them: by identity, weakly, whatever their `__eq__`, `__hash__` or
-`__slots__` say.
+"""State about the user's objects, stored outside of them. Objects are known by identity and held weakly, because their
+`__eq__`, `__hash__` or `__slots__` may rule out anything else.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ V = TypeVar("V")
 
 
 class IdentityMap(Generic[V]):
-    """A mapping from objects to values that forgets an object when it dies. Objects that cannot be weakly held are ignored."""
+    """A mapping from objects to values that forgets an object when it dies. Objects that cannot be held weakly are ignored."""
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[weakref.ref[Any], V]] = {}
 
     def get(self, key: object) -> V | None:
         held = self._held.get(id(key))
-        # The same id may be another object's, if the first one's death has not been told yet.
+        # The id may belong to another object by now, if the weak reference's callback has not run yet.
         return held[1] if held is not None and held[0]() is key else None
 
     def set(self, key: object, value: V) -> None:
@@ -41,7 +41,7 @@ class IdentityMap(Generic[V]):
         return value
 
     def items(self) -> list[tuple[Any, V]]:
-        """The objects that are alive, and their values, in the order in which they came."""
+        """Return the living objects and their values, in insertion order."""
         pairs = [(reference(), value) for reference, value in tuple(self._held.values())]
         return [(key, value) for key, value in pairs if key is not None]
 

@@ -1,11 +1,11 @@
 """Calls back after a module has been imported, so that a framework is patched when, and only when, the user loads it.
 
-Three rules, each from a failure seen in other tools: a callback's failure never reaches the user's `import`; a callback
-never sees a half-imported module; no lock is held while a module loads or a callback runs. `sys.modules` is read anew each
-time, because a module may replace itself there.
+Three rules come from failures seen in other tools: a callback's failure never reaches the user's `import`; a callback never
+sees a half-imported module; no lock is held while a module loads or a callback runs. `sys.modules` is read anew each time,
+because a module may replace itself there.
 
 The finder does not load anything itself. It asks the finders behind it for the spec, and shadows `exec_module` on that one
-loader object for the time of that one execution, so that `__spec__` and `__loader__` stay what they would have been.
+loader object for that one execution, so that `__spec__` and `__loader__` stay what they would have been.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Callback = Callable[[ModuleType], None]
 
 
 class ImportHooks:
-    """The post-import callbacks of one owner; on `sys.meta_path` only while there are any.
+    """The post-import callbacks of one owner. It is on `sys.meta_path` only while there are any.
 
-    `on_error(module_name, error)` is told of a callback's failure.
+    `on_error(module_name, error)` is called when a callback fails.
     """
 
     def __init__(self, on_error: Callable[[str, Exception], None]) -> None:
@@ -57,7 +57,7 @@ class ImportHooks:
             sys.meta_path.remove(self)
 
     def settle(self) -> None:
-        """Fire for modules that were half imported when they were asked for and have finished since."""
+        """Run the callbacks of modules that were half imported when the callbacks were registered and have finished since."""
         for name in tuple(self._half_imported):
             module = sys.modules.get(name)
             if module is not None and not _is_initializing(module) and not _is_unloaded(module):
@@ -67,7 +67,7 @@ class ImportHooks:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The import system's question; answers only for modules that somebody waits for."""
+        """Return the spec of a module that has callbacks, with its loader shadowed; None for any other module."""
         if self._half_imported:
             self.settle()
         if name not in self._callbacks:
@@ -90,7 +90,7 @@ class ImportHooks:
 
     def _shadow_exec_module(self, name: str, loader: Any) -> None:
         if isinstance(loader, type) or not hasattr(loader, "exec_module") or not hasattr(loader, "__dict__"):
-            # A built-in or extension module, or a namespace package: noticed when it has finished.
+            # A built-in or extension module, or a namespace package: `settle` notices when it is complete.
             self._half_imported.add(name)
             return
         shadow = loader.__dict__.get("exec_module")
@@ -102,9 +102,9 @@ class ImportHooks:
         shadow.put()
 
     def fire(self, name: str) -> None:
-        """Call back for a module that has been executed."""
-        # The module is complete, though the import system goes on to call it initializing until we return: a callback may
-        # itself ask for this module.
+        """Run the callbacks of a module that has been executed."""
+        # The module is complete, although the import system calls it initializing until this function returns: a callback
+        # may itself ask for this module.
         self._executed.append(name)
         try:
             self._call_all(name)
@@ -125,8 +125,8 @@ class ImportHooks:
 
 
 class _Shadow:
-    """Stands before a loader's `exec_module` until the modules that somebody waits for have been executed. One loader may be
-    that of many modules, imported by several threads at once, as those of a zip file are.
+    """Replaces a loader's `exec_module` until the modules that somebody waits for have been executed. One loader may load many
+    modules, imported by several threads at once, as that of a zip file does.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -146,14 +146,14 @@ class _Shadow:
                 self._namespace.pop("exec_module", None)
             else:
                 self._namespace["exec_module"] = self._before
-            if self.waiting:  # another thread has come to wait meanwhile
+            if self.waiting:  # another thread has registered meanwhile
                 self.put()
         self._original(module)
         for one in hooks:
             one.fire(name)
 
 
-# A lazy module loads itself when it is asked for anything in the ordinary way.
+# Reading any attribute of a lazy module in the ordinary way loads it.
 
 
 def _spec_of(module: ModuleType) -> Any:
@@ -168,6 +168,6 @@ def _is_initializing(module: ModuleType) -> bool:
 
 
 def _is_unloaded(module: ModuleType) -> bool:
-    """Whether this is a module of `importlib.util.LazyLoader` that has not been used yet."""
+    """Return whether this is a module of `importlib.util.LazyLoader` that has not been used yet."""
     util = sys.modules.get("importlib.util")
     return util is not None and type(module) is getattr(util, "_LazyModule", None)

@@ -1,4 +1,4 @@
-"""Whether a thread is inside of something that an integration has marked."""
+"""A mark that an integration sets on a thread while it runs certain code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Inside(threading.local):
-    """`with inside:` marks what runs in it, in this thread; `if inside:` asks. It may be nested."""
+    """`with inside:` marks this thread while the block runs; `if inside:` reads the mark. Blocks may be nested."""
 
     _depth = 0
 

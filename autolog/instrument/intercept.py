@@ -1,7 +1,8 @@
-"""Calls an original under its observer: the slow path of a patched function, for the calls that are looked at.
+"""Calls an original under its observer: the slow path of a patched function, for calls that are recorded.
 
-A call lasts from the original's start to its end. That of a coroutine or a generator begins with its first step and ends with
-its last, and while it waits its caller is not inside of it. The original is called exactly once, whatever the observer does.
+A call lasts from the original's start to its end. The call of a coroutine or a generator begins with its first step and ends
+with its last; while it is suspended, its caller is not inside the call. The original is called exactly once, whatever the
+observer does.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ def intercept(
     handler: CallHandler, integration: str, name: str, observer: Observer, nested: bool, wrapped: Callable[..., Any],
     instance: Any, args: Any, kwargs: Any,
 ) -> Any:  # fmt: skip
-    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most of what nobody looks at."""
+    """Call `wrapped` under `observer`. The slow path: the wrapper has already let pass most calls that are not recorded."""
     __tracebackhide__ = True
     outer = innermost()
     if outer is not None and not (outer.records_nested if nested else outer.records):
-        # Inherited from the thread's starter, or around a scope that has ended: not seen by the wrapper.
+        # The wrapper does not see a scope that the thread inherited, or one around a scope that has ended.
         return wrapped(*args, **kwargs)
     if (
         type(outer) is Call
@@ -47,7 +48,7 @@ def intercept(
         and outer.instance is instance
         and _same(outer.name, name)
     ):
-        return wrapped(*args, **kwargs)  # super().fit(…): the same call, seen already
+        return wrapped(*args, **kwargs)  # super().fit(…): the same call, recorded already
     scope = outer
     while scope is not None:
         if scope.hides(integration):
@@ -96,7 +97,7 @@ class _Watched:
         self.called = 0.0
 
     def enter(self, wrapped: Any, outer: Scope | None) -> Token[Scope | None]:
-        """The call is the innermost scope from here on."""
+        """Make the call the innermost scope."""
         self.called = perf_counter()
         handler, integration, name, instance, args, kwargs = self.about
         self.call = Call(handler, integration, name, wrapped, instance, args, kwargs, outer)
@@ -104,11 +105,11 @@ class _Watched:
 
     @property
     def inside(self) -> Scope:
-        """What the original's steps are inside of."""
+        """The scope in which the original's steps run."""
         return self.call.inner or self.call
 
     def before(self) -> None:
-        """The part before the original."""
+        """Run the observer up to its `yield`."""
         call, began = self.call, self.called
         try:
             self.generator = self.observer(call)
@@ -117,7 +118,7 @@ class _Watched:
             self.generator = None
         except Exception as error:
             self.generator = None
-            # Whatever the observer changed half-way is taken back: the user's call is made as the user made it.
+            # Undo whatever the observer changed half-way: the original gets the user's arguments.
             _, integration, name, _, call.args, call.kwargs = self.about
             call.handler.failed(
                 integration, f"before {name}", error, call, f"before {_culprit(self.observer)}"
@@ -126,7 +127,7 @@ class _Watched:
         call.handler.timer.account.seconds += self.called - began
 
     def raised(self, error: BaseException) -> None:
-        """The part after an original that has raised."""
+        """Close the observer after the original has raised."""
         call, returned = self.call, perf_counter()
         call.error = error
         call.seconds = returned - self.called
@@ -135,7 +136,7 @@ class _Watched:
             call.handler.timer.account.seconds += perf_counter() - returned
 
     def returned(self, result: Any) -> None:
-        """The part after an original that has returned."""
+        """Resume the observer after the original has returned."""
         call, generator, returned = self.call, self.generator, perf_counter()
         call.seconds = returned - self.called
         if generator is None or not call.handler.active:
@@ -154,7 +155,7 @@ class _Watched:
         call.handler.timer.account.seconds += perf_counter() - returned
 
     def over(self) -> None:
-        """The last step, with the scope left."""
+        """End the call, after its scope has been left."""
         call = self.call
         call.end()
         if call.inner is not None:
@@ -164,13 +165,13 @@ class _Watched:
         call.release()
 
 
-# -- what is called now and runs later: the original begins and ends with what it returns, and so does the call
+# -- functions that are called now and run later: the call begins and ends with the coroutine or generator that they return
 
 
 def _follower(wrapped: Any) -> Callable[[_Watched, Any], Any] | None:
-    """What goes along with an original that runs later; None for one that runs when it is called."""
+    """Return what drives an original that runs later. Return None for one that runs when it is called."""
     function = wrapped.__func__ if type(wrapped) is MethodType else wrapped
-    # Plain functions only: who asks any other object for its code may run code of the user's.
+    # Plain functions only: reading the `__code__` of any other object may run the user's code.
     flags = function.__code__.co_flags & _LATER if type(function) is FunctionType else 0
     if not flags:
         return None
@@ -202,7 +203,7 @@ async def _coroutine(watched: _Watched, wrapped: Any) -> Any:
 
 @hide_from_stacklevel
 def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
-    """As `yield from`, with the call as a scope of the original's steps only: between them its caller is not inside."""
+    """Drive a generator as `yield from` does. The call is the scope of its steps only: between them, the caller is outside."""
     __tracebackhide__ = True
     leave, active = _leave, True
     token = watched.enter(wrapped, innermost())
@@ -221,8 +222,8 @@ def _generator(watched: _Watched, wrapped: Any) -> Generator[Any, Any, Any]:
             try:
                 sent = yield produced
                 step = partial(steps.send, sent)
-            except GeneratorExit:  # whoever asked wants no more: that is no failure
-                active = watched.call.handler.active  # if not, Python ends: names here may be None
+            except GeneratorExit:  # the consumer wants no more: that is no failure
+                active = watched.call.handler.active  # if not, Python is exiting: globals may be None
                 token = current.set(watched.inside) if active else token
                 steps.close()
                 if active:
@@ -289,7 +290,7 @@ def _leave(token: Token[Scope | None]) -> None:
     try:
         current.reset(token)
     except (ValueError, RuntimeError):
-        pass  # left already; or entered in another context, as of whoever closes a generator: an ended scope is passed over
+        pass  # left already, or entered in another context (another one closes the generator): ended scopes are skipped
 
 
 def _culprit(observer: Observer) -> str:
@@ -297,7 +298,7 @@ def _culprit(observer: Observer) -> str:
 
 
 def _same(name: str, other: str) -> bool:
-    """Whether both are the same method, of one class or of two."""
+    """Return whether both names are of the same method, in one class or in two."""
     return name.rpartition(".")[2] == other.rpartition(".")[2]
 
 

@@ -1,6 +1,6 @@
-"""Whose an exception is that arrives in our code: what a signal's handler raises, as one that sets a time limit, is the user's.
+"""Recognises exceptions that the user's signal handlers raise in our code, such as a SIGALRM timeout: they belong to the user.
 
-Python runs the handler wherever the program happens to be. Knows nothing of what was being done.
+Python runs a signal handler wherever the program happens to be. This module does not know what was being done.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 
 def reraise_if_signal(error: Exception) -> None:
-    """Raise `error` again if it is not ours but was raised by a signal's handler. For every `except Exception` around more than
-    a moment's work on the user's thread.
+    """Raise `error` again if a signal handler raised it. Every `except Exception` around more than a moment's work on the
+    user's thread calls this.
     """
     traceback = error.__traceback__ and error.__traceback__.tb_next
     if traceback is None:

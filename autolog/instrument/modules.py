@@ -1,4 +1,4 @@
-"""The modules of the process: whose they are, and what they hold of what was patched."""
+"""The modules of the process: which of them are the user's, and which hold wrappers of ours."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from autolog.instrument.chain import switch_of
 
 
 def sweep_modules(switches: set[Switch]) -> None:
-    """After a removal: give every module the originals of what it imported while it was patched."""
+    """After a removal, put the originals back into every module that imported a wrapper while it was there."""
     functions = set[int]().union(*(switch.functions for switch in switches))
     kinds: set[type] = {classmethod}
     wrapper = sys.modules.get("autolog.instrument.wrapper")
     if wrapper is not None:
         kinds |= {wrapper.Wrapper, wrapper.BoundWrapper}
     for module in list(sys.modules.values()):
-        kind: type[Any] = type(module)  # cffi's libraries only say that they are modules
+        kind: type[Any] = type(module)  # cffi's libraries only claim to be modules
         if issubclass(kind, ModuleType):
-            # Read past a lazy module's own way of giving attributes, which would load it.
+            # Bypass the `__getattribute__` of a lazy module, which would load it.
             namespace: dict[str, Any] = ModuleType.__getattribute__(module, "__dict__")
-            # A framework's modules hold some 100,000 things: in nearly all of them there is nothing of ours.
+            # A framework's modules hold some 100,000 objects, and nearly all modules hold nothing of ours.
             values = list(namespace.values())
             if kinds.isdisjoint(map(type, values)) and functions.isdisjoint(map(id, values)):
                 continue
@@ -34,9 +34,9 @@ def sweep_modules(switches: set[Switch]) -> None:
 
 
 def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
-    """`__main__` and the modules that neither an installed package, nor Python, nor `apart_from`'s package brought."""
+    """Yield `__main__` and the modules outside of installed packages, of Python and of the package of `apart_from`."""
     others = {"autolog", apart_from.partition(".")[0]}
-    # A framework has dozens of patches and thousands of modules: each of these is looked at once, not once a patch.
+    # A framework has dozens of patches and thousands of modules: each module is examined once, not once for each patch.
     for name in set(sys.modules) - _installed:
         module = sys.modules.get(name)
         if type(module) is not ModuleType:
@@ -53,5 +53,5 @@ def users_modules(apart_from: str = "") -> Iterator[ModuleType]:
 
 
 _installed: set[str] = set()
-"""The names of modules that were found to be an installed package's or Python's."""
+"""The names of modules that belong to an installed package or to Python."""
 _STDLIB = os.path.dirname(os.__file__) + os.sep

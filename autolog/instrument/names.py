@@ -1,7 +1,7 @@
-"""The name of the variable that the user passed: `X_test` of `model.predict(X_test)`.
+"""Finds the name of the variable that the user passed: `X_test` in `model.predict(X_test)`.
 
-Read from the code of the call. Reading it from the frame's variables would be simpler, but in a function, before Python
-3.13, it makes a copy of them all that keeps them alive for as long as the function runs.
+It is read from the bytecode of the call. Reading it from the frame's variables would be simpler, but before Python 3.13 that
+makes a copy of a function's variables, and the copy keeps them alive until the function returns.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from functools import lru_cache
 from types import CodeType, FrameType
 
 DATA = ("X", "data", "x", "dataset")
-"""What frameworks call the first argument of a method that predicts."""
+"""The names that frameworks give to the first argument of a method that predicts."""
 
 
 def of_first_argument(frameworks: Container[str]) -> str:
-    """The name of the variable in the first argument of the user's call that we are in, or nothing where it is no variable
-    or where one of `frameworks` (top-level packages) is the caller.
+    """Return the name of the variable in the first argument of the user's intercepted call. Return "" if the argument is no
+    variable, or if one of `frameworks` (top-level packages) is the caller.
     """
     frame = _caller()
     if frame is None or _package(frame) in frameworks:
@@ -26,13 +26,13 @@ def of_first_argument(frameworks: Container[str]) -> str:
 
 
 def is_called_by(frameworks: Container[str]) -> bool:
-    """Whether the call that we are in was made by one of `frameworks` itself."""
+    """Return whether one of `frameworks` itself made the intercepted call."""
     frame = _caller()
     return frame is not None and _package(frame) in frameworks
 
 
 def _caller() -> FrameType | None:
-    """The frame of whoever has called what we watch."""
+    """Return the frame that called the patched function."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_ours(_package(frame)):
         frame = frame.f_back
@@ -49,8 +49,8 @@ def _is_ours(package: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def first_argument(code: CodeType, lasti: int) -> str:
-    """The name in the first argument of the call at an instruction. Only calls whose arguments all are variables or constants
-    are understood: of `f(X[:10])` or `f(data.X)` nothing is known.
+    """Return the variable name in the first argument of the call at the instruction `lasti`, else "". Only calls in which every
+    argument is a variable or a constant are understood: `f(X[:10])` and `f(data.X)` give "".
     """
     import dis
 

@@ -1,9 +1,8 @@
-"""Patches as data: what an integration wants to have observed.
+"""Patches as data: what an integration wants to observe.
 
-`Patch` replaces one function or method; `SubclassPatch` methods wherever a class hierarchy defines them, in classes that
-exist and in those that come. What is called every few microseconds has a `FastPatch`, and where a framework offers a global
-hook of its own, a `Hook` uses it: these two watch, they neither change anything nor make a Call. How they are installed is in
-`patching`.
+`Patch` replaces one function or method. `SubclassPatch` replaces methods in all classes of a hierarchy, present and future.
+`FastPatch` is for functions that are called every few microseconds, and `Hook` uses a framework's own global hook; these two
+only watch: they change nothing and make no Call. `patching` installs them.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from autolog.instrument.slots import own
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """One function or method to be observed.
+    """One function or method to observe.
 
-    `target` is `"package.module:function"` or `"package.module:Class.method"`; `aliases` are further places that hold the
-    same function. A public function is best patched where users find it and not where it is defined: there the original
-    stays, so that references taken earlier still pickle. With `nested`, the observer is also asked inside another call
-    that takes contributions. `optional` says that some supported versions do not have the target.
+    `target` is `"package.module:function"` or `"package.module:Class.method"`; `aliases` are further places that hold the same
+    function. Patch a public function where users find it, not where it is defined: the original then stays in the defining
+    module, so that references taken earlier still pickle. With `nested`, the observer also runs inside another call that takes
+    contributions. `optional` says that some supported versions do not have the target.
     """
 
     target: str
@@ -56,7 +55,7 @@ class SubclassPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_observer(observer: Any) -> None:
-    """Raises TypeError for one that is no generator function: what should run after the call would run before it."""
+    """Raise TypeError if the observer is no generator function: its code for after the call would run before the call."""
     function = observer
     while isinstance(function, partial):
         function = function.func
@@ -73,11 +72,11 @@ def check_observer(observer: Any) -> None:
 class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
     """One function or method that is called too often for a `Patch`, or whose code compilers read.
 
-    A plain Python function takes its place. `before(*args, **kwargs)` sees what the original is called with;
-    `after(noted, result, *args, **kwargs)` also what `before` and the original returned; `raised(noted, error, *args,
-    **kwargs)` what it raised. Nothing that they return or raise reaches the caller: after a first failure the patch is off.
-    Where `unless()` is true, as it may be while a compiler reads, the original is called and nothing else. `target`,
-    `aliases` and `optional` are those of a `Patch`.
+    A plain Python function replaces it. `before(*args, **kwargs)` gets the original's arguments; `after(noted, result, *args,
+    **kwargs)` also gets what `before` and the original returned; `raised(noted, error, *args, **kwargs)` gets the original's
+    exception. Nothing that they return or raise reaches the caller, and the first failure turns the patch off. While `unless()`
+    is true (a compiler is reading, say), only the original is called. `target`, `aliases` and `optional` are those of a
+    `Patch`.
     """
 
     target: str
@@ -90,10 +89,10 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
-    """A framework's own global hook: `target` is its function that registers one and returns a handle with `remove()`.
+    """A framework's own global hook. `target` is the function that registers a hook and returns a handle with `remove()`.
 
-    `hook` is called as the framework does, but where `unless()` is true; what it returns or raises does not reach it, and after
-    a first failure it is off.
+    The framework calls `hook`, except while `unless()` is true. What the hook returns or raises does not reach the framework,
+    and the first failure turns it off.
     """
 
     target: str
@@ -103,7 +102,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OnImport(msgspec.Struct, frozen=True, kw_only=True):
-    """Something to be done once a module has been imported by the user's program: `call(module)`. Nothing is put back."""
+    """Call `call(module)` each time the user's program has imported or reloaded `target`. Removal undoes nothing."""
 
     target: str
     call: Callable[[ModuleType], None]

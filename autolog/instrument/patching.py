@@ -1,7 +1,7 @@
 """The reversible installation of patches.
 
-Taking out puts back exactly what was there: the same object in the same slot, and no slot where there was none. Where somebody
-else has wrapped our wrapper since, it is spliced out from under theirs, and inert where that cannot be done.
+Removal restores exactly what was there: the same object in the same slot, and no slot where there was none. If somebody else
+has wrapped our wrapper since, ours is spliced out from under theirs, or made inert where that cannot be done.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Installation:
         self._slots: list[Slot] = []
         self._wrappers: list[Any] = []
         self._handles: list[Any] = []
-        # Weakly: a list of classes would keep the user's own alive. By id: a metaclass may define equality.
+        # Weak values: a list would keep the user's classes alive. Keyed by id: a metaclass may define equality.
         self._classes: weakref.WeakValueDictionary[int, type] = weakref.WeakValueDictionary()
 
     def install(self) -> None:
-        """Replace what is there now, and the rest as its modules are imported."""
+        """Patch what is imported now, and the rest when its modules are imported."""
         patch = self.patch
         if isinstance(patch, SubclassPatch):
             module, _, path = patch.base.partition(":")
@@ -58,7 +58,7 @@ class Installation:
                 self._watch(module, partial(self._place_at, path=path, main=place == patch.target))
 
     def remove(self) -> None:
-        """Put back what was there, whatever others did to the slots meanwhile. Raises what a framework's handle has raised."""
+        """Restore what was there, whatever others did to the slots meanwhile. Raise what a framework's handle has raised."""
         for module, callback in self._watched:
             self._hooks.forget(module, callback)
         self.switch.on = False
@@ -88,7 +88,7 @@ class Installation:
         self._hooks.when_imported(module, place)
 
     def _wrap(self, original: Any, owner: Any, path: str, base: type | None = None) -> Any:
-        """The wrapper around an original: one and the same for a function's several names. See `interceptor` for `base`."""
+        """Return the wrapper of an original, the same one for a function's several names. See `interceptor` for `base`."""
         for wrapper in self._wrappers:
             if wrapper.__wrapped__ is original:
                 return wrapper
@@ -131,7 +131,7 @@ class Installation:
             own = guarded(hook.hook, self._handler, self.integration, path, self.switch, hook.unless)
             handle = register(own)
             if not callable(getattr(handle, "remove", None)):
-                self.switch.on, self.state = False, "missing"  # it stays in, and does nothing
+                self.switch.on, self.state = False, "missing"  # it stays registered, and does nothing
                 raise TypeError(
                     f"{hook.target} gives no handle with `remove()` but {handle!r}: its hooks could not be taken out. "
                     "Observe what calls them, by a Patch."
@@ -157,7 +157,7 @@ class Installation:
         wrapper = self._wrap(original, owner, f"{module.__name__}:{path}")
         self._set(owner, name, wrapper)
         if not owner_path:
-            # `from framework import function` above `autolog()` has bound the original in the user's modules.
+            # `from framework import function` before `autolog()` has bound the original in the user's modules.
             for users in users_modules(apart_from=module.__name__):
                 for alias in [a for a, held in list(vars(users).items()) if held is original]:
                     self._set(users, alias, wrapper)
@@ -175,7 +175,7 @@ class Installation:
             self._place_in_class(cls, base)
 
     def _place_in_class(self, cls: type, base: type) -> None:
-        """Wrap each method where the class gets it from: from itself, or from a mixin outside the hierarchy."""
+        """Wrap each method in the class that `cls` gets it from: itself, a base, or a mixin outside of the hierarchy."""
         assert isinstance(self.patch, SubclassPatch)
         for name in self.patch.methods:
             owner = next((c for c in cls.__mro__ if name in vars(c) and c is not object), None)
@@ -192,7 +192,7 @@ class Installation:
                 pass
         if "__init_subclass__" in vars(cls):
             try:
-                self._follow_subclasses(cls)  # it may keep to itself what its base was to be told
+                self._follow_subclasses(cls)  # it may not call its base's
             except (TypeError, AttributeError):
                 pass
 
@@ -207,7 +207,7 @@ class Installation:
             @hide_from_stacklevel
             def __init_subclass__(cls: type, *args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
-                # Passed on to whoever comes next in this subclass's order.
+                # Pass the call on to the next class in this subclass's MRO.
                 super(base, cls).__init_subclass__(*args, **kwargs)
                 self._place_in_new_class(cls, base)
 
@@ -226,7 +226,7 @@ class Installation:
             self._place_in_new_class(instance, base)
             return result
 
-        # A Wrapper and not a function: it can be pickled by value with a class of the user's.
+        # A Wrapper and not a function: it can be pickled by value with a user's class.
         path = f"{owner.__module__}:{owner.__qualname__}.__init_subclass__"
         cast(Any, owner).__init_subclass__ = Wrapper(original, look, owner, path, self.switch)
         self._classes[id(owner)] = owner

@@ -1,8 +1,8 @@
-"""Plain functions in the place of others, for what is no framework's: threads, pools, executors.
+"""Plain functions as wrappers around what belongs to no framework: threads, pools, executors.
 
-A wrapper may change what the original is called with; it makes no Call and opens no run. It goes in when its module is
-imported and comes out as a `Patch` does, also from under somebody else's wrapper. It needs no wrapt, which is slow to import:
-wrappers are put in when `autolog()` is called.
+A wrapper may change the arguments of the original; it makes no Call and opens no run. It is installed when its module is
+imported and removed as a `Patch` is, even from under somebody else's wrapper. It does without wrapt, which is slow to import,
+because `autolog()` installs these wrappers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autolog.instrument.calls import Own, Switch
 from autolog.instrument.imports import ImportHooks
 
 Make = Callable[[Any, Switch], Callable[..., Any]]
-"""Makes the wrapper for an original. Once the switch is off, the wrapper does nothing but call it."""
+"""Makes the wrapper for an original. Once the switch is off, the wrapper only calls the original."""
 
 
 class _Slot(NamedTuple):
@@ -28,7 +28,7 @@ class _Slot(NamedTuple):
 
 
 class PlainWrappers:
-    """A set of them, put in and taken out together."""
+    """A set of wrappers that are installed and removed together."""
 
     def __init__(self, hooks: ImportHooks) -> None:
         self._hooks = hooks
@@ -37,8 +37,8 @@ class PlainWrappers:
         self._watched: list[tuple[str, Callable[[ModuleType], None]]] = []
 
     def put(self, place: str, make: Make) -> None:
-        """Replace what stands at `place` (`"package.module:Class.method"`), now or when its module is imported. A version that
-        has no such function stays as it is.
+        """Replace the function at `place` (`"package.module:Class.method"`), now or when its module is imported. Do nothing if
+        the version has no such function.
         """
         module, _, path = place.partition(":")
         replace = partial(self._replace, path=path, make=make)
@@ -46,7 +46,7 @@ class PlainWrappers:
         self._hooks.when_imported(module, replace)
 
     def remove(self) -> None:
-        """Put back what was there."""
+        """Put the originals back."""
         self._switch.on = False
         for module, replace in self._watched:
             self._hooks.forget(module, replace)

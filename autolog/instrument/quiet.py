@@ -1,7 +1,8 @@
-"""Keeps warnings of user code that we call (a `__getstate__`, say) from being shown twice or from where nobody looks.
+"""Suppresses warnings from user code that autolog calls itself (a `__getstate__`, say): they would be shown twice, or out of
+place.
 
-`warnings.catch_warnings` will not do on a training thread: it silences every thread of the process, and by counting the
-filters as changed it makes Python forget which warnings it has shown already, so that the user would see them again.
+`warnings.catch_warnings` is unfit for a training thread: it silences every thread of the process. It also marks the filters as
+changed, which makes Python forget the warnings that it has shown, so that the user would see them again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _quiet: ContextVar[bool] = ContextVar("autolog_quiet", default=False)
 
 
 class _HereOnly(type):
-    """Makes `issubclass(any warning, Hushed)` true inside a `suppress_warnings()` block of the asking thread, else false."""
+    """Makes `issubclass(any warning, _Hushed)` true inside a `suppress_warnings()` block of the asking thread, else false."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
         return _quiet.get()
@@ -30,8 +31,8 @@ _FILTER = ("ignore", None, _Hushed, None, 0)
 
 @contextmanager
 def suppress_warnings() -> Generator[None, None, None]:
-    """No warning is shown, recorded or raised inside the block by this thread. Others are not affected, nor is what the
-    interpreter remembers of warnings shown before.
+    """Show, record and raise no warnings of this thread inside the block. Other threads are not affected, and the interpreter
+    still remembers which warnings it has shown.
     """
     token = _quiet.set(True)
     filters = warnings.filters

@@ -1,4 +1,4 @@
-"""The slots that patches replace: what an owner's own namespace holds, and what may be put there."""
+"""The slots that patches replace: attributes in the namespace of a class or a module, and what may be put there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ABSENT: Any = object()
 
 
 class Slot(NamedTuple):
-    """One replaced attribute; `absent`: the owner's own namespace did not hold it.
+    """One replaced attribute. `absent` says that the owner's own namespace did not hold it.
 
-    A module is known weakly: the user's would else be taken apart later than without us, and its objects in another order.
+    A module is held weakly: otherwise Python would destroy the user's module later, and its objects in another order.
     """
 
     held: Any
@@ -32,7 +32,7 @@ class Slot(NamedTuple):
 
 
 def own(owner: Any, name: str) -> Any:
-    """What the owner's own namespace holds, descriptors as they are; of a conditional method, the function."""
+    """Return what the owner's own namespace holds: a raw descriptor, or the function of a conditional method; else ABSENT."""
     if not isinstance(owner, (type, ModuleType)):
         return ABSENT
     held: Any = vars(owner).get(name, ABSENT)
@@ -40,7 +40,7 @@ def own(owner: Any, name: str) -> Any:
 
 
 def put(owner: Any, name: str, value: Any) -> None:
-    """Let the owner hold `value` where `_own` has found something."""
+    """Store `value` where `own` has found something."""
     held: Any = cast(Any, vars(owner)).get(name)
     if _is_conditional(held):
         held.fn = value
@@ -49,8 +49,8 @@ def put(owner: Any, name: str, value: Any) -> None:
 
 
 def _is_conditional(held: Any) -> bool:
-    """Whether it is a descriptor that holds a method as `fn` and as `check` what decides whether there is one, as
-    scikit-learn's `available_if` makes it. It stays where it is: other tools look for it, and patch the function within.
+    """Return whether this is a descriptor with a method as `fn` and its condition as `check`, like scikit-learn's
+    `available_if`. It stays in its place: other tools look for it, and patch the function inside.
     """
     kind = cast("type[Any]", type(held))
     if kind in (FunctionType, classmethod, staticmethod, property) or not hasattr(kind, "__get__"):
@@ -81,7 +81,7 @@ def hierarchy(base: type) -> Iterator[type]:
 
 
 def can_wrap(original: Any) -> bool:
-    """Whether this is a function or a method of some kind: not a property, which is not called, and not a class."""
+    """Return whether this is a function or a kind of method: not a property, which is not called, and not a class."""
     kind = cast(Any, type(original))
     if issubclass(kind, (type, cached_property)) or hasattr(kind, "__set__"):
         return False

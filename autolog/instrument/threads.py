@@ -1,15 +1,15 @@
-"""Lets work that is handed to a thread run in the scope in which it was handed over.
+"""Runs work that is handed to a thread in the scope in which it was handed over.
 
-| handed over by | by means of |
+| handed over by | mechanism |
 |---|---|
 | `Thread.start`, `Timer` | the thread inherits the scope: see `calls.innermost` |
-| `ThreadPoolExecutor.submit` and `map`, `loop.run_in_executor`, Dask | the executor's item of work keeps it |
+| `ThreadPoolExecutor.submit` and `map`, `loop.run_in_executor`, Dask | the executor's work item holds the scope |
 | `ThreadPool`, joblib's threads | the function is wrapped |
 | callbacks: `Future.add_done_callback`, those of a pool | the function is wrapped |
-| tasks, `asyncio.to_thread` | Python: they copy the context |
+| tasks, `asyncio.to_thread` | Python copies the context |
 
-A pool's threads live longer than the block in which they were started: work that is handed over outside of every scope says so.
-Costs a dictionary entry or two where there is a scope, and a look at two attributes where there is none.
+A pool's threads outlive the block in which they were started, so work that is handed over outside of every scope gets
+`OUTSIDE`. This costs a dictionary entry or two inside a scope, and two attribute reads outside.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from autolog.instrument.plain_wrappers import PlainWrappers
 from autolog.instrument.stacklevel import hide_from_stacklevel
 
 OUTSIDE = Scope(None, records=True, records_nested=True)
-"""No scope, whatever the thread was started in."""
+"""No scope, whatever scope the thread was started in."""
 
 
 class Carried:
-    """A function that runs in the scope in which it was handed over, on whatever thread."""
+    """A function that runs, on any thread, in the scope in which it was handed over."""
 
     __slots__ = ("function", "scope")
 
@@ -49,26 +49,26 @@ class Carried:
 
 
 def here(scope: Any = current.get, started: Any = any_started) -> Scope | None:
-    """The scope that work handed over now is to run in. None: the caller is in none, and so is every thread."""
+    """Return the scope in which work handed over now must run. None: the caller is in no scope, and neither is any thread."""
     if scope() is None and not started:
         return None
     return innermost() or OUTSIDE
 
 
 def carried(function: Any) -> Any:
-    """`function`, to be handed to a thread; it may be None."""
+    """Wrap `function`, which may be None, so that it can be handed to a thread."""
     scope = here()
     return function if scope is None or function is None else Carried(function, scope)
 
 
 def follow(wrappers: PlainWrappers, to_process: Callable[[Any, Any], Any]) -> None:
-    """Put the wrappers in. `to_process(function, pool)` is what a pool of processes is given in place of a function."""
+    """Install the wrappers. `to_process(function, pool)` returns what a process pool is given in place of a function."""
 
     def to_worker(pool: Any, function: Any) -> Any:
         return carried(function) if _is_threads(pool) else to_process(function, pool)
 
     def handed(pool: Any, work: Any, *callbacks: Any) -> tuple[Any, ...]:
-        """The work for a worker, and callbacks for a thread of the pool's."""
+        """Wrap the work for a worker, and the callbacks for a thread of the pool."""
         return to_worker(pool, work), *map(carried, callbacks)
 
     def apply_async(original: Any, switch: Switch) -> Any:
@@ -118,7 +118,8 @@ def _is_threads(pool: Any) -> bool:
     return isinstance(pool, sys.modules["multiprocessing.pool"].ThreadPool)
 
 
-# What these wrappers need of this module are closures or defaults: threads start while Python ends, and names may be None.
+# These wrappers bind what they need of this module as closures or defaults: threads start while Python exits, and module
+# globals may be None by then.
 
 
 def _start(original: Any, switch: Switch) -> Any:
@@ -154,7 +155,7 @@ def _run_item(original: Any, switch: Switch) -> Any:
         try:
             original(self, *args)
         finally:
-            self = None  # as the original: an exception's traceback leads here, and the item to the exception
+            self = None  # as the original: breaks a cycle of item, exception and traceback
             if token is not None:
                 leave(token)
 

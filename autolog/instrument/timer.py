@@ -1,6 +1,7 @@
-"""What autolog costs the threads it is called on. Each place that calls something of an integration's adds the time that took.
+"""Measures the time that autolog takes from the threads that call it: each place that calls an integration's code adds its
+time.
 
-Knows nothing of runs: one of them reads its thread's account when it begins and when it ends.
+Knows nothing of runs: a run reads its thread's account when it begins and when it ends.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import threading
 
 
 class Account:
-    """One thread's: `seconds` only grows."""
+    """One thread's total time: `seconds` only grows."""
 
     __slots__ = ("seconds",)
 
@@ -18,7 +19,7 @@ class Account:
 
 
 class OverheadTimer(threading.local):
-    """`account` is that of the thread that asks."""
+    """Gives each thread an `account` of its own."""
 
     def __init__(self) -> None:
         self.account = Account()

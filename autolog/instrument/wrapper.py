@@ -1,8 +1,8 @@
-"""The wrapper that stands in for a patched function or method. Loaded only when there is something to wrap: wrapt is slow to
+"""The wrapper that replaces a patched function or method. Imported only when there is something to wrap: wrapt is slow to
 import.
 
-It looks like the original in every way that wrapt can give (`isinstance`, `inspect`, `__code__`), it pickles by name so that
-what is pickled loads where autolog is not installed, and it can be made inert where it cannot be taken out.
+It looks like the original as far as wrapt can (`isinstance`, `inspect`, `__code__`). It pickles by name, so that pickles load
+where autolog is not installed. It can be made inert where it cannot be removed.
 """
 
 # wrapt ships no usable types: its classes are Any to a strict checker.
@@ -22,8 +22,8 @@ from autolog.instrument.calls import CallHandler, Observer, Switch, current
 from autolog.instrument.intercept import intercept
 from autolog.instrument.stacklevel import hide_from_stacklevel
 
-# Until Python 3.13, whoever asks a class for its annotations leaves an empty dict in it, which would stand before those of the
-# function that is wrapped: tools that look at every class do so. Without its C code, wrapt has them in each wrapper itself.
+# Until Python 3.13, reading a class's annotations leaves an empty dict in the class, which would hide those of the wrapped
+# function; tools that inspect every class do so. wrapt without its C code stores them in each wrapper itself.
 _ANNOTATIONS: Any = next(
     (vars(cls)["__annotations__"] for cls in wrapt.FunctionWrapper.__mro__ if "__annotations__" in vars(cls)),
     None,
@@ -40,7 +40,7 @@ class BoundWrapper(wrapt.BoundFunctionWrapper):
         return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        # As a plain bound method pickles: its owner, and its name there.
+        # Like a plain bound method: its owner, and its name there.
         wrapped: Any = self.__wrapped__
         return getattr, (_bound_to(self, self._self_parent._self_autolog_owner), wrapped.__name__)
 
@@ -48,7 +48,7 @@ class BoundWrapper(wrapt.BoundFunctionWrapper):
         return self
 
     def __deepcopy__(self, memo: Any) -> Any:
-        # As Python copies methods: one found on a class is itself, a bound one is that of the copied instance.
+        # Like Python: a method found on a class is copied as itself, a bound one as that of the copied instance.
         owner = _bound_to(self, None)
         if owner is None or isinstance(owner, type):
             return self
@@ -68,8 +68,8 @@ def _bound_to(bound: BoundWrapper, default: Any) -> Any:
 class Wrapper(wrapt.FunctionWrapper):
     """A patched function, or the slot of a patched method.
 
-    `owner` is the class or module it stands in, `path` its public name as `pkgutil.resolve_name` reads it, `admitted` the
-    attribute of a scope that says whether a call inside is looked at, nothing where each is.
+    `owner` is the class or module that holds it. `path` is its public name as `pkgutil.resolve_name` reads it. `admitted` is
+    the attribute of a scope that says whether calls inside it are recorded; "" if every call is.
     """
 
     if _ANNOTATIONS is not None:
@@ -89,14 +89,14 @@ class Wrapper(wrapt.FunctionWrapper):
         self._self_autolog_owner = owner if isinstance(owner, type) else None
         self._self_autolog_path = path
         self._self_autolog_switch = switch
-        # Found on a class, a plain function is always the same object: `Class.method is Class.method` must stay true.
+        # A plain function found on a class is always the same object: `Class.method is Class.method` must stay true.
         plain = isinstance(owner, type) and isinstance(wrapped, (FunctionType, staticmethod))
         self._self_autolog_found = _bind(self, None, owner) if plain else None
         self._self_autolog_plain = (
             (wrapped, admitted) if isinstance(wrapped, FunctionType) and admitted else None
         )
 
-    # What it needs of this module are arguments: the user's objects use methods while Python ends, and its names may be None.
+    # Arguments bind what this needs of the module: the user's objects use methods while Python exits, when globals may be None.
     def __get__(
         self, instance: Any, owner: Any = None, innermost: Any = current.get, bind: Any = _bind, method: Any = MethodType
     ) -> Any:  # fmt: skip
@@ -108,8 +108,8 @@ class Wrapper(wrapt.FunctionWrapper):
             and (plain := self._self_autolog_plain) is not None
             and not getattr(scope, plain[1])
         ):
-            # Nobody would look at the call: the method itself is found, in half the time that wrapt takes to bind. Kept and
-            # called later, when somebody would, it is not seen: the price of a search's thousands of fits.
+            # Nobody would record the call: return the plain method, in half the time that wrapt takes to bind. If it is kept
+            # and called later, that call is not recorded either: the price of a search's thousands of fits.
             return method(plain[0], instance)
         return bind(self, instance, owner)
 
@@ -118,8 +118,8 @@ class Wrapper(wrapt.FunctionWrapper):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._self_autolog_owner is not None:
-            # A slot is pickled only as part of a class pickled by value: then the original belongs there.
-            # `typing.cast` is the standard library's function that returns its argument.
+            # A slot is pickled only as part of a class that is pickled by value: it becomes the original there.
+            # `typing.cast` is a standard library function that returns its second argument.
             return cast, (None, self.__wrapped__)
         import pkgutil
 
@@ -141,8 +141,8 @@ def interceptor(
     switch: Switch,
     base: type | None = None,
 ) -> Callable[..., Any]:
-    """The function that a Wrapper calls; its first lines are the whole cost of a call that nobody looks at. With a `base`, only
-    calls on its instances are: a mixin's method is other classes' too.
+    """Return the function that a Wrapper calls. Its first lines are the whole cost of a call that is not recorded. With `base`,
+    only calls on its instances are recorded: a mixin's method belongs to other classes too.
     """
     get = current.get
 
@@ -169,7 +169,7 @@ def interceptor(
 
 
 def _is_instance(instance: object, base: type) -> bool:
-    """Whether it is an instance of `base`, or a class below it, without asking anybody's `__instancecheck__` or `__eq__`."""
+    """Return whether this is an instance or a subclass of `base`, without calling anybody's `__instancecheck__` or `__eq__`."""
     kind = type(instance)
     mro = cast(type, instance).__mro__ if issubclass(kind, type) else kind.__mro__
     return any(cls is base for cls in mro)

@@ -4,6 +4,6 @@
     background thread   folder.write()         ->  model folder    MLmodel, requirements, payload
     later, anywhere     load.load_model()                          the native object, or a Predictor
 
-This package knows nothing of runs, stores or configuration, and imports no framework: what is particular to one is a
-flavor, found by name when it is needed (see `flavors`).
+This package knows nothing of runs, stores or configuration, and imports no framework: what is specific to one is in its flavor,
+which is found by name when it is needed (see `flavors`).
 """

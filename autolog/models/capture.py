@@ -1,4 +1,4 @@
-"""What the training thread takes of a model before `fit` returns, so that later changes to the object do not reach the record.
+"""Takes a snapshot of a model on the training thread before `fit` returns, so that later changes do not affect the record.
 
 Knows no framework and no folder layout.
 """
@@ -27,11 +27,11 @@ def snapshot(
     model_format: str | None = None,
     max_bytes: int | None = None,
 ) -> Snapshot:
-    """Serialises a model and leaves it as it was. No warning gets out, whatever the model's own code does.
+    """Serialise a model and leave it as it was. No warning gets out, whatever the model's own code does.
 
-    `flavor` is a flavor's name, see `flavors`. A file over 64 MB goes to `staging_dir` while it is made: best a folder on
-    the file system where the model will be. `model_format` is a choice that the flavor offers, None its default.
-    Raises ModelNotSaved with the reason; a file over `max_bytes` is given up as soon as it is known to be.
+    `flavor` is a flavor's name, see `flavors`. A file over 64 MB goes to `staging_dir` while it is made, best a folder on the
+    file system where the model will be. `model_format` is a choice that the flavor offers; None is its default. Raises
+    ModelNotSaved with the reason; a file over `max_bytes` is given up as soon as its size is known.
     """
     staging = Staging(Path(staging_dir), max_bytes)
     reason = ""
@@ -54,5 +54,5 @@ def snapshot(
             raise
         reraise_if_signal(error)
         reason = f"{type(error).__name__}: {error}"[:500]
-    # Outside the `except`, so that the error does not carry the frames of the failed attempt, and in them the model.
+    # Outside the `except`, so that the error does not carry the failed attempt's frames, which hold the model.
     raise ModelNotSaved(reason)

@@ -1,7 +1,7 @@
-"""The user's own modules that a model needs: their sources, kept in the model's folder, and found there again where they are
-missing.
+"""The user's own modules that a model needs: keeps their sources in the model's folder, and finds them there again where they
+are missing.
 
-To import them is to run code: whoever loads asks for trust first. Knows no framework.
+Importing them runs code, so a loader asks for trust first. Knows no framework.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from types import ModuleType
 
 FOLDER = "code"
-"""Where MLflow looks for it, too, if the flavor's entry says so."""
+"""MLflow looks there, too, if the flavor's entry says so."""
 MAX_FILES = 500
 MAX_BYTES = 10 << 20
 
 
 def sources(modules: Iterable[str], is_own: Callable[[str], bool]) -> tuple[dict[str, bytes], list[str]]:
-    """The sources of these top-level modules, and of those of the user's that they import in turn, by their paths below
+    """Return the sources of these top-level modules, and of the user's modules that they import in turn, by their paths below
     `FOLDER`; and the modules that have none, or too many. `is_own` says whether a top-level module is the user's.
     """
     found: dict[str, bytes] = {}
@@ -44,7 +44,7 @@ def sources(modules: Iterable[str], is_own: Callable[[str], bool]) -> tuple[dict
 
 
 def _files_of(name: str) -> dict[str, bytes]:
-    """A module's file, or all of a package's."""
+    """Return a module's file, or all files of a package."""
     module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     try:
@@ -74,8 +74,8 @@ _IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+(\w[\w.]*)[ \t]+import\b|import[ \t]
 
 
 def _imports(content: bytes) -> Iterator[str]:
-    """The top-level names of what a source imports by an absolute name. Read line by line: to parse a large source would hold
-    up the training. A line of a text that looks like an import does no harm.
+    """Yield the top-level names of a source's absolute imports. It is read line by line, since parsing a large source would
+    hold up the training. A line of a text that looks like an import does no harm.
     """
     for one, several in _IMPORT.findall(content):
         for part in (one or several).decode("ascii", "replace").split(","):
@@ -83,8 +83,8 @@ def _imports(content: bytes) -> Iterator[str]:
 
 
 def find_again(files: Mapping[str, bytes], folder: Path) -> None:
-    """From now on, a module that is found nowhere else is imported from these sources, which `sources` has given for a model
-    in this folder. What was imported already stays what it is.
+    """From now on, import modules that are found nowhere else from these sources, which `sources` has returned for a model in
+    this folder. Modules that are imported already stay what they are.
     """
     finder = next((one for one in sys.meta_path if isinstance(one, KeptModules)), None)
     if finder is None:
@@ -94,7 +94,7 @@ def find_again(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 class KeptModules(MetaPathFinder):
-    """Finds modules in sources that were read, and checked, before: what happens to the files later does not reach them."""
+    """Finds modules in sources that were read and checked before: later changes to the files do not reach them."""
 
     def __init__(self) -> None:
         self._sources: dict[str, tuple[bytes, str, bool]] = {}

@@ -1,4 +1,4 @@
-"""What can go wrong with a model, drawn as a tree. Every message is a sentence that says what to do.
+"""The errors about models, as a tree. Every message is a sentence that says what to do.
 
 ModelError
 ├── ModelNotSaved     the model cannot be written: unpicklable, too large, a library is missing
@@ -7,7 +7,7 @@ ModelError
 │   └── UntrustedModel    loading would run code that nobody vouches for
 └── InputMismatch     what was given to predict does not fit the model's signature; a ValueError too
 
-NoUserKey, that this user has no key to sign with and none can be made, is from `autolog.userkey` and stands apart.
+NoUserKey (this user has no key to sign with, and none can be made) is not in the tree: it is from `autolog.userkey`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from autolog.userkey import NoUserKey as NoUserKey
 
 
 class ModelError(Exception):
-    """Base of all errors about models. A folder may be somebody else's: what is told of it does not act on a terminal."""
+    """Base of all errors about models. A folder may be somebody else's, so the message cannot act on a terminal."""
 
     def __str__(self) -> str:
         return clean_lines(super().__str__())

@@ -1,6 +1,6 @@
-"""The first rows of what a model was trained on, as files that serving tools read: an example of a request.
+"""The first rows of what a model was trained on, as files for serving tools: an example of a request.
 
-Imports no data library: what is asked of an array or a frame is what it offers itself.
+Imports no data library: it uses what an array or a frame itself offers.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ REQUEST = "serving_input_example.json"
 UNREAD = f"the first {ROWS} rows are not known without a further pass over the data"
 
 _PLAIN = ("builtins", "numpy", "pandas", "datetime", "decimal", "fractions", "uuid", "zoneinfo")
-"""Whose values are asked what they are; others may hold code of the user's."""
+"""Packages of the types whose values are read; methods of other types may be the user's code."""
 
 Example = tuple[dict[str, Any], dict[str, bytes]]
 
 
 class NoExample(Exception):
-    """There is none of this data; the message is the reason, as the end of a sentence."""
+    """There is no example of this data; the message is the reason, as the end of a sentence."""
 
 
 def example_of(data: Any) -> Example:
-    """What the MLmodel file says of the example, and the files: of a frame, an array, a sparse matrix of rows, or a dict of
-    arrays by name. NoExample for anything else. `serving_input_example.json` is the body of a request that the scoring server
-    answers; a sparse matrix has none.
+    """Return what the MLmodel file says of the example, and its files: for a frame, an array, a sparse matrix of rows, or a
+    dict of arrays by name. Raises NoExample for anything else. `serving_input_example.json` is the body of a request that the
+    scoring server answers; there is none for a sparse matrix.
     """
     name = type(data).__name__
     if data is None or type(data) is ArraySpec:
@@ -83,7 +83,7 @@ def _sparse_rows(matrix: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: nothing for what is missing, text for times and bytes."""
+    """Return a value as JSON has it: None for what is missing, text for times and bytes."""
     kind = cast("type[Any]", type(value))
     if str(kind.__module__).partition(".")[0] not in _PLAIN:
         raise NoExample(f"its rows hold values of type {kind.__name__}")
@@ -99,4 +99,4 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(value) if (value == value) is True else None  # not so of what pandas has for missing
+    return str(value) if (value == value) is True else None  # pandas' missing values do not equal themselves

@@ -33,7 +33,7 @@ from autolog.version import __version__
 
 FORMAT_VERSION = 1
 
-# What PyYAML refuses or rewrites when it stands in a file as it is, and what a reader in another encoding would misread.
+# Characters that PyYAML refuses or rewrites in a file, and those that a reader in another encoding would misread.
 _NOT_PLAIN = re.compile("[\x7f-\uffff]")
 
 
@@ -47,13 +47,13 @@ def write(
     share: Callable[[Path, str], None] | None = None,
     code: Mapping[str, bytes] | None = None,
 ) -> dict[str, int]:
-    """Makes the folder, all at once, and returns its files, by their paths in it, with their bytes. The snapshot's temporary
+    """Make the folder, all at once. Return its files, by their paths in it, with their sizes in bytes. The snapshot's temporary
     files are used up.
 
-    It is signed with `trust_key`, by default the user's own; where there is none it stays unsigned and will load only with
-    trust=True. `metadata` goes beside ours in the MLmodel file; `code` is what `code.sources` gives. With `replace` an older
-    folder gives way when the new one is complete. OSError if the folder exists otherwise, or cannot be written; nothing new is
-    left then.
+    It is signed with `trust_key`, by default the user's own key; without a key it stays unsigned and will load only with
+    trust=True. `metadata` goes beside ours in the MLmodel file; `code` is what `code.sources` returns. With `replace`, an older
+    folder is replaced when the new one is complete. Raises OSError if the folder exists otherwise, or cannot be written;
+    nothing new is left then.
     """
     if folder.exists() and not replace:
         raise FileExistsError(f"{folder} exists already")
@@ -87,7 +87,7 @@ def write(
 
 @lru_cache(maxsize=16)
 def _environment(pinned: tuple[str, ...]) -> dict[str, bytes]:
-    """The files that describe the environment: those of all models of a kind are the same."""
+    """Return the files that describe the environment: they are the same for all models of a kind."""
     documents = {
         "requirements.txt": requirements_txt(list(pinned)),
         "python_env.yaml": to_yaml(python_env()),
@@ -156,8 +156,8 @@ def _mlmodel(
 
 
 def to_yaml(document: Any) -> str:
-    """JSON that every YAML 1.1 reader reads as the same: nothing but printable characters, all of the basic plane ASCII."""
+    """Return JSON that every YAML 1.1 reader reads the same: only printable characters, and only ASCII of the basic plane."""
     text = json.dumps(document, ensure_ascii=False)
     plain = _NOT_PLAIN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    # Indented by msgspec: with `indent` json writes in Python, which took a third of the files thread's time for a model.
+    # msgspec indents: with `indent`, json writes in Python, which took a third of the files thread's time for a model.
     return f"{msgspec.json.format(plain, indent=2)}\n"

@@ -1,7 +1,7 @@
-"""What a model is trained on, looked at before the training: afterwards the data may be another.
+"""What a model is trained on, read before the training: afterwards the data may have changed.
 
-A training may add columns to the caller's frame, sort it or fill it. So the schema and the first rows are taken first, and
-wait here until the model is saved. The data itself is not kept.
+A training may add columns to the caller's frame, sort it or fill it. So the schema and the first rows are read first, and wait
+here until the model is saved. The data itself is not kept.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from autolog.models.signature import infer_signature, why_none
 
 
 class ModelInput(NamedTuple):
-    """What is said of a model's input. `unsigned` and `unexampled`: why there is no signature or example, as the end of a
-    sentence; empty where there is one, or where none is wanted.
+    """What is known of a model's input. `unsigned` and `unexampled` say why there is no signature or example, as the end of a
+    sentence; they are empty if there is one, or if none is wanted.
     """
 
     signature: dict[str, Any] | None = None
@@ -24,8 +24,8 @@ class ModelInput(NamedTuple):
 
 
 def look_at(data: Any, options: Any = None) -> ModelInput:
-    """What the options of an integration want to be said of the data, as it is now; without options, its signature. Nothing,
-    where no model will be saved.
+    """Return what an integration's options ask to know of the data, in its present state; without options, its signature.
+    Return an empty ModelInput where no model will be saved.
     """
     if options is not None and not options.log_models:
         return ModelInput()

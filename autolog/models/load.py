@@ -20,10 +20,10 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+-]+:/", re.IGNORECASE)
 
 
 def load_model(folder: str | os.PathLike[str], *, trust: bool = False, as_predictor: bool = False) -> Any:
-    """The native model in a model folder, or with `as_predictor` a Predictor around it.
+    """Return the native model in a model folder, or with `as_predictor` a Predictor around it.
 
-    A pickle is loaded only if this user's key vouches for the folder or `trust` is true: UntrustedModel otherwise, before
-    anything of it is read. Every other failure is a ModelError too, warnings are the framework's own.
+    A pickle is loaded only if this user's key vouches for the folder or `trust` is true; otherwise this raises UntrustedModel
+    before it reads the pickle. Every other failure is a ModelError too. Warnings are the framework's own.
     """
     folder = Path(folder)
     try:
@@ -47,8 +47,8 @@ def load_model(folder: str | os.PathLike[str], *, trust: bool = False, as_predic
 
 
 def folder_of(place: str | os.PathLike[str], path: str) -> Path | None:
-    """The model folder that `place` means, None if it may be a run's name: a model folder, the MLmodel file in one, or a folder
-    that has a model folder called `path`. What is given as a Path is always one.
+    """Return the model folder that `place` means: a model folder, the MLmodel file in one, or a folder that has a model folder
+    called `path`. Return None if `place` may be a run's name; a Path never is.
     """
     text: str = os.path.expanduser(os.fspath(place))
     if _ADDRESS.match(text):
@@ -66,7 +66,7 @@ def folder_of(place: str | os.PathLike[str], path: str) -> Path | None:
 
 
 def read_mlmodel(folder: Path) -> Json:
-    """The content of a folder's MLmodel file. ModelNotLoaded if there is none or it cannot be read."""
+    """Return the content of a folder's MLmodel file. Raises ModelNotLoaded if there is none or it cannot be read."""
     path = folder / "MLmodel"
     try:
         data = path.read_bytes()
@@ -114,6 +114,6 @@ def _native(folder: Path, mlmodel: Json) -> tuple[str, Flavor, Json]:
 
 
 def _signature(mlmodel: Json) -> Json:
-    """`inputs` and `outputs` as lists, each None where the folder says nothing."""
+    """Return `inputs` and `outputs` as lists, each None where the folder says nothing."""
     texts = mapping(mlmodel.get("signature"))
     return {key: msgspec.json.decode(texts[key]) if texts.get(key) else None for key in ("inputs", "outputs")}

@@ -1,7 +1,7 @@
-"""Models that are pickled, for every framework without a format of its own: by pickle, by cloudpickle where a class or function
-stands in no importable module, or by skops when asked for. Knows no framework.
+"""Pickled models, for every framework without a format of its own: by pickle, by cloudpickle if a class or function is in no
+importable module, or by skops when asked for. Knows no framework.
 
-`PickleFlavor("toy")` is a whole flavor. One that writes more than a pickle uses `dump`, `load` and `predictor`.
+`PickleFlavor("toy")` is a whole flavor. A flavor that writes more than a pickle uses `dump`, `load` and `predictor`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ FORMATS = ("pickle", "cloudpickle", "skops")
 
 
 def dump(model: Any, staging: Staging, model_format: str | None) -> tuple[str, dict[str, Any], set[str]]:
-    """Writes a model. Returns the file's name, what a loader must know of it, and the modules it needs.
+    """Write a model. Return the file's name, what a loader must know of it, and the modules that it needs.
 
-    `model_format` is one of FORMATS; pickle, the default, turns into cloudpickle where it has to.
+    `model_format` is one of FORMATS; pickle, the default, becomes cloudpickle where necessary.
     """
     if model_format == "skops":
         return "model.skops", *_dump_skops(model, staging, "model.skops")
@@ -49,7 +49,8 @@ def _dump_skops(model: Any, staging: Staging, name: str) -> tuple[dict[str, Any]
 
 
 def load(source: Source, name: str, serialization_format: Any, harmless: tuple[str, ...] = ()) -> Any:
-    """The model that `dump` wrote. A pickle is loaded only if the folder is trusted. A skops file is loaded with the types that
+    """Load the model that `dump` wrote. A pickle is loaded only if the folder is trusted. A skops file is loaded with the types
+    that
     skops trusts and the classes whose names begin with one of `harmless`; with all its types if the folder is trusted.
     """
     if serialization_format == "skops":
@@ -76,8 +77,8 @@ def _load_skops(source: Source, name: str, harmless: tuple[str, ...]) -> Any:
 
 
 def _is_class_of(type_name: str, prefixes: tuple[str, ...]) -> bool:
-    """Whether the name is that of a class, not of a function, and begins with one of these. Making an object of the class, or
-    calling the class, must not run code or open files of the folder's choosing, as numpy.memmap would.
+    """Return whether this is the name of a class, not of a function, and begins with one of these. Making an object of the
+    class, or calling the class, must not run code or open files that the folder chooses, as numpy.memmap would.
     """
     module_name, _, name = type_name.rpartition(".")
     if not type_name.startswith(prefixes) or any("test" in part for part in module_name.split(".")):
@@ -86,7 +87,7 @@ def _is_class_of(type_name: str, prefixes: tuple[str, ...]) -> bool:
         kind: Any = getattr(import_module(module_name), name)
     except Exception:
         return False
-    # By its own name as well: a module may hold what it has imported.
+    # Its own name must match as well: a module may hold what it has imported.
     return isinstance(kind, type) and f"{kind.__module__}.{kind.__qualname__}".startswith(prefixes)
 
 
@@ -100,15 +101,15 @@ def _skops(done: str, error: type[Exception]) -> Any:
 
 
 def predicts(model: Any) -> bool:
-    """Whether the model has a `predict`."""
+    """Return whether the model has a `predict`."""
     try:
         return callable(getattr(model, "predict", None))
-    except Exception:  # a property of the user's that fails
+    except Exception:  # a user's property that fails
         return False
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The model's `predict`."""
+    """Return the model's `predict`. Raises ModelNotLoaded if there is none."""
     predict: Callable[[Any], Any] | None = getattr(model, "predict", None)
     if predict is None:
         raise ModelNotLoaded(f"{type(model).__name__} has no predict: load it without as_predictor")
@@ -118,7 +119,7 @@ def predictor(model: Any) -> Callable[[Any], Any]:
 class PickleFlavor:
     """The flavor of a framework whose models are pickled; see `flavors.Flavor`.
 
-    `package` is the framework's module; `harmless` are what the names of classes begin with that a skops file may hold whoever
+    `package` is the framework's module. `harmless` are beginnings of the names of classes that a skops file may hold, whoever
     made it.
     """
 

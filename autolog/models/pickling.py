@@ -1,4 +1,4 @@
-"""Pickles a model, and learns on the way which modules whoever loads it will need.
+"""Pickles a model, and finds out which modules are needed to load it.
 
 For the flavors of every framework whose models are pickled; knows none of them.
 """
@@ -19,11 +19,11 @@ _MAIN = ("__main__", "__mp_main__")
 
 
 class _ByValue(Exception):
-    """Something was met that can be pickled only with its code, as cloudpickle does."""
+    """Raised for what can be pickled only with its code, as cloudpickle does."""
 
 
 def _goes_by_name(obj: object) -> bool:
-    """Whether an object is pickled by its name: classes, functions of Python, C and Cython."""
+    """Return whether an object is pickled by its name: classes, functions of Python, C and Cython."""
     kind = type(obj)
     return issubclass(kind, type) or ("__qualname__" in kind.__dict__ and "__module__" in kind.__dict__)
 
@@ -48,10 +48,10 @@ def _top(module: object) -> str:
 
 
 def dump(model: object, file: StagedFile, *, by_value: bool = False) -> tuple[str, set[str]]:
-    """Writes the model. Returns `pickle` or `cloudpickle`, whichever it took, and the top-level modules referenced.
+    """Write the model. Return the format that this took, `pickle` or `cloudpickle`, and the top-level modules referenced.
 
-    cloudpickle is taken where plain pickle would make a file that loads nowhere else, and always if `by_value`.
-    Raises what the model's own code raises, PicklingError and TypeError where something cannot be pickled.
+    It takes cloudpickle if plain pickle would make a file that loads nowhere else, and always with `by_value`. Raises what the
+    model's own code raises, and PicklingError and TypeError if something cannot be pickled.
     """
     modules: set[str] = set()
     why = ""
@@ -60,7 +60,7 @@ def dump(model: object, file: StagedFile, *, by_value: bool = False) -> tuple[st
             _Pickler(file, modules).dump(model)
             return "pickle", modules - {""}
         except (_ByValue, pickle.PicklingError, TypeError) as error:
-            # Not found under its name, or of a type that pickle does not know, as modules are: cloudpickle knows more.
+            # Not found under its name, or of a type that pickle does not know, such as a module: cloudpickle knows more.
             why = str(error)
         file.restart()
         modules.clear()

@@ -1,4 +1,4 @@
-"""One way to ask any model for predictions, with data checked against the signature it was saved with."""
+"""One way to get predictions from any model, with data checked against the signature that was saved with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 from autolog.models.errors import InputMismatch, ModelError
 from autolog.models.signature import column_types
 
-# What may be given where a type was seen in training. A type that cannot be told (a category, say) is let through.
+# The types that are accepted for a type seen in training. Data whose type cannot be told (a category, say) is accepted.
 _ACCEPTED = {
     "boolean": ("boolean",),
     "integer": ("integer",),
@@ -23,7 +23,7 @@ _ACCEPTED = {
 
 
 class Predictor:
-    """A loaded model: `native` is the framework's object, `signature` what it was trained on, as {inputs, outputs}: lists of
+    """A loaded model. `native` is the framework's object; `signature` is what it was trained on, as {inputs, outputs}: lists of
     columns or tensors, None where unknown.
     """
 
@@ -33,10 +33,10 @@ class Predictor:
         self._predict = predict
 
     def predict(self, data: Any) -> Any:
-        """The model's predictions for rows of data: a data frame, a dict of columns (or one row of scalars), a list of
-        rows or of dicts, or an array. What the framework has for data of its own, as a loader, is handed on as it is.
+        """Return the model's predictions for rows of data: a data frame, a dict of columns (or one row of scalars), a list of
+        rows or of dicts, or an array. The framework's own kinds of data, such as a loader, are passed on as they are.
 
-        Columns are put in the order of training. InputMismatch says which column is missing, unknown or of another type.
+        Columns are put into the order of training. Raises InputMismatch if a column is missing, unknown or of another type.
         """
         inputs: list[dict[str, Any]] | None = self.signature["inputs"]
         if inputs is not None and _is_the_frameworks(data):
@@ -56,7 +56,7 @@ class Predictor:
 def _as_columns(data: Any, inputs: list[dict[str, Any]]) -> Any:
     names = [column["name"] for column in inputs if "name" in column]
     if len(names) != len(inputs):
-        return data  # a signature without names says too little to check anything by
+        return data  # a signature without names says too little for any check
     frame = data if _is_frame(data) else _frame(data, names)
     given = list(frame.columns)
     if {type(name) for name in names} == {int} and set(map(str, names)) >= set(given):
@@ -124,7 +124,7 @@ def _is_frame(data: Any) -> bool:
 
 
 def _is_the_frameworks(data: Any) -> bool:
-    """Whether it is neither plain data nor an array or a table whose rows are here."""
+    """Return whether this is neither plain data nor an array or a table whose rows are in memory."""
     kind = cast("type[Any]", type(data))
     if isinstance(data, Iterator):
         return True
@@ -134,7 +134,7 @@ def _is_the_frameworks(data: Any) -> bool:
 
 
 def _frame(data: Any, names: list[str] | None) -> Any:
-    """A pandas frame of a dict of columns or scalars, of rows, or of dicts."""
+    """Return a pandas frame made from a dict of columns or scalars, from rows, or from dicts."""
     try:
         pandas: Any = import_module("pandas")
     except ImportError:

@@ -1,5 +1,5 @@
-"""From the modules that a model needs to the files that describe an environment for it. Background thread only: it reads the
-metadata of what is installed. Never a subprocess, never an import.
+"""Turns the modules that a model needs into the files that describe an environment for it. For a background thread only: it
+reads the metadata of what is installed. It starts no subprocess and imports nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
 def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
-    """`name==version` lines of the distributions that provide these top-level modules, sorted, without local version labels
-    (`+cpu`: no index has those); and the modules that none provides, the user's own files.
+    """Return `name==version` lines of the distributions that provide these top-level modules, sorted and without local version
+    labels (`+cpu`: no index has those); and the modules that no distribution provides, the user's own files.
     """
     lines: set[str] = set()
     unknown: list[str] = []
@@ -31,8 +31,7 @@ def pins(modules: Iterable[str]) -> tuple[list[str], list[str]]:
 
 @cache
 def _providers(module: str) -> tuple[str, ...]:
-    # Most distributions are called as their module is. Asking for one costs a fraction of a millisecond, the whole
-    # mapping hundreds.
+    # Most distributions have their module's name. Reading one takes a fraction of a millisecond, the whole mapping hundreds.
     for name in (*distributions_of(module), module):
         guess = _pin(name)
         if guess:
@@ -54,18 +53,18 @@ def _pin(name: str) -> str | None:
         return None  # not there, or its metadata is damaged
 
 
-# What importlib.metadata imports only when it is asked is imported now, on the caller's thread: none is imported in the
-# background, where a fork at that moment would leave the child unable to import it.
+# importlib.metadata imports some modules when it is first used. That happens now, on the caller's thread, and never in the
+# background, where a fork at that moment would leave the child unable to import them.
 _pin("packaging")
 
 
 def requirements_txt(pinned: list[str]) -> str:
-    """`mlflow` is what serves the folder; it is not pinned, as nothing in the folder depends on its version."""
+    """Return requirements.txt. `mlflow` serves the folder; nothing in the folder depends on its version, so it has no pin."""
     return "\n".join(["mlflow", *pinned, ""])
 
 
 def python_env() -> dict[str, Any]:
-    """The content of python_env.yaml, which mlflow's virtualenv and uv environments are made from."""
+    """Return the content of python_env.yaml, from which mlflow makes virtualenv and uv environments."""
     return {
         "python": PYTHON,
         "build_dependencies": ["pip", "setuptools", "wheel"],
@@ -74,7 +73,7 @@ def python_env() -> dict[str, Any]:
 
 
 def conda_env(pinned: list[str]) -> dict[str, Any]:
-    """The content of conda.yaml."""
+    """Return the content of conda.yaml."""
     return {
         "name": "mlflow-env",
         "channels": ["conda-forge"],

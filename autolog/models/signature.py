@@ -1,7 +1,7 @@
-"""A model's signature from what `fit` saw: names and types of columns, or type and shape of an array.
+"""Infers a model's signature from what `fit` saw: names and types of columns, or type and shape of an array.
 
-Tools that serve the model enforce it, so what is not known for certain has none: None is better than a wrong one. It is read
-off the types: no pass over the data, and no pandas, polars or NumPy imported here.
+Tools that serve the model enforce it, so there is none for what is not certain: None is better than a wrong one. It is read
+from the types, without a pass over the data, and without importing pandas, polars or NumPy here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 from autolog.tracking.datasets import pandas_dtypes
 
 LOOKED_AT = 1000
-"""Values of an object column that are looked at, at most: until there are SAMPLE that are not missing."""
+"""Maximum number of values that are read in an object column, until SAMPLE of them are not missing."""
 SAMPLE = 100
 
 # By kind and width in bytes; the narrowest of the serving tools' types that holds it.
@@ -35,7 +35,7 @@ _POLARS = {
 _LIST: dict[type[Any], str] = {int: "int64", float: "float64", bool: "bool", str: "str"}
 _ARRAYS = (("numpy", "ndarray"), ("numpy", "memmap"), ("scipy", "csr_matrix"), ("scipy", "csc_matrix"))
 _CANNOT_MISS = ("boolean", "integer", "long")
-# Of pandas' own types, those that a serving tool turns into NumPy's.
+# Those of pandas' own types that a serving tool turns into NumPy's.
 _NULLABLE = {
     *(f"{sign}Int{bits}Dtype" for sign in ("", "U") for bits in (8, 16, 32, 64)),
     "BooleanDtype", "Float32Dtype", "Float64Dtype", "ArrowDtype",
@@ -43,8 +43,8 @@ _NULLABLE = {
 
 
 class ArraySpec(NamedTuple):
-    """An array that is not there: its type by NumPy's name, and its shape. The first dimension may be of any length, as may
-    others that are None.
+    """Describes an array that is not at hand: its type by NumPy's name, and its shape. The first dimension, and others that are
+    None, may have any length.
     """
 
     dtype: str
@@ -52,11 +52,11 @@ class ArraySpec(NamedTuple):
 
 
 def infer_signature(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | None:
-    """The signature of a model fitted on `x`, as the MLmodel file holds it: `inputs` and `outputs` are JSON texts.
+    """Return the signature of a model fitted on `x`, as the MLmodel file holds it: `inputs` and `outputs` are JSON texts.
 
-    Give a prediction where there is one; a classifier's `y` has the type of its predictions too. `y` of other models may
-    not (a regressor fitted on integers predicts floats): give None, and `outputs` is None. Both may be ArraySpecs, and dicts
-    of these by name. None if `x` is of a kind that no signature can describe, or any part of it is: see `why_none`.
+    Give a prediction if there is one; a classifier's `y` has the type of its predictions too. Other models' `y` may not (a
+    regressor fitted on integers predicts floats): give None, and `outputs` is None. Both may be ArraySpecs, and dicts of these
+    by name. Return None if no signature can describe `x`, or a part of it: see `why_none`.
     """
     try:
         inputs = _inputs(x)
@@ -69,7 +69,7 @@ def infer_signature(x: Any, y_or_prediction: Any = None) -> dict[str, Any] | Non
 
 
 def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, Any]:
-    """The same signature, with the outputs that `infer_signature` makes of this."""
+    """Return the same signature, with the outputs that `infer_signature` would give it."""
     if isinstance(y_or_prediction, dict):
         outputs = _named_tensors(cast("dict[Any, Any]", y_or_prediction))
     else:
@@ -78,7 +78,7 @@ def with_output(signature: dict[str, Any], y_or_prediction: Any) -> dict[str, An
 
 
 def why_none(x: Any) -> str:
-    """Why `infer_signature` finds no signature of `x`, as the end of a sentence."""
+    """Return why `infer_signature` finds no signature for `x`, as the end of a sentence."""
     package, kind = _type_name(x)
     if is_frame(x):
         unknown = [name for name, known in (column_types(x) or {}).items() if known is None]
@@ -91,15 +91,15 @@ def why_none(x: Any) -> str:
 
 
 def is_frame(data: Any) -> bool:
-    """Whether it is a data frame of pandas' or polars'."""
+    """Return whether this is a data frame of pandas or polars."""
     package, kind = _type_name(data)
     return kind == "DataFrame" and package in ("pandas", "polars")
 
 
 def columns(frame: Any) -> list[dict[str, Any]] | None:
-    """A pandas or polars frame's columns as {type, name}; None if one of them cannot be told.
+    """Return a pandas or polars frame's columns as {type, name}; None if the type of one of them is not certain.
 
-    All are required, which readers take for granted; mlflow before 2.10 stumbles over the word.
+    All are required, as readers assume; mlflow before 2.10 fails on the word itself.
     """
     types = column_types(frame)
     if not types or None in types.values():
@@ -108,8 +108,8 @@ def columns(frame: Any) -> list[dict[str, Any]] | None:
 
 
 def column_types(frame: Any) -> dict[Any, str | None] | None:
-    """The type of each column by name, None for one that has no certain type; None altogether for what is no frame, or
-    one whose columns are not distinct texts, or distinct whole numbers.
+    """Return the type of each column by name, None for one that has no certain type. Return None for anything but a frame, and
+    for a frame whose column names are not distinct texts, or distinct whole numbers.
     """
     if not is_frame(frame):
         return None
@@ -129,13 +129,13 @@ def _pandas_types(frame: Any) -> Iterator[str | None]:
         if dtype not in known:
             known[dtype] = _pandas_type(dtype)
         kind = known[dtype]
-        # Of types that can miss a value, pandas knows which are missing without looking at them.
+        # For types that can miss a value, pandas knows which are missing without reading the values.
         if (
             kind in _CANNOT_MISS
             and _type_name(dtype)[0] != "numpy"
             and _pandas_values(frame, index).isna().any()
         ):
-            # What mlflow turns into floats of its own accord: no booleans, and no integers that these could not hold.
+            # What mlflow itself turns into floats: no booleans, and no integers that floats could not hold.
             kind = "double" if dtype.kind in "iu" and dtype.itemsize <= 4 else None
         yield kind
 
@@ -150,7 +150,7 @@ def _pandas_type(dtype: Any) -> str | None:
 
 
 def _pandas_values(frame: Any, index: int) -> Any:
-    # The public ways build a Series, twenty times slower, and some keep it in the user's frame.
+    # The public ways build a Series, which is twenty times slower, and some keep it in the user's frame.
     fast = getattr(frame, "_get_column_array", None)
     return frame.iloc[:, index].array if fast is None else fast(index)
 
@@ -161,14 +161,14 @@ def _polars_types(frame: Any) -> Iterator[str | None]:
         kind = _POLARS.get(name)
         if name == "Datetime" and "time_zone=None" in details:
             kind = "datetime"
-        # polars knows the count without looking at the values.
+        # polars knows the count without reading the values.
         elif kind in _CANNOT_MISS and frame.to_series(index).null_count():
             kind = None
         yield kind
 
 
 def _object_type(values: Any) -> str | None:
-    """`string` or `binary` if the first values are nothing else; other Python objects are not told apart safely."""
+    """Return `string` or `binary` if the first values are nothing else. Other Python objects cannot be told apart safely."""
     kinds: set[type[Any]] = set(map(type, values[:SAMPLE]))
     if not kinds <= {str, bytes}:
         present = (value for value in values[:LOOKED_AT] if not _missing(value))
@@ -212,7 +212,7 @@ def _tensor(x: Any) -> dict[str, Any] | None:
 
 
 def _tensor_spec(dtype: Any, shape: Sequence[int]) -> dict[str, Any] | None:
-    # V: records; c, m: what JSON has no form for. A foreign byte order would be refused under its own name.
+    # V: records; c, m: JSON has no form for these. A foreign byte order would be refused under its own name.
     if not shape or dtype.kind in "Vcm" or not dtype.isnative:
         return None
     name = {"U": "str", "S": "bytes"}.get(dtype.kind) or str(dtype.name)
@@ -225,7 +225,7 @@ def _tensor_of(dtype: str, shape: Sequence[int | None]) -> dict[str, Any]:
 
 
 def _output(y: Any) -> dict[str, Any] | None:
-    """One array, whatever `y` is: that is what models predict, also when they were fitted on a Series or a list."""
+    """Return one array, whatever `y` is: that is what models predict, also when they were fitted on a Series or a list."""
     package, kind = _type_name(y)
     if kind == "list":
         return _list_output(y)
@@ -247,6 +247,6 @@ def _list_output(values: list[Any]) -> dict[str, Any] | None:
 
 
 def _type_name(x: object) -> tuple[str, str]:
-    """The package that a value's type is from, and the type's name."""
+    """Return the package that a value's type is from, and the type's name."""
     of = type(x)
     return str(of.__module__).partition(".")[0], of.__name__

@@ -1,7 +1,7 @@
-"""A model folder as a flavor's loader sees it: which of its files may be read, and whether what is in them may run.
+"""A model folder as a flavor's loader sees it: which of its files may be read, and whether the code in them may run.
 
-To load a pickle is to run what is in it. It is done for folders that this user's key vouches for, and for others only when
-the caller says so; checked are the very bytes that are then unpickled. Knows no framework.
+Loading a pickle runs the code in it. This is done for folders that this user's key vouches for, and for others only if the
+caller says so. The bytes that are checked are the very bytes that are unpickled. Knows no framework.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 class Source:
     """A model folder as a flavor's loader sees it.
 
-    `trusted` says whether code from it may run: it was signed with this user's key, or the caller answers for it.
+    `trusted` says whether code from it may run: it was signed with this user's key, or the caller vouches for it.
     """
 
     def __init__(self, folder: Path, flavor: str, mlmodel: Json, *, trust: bool) -> None:
@@ -35,7 +35,7 @@ class Source:
         self.trusted = not self._problem
 
     def require_trust(self, what: str) -> None:
-        """Raises UntrustedModel unless code from the folder may run. `what` the folder holds, with its article."""
+        """Raise UntrustedModel unless code from the folder may run. `what` names what the folder holds, with its article."""
         if not self.trusted:
             raise UntrustedModel(
                 f"The model in {self.folder} is {what}: loading it runs whatever code is in it, and {self._problem}. "
@@ -43,8 +43,8 @@ class Source:
             )
 
     def open(self, name: str) -> BinaryIO:
-        """A private copy of a file in the folder, checked against the checksum taken when it was saved. What happens to the
-        file in the folder from now on does not reach the copy.
+        """Return a private copy of a file in the folder, checked against the checksum taken when it was saved. Later changes to
+        the file in the folder do not reach the copy.
         """
         path = self._inside(name)
         recorded = self._files.get(name)
@@ -62,8 +62,8 @@ class Source:
         return copy
 
     def checked_folder(self, name: str) -> Path:
-        """A folder of files that its library reads by itself, each checked as `open` checks one. What happens to them from now
-        on does reach the reader: not for a format that holds code.
+        """Return a folder of files that its library reads by itself, each checked as `open` checks one. Later changes to them
+        do reach the reader, so this is not for a format that holds code.
         """
         folder = self.folder / self._inside(name)
         there = (path for path in folder.rglob("*") if path.is_file())
@@ -73,7 +73,7 @@ class Source:
         return folder
 
     def read_below(self, name: str) -> dict[str, bytes]:
-        """The Python sources in a folder, by their paths in it, each checked as `open` checks one."""
+        """Return the Python sources in a folder, by their paths in it, each checked as `open` checks one."""
         folder = self.folder / self._inside(name)
         found: dict[str, bytes] = {}
         for path in sorted(folder.rglob("*.py")):
@@ -91,7 +91,7 @@ class Source:
 
 
 def _problem(flavor: str, mlmodel: Json, ours: Json, files: Json) -> str:
-    """Why the folder is not trusted, as the end of a sentence; empty if it is."""
+    """Return why the folder is not trusted, as the end of a sentence; "" if it is."""
     signature = ours.get("signature")
     if not isinstance(signature, str):
         return "it is not signed"
@@ -109,7 +109,7 @@ def _private_copy(path: Path) -> tuple[BinaryIO, str]:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         small = os.fstat(file.fileno()).st_size <= MEMORY_LIMIT
-        # A temporary file has no name that anyone else could open it by.
+        # A temporary file has no name by which anyone else could open it.
         copy = cast("BinaryIO", io.BytesIO() if small else tempfile.TemporaryFile())  # noqa: SIM115
         for chunk in chunks(file):
             digest.update(chunk)
@@ -119,5 +119,5 @@ def _private_copy(path: Path) -> tuple[BinaryIO, str]:
 
 
 def mapping(value: Any) -> Json:
-    """The value if it is a mapping, else an empty one."""
+    """Return the value if it is a mapping, else an empty one."""
     return cast("Json", value) if isinstance(value, dict) else {}

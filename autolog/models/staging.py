@@ -16,18 +16,18 @@ from typing import BinaryIO
 from autolog.models.errors import ModelNotSaved
 
 MEMORY_LIMIT = 64 << 20
-"""Bytes of one file that are held in memory; beyond, it goes to disk as it is made, so that a large model is not held twice."""
+"""Bytes of one file that stay in memory. A larger file goes to disk as it is made, so that a large model is not held twice."""
 
 CHUNK = 1 << 20
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of an open file, a megabyte at a time."""
+    """Return the rest of an open file, in chunks of a megabyte."""
     return iter(partial(file.read, CHUNK), b"")
 
 
 class StagedFile:
-    """A file that is written once: `write` is all that a pickler asks of it."""
+    """A file that is written once. A pickler uses only `write`."""
 
     def __init__(self, staging_dir: Path, max_bytes: int | None) -> None:
         self.size = 0
@@ -38,7 +38,7 @@ class StagedFile:
         self._path: Path | None = None
 
     def write(self, data: bytes | bytearray | memoryview | PickleBuffer) -> int:
-        # A pickler hands over the memory of a large array itself: refused here, it was never copied.
+        # A pickler passes on the memory of a large array itself: if it is refused here, it was never copied.
         length = memoryview(data).nbytes
         if self._max_bytes is not None and self.size + length > self._max_bytes:
             raise _too_large(self._max_bytes)
@@ -60,14 +60,14 @@ class StagedFile:
         return disk
 
     def restart(self) -> None:
-        """Empties the file, for a second try at writing it."""
+        """Empty the file, for a second try at writing it."""
         self.discard()
         self.size = 0
         self._memory = io.BytesIO()
         self._disk = self._path = None
 
     def content(self) -> bytes | Path:
-        """Ends the writing: the bytes, or the path of the file that holds them."""
+        """End the writing. Return the bytes, or the path of the file that holds them."""
         if self._disk is None or self._path is None:
             return self._memory.getvalue()
         self._disk.close()
@@ -85,7 +85,7 @@ class StagedFile:
 
 
 class PlacedFile:
-    """A file that a framework writes by itself, to `path`: some write nowhere else."""
+    """A file that a framework writes by itself, to `path`: some frameworks can only write to a path."""
 
     def __init__(self, staging_dir: Path, max_bytes: int | None, suffix: str) -> None:
         staging_dir.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ class PlacedFile:
         self._max_bytes = max_bytes
 
     def content(self) -> bytes | Path:
-        """The bytes, or the path if they are many. Raises ModelNotSaved if there are too many."""
+        """Return the bytes, or the path if they are many. Raises ModelNotSaved if there are too many."""
         size = self.path.stat().st_size
         if self._max_bytes is not None and size > self._max_bytes:
             raise _too_large(self._max_bytes)
@@ -112,7 +112,7 @@ def _too_large(limit: int) -> ModelNotSaved:
 
 
 class Staging:
-    """The files of one model being taken: `open("model.pkl").write(...)`.
+    """The files of one model that is being saved: `open("model.pkl").write(...)`.
 
     `directory` is where it keeps temporary files, on the file system where the model will be; it may not exist yet.
     """
@@ -123,12 +123,12 @@ class Staging:
         self._files: dict[str, StagedFile | PlacedFile] = {}
 
     def open(self, name: str) -> StagedFile:
-        """A new file, to be written; `name` is its path in the model folder, with `/`."""
+        """Return a new file to write. `name` is its path in the model folder, with `/`."""
         file = self._files[name] = StagedFile(self.directory, self._max_bytes)
         return file
 
     def place(self, name: str) -> Path:
-        """Where a framework is to write the file of that name, for one that writes to paths only. It has the name's suffix."""
+        """Return where a framework that writes only to paths must write this file. The path has the suffix of `name`."""
         file = self._files[name] = PlacedFile(self.directory, self._max_bytes, os.path.splitext(name)[1])
         return file.path
 
@@ -141,8 +141,8 @@ class Staging:
 
 
 def contains(files: Mapping[str, bytes | Path], needles: Iterable[bytes]) -> bool:
-    """Whether any of these byte strings (UTF-8 text: secrets, say) stands in the model's files, as it is, as NumPy
-    stores text, or escaped as in JSON. A spilled file is read a megabyte at a time. Compressed content is not seen.
+    """Return whether any of these byte strings (UTF-8 text: secrets, say) is in the model's files, as it is, as NumPy stores
+    text, or escaped as in JSON. A spilled file is read a megabyte at a time. Compressed content is not searched.
     """
     wanted = {form for needle in needles for form in _forms(needle)}
     return bool(wanted) and any(_file_contains(content, wanted) for content in files.values())
@@ -179,7 +179,7 @@ def _file_contains(content: bytes | Path, wanted: Iterable[bytes]) -> bool:
 
 
 def sizes(files: Mapping[str, bytes | Path]) -> dict[str, int]:
-    """The length of each file in bytes."""
+    """Return the length of each file in bytes."""
     return {
         name: len(content) if isinstance(content, bytes) else content.stat().st_size
         for name, content in files.items()

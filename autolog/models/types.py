@@ -1,4 +1,4 @@
-"""What is handed on between the steps of saving a model. Knows no framework and no folder layout."""
+"""The data that the steps of saving a model hand on. Knows no framework and no folder layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autolog.models.staging import sizes
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """What a flavor says of a model whose files it has just written.
+    """What a flavor returns for a model whose files it has just written.
 
     `entry` and `python_function` become `flavors.<name>` and `flavors.python_function` of the MLmodel file; the latter is
     None for a model that predicts nothing. `modules` are the top-level modules needed to load it.
@@ -25,9 +25,9 @@ class Captured(msgspec.Struct, frozen=True):
 class Snapshot(msgspec.Struct, frozen=True):
     """A model as it was at one moment, serialised.
 
-    `files` maps a path in the model folder to its bytes or to a temporary file that holds them, which `folder.write`
-    takes away. `entry`, `python_function` and `modules` are those of `Captured`, `signature` is what
-    `infer_signature` returns, `example` what `example.example_of` says of its files.
+    `files` maps a path in the model folder to its bytes, or to a temporary file that holds them and that `folder.write` moves
+    away. `entry`, `python_function` and `modules` are those of `Captured`. `signature` is what `infer_signature` returns,
+    `example` is what `example.example_of` says of its files.
     """
 
     flavor: str
@@ -45,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True):
         return sum(sizes(self.files).values())
 
     def discard(self) -> None:
-        """Deletes the temporary files of a snapshot that will not be written."""
+        """Delete the temporary files of a snapshot that will not be written."""
         for content in self.files.values():
             if isinstance(content, Path):
                 content.unlink(missing_ok=True)

@@ -1,4 +1,5 @@
-"""What a run is while it is made: when it begins and ends, whose it is, what is saved into it, and what other processes train.
+"""Makes runs: when they begin and end, which run they belong to, what is saved into them, and what other processes train.
 
-Knows instrument, tracking, models, the store and the manager of integrations; no framework, and not the process's one client.
+Knows instrument, tracking, models, the store and the manager of integrations. It knows neither a framework nor the process's
+client.
 """

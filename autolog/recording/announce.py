@@ -1,4 +1,4 @@
-"""The lines on standard error: one for each run that ends, at most ten, and what workers have trained."""
+"""Writes lines to standard error: one for each run that ends, at most ten, and one for what workers have trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
 
 LINES = 10
-"""Runs that are announced: a loop of thousands must not fill the terminal."""
+"""Number of runs that are announced: a loop of thousands must not fill the terminal."""
 
 
 class Announcer:
@@ -26,7 +26,7 @@ class Announcer:
         """Lines that wait for the end of a progress bar."""
 
     def announce(self, run: Run, hint: str = "", children: int = 0) -> None:
-        """One line for a run that has ended, with a hint at its end."""
+        """Write one line for a run that has ended, with a hint at its end."""
         if self._runs > LINES:
             return
         self._runs += 1
@@ -38,8 +38,8 @@ class Announcer:
         self.tell(" · ".join(filter(None, (line, hint))))
 
     def tell(self, line: str) -> None:
-        """Write a line, unless standard error has been redirected inside the program: then somebody compares it. Where there is
-        a progress bar, the line would stand in the middle of it: then it waits for the bar's end.
+        """Write a line, unless the program has redirected standard error: somebody compares it then. While there is a progress
+        bar, keep the line for later, because it would stand in the middle of the bar.
         """
         stream = sys.stderr
         if self._output.config.silent or stream is None:
@@ -51,7 +51,7 @@ class Announcer:
             self._say(stream)
 
     def finish(self) -> None:
-        """Write the lines that wait: the process ends."""
+        """Write the lines that wait, at the end of the process."""
         if self._waiting and sys.__stderr__ is not None:
             self._say(sys.__stderr__)
 
@@ -81,7 +81,7 @@ class Announcer:
 
 
 def _bars() -> int:
-    """How many progress bars of tqdm there are, of whatever kind. tqdm has no public way to ask."""
+    """Return the number of tqdm's progress bars of any kind. tqdm has no public way to ask."""
     bars = getattr(sys.modules.get("tqdm.std"), "tqdm", None)
     return len(getattr(bars, "_instances", ()))
 

@@ -1,8 +1,8 @@
-"""Work that is handed to a cluster of Dask's on this machine: its workers are processes, which record as those of a pool do. A
-cluster on other machines is left alone: they may not reach the store. There a run's token does it.
+"""Hands work to a Dask cluster on this machine: its workers are processes that record as those of a pool do. A cluster on other
+machines is left alone, because it may not reach the store; a run's token serves there.
 
-A task is pickled here, unpickled and pickled again by the scheduler, and unpickled by a worker: what stands in for its function
-enters when it is called. Keys are made of the function itself, as without autolog.
+A task is pickled here, unpickled and pickled again by the scheduler, and unpickled by a worker. So the wrapper around its
+function enters the scope only when it is called. Keys are made from the function itself, as without autolog.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _handed_over(handover: Handover, client: Any) -> Binding | None:
 
 
 def of_function(handover: Handover, original: Any, switch: Switch) -> Any:
-    """For a client's `submit` and `map`."""
+    """Return the wrapper for a client's `submit` or `map`."""
 
     @hide_from_stacklevel
     def submit(self: Any, func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -36,7 +36,7 @@ def of_function(handover: Handover, original: Any, switch: Switch) -> Any:
         if found is None:
             return original(self, func, *args, **kwargs)
         futures: Any = original(self, _late(found, func), *args, **kwargs)
-        for _ in range(getattr(futures, "__len__", lambda: 1)()):  # `map` gives a list
+        for _ in range(getattr(futures, "__len__", lambda: 1)()):  # `map` returns a list
             found.tally.sent()
         return futures
 
@@ -44,7 +44,7 @@ def of_function(handover: Handover, original: Any, switch: Switch) -> Any:
 
 
 def of_graph(handover: Handover, original: Any, switch: Switch) -> Any:
-    """For what `compute` and `persist` go through: it pickles the graph."""
+    """Return the wrapper for the method that `compute` and `persist` call, which pickles the graph."""
 
     @hide_from_stacklevel
     def _graph_to_futures(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -59,7 +59,7 @@ def of_graph(handover: Handover, original: Any, switch: Switch) -> Any:
 
 
 def of_task(handover: Handover, original: Any, switch: Switch) -> Any:
-    """For the state that a task of a graph is pickled as."""
+    """Return the wrapper for the method that returns the pickled state of a graph's task."""
 
     @hide_from_stacklevel
     def __getstate__(self: Any) -> Any:
@@ -83,23 +83,23 @@ def _late(found: Binding, function: Any) -> Any:
 
 
 class Late:
-    """A function that enters when it is called. To who asks for its name or its token, it is the function."""
+    """A function that enters its scope when it is called. It gives the function's own name and Dask token."""
 
     def __init__(self, text: str, function: Any) -> None:
         self.text = text
         self.function = function
-        while isinstance(function, partial):  # Dask names a task after the function within
+        while isinstance(function, partial):  # Dask names a task after the innermost function
             function = function.func
         if hasattr(function, "__name__"):
             self.__name__ = function.__name__
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        enter: Any = import_module("autolog.carried").enter  # by name, as whoever unpickles finds it
+        enter: Any = import_module("autolog.carried").enter  # by name, as unpickling finds it
         return enter({"d": {"token": self.text}})(self.function)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("function", "text"):  # not there yet
+        if name in ("function", "text"):  # not set yet
             raise AttributeError(name)
         return getattr(self.function, name)
 
@@ -110,12 +110,12 @@ class Late:
         return repr(self.function)
 
     def __dask_tokenize__(self) -> Any:
-        normalize: Any = sys.modules["dask.tokenize"].normalize_token  # who asks has imported it
+        normalize: Any = sys.modules["dask.tokenize"].normalize_token  # the caller has imported it
         return normalize(self.function)
 
 
 def _is_work(function: Any) -> bool:
-    """Whether it may train: no class (an actor), no coroutine function, which a worker must know as one, nothing of Dask's."""
+    """Return whether this may train: no class (an actor), no coroutine function (Dask must see it), nothing of an engine."""
     from inspect import iscoroutinefunction
 
     while isinstance(function, partial):

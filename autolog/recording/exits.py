@@ -1,7 +1,7 @@
-"""How the process ends: by itself, by an exception that nobody caught, or by SystemExit with a status.
+"""Finds out how the process ends: by itself, by an uncaught exception, or by SystemExit with a status.
 
-Python tells atexit functions neither that a program ends by SystemExit nor with which status. So `sys.exit()` and `exit()` are
-watched, and the script's own frame is kept for a SystemExit that the script raises by hand. Knows nothing of runs.
+Python exposes neither a SystemExit nor its status to atexit functions. So this module wraps `sys.exit()` and `exit()`, and
+keeps the script's own frame for a SystemExit that the script raises by hand. Knows nothing of runs.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from autolog.instrument.patches import FastPatch
 from autolog.instrument.patching import Installation
 
 UNKNOWN = SystemExit()
-"""One whose status Python does not tell."""
+"""A SystemExit with an unknown status."""
 
 
 class ExitCall(NamedTuple):
-    """A call of `sys.exit` by the main thread, and the outermost frame around it."""
+    """A call of `sys.exit()` or `exit()` by the main thread, and the outermost frame around it."""
 
     status: Any
     frame: FrameType
 
     @property
     def error(self) -> SystemExit | None:
-        """The exception that has ended the program: none if it was caught, and the frame went on to its end."""
+        """The exception that has ended the program. None if it was caught and the frame ran to its end."""
         instruction = opname[self.frame.f_code.co_code[self.frame.f_lasti]]
         return None if instruction.startswith("RETURN") else SystemExit(self.status)
 
 
 class ExitWatch:
-    """Watches how the program ends, from when it is made on."""
+    """Watches how the program ends, from its creation on."""
 
     def __init__(self, handler: CallHandler, hooks: ImportHooks) -> None:
         self._call: ExitCall | None = None
@@ -63,11 +63,11 @@ class ExitWatch:
         return {installation.switch for installation in self.installations}
 
     def forget(self) -> None:
-        """Let go of the frames: they hold the user's names."""
+        """Drop the frames: they hold the user's variables."""
         self._call = self._script = None
 
     def ending(self) -> BaseException | None:
-        """What the process ends by, as far as it is no success: what multiprocessing's worker is handling, or SystemExit."""
+        """Return the failure that ends the process, if any: what a multiprocessing worker is handling, or a SystemExit."""
         error = sys.exc_info()[1] or (self._call.error if self._call is not None else None)
         if error is None and self._script is not None:
             error = _raised_in(self._script)
@@ -75,7 +75,7 @@ class ExitWatch:
 
 
 def uncaught() -> tuple[BaseException | None, int]:
-    """The exception that the interpreter has reported as uncaught before it goes on to exit, and its id."""
+    """Return the uncaught exception that the interpreter has reported before it exits, and its id."""
     error = getattr(sys, "last_value", None)
     return error, id(error)
 
@@ -87,7 +87,7 @@ def _is_success(error: BaseException | None) -> bool:
 
 
 def _script_frame() -> FrameType | None:
-    """The frame of the script itself, while it runs."""
+    """Return the frame of the script itself, while it runs."""
     names = getattr(sys.modules.get("__main__"), "__dict__", None)
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None and not (frame.f_code.co_name == "<module>" and frame.f_globals is names):
@@ -96,8 +96,8 @@ def _script_frame() -> FrameType | None:
 
 
 def _raised_in(frame: FrameType) -> SystemExit | None:
-    """The SystemExit that has ended a script, raised by hand: none if its frame went on to its end, or still runs. The status
-    is known only where it stands in the statement itself; `raise SystemExit(main())` is its end, whatever `main` returned.
+    """Return the SystemExit that a script has raised by hand. Return None if its frame ran to its end, or still runs. The
+    status is known only if the statement itself says it; `raise SystemExit(main())` counts as the end, whatever `main` returns.
     """
     running: FrameType | None = sys._getframe()
     while running is not None:

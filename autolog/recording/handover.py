@@ -1,16 +1,16 @@
-"""Work that is handed to other processes takes along where it belongs: what it trains there is a child of the run or block that
-is open here, or a run of its own where none is.
+"""Lets work that is handed to other processes record where it belongs: what it trains there becomes a child of the run or block
+that is open here, or a run of its own if none is open.
 
-    here       pool.submit(f, x)   → a wrapper puts `Sent(f)` in the place of `f`
+    here       pool.submit(f, x)   → a wrapper replaces `f` by `Sent(f)`
     pickled    a few hundred bytes: `f`, and a token that says the store, the run and what is switched on
-    there      `carried.enter` binds `f` to a context whose innermost scope is the token's; or it is `f` itself
+    there      `carried.enter` binds `f` to a context whose innermost scope is the token's; without autolog, it is `f` itself
 
-`Sent` unpickles without autolog, and without a trace of it. `Process.start` hands the whole process over: a forked child
-inherits the token, others find it among what is unpickled.
+`Sent` unpickles without autolog, and leaves no trace. `Process.start` hands the whole process over: a forked child inherits the
+token, other children find it among what they unpickle.
 
-Work goes as it is inside a call (a search's candidates are the framework's, and so is whatever an installed framework hands out
-itself) and where everything is suspended. Knows pools and executors, no framework; what happens in the other process is
-`carried`'s.
+Work stays as it is inside a call (a search's candidates belong to the framework, as does everything that an installed framework
+hands out itself) and where everything is suspended. Knows pools and executors, but no framework. `carried` is the other
+process's side.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from autolog.tracking.run import Run
 
 POOLS = frozenset(("concurrent", "multiprocessing", "joblib", "loky", "dask", "distributed"))
-"""Packages that run others' work in processes."""
+"""Packages that run other code's work in processes."""
 ENGINES = POOLS | sys.stdlib_module_names | {"autolog", "cloudpickle", "tqdm"}
-"""Packages that hand on what others have handed to them."""
+"""Packages that pass on work that was handed to them."""
 KNOWN = 100
-"""So many bindings, and processes, are held before those are let go of that are not needed."""
+"""Number of bindings, or of processes, above which those that are not needed are dropped."""
 ENGINE, FRAMEWORK, USERS = "engine", "framework", "user's"
-"""Whose code a module is."""
+"""The kinds of module, by whose code it is."""
 
 
 # -- what travels
@@ -50,7 +50,7 @@ try:
 except Exception:
     d['bind'] = lambda function: function
 """
-"""Run in a worker that has not loaded `autolog.carried` yet. Without autolog it changes nothing."""
+"""Runs in a worker that has not loaded `autolog.carried` yet. Changes nothing where autolog is not installed."""
 
 
 class _Reduced:
@@ -60,7 +60,7 @@ class _Reduced:
         self._call = function, args
 
     def __call__(self) -> None:
-        raise TypeError("this is pickled, not called")  # pickle wants something that could be
+        raise TypeError("this is pickled, not called")  # pickle wants a callable
 
     def __reduce__(self) -> Any:
         return self._call
@@ -71,8 +71,8 @@ _MODULES = _Reduced(getattr, _Reduced(importlib.import_module, "sys"), "modules"
 
 
 def binding(text: str, how: str = "enter") -> _Reduced:
-    """What unpickles as `carried.enter` of this token, or as another function there. If that module is loaded, it costs a
-    tenth of what the source costs. The bytes are the same for all that goes with it.
+    """Return an object that unpickles as the result of `carried.enter`, or of another function there, for this token. If that
+    module is loaded, this takes a tenth of the time that the source takes. The bytes are the same for all work with this token.
     """
     import pickle
 
@@ -82,7 +82,7 @@ def binding(text: str, how: str = "enter") -> _Reduced:
 
 
 class Sent:
-    """A function on its way to another process, with what binds it there."""
+    """A function on its way to another process, together with its binding there."""
 
     __slots__ = ("_bind", "_function", "tally")
 
@@ -96,8 +96,7 @@ class Sent:
 
     def __reduce__(self) -> Any:
         self.tally.sent()
-        # What is to be called is unpickled before what it is called with: when the function comes, which may be a framework's
-        # own, its patches are in.
+        # Pickle loads the callable before its arguments: the patches are in before the function, which may be a framework's.
         return self._bind, (self._function,)
 
     def __repr__(self) -> str:
@@ -105,31 +104,31 @@ class Sent:
 
 
 class Tally:
-    """Counts what was handed over under one run, or under none."""
+    """Counts the work that was handed over under one run, or under none."""
 
     def __init__(self, run: Run | None) -> None:
         self.run = run
         self.tasks = 0
         self.ended = 0
         self.broken = 0
-        """Those that ended with their process."""
+        """Tasks that ended with their process."""
         self.processes: list[weakref.ref[Any]] = []
         self.warned = False
         self.count = self.done
         self._number = count(1)
 
     def sent(self) -> None:
-        self.tasks = next(self._number)  # from the threads of pools
+        self.tasks = next(self._number)  # pools call this from several threads
 
     def started(self, process: Any) -> None:
-        """A process was handed over."""
+        """Count a process that was handed over."""
         if len(self.processes) >= KNOWN:
             self.processes = [one for one in self.processes if one() is not None]
         self.processes.append(weakref.ref(process))
         self.sent()
 
     def done(self, future: Any) -> None:
-        """A future of an executor is done."""
+        """Count a future of an executor that is done."""
         from concurrent.futures import BrokenExecutor
 
         self.ended += 1
@@ -138,7 +137,7 @@ class Tally:
 
 
 class Binding(NamedTuple):
-    """What goes along: the token, what it is pickled as, and who counts."""
+    """What goes along with work: the token, the object that it is pickled as, and the tally that counts the work."""
 
     text: str
     bind: _Reduced
@@ -146,7 +145,7 @@ class Binding(NamedTuple):
 
 
 class Handing(Scope):
-    """An engine hands out work in here, later perhaps, from threads of its own: `by_framework` says for whom."""
+    """A scope in which an engine hands out work, perhaps later and from its own threads; `by_framework` says for whom."""
 
     __slots__ = ("by_framework",)
 
@@ -157,7 +156,7 @@ class Handing(Scope):
 
 
 class Handover:
-    """What a client hands over."""
+    """Hands over the work of one client."""
 
     def __init__(self, output: Output, manager: Manager) -> None:
         self._output = output
@@ -166,13 +165,13 @@ class Handover:
         self._known_of: Any = None
         self._kinds: dict[str, str] = {}
         self.tallies: dict[str, Tally] = {}
-        """By the run's id; empty for none."""
+        """By the run's id; "" for work under no run."""
         self._frameworks = manager.packages
         self._sender: dict[str, str] = {}
 
     @property
     def sender(self) -> str:
-        """What workers know this client by: the same whichever thread asks first."""
+        """The id by which workers know this client, the same for all threads."""
         if not self._sender:
             from autolog.tracking.ids import new_id
 
@@ -182,7 +181,7 @@ class Handover:
     # -- what goes along
 
     def binding(self) -> Binding | None:
-        """What goes along with work that is handed over now; None where it is to record nothing."""
+        """Return what goes along with work that is handed over now; None if the work records nothing."""
         try:
             return self._belongs(innermost())
         except Exception as error:
@@ -190,12 +189,12 @@ class Handover:
             return None
 
     def to_process(self, function: Any, _pool: Any = None) -> Any:
-        """What to send to another process in place of `function`; itself, where it is to record nothing there."""
+        """Return what to send to another process in place of `function`: itself, if it records nothing there."""
         found = self.binding()
         return function if found is None else Sent(function, found.bind, found.tally)
 
     def _belongs(self, scope: Scope | None) -> Binding | None:
-        """As `binding`, in this scope."""
+        """Return the `binding` for this scope."""
         if not self._output.active or call_around(scope) is not None:
             return None
         scopes: list[Scope] = []
@@ -217,7 +216,7 @@ class Handover:
         return self._known_binding(block, on)
 
     def is_by_framework(self, scopes: list[Scope]) -> bool:
-        """Whether a framework hands this over for itself: the first code outside of engines is its own."""
+        """Return whether a framework hands this over for itself: the first code outside of engines belongs to a framework."""
         frame, kinds = sys._getframe(2), self._kinds
         while frame is not None:
             name: Any = frame.f_globals.get("__name__")
@@ -250,16 +249,16 @@ class Handover:
             self._known[key] = Binding(text, binding(text), tally) if text else None
         return self._known[key]
 
-    # -- what became of it
+    # -- results
 
     def settle(self) -> list[str]:
-        """The process ends: lines that say what workers have trained, and what they could not record."""
+        """Return lines for the end of the process that say what workers have trained, and what they could not record."""
         lines = list(self._lines()) if self.tallies else []
         self.tallies.clear()
         return lines
 
     def outcome_of(self, run: Run) -> tuple[str, int]:
-        """At a block's end: what is to be said, if all that was handed over in it is done; and how many have trained."""
+        """Return, at a block's end, a message if all work handed over in it is done, and how many runs workers have trained."""
         tally = self.tallies.get(run.id)
         if tally is None or not self._output.active:
             return "", 0
@@ -290,7 +289,7 @@ class Handover:
         return token.reports(self._output.layout, self.sender)
 
     def _unrecorded(self, run: str, tally: Tally, reports: list[list[str]]) -> str:
-        """What is not known of the tasks under a run, which gets a note of it, once."""
+        """Return what is not known of the tasks under a run. The run gets a note of it, once."""
         from autolog.recording import token
 
         if tally.warned:
@@ -324,6 +323,6 @@ def _some(number: int, what: str) -> str:
 
 
 def _was_killed(process: Any) -> bool:
-    """Whether a process that its parent has waited for was ended by a signal. To wait for it is the user's."""
+    """Return whether a signal ended a process that its parent has waited for. Waiting for it is up to the user."""
     code = getattr(getattr(process, "_popen", None), "returncode", None)
     return isinstance(code, int) and code < 0

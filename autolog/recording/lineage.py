@@ -1,9 +1,9 @@
-"""Which run a model is from, and which model a prediction: what is measured after a training goes to that run.
+"""Which run a model is from, and which model a prediction is from: what is measured after a training goes to that run.
 
-Models, predictions and data are known by identity and held weakly, whatever framework they are of: an integration says what
-it has trained (`Run.trained`) and has its predicting methods observed, and whoever measures a prediction, as a function of
-another framework does, asks here. A prediction is also known through its views, as `probabilities[:, 1]` is one of
-`probabilities`; what is computed from it, as `probabilities > 0.5`, is not.
+Models, predictions and data are known by identity and held weakly, whatever their framework. An integration says what it has
+trained (`Run.trained`) and has its predicting methods observed. Code that measures a prediction, such as a function of another
+framework, looks it up here. A prediction is also recognised by its views: `probabilities[:, 1]` is one of `probabilities`.
+Values computed from it, such as `probabilities > 0.5`, are not recognised.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from autolog.tracking.values import weakly
 
 
 class Model(NamedTuple):
-    """A trained model: its run, what it was trained on, the names of the test data that has been described there, None where
-    none is to be; a number that tells it from other models of that run; and whether it has learnt all of that data.
+    """A trained model: its run, and what it was trained on. `described` are the names of the test data that has been described
+    there; None if none is to be described. `number` tells it from other models of that run. `learnt` says whether it has learnt
+    all of the data.
     """
 
     run: Run
@@ -35,9 +36,9 @@ class Model(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """Of which model, on which data, and what the user called that; what the data is known by (None where the prediction is
-    none for this data, as those of a cross-validation are not) and looks like; the method that made it, and where its values
-    lie.
+    """A prediction: its model, its data, and the user's name for that data. `key` is what the data is known by (None if the
+    prediction is not of this data as such, like those of a cross-validation), and `looks` its fingerprint. `method` is the
+    method that made the prediction, and `whole` says where its values lie.
     """
 
     model: Model
@@ -50,7 +51,7 @@ class Prediction(NamedTuple):
 
 
 class Lineage:
-    """See the module. `frameworks` are the top-level packages whose own calls are not the user's."""
+    """See the module. `frameworks` are the top-level packages whose own calls do not count as the user's."""
 
     def __init__(self, frameworks: Container[str]) -> None:
         self._frameworks = frameworks
@@ -61,8 +62,8 @@ class Lineage:
         self.keys = Keys()
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool = True) -> None:
-        """These models are what `run` has made of `data`: one, and those that it delegates to. With `describe`, test data that
-        they are measured on is logged.
+        """Remember that `run` has trained these models on `data`: one model, and those that it delegates to. With `describe`,
+        test data on which they are measured is logged.
         """
         models = list(models)
         held = (self._models.get(model) for model in models)
@@ -77,20 +78,20 @@ class Lineage:
             self._models.set(model, known)
 
     def model(self, instance: Any) -> Model | None:
-        """What is known of a model."""
+        """Return what is known of a model."""
         return self._models.get(instance)
 
     def predicted(self, values: Any, run: Run, data: Any) -> None:
-        """`run` itself has predicted these values for its own `data`."""
+        """Remember that `run` itself has predicted these values for its own `data`."""
         held = weakly(data)
         self.belongs(values, Prediction(Model(run, held, None), held, ""))
 
     def find(self, values: Iterable[Any]) -> Prediction | None:
-        """The prediction among these values, or what one of them is a view of."""
+        """Return the prediction among these values, or the one that a value is a view of."""
         return self._locate(values)[0]
 
     def _locate(self, values: Iterable[Any]) -> tuple[Prediction | None, Any]:
-        """The first prediction, and which of the values it is, or is a view of it."""
+        """Return the first prediction, and the one of the values that is it, or a view of it."""
         for given in values:
             value = given
             for _ in range(4):
@@ -105,11 +106,11 @@ class Lineage:
     def named(
         self, run: Run, metric: str, measured: Mapping[str, Any], settings: Mapping[str, Any] = {}
     ) -> Named:
-        """What `metric` is called in `run`. `measured`: the arguments that it is computed of, by name, first what may be the
-        prediction and then what that is measured by; `settings`: the others, where they are not the metric's defaults.
+        """Return the name of `metric` in `run`. `measured` are the arguments from which it is computed, by name: first the
+        possible prediction, then what that is measured by. `settings` are the others that differ from the metric's defaults.
         """
         prediction, given = self._locate(measured.values())
-        if prediction is None:  # what others have predicted differs each time
+        if prediction is None:  # the predictions of other code differ each time
             by = tuple((name, self.keys.of(value)) for name, value in list(measured.items())[1:])
             return self._name(run, metric, None, settings=settings, by=by)
         part = part_of(given, prediction.whole, prediction.method.endswith("proba"))
@@ -118,8 +119,8 @@ class Lineage:
         return self._name(run, metric, prediction, part=part, settings=settings, by=by)
 
     def on(self, instance: Any, data: Any, run: Run) -> Prediction:
-        """That `instance` is to be measured on `data`, as that is now, by the name that the script passes; into `run`, where
-        nobody knows the model.
+        """Return a Prediction for measuring `instance` on `data` in its present state, under the name that the script passes.
+        `run` stands in for an unknown model's run.
         """
         model = self._models.get(instance) or Model(run, _nowhere, None, self.keys.of(instance))
         looks = fingerprint(data)
@@ -128,8 +129,8 @@ class Lineage:
     def named_on(
         self, metric: str, on: Prediction, settings: Mapping[str, Any] = {}, by: Hashable = None
     ) -> Named:
-        """What `metric` of a model on data is called. `settings`: those that are not the metric's defaults; `by`: what else
-        tells it apart.
+        """Return the name of a model's `metric` on data. `settings` are those that differ from the metric's defaults; `by` is
+        whatever else distinguishes it.
         """
         return self._name(on.model.run, metric, on, settings=settings, by=(on.model.number, by))
 
@@ -144,12 +145,12 @@ class Lineage:
         return named(given, self.keys, metric, data=data, **how)
 
     def _context_of(self, prediction: Prediction) -> str:
-        """In which role the model has seen the data already: `train`, `validation`; nothing if it has not."""
+        """Return the role in which the model has seen the data already, `train` or `validation`; "" if it has not."""
         context = self._seen(prediction)
         return "" if context == "train" and not prediction.model.learnt else context
 
     def knows(self, prediction: Prediction) -> bool:
-        """Whether the data is what the run was trained on or validated with."""
+        """Return whether the run was trained on the data, or validated with it."""
         return bool(self._seen(prediction))
 
     def _seen(self, prediction: Prediction) -> str:
@@ -165,20 +166,20 @@ class Lineage:
         )
 
     def belongs(self, values: Any, prediction: Prediction) -> None:
-        """What is measured of `values` is measured of this prediction."""
+        """Remember that measurements of `values` are measurements of this prediction."""
         if not getattr(values, "shape", None):
             return
         self._predictions.set(values, prediction)
-        base = getattr(values, "base", None)  # the views of a view have its base as theirs
+        base = getattr(values, "base", None)  # a view of a view has the same base
         if base is not None and not _is_of(base, prediction.data()):
             self._predictions.set(base, prediction)
 
     def name_of_argument(self) -> str:
-        """The name of the variable that the user passed first, or nothing where it is none or where a framework calls."""
+        """Return the name of the variable that the user passed first; "" if it is no variable, or if a framework calls."""
         return names.of_first_argument(self._frameworks)
 
     def describe(self, prediction: Prediction, target: Any, name: str | None = None) -> None:
-        """The data that the user measures on, once for each name, is a test set, unless the run knows it."""
+        """Log the data that the user measures on as a test set, once for each name, unless the run knows it."""
         name = prediction.name if name is None else name
         model, data = prediction.model, prediction.data()
         if data is None or model.described is None or self._seen(prediction):
@@ -190,7 +191,7 @@ class Lineage:
     # -- observers
 
     def observe_prediction(self, call: Call) -> Generator[None, Any, None]:
-        """Of a method that predicts for its first argument: the result is a prediction of this model."""
+        """Observe a method that predicts for its first argument: remember its result as a prediction of this model."""
         model = self._models.get(call.instance)
         if model is None:
             return
@@ -202,8 +203,8 @@ class Lineage:
         self.belongs(result, Prediction(model, weakly(data), name, key, looks, method, layout_of(result)))
 
     def observe_score(self, call: Call) -> Generator[None, Any, None]:
-        """Of a method that measures the model on its first argument: one number. That of a model that is not known belongs to
-        the run around it, if there is one.
+        """Observe a method that measures the model on its first argument and returns one number. For an unknown model, the
+        number goes to the run around the call, if there is one.
         """
         instance = call.instance
         model = self._models.get(instance)
@@ -211,7 +212,7 @@ class Lineage:
         if run is None:
             return
         if names.is_called_by(self._frameworks):
-            return  # of permuted data, say: not what the user measures
+            return  # on permuted data, say: not what the user measures
         arguments = call.arguments
         on = self.on(instance, _first(call), run)
         settings = {
@@ -223,7 +224,7 @@ class Lineage:
         run.log_metrics({made.name: result})
         run.describe_metrics(
             {made.name: "higher"}, about={made.name: made.about}
-        )  # what is called a score is
+        )  # higher is better for anything called a score
         if model is not None:
             self.describe(on, arguments.get("y"), made.data)
 
@@ -233,12 +234,12 @@ def _nowhere() -> None:
 
 
 def _is_of(base: Any, data: Any) -> bool:
-    """Whether an array is the data that was predicted, or what that is a view of: then so may be the targets."""
+    """Return whether an array is the data of the prediction, or what that is a view of: the targets may be a view of it too."""
     return base is data or base is getattr(data, "base", None)
 
 
 def _first(call: Call) -> Any:
-    """What the method was given first, by position or under whatever name it has."""
+    """Return the method's first argument, passed by position or under any of its names."""
     if call.args:
         return call.args[0]
     given = [call.kwargs[name] for name in names.DATA if name in call.kwargs]

@@ -1,9 +1,9 @@
-"""What a metric is called that is measured after the training: one name for one quantity.
+"""Names the metrics that are measured after a training: one name for one quantity.
 
-What is measured is known by its data (by content where that can be read, else by the object), by the part of the predictions,
-the method that made them, the settings, the truth and the weights. What is the same has the same name each time, and is one
-series; what differs has another name. Data that the training knows is named by its context, as `train`; other data by the
-variable that the script passes. Where names are not enough, numbers follow: `X`, `X_2`. Knows no framework, and no events.
+A quantity is known by its data (by content where that can be read, else by the object), by the part of the predictions, the
+method that made them, the settings, the truth and the weights. The same quantity has the same name each time, and is one
+series; another quantity has another name. Data that the training knows is named by its role, such as `train`; other data by the
+variable that the script passes. Numbers tell equal names apart: `X`, `X_2`. Knows no framework, and no events.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from autolog.tracking.datasets import class_path
 from autolog.tracking.values import module_name, plain, weakly
 
 MOST_NAMES = 20
-"""So many different quantities of one name are told apart; further ones are steps of one series."""
+"""Number of quantities with one name that are told apart; further ones become steps of one series."""
 MOST_KNOWN = 10_000
-"""So many looks of data are remembered."""
+"""Number of data fingerprints that are remembered."""
 SHORT = 4
-"""A list of so many values is part of a name."""
+"""Length up to which a list is part of a name."""
 
 
 class Keys:
-    """What data is known by: its content; where only a part of that is looked at, or none, also the object."""
+    """What data is known by: its content; also the object, if only a part of the content is read, or none."""
 
     def __init__(self) -> None:
         self._alike: OrderedDict[Hashable, list[Callable[[], Any]]] = OrderedDict()
@@ -35,10 +35,10 @@ class Keys:
         self._last = 0
 
     def of(self, data: Any, looks: datasets.Fingerprint | None = None) -> Hashable:
-        """Equal for the same data; costs no pass over it. `looks`: its fingerprint, where that is known.
+        """Return a key that is equal for the same data, without a pass over it. `looks` is the fingerprint, if that is known.
 
-        Two objects that look alike are different data as long as both are there: a few cells may differ that were not looked
-        at. One that looks like another that is gone is the same, made anew, as a script does in each epoch.
+        Two objects that look alike are different data while both exist: they may differ in cells that were not read. An object
+        that looks like one that is gone is the same data, made anew, as a script does in each epoch.
         """
         kind = cast("type[Any]", type(data))
         if data is None or kind in (str, int, float, bool):
@@ -53,7 +53,7 @@ class Keys:
         return found.cells if found.whole else (found.cells, self._number(found.cells, data))
 
     def _unread_number(self, data: Any) -> Hashable:
-        """One for each object; of what cannot be weakly held, its class."""
+        """Return a key for each object. For one that cannot be held weakly, it is the class."""
         number = self._unread.get(data)
         if number is None:
             self._last += 1
@@ -64,7 +64,7 @@ class Keys:
         return "object", number
 
     def _number(self, cells: Hashable, data: Any) -> int:
-        """Which of the objects that look alike this one is."""
+        """Return the number of this object among those that look alike."""
         alike = self._alike.setdefault(cells, [])
         self._alike.move_to_end(cells)
         if len(self._alike) > MOST_KNOWN:
@@ -93,7 +93,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(value: Any) -> Layout | None:
-    """Of an array of NumPy's; None of anything else."""
+    """Return the layout of a NumPy array; None for anything else."""
     if module_name(cast("type[Any]", type(value))).partition(".")[0] != "numpy" or not getattr(
         value, "shape", ()
     ):
@@ -102,7 +102,7 @@ def layout_of(value: Any) -> Layout | None:
 
 
 class Part(NamedTuple):
-    """Of a prediction: `text` as in Python, `name` as in a metric's name; both empty for the whole."""
+    """A part of a prediction: `text` as in Python, `name` as in a metric's name; both are empty for the whole."""
 
     text: str = ""
     name: str = ""
@@ -112,7 +112,7 @@ WHOLE = Part()
 
 
 def part_of(value: Any, whole: Layout | None, probabilities: bool) -> Part:
-    """Which part of a prediction a view of it is. Of the probabilities of two classes, those of the second say everything."""
+    """Return which part of a prediction a view is. With two classes, the second one's probabilities count as the whole."""
     view = layout_of(value)
     if whole is None or view is None or (view.size == whole.size and view.address == whole.address):
         return WHOLE
@@ -145,7 +145,7 @@ class Named(NamedTuple):
 
 
 class _Taken(NamedTuple):
-    """By what a name of data is taken, and how often the model had been trained when it was used last."""
+    """What holds a data name: its key, how to reach its data, and how often the model had been trained at its last use."""
 
     key: Hashable
     data: Callable[[], Any]
@@ -153,7 +153,7 @@ class _Taken(NamedTuple):
 
 
 class Names:
-    """The names that the metrics of one run have been given."""
+    """The names that the metrics of one run have."""
 
     def __init__(self) -> None:
         self.trainings = 0
@@ -164,10 +164,10 @@ class Names:
         self._shared: set[str] = set()
 
     def of_data(self, name: str, key: Hashable, data: Callable[[], Any]) -> str:
-        """What these data are called: as at first, or as the script calls them, `name`.
+        """Return the name of this data: the one it already has, else the script's `name`, with a number if that is taken.
 
-        A model that is trained on and on is measured on what comes next, as batches do: that is the next step of the series
-        if the data before is gone.
+        A model that is trained on and on is measured on changing data, such as batches: if the earlier data is gone, the new
+        data takes its name and is the next step of the series.
         """
         called = self._names.get(key)
         if called is None:
@@ -193,7 +193,7 @@ class Names:
         return others
 
     def of_metric(self, base: str, data: str, key: Hashable) -> str:
-        """The name of what is known by this key, where `base` and the name of the data would be its name."""
+        """Return the name of the quantity with this key: `base`, with a number if another quantity has that name."""
         if data in self._shared:
             return base
         names = self._metrics.setdefault(data, {})
@@ -220,8 +220,8 @@ def named(
     names: Names, keys: Keys, metric: str, *, data: tuple[str, Hashable, Callable[[], Any]] | None, part: Part = WHOLE,
     settings: Mapping[str, Any] = {}, by: Hashable = None,
 ) -> Named:  # fmt: skip
-    """The name of a metric. `data`: what it is called, what it is known by, and how to reach it; None where that is not known.
-    `settings`: those that are not the defaults; `by`: what else tells it apart, as the truth.
+    """Return the name of a metric. `data` is its data's name, key and how to reach it; None if that is not known. `settings`
+    are those that are not the defaults; `by` is whatever else distinguishes the metric, such as the truth.
     """
     called = "" if data is None else names.of_data(*data)
     texts = [_text_of(name, settings[name]) for name in sorted(settings)]
@@ -233,7 +233,7 @@ def named(
 
 
 def _text_of(name: str, value: Any) -> str:
-    """A setting in a name: a text is its own name, a number and a short list get one; of others, that they are given."""
+    """Return a setting's part of a name: a string alone, a number or short list with the setting's name, else that name."""
     if type(value) is str:
         return value
     if not _is_short(value):

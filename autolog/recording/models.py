@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 
 class ModelSaver:
-    """Saves the models of one client's runs. `options_of` says how a framework's models are to be saved."""
+    """Saves the models of one client's runs. `options_of` returns the options for a framework's models."""
 
     def __init__(self, output: Output, options_of: Callable[[str | None], Options | None]) -> None:
         self._output = output
         self._options_of = options_of
         self._best: dict[tuple[str, ...], tuple[float, str]] = {}
-        """The best value of a metric so far, and the run's name."""
+        """The best value of a metric so far, and the name of its run."""
 
     def save(
         self, run: Run, model: Any, flavor: str | None, *, path: str = "model", data: Any = None, output: Any = None,
         model_format: str | None = None, max_bytes: int | None = None, by_hand: bool = False,
     ) -> None:  # fmt: skip
-        """Save a model into a run. What cannot be saved becomes a note in the run.
+        """Save a model into a run. If it cannot be saved, the run gets a note.
 
-        `data` is what the model was trained on, or what `look_at` has seen of it before the training; `output` is like what the
+        `data` is what the model was trained on, or what `look_at` has read of it before the training. `output` is like what the
         model predicts. The options of the run's integration decide whether the model is saved, with what, in which format, and
-        how large it may be; not so `by_hand`, where the user asks for it. Raises ValueError where no flavor is known.
+        up to which size; they do not apply with `by_hand`, where the user asks for it. Raises ValueError if no flavor is known.
         """
         if not self._output.active:
             return
@@ -58,7 +58,7 @@ class ModelSaver:
         flavor = flavor or run.framework
         if options is not None:
             max_bytes = options.max_model_bytes if max_bytes is None else max_bytes
-            if flavor == run.framework:  # the choice is between its own formats
+            if flavor == run.framework:  # the option chooses among this flavor's formats
                 model_format = model_format or getattr(options, "model_format", None)
         if flavor is None:
             raise ValueError("Which flavor is this model? Say it, as in log_model(model, flavor='sklearn').")
@@ -92,7 +92,7 @@ class ModelSaver:
 
         def write() -> list[Event]:
             target = folder / path
-            # It may be saved again: a model that goes on learning.
+            # The folder may exist: a model that goes on learning is saved again.
             code, notes = _own_code(taken, run.secrets)
             files = write_folder(
                 taken, target, replace=True, share=partial(share, self._output.layout.objects), code=code
@@ -103,8 +103,9 @@ class ModelSaver:
         self._output.defer(write)
 
     def _surpassed(self, run: Run, path: str) -> str:
-        """Which earlier run of this process has a better model, as the end of a sentence; empty if none has, and from now on
-        this run's is the best. Runs are compared within an experiment, with the same estimator, by the same metric.
+        """Return which earlier run of this process has a better model, as the end of a sentence. Return "" if none has; from
+        now on this run's model is the best. Runs are compared within an experiment, with the same estimator, by the same
+        metric.
         """
         metrics = run.metrics
         metric = primary_metric(metrics, run.directions)
@@ -123,7 +124,7 @@ class ModelSaver:
 
 
 def _secrets_in(taken: Snapshot, secrets: set[str]) -> list[str]:
-    """Those that are in the model's files. What only a name calls a secret may be any word, and costs no model."""
+    """Return the secrets in the model's files. A value that only its name calls a secret may be any word and does not count."""
     return [
         secret
         for secret in sorted(secrets)
@@ -132,7 +133,7 @@ def _secrets_in(taken: Snapshot, secrets: set[str]) -> list[str]:
 
 
 def _told(secrets: list[str]) -> str:
-    """Why a model is kept from the store, and what to do."""
+    """Return why a model is not stored, and what to do."""
     return (
         f"its files contain what looks like a secret, {', '.join(map(mark, secrets[:3]))} among the parameters. Keep it "
         "out of the model, as in a variable of the environment that is read where it is needed. If it is no secret, say so in "
@@ -141,9 +142,7 @@ def _told(secrets: list[str]) -> str:
 
 
 def _own_code(taken: Snapshot, secrets: set[str]) -> tuple[dict[str, bytes], list[str]]:
-    """The sources of the user's own modules that a model needs, and what is to be said of those that are not kept. `secrets`
-    are those that the run has met.
-    """
+    """Return the sources of the user's modules that a model needs, and notes on those not kept. `secrets` are the run's."""
     own = [name for name in pins(taken.modules)[1] if is_users(name)]
     found, without = sources(own, is_users)
     known = [one.encode("utf-8", "surrogatepass") for one in tuple(secrets)]
@@ -168,7 +167,7 @@ def _own_code(taken: Snapshot, secrets: set[str]) -> tuple[dict[str, bytes], lis
 
 
 def is_users(module: str) -> bool:
-    """Whether a top-level module is of no installed package, nor of autolog itself."""
+    """Return whether a top-level module belongs to no installed package, nor to autolog."""
     return module.partition("_")[0] != "autolog" and bool(pins([module])[1])
 
 

@@ -1,6 +1,6 @@
-"""When runs begin and end, and whose they are.
+"""When runs begin and end, and which run or block they belong to.
 
-The outermost training call opens the run. Inside `with autolog.run(…)`, the first one is that run and the others are its
+The outermost training call opens the run. Inside `with autolog.run(…)`, the first training is that run and the others are its
 children. An ended run still takes metrics: what is measured after a fit is part of it.
 
 The recorder is what patches are installed for (`CallHandler`) and what runs write to (`RunContext`).
@@ -21,7 +21,7 @@ from autolog.recording.exits import ExitWatch, uncaught
 from autolog.recording.models import ModelSaver
 from autolog.recording.scope import RunScope, TokenScope, current_run, is_around, last_run, scope_around
 
-# The background threads' modules: they import nothing themselves, see environment.
+# The modules of the background threads, which import nothing themselves: see environment.
 from autolog.store import journal  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from autolog.store.objects import deduplicate
 from autolog.tracking import (
@@ -48,8 +48,9 @@ FLUSH_SECONDS = 2.0
 
 
 class OpenLoop(NamedTuple):
-    """A training that no call is around: a loop of the user's own. `outer` is what it began in, `scope` the explicit block
-    around it; `owned`, whether it opened its run; `seen` is the id of the last exception that Python had reported before.
+    """A training that no call surrounds: a loop that the user wrote. `outer` is the scope in which it began, and `scope` the
+    explicit block around it. `owned` says whether it opened its run. `seen` is the id of the last exception that Python had
+    reported before.
     """
 
     run: Run
@@ -63,15 +64,14 @@ class OpenLoop(NamedTuple):
 
 
 class Recorder:
-    """See the module. `active` is read on the hot path; once it is False, nothing is recorded any more."""
+    """See the module. The hot path reads `active`; once it is False, nothing more is recorded."""
 
     def __init__(self, output: Output, manager: Manager, handover: Handover) -> None:
         self.active = output.active
         self.timer = OverheadTimer()
         self.announcer = Announcer(output)
         self.remote_parent: tuple[Config, list[str]] | None = None
-        """Settings and integrations of another process, for which this one records: inside the blocks that were given the other
-        one's token, and nowhere else."""
+        """Settings and integrations of another process for which this one records, only inside the blocks with its token."""
         self._output = output
         self._manager = manager
         self._handover = handover
@@ -79,12 +79,12 @@ class Recorder:
         self._loops: list[OpenLoop] = []
         self._exit_watch: ExitWatch | None = None
         self._lineage: dict[int, Lineage] = {}
-        # What a run writes to.
+        # What runs write to.
         self.emit = output.emit
         self.defer = output.defer
         self.described = output.described
 
-    # -- CallHandler: what intercepted calls ask
+    # -- CallHandler: for intercepted calls
 
     def wants(self, integration: str, instance: object) -> bool:
         if not self.active or ranks.rank() != 0:
@@ -97,17 +97,17 @@ class Recorder:
         self, call: Call, *, kind: str = "fit", estimator: object = None, name: str | None = None,
         tags: dict[str, Any] | None = None,
     ) -> Run:  # fmt: skip
-        """The run of a training call: a new one, or that of the explicit block it is the first of."""
+        """Return the run of a training call: a new one, or that of the explicit block if the call is the first one in it."""
         scope = scope_around(call.outer)
         run, call.owns_run = self._claim_or_begin(scope, call.integration, kind, estimator, name, tags or {})
         return run
 
     def open_block(self, call: Call) -> RunScope:
-        """A block within the call, in which all trainings are children of its run."""
+        """Return a block within the call, in which all trainings are children of the call's run."""
         return RunScope(call, call.run, all_children=True)
 
     def close(self, call: Call) -> None:
-        """The training call is over, and so is the run that it opened."""
+        """End the run of a training call that is over, and the loops inside it."""
         run: Run | None = call.run
         if run is None or not self.active:
             return
@@ -116,7 +116,7 @@ class Recorder:
             again = run.ended is not None
             if again:
                 run.resume(call.since)
-            # A run that ends again, as one that goes on over several calls, has been announced.
+            # A run that ends again, because it continues over several calls, has been announced.
             self._end(run, call.error, scope_around(call.outer), nested=not call.outermost or again)
         except Exception as error:
             self.failed(call.integration, "ending a run", error)
@@ -125,8 +125,8 @@ class Recorder:
         self, integration: str, closing: Callable[[], None], *, kind: str = "train", estimator: object = None,
         name: str | None = None, tags: dict[str, Any] | None = None,
     ) -> Run | None:  # fmt: skip
-        """The run of a loop that begins here: that of the call around it if there is one and it takes contributions, else a new
-        one, or that of the explicit block. None where nothing is to be recorded. `closing` is called before the run ends.
+        """Return the run of a loop that begins here: that of the call around it if the call takes contributions, else a new
+        one, or that of the explicit block. Return None where nothing is recorded. `closing` is called before the run ends.
         """
         if not (self.active and is_recorded(integration) and self.wants(integration, None)):
             return None
@@ -142,9 +142,9 @@ class Recorder:
             self._exit_watch = ExitWatch(self, self._manager.hooks)
         loop = OpenLoop(run, integration, closing, outer, scope, owned, threading.get_ident(), uncaught()[1])
         self._loops.append(loop)
-        # The function registered last is called first, and libraries that are imported after `autolog()` take away in theirs
-        # what a model needs to be saved: h5py its converters, without which Keras writes no weights. What finishes the client
-        # stays where it is: what the user logs in later exit functions is recorded.
+        # Python calls exit functions in reverse order. Those of libraries that are imported after `autolog()` remove what
+        # saving a model needs: h5py's its converters, without which Keras writes no weights. So this one is registered anew.
+        # The client's own exit function keeps its place: what the user logs in later exit functions is recorded.
         self._output.first_at_exit(self.end_loops_at_exit)
         return run
 
@@ -164,7 +164,7 @@ class Recorder:
         for run in runs[-1:]:
             run.note(f"{integration}: {said}", error=True)
 
-    # -- RunContext: what runs ask
+    # -- RunContext: for runs
 
     @property
     def overhead_budget(self) -> float:
@@ -178,7 +178,7 @@ class Recorder:
 
     @property
     def lineage(self) -> Lineage:
-        """Which run each model is from, and which model each prediction: one for all threads."""
+        """Which run each model is from, and which model each prediction is from: one object for all threads."""
         if not self._lineage:
             from autolog.recording.lineage import Lineage
 
@@ -201,14 +201,14 @@ class Recorder:
     def begin(
         self, name: str | None, tags: dict[str, Any], all_children: bool, parent: Token | None = None
     ) -> RunScope:
-        """An explicit run, and the scope of its block. With `parent`, it is a child of another process's run."""
+        """Open an explicit run and return the scope of its block. With `parent`, it is a child of another process's run."""
         outer, began = innermost(), perf_counter()
         run = self._new_run(parent or scope_around(outer), name, "run", tags, None, None, None)
         self.timer.account.seconds += perf_counter() - began
         return RunScope(outer, run, all_children)
 
     def finish(self, scope: RunScope, error: BaseException | None) -> None:
-        """The block of an explicit run is over, and so are the loops that began inside."""
+        """End the run of an explicit block that is over, and the loops that began inside."""
         self.close_loops(error, lambda loop: is_around(scope, loop.outer))
         scope.end()
         hint = self._hint(scope)
@@ -219,7 +219,7 @@ class Recorder:
         self._end(scope.run, error, scope_around(scope.outer), hint=hint or unrecorded, children=children)
 
     def _hint(self, scope: RunScope) -> str:
-        """What to say of a run that holds nothing, where a framework is there and nobody has switched autolog on."""
+        """Return the hint for a run that holds nothing, where a framework is imported and nobody has switched autolog on."""
         run = scope.run
         if run.param_count or run.metric_names or run.models or run.files or scope.children:
             return ""
@@ -234,7 +234,7 @@ class Recorder:
         self, scope: RunScope | TokenScope | None, framework: str, kind: str, trained: object, name: str | None,
         tags: dict[str, Any],
     ) -> tuple[Run, bool]:  # fmt: skip
-        """The run of a training inside `scope`, and whether it is a new one and not the scope's own."""
+        """Return the run of a training inside `scope`, and whether it is new, not the scope's own."""
         version = self._manager.version_of(framework)
         estimator = trained if trained is None or type(trained) is str else class_path(trained)
         claimed = isinstance(scope, RunScope) and scope.claim()
@@ -259,7 +259,7 @@ class Recorder:
         if isinstance(above, RunScope):
             above.children += 1
             run = Run(self, name or f"{above.run.name}/{above.children}", above.run.experiment, above.run.id)
-        elif above is not None:  # its other children are of other processes: they cannot be counted
+        elif above is not None:  # other processes have its other children: they cannot be counted
             run = Run(self, name or f"{above.name}/{new_name()}", above.experiment, above.run)
         else:
             run = Run(self, name or new_name(), text_of(str(plain(config.experiment)), MAX_KEY))
@@ -271,7 +271,7 @@ class Recorder:
                 tags_of(tags, run.secrets),
             )
         )  # fmt: skip
-        if handed_over:  # so that it is known to be lost if this process is killed
+        if handed_over:  # so that the run shows as lost if this process is killed
             self._output.writer.hurry()
         return run
 
@@ -279,7 +279,7 @@ class Recorder:
         self, run: Run, error: BaseException | None, scope: RunScope | TokenScope | None, *, nested: bool = False,
         hint: str = "", children: int = 0,
     ) -> None:  # fmt: skip
-        """`nested`: it has ended before, or is a part of another training."""
+        """End a run. `nested` says that it has ended before, or is a part of another training."""
         output = self._output
         run.status, said = outcome(error, run.secrets)
         run.ended = run.now()
@@ -288,7 +288,7 @@ class Recorder:
         dropped = output.writer.dropped.pop(run.id, 0)
         self.emit(RunEnded(run.id, run.ended, run.status, said, round(run.overhead, 6), dropped))
         last_run.set(run)
-        if not self.active or nested:  # where nothing is kept of a run, nothing is said of it
+        if not self.active or nested:  # a run that is not kept is not announced
             return
         if isinstance(scope, TokenScope):
             output.flush(output.config.exit_timeout)  # a pool ends its workers with the last result
@@ -296,7 +296,7 @@ class Recorder:
 
             token.report(scope.token, "trained")
         elif scope is None:
-            # A process that records for another may be killed at any time after.
+            # A process that records for another one may be killed at any time after this.
             output.flush(output.config.exit_timeout if self.remote_parent else FLUSH_SECONDS)
             self.announcer.announce(run, hint, children)
 
@@ -304,7 +304,7 @@ class Recorder:
         """From now on, write at once what is logged after a training: this process may be ended as soon as its work is done."""
 
         def flush_afterthought(event: Event) -> None:
-            # `RunEnded` is written with what belongs to the end.
+            # `RunEnded` is written together with the rest of a run's end.
             if not isinstance(event, RunEnded) and not self._is_training():
                 self._output.flush(self._output.config.exit_timeout)
 
@@ -319,14 +319,14 @@ class Recorder:
     # -- loops
 
     def current_run(self) -> Run | None:
-        """The run in progress around the caller: that of a loop of its own, of a call or of an explicit block."""
+        """Return the run in progress around the caller: that of its own loop, of a call or of an explicit block."""
         thread, outer = threading.get_ident(), innermost()
         mine = (loop for loop in reversed(self._loops) if loop.thread == thread)
         loop = next((loop for loop in mine if loop.outer is outer), None)
         return loop.run if loop is not None else current_run()
 
     def close_loops(self, error: BaseException | None, which: Callable[[OpenLoop], bool]) -> None:
-        """End these loops, the last one first, and the runs that they opened. What has ended does not end again."""
+        """End these loops, the last one first, and the runs that they opened. A loop that has ended does not end again."""
         for loop in reversed([loop for loop in tuple(self._loops) if which(loop)]):
             try:
                 self._loops.remove(loop)
@@ -341,11 +341,11 @@ class Recorder:
                 self._end(loop.run, error, loop.scope)
 
     def close_loops_of(self, integration: str) -> None:
-        """The integration is switched off."""
+        """End the loops of an integration that is being disabled."""
         self.close_loops(None, lambda loop: loop.integration == integration)
 
     def stop_watching_exits(self) -> set[Switch]:
-        """Take out the patches of `sys.exit` and `exit`. Returns their switches: modules may still hold what they were."""
+        """Remove the patches of `sys.exit` and `exit`. Return their switches: modules may still hold the wrappers."""
         watch, self._exit_watch = self._exit_watch, None
         if watch is None:
             return set()
@@ -355,16 +355,16 @@ class Recorder:
     # -- the end
 
     def end_loops_at_exit(self) -> None:
-        """End loops with the process: by an exception that nobody caught, if Python has reported one since the loop began; by
-        SystemExit that is no success; in a worker of multiprocessing, with the exception that it is handling.
+        """End the loops at the end of the process: with the uncaught exception that Python has reported since the loop began,
+        or with a SystemExit that is no success, or with the exception that a multiprocessing worker is handling.
         """
         if not (self.active and self._output.started and self._loops):
             return
         running = sys._current_frames()
 
         def ends_by(loop: OpenLoop, error: BaseException | None) -> bool:
-            # What interrupts a process does so in its main thread: a loop whose own thread is over has come to its own end. Any
-            # other exception may be that thread's, as a pool's `result()` raises it again.
+            # What interrupts a process does so in its main thread, so a loop of a thread that is over has come to its own end.
+            # Any other exception may be that thread's: a pool's `result()` raises it again.
             return loop.thread in running or isinstance(error, Exception)
 
         error, number = uncaught()
@@ -375,19 +375,19 @@ class Recorder:
         self.close_loops(None, lambda loop: True)
 
     def retire(self) -> None:
-        """Record nothing from now on: Python takes our modules apart, while objects of the user's may go on to the very end."""
+        """Record nothing from now on: Python takes modules apart, while objects of the user may live to the very end."""
         self.active = False
         if self._exit_watch is not None:
             self._exit_watch.forget()
 
     def abandon(self) -> None:
-        """In a forked child: what is open is the parent's."""
+        """Drop what is open, in a forked child: it belongs to the parent."""
         self.active = False
         self._loops = []
 
 
 def outcome(error: BaseException | None, secrets: Iterable[str] = ()) -> tuple[str, str | None]:
-    """A run's status, and what its exception says, without secrets: those that look like one, and those known to the run."""
+    """Return a run's status and its exception as text, without what looks like a secret and without the run's known secrets."""
     if error is None:
         return "finished", None
     try:

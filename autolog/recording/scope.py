@@ -32,7 +32,7 @@ class RunScope(Scope):
         self._pid = os.getpid()
 
     def claim(self) -> bool:
-        """Whether the caller's training is the run itself; true once, and never in a forked child."""
+        """Return whether the caller's training is the run itself: True once, and never in a forked child."""
         if self.all_children or self._pid != os.getpid():
             return False
         try:
@@ -72,7 +72,7 @@ class TokenScope(Scope):
 
 
 class Suppressed(Scope):
-    """A block in which integrations are off: those named, or all of them."""
+    """A block in which integrations are off: the named ones, or all if `names` is None."""
 
     __slots__ = ("names",)
 
@@ -85,7 +85,7 @@ class Suppressed(Scope):
 
 
 def scope_around(scope: Scope | None) -> RunScope | TokenScope | None:
-    """The innermost block of an explicit run around a scope; it may be another process's, which has handed this work over."""
+    """Return the innermost explicit block around a scope. It may be another process's, which has handed this work over."""
     while scope is not None:
         if isinstance(scope, (RunScope, TokenScope)) and not scope.ended:
             return scope
@@ -94,14 +94,14 @@ def scope_around(scope: Scope | None) -> RunScope | TokenScope | None:
 
 
 def is_around(block: Scope, scope: Scope | None) -> bool:
-    """Whether `scope` is inside `block`, or is it."""
+    """Return whether `scope` is inside `block`, or is it."""
     while scope is not None and scope is not block:
         scope = scope.outer
     return scope is block
 
 
 def current_run() -> Run | None:
-    """The run of the innermost call or block around the caller that has one."""
+    """Return the run of the innermost call or block around the caller that has one."""
     scope = innermost()
     while scope is not None:
         if not scope.ended and isinstance(scope, (Call, RunScope)) and scope.run is not None:

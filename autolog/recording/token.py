@@ -3,8 +3,8 @@
     driver       token = run.token
     a task       with autolog.run("group 7", parent=token): model.fit(...)
 
-It says where the store is, which run is the parent, and what was switched on. The task writes a journal of its own into that
-store: driver and task share nothing else. Knows no engine.
+It says where the store is, which run is the parent, and what was switched on. The task writes its own journal into that store:
+driver and task share nothing else. Knows no engine.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 PREFIX = "autolog:1:"
 SETTINGS = ("experiment", "overhead_budget", "exit_timeout", "secrets", "options", "integrations")
-"""What a task takes over of the driver's settings. Not the sinks: their URLs may hold passwords, and a token travels."""
+"""The driver's settings that a task takes over. Not the sinks: their URLs may hold passwords, and a token travels."""
 ROOTS = "-"
-"""Stands for the run, where what is trained is under none."""
+"""Replaces the run's id where the trainings belong to no run."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What `run.token` says. Without a store, nothing is recorded: neither was the run."""
+    """The content of `run.token`. Without a store, the task records nothing: the run was not recorded either."""
 
     run: str
     name: str
@@ -39,7 +39,7 @@ class Token(msgspec.Struct, frozen=True):
     integrations: list[str] = []
     settings: dict[str, Any] = {}
     sender: str = ""
-    """Who is told that work has arrived: see `report`."""
+    """The client that learns that work has arrived: see `report`."""
 
     @property
     def layout(self) -> Layout | None:
@@ -47,14 +47,14 @@ class Token(msgspec.Struct, frozen=True):
 
     @property
     def config(self) -> Config:
-        """The settings of a process that records for the driver only: it announces nothing."""
+        """The settings of a process that records only for the driver: it announces nothing."""
         settings = {key: value for key, value in self.settings.items() if key in (*SETTINGS, "tags")}
         settings["secrets"] = tuple(settings.get("secrets", ()))
         return Config(**settings, silent=True)
 
 
 def token_of(run: Run, output: Output, on: list[str]) -> str:
-    """The run's token: letters, digits and punctuation that no shell, URL or file name minds, of a few hundred characters."""
+    """Return the run's token: a few hundred letters, digits and punctuation that are safe in shells, URLs and file names."""
     token = Token(run.id, run.name, run.experiment)
     if output.active:
         settings = {key: getattr(output.config, key) for key in SETTINGS}
@@ -63,8 +63,8 @@ def token_of(run: Run, output: Output, on: list[str]) -> str:
 
 
 def travelling(text: str | None, output: Output, sender: str, on: list[str]) -> str:
-    """The token of work that is handed over in a block, whose run's token `text` is, or outside of all blocks (None): then the
-    work trains runs of its own. Empty where the block's run is not recorded.
+    """Return the token of work that is handed over. `text` is the token of the run whose block this is; None outside of all
+    blocks, where the work trains runs of its own. Return "" if the block's run is not recorded.
     """
     settings = {key: getattr(output.config, key) for key in SETTINGS}
     if text is None:
@@ -83,7 +83,7 @@ def _text(token: Token) -> str:
 
 
 def read(text: str, roots: bool = False) -> Token:
-    """Raises ValueError for what is no token, or without `roots` for one of no run."""
+    """Decode a token. Raises ValueError for what is no token and, without `roots`, for a token of no run."""
     try:
         body = text.removeprefix(PREFIX) if text.startswith(PREFIX) else ""
         data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
@@ -95,20 +95,20 @@ def read(text: str, roots: bool = False) -> Token:
     raise ValueError("parent must be a run's token: `run.token`, as text.")
 
 
-# -- what workers tell the sender: a line each, in a file of the store that it reads and deletes
+# -- what workers tell the sender: one line each, in a file of the store that the sender reads and deletes
 
 
 def report(token: Token, what: str = "here") -> None:
-    """Say that work with this token has arrived, or that it has trained (`what="trained"`)."""
+    """Tell the sender that work with this token has arrived, or that it has trained (`what="trained"`)."""
     if token.layout is not None:
         try:
             _tell(token.layout, token.sender, f"{token.run or ROOTS} {what}\n")
-        except OSError:  # then the sender says so
+        except OSError:  # the sender notices that the report is missing
             pass
 
 
 def report_failure(text: str, error: Exception) -> None:
-    """Say why work with this token is not recorded. Never raises: nobody would hear it."""
+    """Tell the sender why work with this token is not recorded. Never raises: nobody would see it."""
     try:
         token = read(text, roots=True)
         assert token.layout is not None
@@ -119,7 +119,7 @@ def report_failure(text: str, error: Exception) -> None:
 
 
 def reports(layout: Layout, sender: str) -> list[list[str]]:
-    """What was told, as `[run, what, more]`."""
+    """Return the reports, as `[run, what, more]`."""
     try:
         text = (layout.workers / sender).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -128,7 +128,7 @@ def reports(layout: Layout, sender: str) -> list[list[str]]:
 
 
 def forget_reports(layout: Layout, sender: str) -> None:
-    """They were read, for the last time."""
+    """Delete the reports after they were read for the last time."""
     try:
         (layout.workers / sender).unlink()
     except OSError:
@@ -142,7 +142,7 @@ def _tell(layout: Layout, sender: str, line: str) -> None:
         return
     layout.make_root()
     layout.workers.mkdir(mode=0o700, exist_ok=True)
-    # Appended at once: the lines of several processes do not mix.
+    # Appended in one write: the lines of several processes do not mix.
     file = os.open(layout.workers / sender, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line.encode())

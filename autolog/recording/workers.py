@@ -1,6 +1,7 @@
-"""Where work is handed to other processes: the functions of pools and executors that get a wrapper, whose side is `handover`.
+"""Where work is handed to other processes: wraps functions of pools and executors. What the wrappers hand over is in
+`handover`.
 
-Those of multiprocessing's pools are in `instrument.threads`, since its threads have the same.
+multiprocessing's pools are in `instrument.threads`, because thread pools share their methods.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from autolog.recording.handover import POOLS, Binding, Handing, Handover, Sent, 
 
 
 def follow(wrappers: PlainWrappers, handover: Handover) -> None:
-    """Put the wrappers in; those of multiprocessing's pools are in `instrument.threads`."""
+    """Install the wrappers; those of multiprocessing's pools are in `instrument.threads`."""
     for executor in (
         "concurrent.futures.process", "joblib.externals.loky.process_executor", "loky.process_executor",
     ):  # fmt: skip
@@ -32,7 +33,7 @@ def follow(wrappers: PlainWrappers, handover: Handover) -> None:
 
 
 def _of_cluster(handover: Handover, kind: str, original: Any, switch: Switch) -> Any:
-    from autolog.recording import cluster  # only where the library of the cluster is imported
+    from autolog.recording import cluster  # only if the cluster's library is imported
 
     return cluster.WRAPPERS[kind](handover, original, switch)
 
@@ -41,7 +42,7 @@ def _submit(handover: Handover, original: Any, switch: Switch) -> Any:
     to_process = handover.to_process
     add: Any = sys.modules["concurrent.futures._base"].Future.add_done_callback
     while "_autolog_own" in getattr(add, "__dict__", {}):
-        add = add.__wrapped__  # ours would carry a frame along that counting does not need
+        add = add.__wrapped__  # ours would carry a scope along that counting does not need
 
     @hide_from_stacklevel
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -70,21 +71,21 @@ def _start(handover: Handover, original: Any, switch: Switch) -> Any:
         sent = Sent(None, found.bind, Tally(None))
         attributes = dict(self.__dict__)
         self.__dict__.clear()
-        self.__dict__.update(_autolog=sent, **attributes)  # it is the first to be unpickled
+        self.__dict__.update(_autolog=sent, **attributes)  # first, so that it is unpickled first
         from multiprocessing import util
 
         util.register_after_fork(forked[0], Forked.enter)
         try:
             original(self)
         finally:
-            forked.clear()  # with it goes what was registered
+            forked.clear()  # this also unregisters `Forked.enter`
             self.__dict__.pop("_autolog", None)
 
     return start
 
 
 def _process(handover: Handover, process: Any) -> Binding | None:
-    """As `Handover.binding`, of a process that is to be started: none for a pool's worker, whose work comes later."""
+    """Return the `Handover.binding` of a process that is being started; None for a pool's worker: its work comes later."""
     base: Any = sys.modules["multiprocessing.process"].BaseProcess
     kind = cast(Any, type(process))
     target = kind.run
@@ -125,8 +126,8 @@ class Forked:
         self._held_by = held_by
 
     def enter(self) -> None:
-        """In the child, once: it may have children of its own."""
+        """Enter the scope in the child, once: the child may have children of its own."""
         self._held_by.clear()
         self._process.__dict__.pop("_autolog", None)
-        enter: Any = import_module("autolog.carried").enter_process  # by name, as whoever unpickles finds it
+        enter: Any = import_module("autolog.carried").enter_process  # by name, as unpickling finds it
         enter(self._text)

@@ -1,13 +1,13 @@
-"""Threads of autolog's own: the user's program does not wait for them, and they can be sent away for the time of a fork.
+"""Threads of autolog's own. The user's program does not wait for them, and they can be stopped for the time of a fork.
 
-A program that joins all threads of `threading.enumerate()`, as tutorials show it, must not wait for ours for ever, and one that
-counts threads must not count them. So those that run our code only are no `threading.Thread`s. Code of others, as a sink's
-client, may ask which thread it is on, and Python would then make up one that cannot be joined: it runs on a `threading.Thread`
-that nobody waits for.
+A program that joins all threads of `threading.enumerate()`, as tutorials show it, must not wait for ours forever, and one that
+counts threads must not count ours. So threads that run only our code are no `threading.Thread`s. Other people's code, such as a
+sink's client, may ask which thread it is on, and Python would then make up one that cannot be joined. Such code runs on a
+`threading.Thread` that nobody waits for.
 
-Since Python 3.12 a fork beside other threads is warned of: a child may wait for ever for a lock that one of them held. A
-program that has no threads but ours must not get that warning, so ours end before the fork and are started again after it.
-Older Pythons do not warn, and there ours stay.
+Since Python 3.12, a fork beside other threads causes a warning: a child may wait forever for a lock that one of them held. A
+program that has no threads but ours must not get that warning, so ours end before the fork and start again after it. Older
+Pythons do not warn, so ours stay.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from typing import Any
 LEAVE_SECONDS = 0.2
 
 here: ContextVar[str] = ContextVar("autolog_thread", default="")
-"""The name of the thread of autolog's that this is asked on; empty on any other."""
+"""The name of the autolog thread that reads this; "" on any other thread."""
 
 
 class Hidden:
-    """A thread that Python's `threading` does not know; it holds up no exit."""
+    """A thread that Python's `threading` does not know. It does not delay the exit."""
 
     def __init__(self, run: Callable[[], None]) -> None:
-        """Start it. Raises RuntimeError where the system or Python starts no more."""
+        """Start the thread. Raises RuntimeError if the system or Python starts no more threads."""
         self._run = run
         self._runs = threading.Lock()
         self._runs.acquire()
@@ -55,10 +55,10 @@ class Hidden:
 
 
 class Known(threading.Thread):
-    """A thread that `threading` knows. It holds up no exit, and nobody who joins all threads."""
+    """A thread that `threading` knows. It delays neither the exit nor code that joins all threads."""
 
     def __init__(self, run: Callable[[], None], name: str) -> None:
-        """Start it. Raises RuntimeError as `Hidden`."""
+        """Start the thread. Raises RuntimeError like `Hidden`."""
         super().__init__(target=run, name=name, daemon=True)
         self.start()
 
@@ -70,11 +70,11 @@ class Known(threading.Thread):
         super().join(timeout)
 
     def join(self, timeout: float | None = None) -> None:
-        """Nothing: it ends with the process, which flushes at its end."""
+        """Return at once: the thread ends with the process, which flushes at its end."""
 
 
 class Threads:
-    """They have names. `leaving` tells their targets to return soon."""
+    """Threads with names. `leaving` tells their targets to return soon."""
 
     def __init__(self) -> None:
         self.leaving = False
@@ -87,7 +87,7 @@ class Threads:
 
     @property
     def names(self) -> list[str]:
-        """Those of the threads that run."""
+        """The names of the running threads."""
         return sorted(name for name, thread in list(self._threads.items()) if thread.runs)
 
     def start(
@@ -95,7 +95,8 @@ class Threads:
     ) -> None:  # fmt: skip
         """Run `target` until it returns True. It returns False when it has seen `leaving`, and is called again later.
 
-        `stuck` tells whether it is in the middle of something that may go on for long; `of_others`, that it runs others' code.
+        `stuck` tells whether it is in the middle of something that may take long; `of_others`, that it runs other people's
+        code.
         """
         self._targets[name] = target
         if of_others:
@@ -105,9 +106,7 @@ class Threads:
         self._launch(name)
 
     def could_leave(self) -> bool:
-        """Whether Python warns, the process has no threads but these and the caller's, and none of them would have to be waited
-        for.
-        """
+        """Return whether Python warns of threads, there are none but these and the caller's, and none of these is stuck."""
         if sys.version_info < (3, 12):
             return False
         ours = len(self.names)
@@ -116,7 +115,7 @@ class Threads:
         return _count() == ours + 1
 
     def leave(self, wake: Callable[[], None]) -> None:
-        """Let the threads end. One that is in the middle of something long goes on."""
+        """Let the threads end, and wait for them briefly. One that is in the middle of something long goes on."""
         self.leaving = True
         wake()
         deadline = time.monotonic() + LEAVE_SECONDS
@@ -127,7 +126,7 @@ class Threads:
             time.sleep(0.0002)  # a thread is over for Python a little before it is for the system
 
     def come_back(self) -> None:
-        """Start again those that have left."""
+        """Start again the threads that have left."""
         with self._lock:
             self.leaving = False
             away, self._away = self._away, []
@@ -135,8 +134,8 @@ class Threads:
             self._launch(name)
 
     def end(self) -> None:
-        """They have been told to end. A subinterpreter that ends takes the process down if a thread of its own is left: there,
-        they are waited for.
+        """Wait for the threads, which have been told to end, in a subinterpreter only: if a thread of its own is left when it
+        ends, the process crashes.
         """
         if _is_main_interpreter():
             return
@@ -147,7 +146,7 @@ class Threads:
         time.sleep(0.005)  # a thread is over for us a little before it is for Python
 
     def forget(self) -> None:
-        """In a forked child: they are the parent's."""
+        """Drop the threads, in a forked child: they belong to the parent."""
         self._targets, self._threads, self._stuck, self._away, self._known = {}, {}, {}, [], set()
         self._lock = threading.Lock()
 
@@ -168,7 +167,7 @@ class Threads:
 
 
 def _count() -> int:
-    """The threads of this process, those too that Python does not know of where the system tells."""
+    """Return the number of this process's threads; where the system tells, with those that Python does not know."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:

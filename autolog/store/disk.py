@@ -1,4 +1,4 @@
-"""The folders of runs: which they are, what they take on the disk, and how they are removed."""
+"""The folders of runs: which may be removed, what they take on disk, and how they are removed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from autolog.store.layout import Layout, is_run_id
 
 
 def run_dirs(layout: Layout, runs: Iterable[str]) -> list[Path]:
-    """The folders of these runs that may be removed. A store may be somebody else's: an id in it that is a path, or a link in
-    place of the folder of all runs, would lead out of it.
+    """Return the folders of these runs that may be removed. A store may be somebody else's: an id in it that is a path, or a
+    link in place of the folder of all runs, would lead out of it.
     """
     if layout.artifacts.is_symlink():
         return []
@@ -20,7 +20,7 @@ def run_dirs(layout: Layout, runs: Iterable[str]) -> list[Path]:
 
 
 def discard(folders: Iterable[Path]) -> None:
-    """Remove folders; of one that is a link, the link."""
+    """Remove folders. If one is a link, remove the link."""
     for folder in folders:
         if folder.is_symlink():
             folder.unlink()
@@ -29,25 +29,25 @@ def discard(folders: Iterable[Path]) -> None:
 
 
 def total_size(folders: Iterable[Path]) -> int:
-    """The bytes of all files in these folders, each by itself."""
+    """Return the bytes of all files in these folders, counting each file by itself."""
     return sum(status.st_size for status in files_in(folders))
 
 
 def reclaimable(folders: Iterable[Path]) -> int:
-    """The bytes that the disk has more when these folders are gone, and with them the objects that nobody shares any more."""
+    """Return the bytes that the disk gains when these folders are gone, together with the objects that nothing else shares."""
     names: dict[tuple[int, int], int] = {}
     freed = 0
     for status in files_in(folders):
         file = (status.st_dev, status.st_ino)
         names[file] = names.get(file, 0) + 1
-        # The one more is the object's.
+        # One of the links is the object's.
         if names[file] == max(1, status.st_nlink - 1):
             freed += status.st_size
     return freed
 
 
 def files_in(places: Iterable[Path]) -> Iterator[os.stat_result]:
-    """The files at and below these places."""
+    """Yield the status of the files at and below these places."""
     for place in places:
         below = (Path(where, file) for where, _, files in os.walk(place) for file in files)
         for file in below if place.is_dir() and not place.is_symlink() else (place,):

@@ -12,9 +12,9 @@ from autolog.store.objects import collect
 from autolog.store.records import Store
 
 DRAFT_SECONDS = 86_400.0
-"""What has not grown for this long is being written by nobody."""
+"""What has not changed for this long is being written by nobody."""
 _DRAFT = re.compile(r"^\..+\.[0-9a-f]{16}(\.old)?$|[.-][0-9a-f]{16}\.tmp(\.\w+)?$")
-"""Names under which files and model folders are made before they are put in their places."""
+"""Names under which files and model folders are made before they are moved to their places."""
 
 
 def collect_garbage(store: Store) -> int:
@@ -38,7 +38,7 @@ def collect_garbage(store: Store) -> int:
 
 
 def _reports(store: Store) -> list[Path]:
-    """What workers told a process that was killed before it could read it."""
+    """Return the reports of workers to a process that was killed before it could read them."""
     root, before = store.layout.workers, time.time() - DRAFT_SECONDS
     if root.is_symlink() or not root.is_dir():
         return []
@@ -64,7 +64,7 @@ def _drafts(store: Store, removed: frozenset[str]) -> list[Path]:
 
 
 def _is_logged(store: Store, run: str, path: list[str]) -> bool:
-    """Whether a run has logged a file of this path, or one below it: then it is called as a draft, and is none."""
+    """Return whether a run has logged a file of this path, or one below it: then it only looks like a draft."""
     name = "/".join(path)
     try:
         logged = [str(file["path"]) for file in store.get(run).artifacts]

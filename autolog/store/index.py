@@ -1,8 +1,8 @@
-"""A SQLite file made from the journals, so that listing, filtering and sorting do not read them all again.
+"""A SQLite file made from the journals, so that listing, filtering and sorting do not read all of them again.
 
-A cache and nothing more: it is brought up to date before each read, from where it left off in each journal, and made anew
-when it is missing, damaged or of another version. Metric histories are not copied into it; it knows which bytes of which
-journal hold a run.
+It is only a cache: each read first brings it up to date, from where it left off in each journal. It is made anew when it is
+missing, damaged or of another version. Metric histories are not copied into it; it knows which bytes of which journal hold a
+run.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ CREATE INDEX code_of ON code (journal);
 
 _STATEMENTS = frozenset(statement.strip() for statement in _SCHEMA.split(";") if statement.strip())
 _NAMES_ANOTHER_FILE = bytes.fromhex("d9d505f920a163d7")
-"""The end of a journal of SQLite's that names a file, which SQLite deletes. Those of one database alone have none."""
+"""The end of a SQLite journal that names a file, which SQLite deletes. Journals of a single database do not have it."""
 
 T = TypeVar("T")
 
 
 class Index:
-    """The index of one store. `refresh()` before reading; `connection` is then a read-only view by convention."""
+    """The index of one store. `read` brings it up to date and hands a connection to a query, which must not write."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -77,7 +77,7 @@ class Index:
         self._lock = threading.RLock()
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Bring the index up to date and ask it. A damaged one is deleted and made anew, once."""
+        """Bring the index up to date and run the query on it. A damaged index is deleted and made anew, once."""
         with self._lock:
             try:
                 return self._read(query)
@@ -102,10 +102,10 @@ class Index:
     def __del__(
         self, harmless: tuple[type[Exception], ...] = (AttributeError, TypeError, sqlite3.Error)
     ) -> None:
-        """Users do not close what `autolog.runs()` opens; Python 3.13 warns of a connection that nobody has closed."""
+        """Close it: users do not close what `autolog.runs()` opens, and Python 3.13 warns of connections that stay open."""
         try:
             self.close()
-        except harmless:  # it was not made whole, or Python ends and has taken apart what `close` needs
+        except harmless:  # `__init__` failed, or Python exits and has taken apart what `close` needs
             pass
 
     # -- opening
@@ -123,7 +123,7 @@ class Index:
         return self._connection
 
     def _discard(self, error: Exception) -> None:
-        """Make room for a new index; where the store cannot be written at all, in the user's cache directory."""
+        """Make room for a new index, in the user's cache directory if the store cannot be written at all."""
         try:
             for suffix in _FILES:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -159,7 +159,7 @@ class Index:
         self._mark_lost(connection)
 
     def _mark_lost(self, connection: sqlite3.Connection) -> None:
-        """Open runs whose process is gone are `lost`; those of one that was only slow are running again."""
+        """Mark open runs as `lost` if their process is gone, and as running again if it was only slow."""
         rows = connection.execute(
             "SELECT DISTINCT j.id, j.host, j.pid, j.started, j.last, j.name FROM journals j JOIN runs r ON r.journal = j.id"
             " WHERE r.status IN ('running', 'lost')"
@@ -178,9 +178,9 @@ _FILES = ("", "-journal", "-wal", "-shm")
 
 
 def _require_harmless(path: str | Path) -> None:
-    """Raises OSError for files that SQLite must not open: one in the cache directory takes their place. A store may be somebody
-    else's: through a link, the tables of another program's database would be dropped; and a file that a journal names would be
-    deleted.
+    """Raise OSError for files that SQLite must not open; a file in the cache directory then replaces them. A store may be
+    somebody else's: through a link, the tables of another program's database would be dropped, and a file that a journal names
+    would be deleted.
     """
     for suffix in _FILES:
         try:
@@ -211,7 +211,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Set it up, and make the tables that this version knows."""
+    """Set the connection up, and make the tables that this version knows."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA synchronous = OFF")  # a cache: made anew after a power cut if it is damaged
     connection.execute("PRAGMA temp_store = MEMORY")
@@ -219,7 +219,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if version != SCHEMA_VERSION:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            # Asked again under the lock: another reader may have just made it.
+            # Read again under the lock: another reader may have just made them.
             if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
                 for (table,) in connection.execute(
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -253,7 +253,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def journal_sizes(layout: Layout) -> dict[str, int]:
-    """Journal names and sizes. What is no file, as a named pipe that would be waited for, is no journal whatever its name."""
+    """Return journals' names and sizes. Only a file is a journal: reading a named pipe, say, would wait."""
     found: dict[str, int] = {}
     try:
         with os.scandir(layout.journals) as entries:
@@ -292,7 +292,7 @@ def _is_gone(host: str, pid: int, started: str, last: int, path: Path) -> bool:
 
 
 class _Run:
-    """What one batch says of one run, gathered before it is written: one row each instead of one a line."""
+    """What one batch says of one run, gathered before it is written: one row for each thing instead of one for each line."""
 
     __slots__ = (
         "about",
@@ -325,7 +325,7 @@ class _Run:
 
 
 class _Update:
-    """One transaction that applies what journals have grown by."""
+    """One transaction that applies the new lines of journals."""
 
     def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
         self.connection = connection
@@ -413,7 +413,7 @@ class _Update:
 
     def _gather_metrics(self, run: _Run, values: dict[str, float], step: int) -> None:
         metrics = run.metrics
-        if run.about:  # what was said of the kept model's value holds until then
+        if run.about:  # the kept model's value holds only until the metric is logged again
             for key in run.about.keys() & values.keys():
                 run.about[key].pop("value", None)
         for key, value in values.items():
@@ -519,7 +519,7 @@ class _Update:
                     for key, v in run.metrics.items()
                 ],
             )
-        # A metric may be described in another journal than it was logged in, which is read before: until then it has no values.
+        # A metric may be described in a journal that is read before the one in which it is logged: until then it has no values.
         many(
             "INSERT INTO metrics (run, key, count, kept, direction, about) VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO UPDATE SET"
             " kept = coalesce(excluded.kept, kept), direction = coalesce(excluded.direction, direction),"
@@ -568,14 +568,14 @@ def _empty(connection: sqlite3.Connection) -> None:
 
 
 def int64(value: Any) -> Any:
-    """A value as it is, but for integers that SQLite cannot hold."""
+    """Return a value as it is, but an integer that SQLite cannot hold as the nearest that it can."""
     if type(value) is int and not -(2**63) <= value < 2**63:
         return 2**63 - 1 if value > 0 else -(2**63)
     return value
 
 
 def _number(text: str) -> float | None:
-    """The number that a tag is, for comparing it."""
+    """Return the number that a tag is, to compare it; else None."""
     try:
         number = float(text)
     except ValueError:
@@ -584,7 +584,7 @@ def _number(text: str) -> float | None:
 
 
 def _real(value: Any) -> float | None:
-    """A number, as a journal of anybody's may have it or not."""
+    """Return a number, or None for anything else: the journal may be somebody else's."""
     return float(value) if type(value) in (int, float) and abs(value) < 1e308 else None
 
 
@@ -593,7 +593,7 @@ def _text(value: Any) -> str | None:
 
 
 def _about(said: dict[str, Any]) -> str | None:
-    """What was said of a metric beside its direction and value, where it is of the kind it is to be."""
+    """Return as JSON what was recorded of a metric beside its direction and value, if it has the right types."""
     known = {key: said[key] for key, kind in e.ABOUT.items() if type(said.get(key)) is kind}
     return _json(known) if known else None
 
@@ -603,7 +603,7 @@ def _json(value: Any) -> str:
 
 
 def _param(value: Any) -> tuple[Any, str | None]:
-    """How SQLite compares it, and its JSON where that is not the same."""
+    """Return the value as SQLite compares it, and its JSON if that differs."""
     if value is None:
         return None, "null"
     if isinstance(value, bool):

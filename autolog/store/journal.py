@@ -1,7 +1,7 @@
-"""One process's append-only file of events, one JSON object a line.
+"""One process's append-only file of events, one JSON object per line.
 
 Only its own process writes it, with plain `write()`: what was written survives `kill -9`, needs no lock, and is right on
-network file systems. Readers take whole lines only, so a torn last line is as if it were not there.
+network file systems. Readers take whole lines only, so they ignore a torn last line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _decoder: Any = None
 
 
 def encode(events: Sequence[Event]) -> bytes:
-    """Lines of JSON. Non-finite metrics become the strings that `number_of` gives, as JSON has no such numbers."""
+    """Return events as lines of JSON. Non-finite metrics become the strings of `number_of`: JSON has no such numbers."""
     finite = [
         _with_names_for_non_finite(event)
         if (type(event) is MetricsLogged and not _sum_is_finite(event.v))
@@ -76,7 +76,7 @@ def _encode_one(event: Any) -> bytes:
     except Exception:
         fields: dict[str, Any] = {name: plain(getattr(event, name)) for name in event.__struct_fields__}
         for name in ("v", "metrics") if isinstance(event, (MetricsLogged, RunRecorded)) else ():
-            if name in fields:  # all of them, which `plain` would cut
+            if name in fields:  # all of them; `plain` would cut
                 fields[name] = {
                     key_of(key): number_of(_float(value)) for key, value in getattr(event, name).items()
                 }
@@ -87,7 +87,7 @@ def _encode_one(event: Any) -> bytes:
 
 
 def decode(line: bytes) -> AnyEvent | None:
-    """The event of one line; None for a line this version cannot read."""
+    """Return the event of one line; None for a line that this version cannot read."""
     global _decoder
     if _decoder is None:  # building it takes a millisecond or two, and only readers need it
         _decoder = msgspec.json.Decoder(AnyEvent, strict=False)
@@ -98,9 +98,7 @@ def decode(line: bytes) -> AnyEvent | None:
 
 
 class JournalWriter:
-    """The journal being written. Raises OSError when the place cannot be written; what was not written is kept and goes
-    first at the next try.
-    """
+    """The journal being written. Raises OSError if it cannot be written; the unwritten part comes first at the next try."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -123,15 +121,15 @@ class JournalWriter:
         return self._fd >= 0
 
     def is_deleted(self) -> bool:
-        """Whether the file has been deleted under us: what is written to it now would be lost."""
+        """Return whether the file has been deleted: anything written to it now would be lost."""
         return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
 
     def keep(self, lines: bytes) -> None:
-        """Take lines, to be written by the next `drain`."""
+        """Take lines for the next `drain` to write."""
         self._pending += lines
 
     def put_first(self, lines: bytes) -> None:
-        """As `keep`, ahead of what is kept."""
+        """Like `keep`, but ahead of what is kept."""
         self._pending = lines + self._pending
 
     def drain(self) -> None:
@@ -146,7 +144,7 @@ class JournalWriter:
         return len(self._pending)
 
     def forget_unwritten(self) -> int:
-        """Give up what waits, but for a line that is already half on the disk. Returns the number of lines given up."""
+        """Drop what waits, except for the first line, which may be half on disk. Return the number of dropped lines."""
         kept, _, rest = self._pending.partition(b"\n")
         self._pending = kept + b"\n"
         return rest.count(b"\n")
@@ -158,7 +156,7 @@ class JournalWriter:
 
 
 def process_start(pid: int) -> str:
-    """When a process of this machine started, as text to compare, so that a reused pid is not taken for it; "" if unknown."""
+    """Return when a process of this machine started, as text to compare, to tell a reused pid from it; "" if unknown."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             ticks = file.read().rpartition(b")")[2].split()[19].decode()
@@ -169,7 +167,7 @@ def process_start(pid: int) -> str:
 
 
 def read_from(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, int, AnyEvent | None]]:
-    """The events of the complete lines from byte `offset`: (start of the line, end of it, event or None)."""
+    """Yield the complete lines from byte `offset`, as (start of the line, end of it, event or None)."""
     with open(path, "rb") as file:
         file.seek(offset)
         for line in file:

@@ -23,7 +23,7 @@ NAME = ".autolog"
 
 
 class Layout:
-    """The paths of one store; creates nothing by itself but the folder around them, when asked to.
+    """The paths of one store. Creates nothing but the store's folder, and that only when asked to.
 
     Raises ValueError for a URL: a store is a folder.
     """
@@ -46,8 +46,8 @@ class Layout:
         return Path(self._root)
 
     def make_root(self) -> None:
-        """Make the store's folder, for this user alone: what is in it are data, code and messages of a program. Who shares a
-        store opens the folder to others, once. Where it cannot be made, whoever writes into it hears so.
+        """Make the store's folder, for this user alone: it holds data, code and messages of a program. Users who share a store
+        open the folder to others, once. A failure is ignored here; whoever writes into the folder gets the error.
         """
         try:
             os.makedirs(self._root, mode=0o700, exist_ok=True)
@@ -79,7 +79,7 @@ class Layout:
         return self.root / "workers"
 
     def new_journal(self) -> Path:
-        """A name for this process's journal that no other process has."""
+        """Return a path for this process's journal that no other process has."""
         import re
         import socket
 
@@ -90,21 +90,21 @@ class Layout:
     def artifacts_of(self, run: str) -> Path:
         from pathlib import Path
 
-        # It is asked for every file, and `/` takes ten times as long.
+        # This is called for every file, and `/` takes ten times as long.
         return Path(os.path.join(self._root, "artifacts", run))
 
 
 def is_run_id(text: str) -> bool:
-    """Whether it may be a run's id. An id is also the name of a folder that is read, sent and deleted, and of things that sinks
-    make; journals may come from elsewhere.
+    """Return whether the text may be a run's id. An id is also the name of a folder that is read, sent and deleted, and of
+    things that sinks make; journals may come from elsewhere.
     """
     return text.isascii() and len(text) <= 64 and text.replace("-", "0").replace("_", "0").isalnum()
 
 
 def file_of(artifacts: Path, run: str, path: str) -> Path | None:
-    """Where a run's file or folder is, which may be there no more, below the folder of all runs' files. None for a path that
-    leads out of the run's folder, as a journal of somebody else's may have it, and for one that only comes back to it: whoever
-    makes a file of that path elsewhere would be led astray.
+    """Return the path of a run's file or folder, below the folder of all runs' files; it may no longer exist. Return None for a
+    path that leads out of the run's folder, which somebody else's journal may contain, and for one that leaves the folder and
+    comes back: code that makes a file of that path elsewhere would be led astray.
     """
     from pathlib import Path
 
@@ -124,8 +124,8 @@ def file_of(artifacts: Path, run: str, path: str) -> Path | None:
 
 
 def is_anybodys(path: str) -> bool:
-    """Whether it may be there for us without our knowledge: in a folder such as /tmp, where everybody may put things, what
-    belongs to another user is not ours to obey.
+    """Return whether the file may be there without this user's knowledge: in a folder such as /tmp, where everybody may create
+    files, another user's files must not be obeyed.
     """
     if os.name == "nt":
         return False
@@ -138,9 +138,10 @@ def is_anybodys(path: str) -> bool:
 
 
 def find(start: str | os.PathLike[str] | None = None) -> Layout:
-    """The store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or a new
-    one there. A folder of that name that belongs to nobody's project, in the root of the file system, is not taken, nor is
-    another user's in a folder like /tmp: in its stead, one in the home folder. Raises ValueError if `AUTOLOG_DIR` is no folder.
+    """Return the store to use: `AUTOLOG_DIR`, or the nearest `.autolog` folder at or above `start` (the working directory), or
+    a new one there. A folder of that name in the root of the file system is skipped, since it belongs to no project. So is
+    another user's in a folder like /tmp; if that folder is `start`, the new store is in the home folder. Raises ValueError if
+    `AUTOLOG_DIR` is a URL.
     """
     chosen = os.environ.get("AUTOLOG_DIR")
     if chosen:
@@ -152,7 +153,7 @@ def find(start: str | os.PathLike[str] | None = None) -> Layout:
 
 
 def nearest(start: str | os.PathLike[str] | None = None) -> Layout:
-    """The same without `AUTOLOG_DIR`."""
+    """Like `find`, but ignore `AUTOLOG_DIR`."""
     try:
         here = os.path.abspath(start or os.getcwd())
     except OSError:  # the working directory is gone

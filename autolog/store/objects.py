@@ -1,10 +1,10 @@
-"""Content that is equal is on the disk once: a hundred refits of one model take the room of one.
+"""Stores equal content on disk only once: a hundred refits of one model take the space of one.
 
-A run's file stays where it is, an ordinary file; `objects/<sha256>` is a second name of it, a hard link. The next file of the
-same content becomes a third. Nothing ever reads through that folder: without it, or with links that a copy of the store has
-lost, everything is there as before and takes more room. There are no locks: a link is made whole or not at all, on NFS too.
+A run's file stays where it is, an ordinary file; `objects/<sha256>` is a second name of it, a hard link. The next file with the
+same content becomes a third. Nothing ever reads through that folder: without it, or after a copy of the store has lost the
+links, everything is there as before and takes more space. There are no locks: a link is made whole or not at all, on NFS too.
 
-What is shared must not be changed in place: who writes a run's file again puts another in its stead.
+Shared files must not be changed in place: code that writes a run's file again replaces it by another file.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 SMALLEST = 16_384
-"""Bytes below which a file is left alone: another name would take about as much as it saves."""
+"""Bytes below which a file is left alone: another name would take about as much space as it saves."""
 CHUNK = 1 << 20
 
 
 def share(objects: str | os.PathLike[str], path: str | os.PathLike[str], digest: str) -> None:
-    """Let this file and earlier ones of the same content be one on the disk; `digest` is its SHA-256. Where that cannot be, as
-    on a file system without hard links, it stays as it is. For a background thread: the earlier one is read.
+    """Store this file and earlier ones with the same content only once. `digest` is its SHA-256. Where that is impossible, as
+    on a file system without hard links, the file stays as it is. Runs on a background thread, because it reads the earlier
+    file.
     """
     if os.path.getsize(path) < SMALLEST:
         return
@@ -38,7 +39,7 @@ def share(objects: str | os.PathLike[str], path: str | os.PathLike[str], digest:
 
 
 def _join(path: str, known: str) -> None:
-    # Compared, and not believed: it may have been changed in place, or come from a copy that broke off.
+    # Compare the contents: the known file may have been changed in place, or come from a copy that broke off.
     if _equal(path, known):
         try:
             _put(known, path)
@@ -60,7 +61,7 @@ def _equal(one: str, other: str) -> bool:
 
 
 def _put(source: str, target: str) -> None:
-    """Make `target` another name of `source`, in place of what it was."""
+    """Make `target` another name of `source`, in place of its old file."""
     draft = f"{target}.{os.urandom(8).hex()}.tmp"
     os.link(source, draft)
     try:
@@ -71,7 +72,7 @@ def _put(source: str, target: str) -> None:
 
 
 def deduplicate(objects: str | os.PathLike[str]) -> Callable[[str], None]:
-    """A function for the files thread that shares a file whose digest is not known yet."""
+    """Return a function for the files thread that shares a file whose digest is not known yet."""
     return partial(_share_unknown, os.fspath(objects))
 
 
@@ -86,10 +87,10 @@ def _share_unknown(objects: str, path: str) -> None:
 
 
 def collect(objects: str | os.PathLike[str]) -> int:
-    """Remove the objects that no run's file is a name of any more. Returns the bytes freed.
+    """Remove the objects that no file of a run shares any more. Return the bytes freed.
 
-    Beside a process that is just making such a file nothing is lost: the file keeps its content, under one name less. A link in
-    the folder's place, in a store of somebody else's, is not followed: what is there are no objects.
+    If another process is just making such a file, nothing is lost: the file keeps its content, with one name less. If the
+    folder is a link, in somebody else's store, it is not followed: its target holds no objects.
     """
     freed = 0
     if os.path.islink(objects):
@@ -100,7 +101,7 @@ def collect(objects: str | os.PathLike[str]) -> int:
             if status.st_nlink == 1:
                 os.unlink(entry.path)
                 freed += status.st_size
-        except OSError:  # another process was faster, or may and we may not
+        except OSError:  # another process was faster, or we lack the permission
             continue
     return freed
 

@@ -2,11 +2,11 @@
 
     metrics.loss < 0.3 and params.C in (1, 10) and "forest" in estimator and started > "2026-11-01"
 
-Only what is listed here is allowed, and no name or value ever becomes part of the SQL text. A metric is its value: that of
-the model that was kept (with early stopping, its best round's), else the last. `min(metrics.loss)`, `max(metrics.loss)` and
-`count(metrics.loss)` are the others. Text is compared as it is, but `in` ignores the case of A to Z. Times are text in UTC
-unless they say otherwise. A thing a run does not have is None, as is a metric that is NaN: it is not equal to anything else,
-and neither greater nor smaller. `"loss" in metrics` asks whether there is one.
+Only what is listed here is allowed, and no name or value ever becomes part of the SQL text. A metric stands for its value: that
+of the kept model (with early stopping, its best round's), else the last one. Its other numbers are `min(metrics.loss)`,
+`max(metrics.loss)` and `count(metrics.loss)`. Text is compared as it is, but `in` ignores the case of A to Z. Times are text,
+in UTC unless they say otherwise. A thing that a run does not have is None, and so is a metric that is NaN: it is not equal to
+anything else, and neither greater nor smaller. `"loss" in metrics` tells whether there is one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ATTRIBUTES = {
 }  # fmt: skip
 _MAPPINGS = {"params": "value", "metrics": "value", "tags": "value"}
 _VALUE = "coalesce(kept, last)"
-"""Of a metric: that of the model that is kept, else the last."""
+"""A metric's value: that of the kept model, else the last one."""
 _COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TIMES = ("started", "ended")
 _NUMBERS = ("duration", "overhead")
@@ -66,14 +66,14 @@ class Compiled:
 
 
 def compile_filter(text: str) -> Compiled:
-    """A filter as SQL over `runs r`. Raises FilterError."""
+    """Return a filter as SQL over `runs r`. Raises FilterError."""
     shown, tree = _parsed(text, "This filter is not a valid expression")
     compiler = _Compiler(shown)
     return Compiled(compiler.condition(tree), compiler.parameters, compiler.names, compiler.metrics)
 
 
 def compile_order(key: str) -> Compiled:
-    """A sort key (`started`, `-metrics.loss`) as SQL; runs without a value come last. Raises FilterError."""
+    """Return a sort key (`started`, `-metrics.loss`) as SQL; runs without a value come last. Raises FilterError."""
     descending = key.startswith("-")
     shown, tree = _parsed(key[1:] if descending else key, "This sort key is not a name")
     compiler = _Compiler(shown)
@@ -88,7 +88,7 @@ def compile_order(key: str) -> Compiled:
 
 
 def _parsed(text: str, complaint: str) -> tuple[str, ast.expr]:
-    """The text on one line, and its syntax tree. Raises FilterError."""
+    """Return the text on one line, and its syntax tree. Raises FilterError."""
     shown = text.translate({ord(space): " " for space in "\t\r\n\f\v"}).strip()
     if not shown:
         raise FilterError(f"{complaint}: it is empty.", shown, 0)
@@ -145,7 +145,7 @@ class _Compiler:
             return "(" + " AND ".join(parts) + ")"
         if _is_name(node):
             self.count(node)
-            return f"coalesce({self.name(node)} NOT IN (0, '', '[]', '{{}}'), 0)"  # as Python's truth
+            return f"coalesce({self.name(node)} NOT IN (0, '', '[]', '{{}}'), 0)"  # like Python's truth
         if isinstance(node, ast.Constant) and isinstance(node.value, bool):
             self.count(node)
             return str(int(node.value))
@@ -157,7 +157,7 @@ class _Compiler:
             raise self.fail(f"A filter has at most {_MAX_COMPARISONS} comparisons.", node)
 
     def comparison(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> str:
-        """SQL that is 0 or 1, never NULL."""
+        """Return SQL that is 0 or 1, never NULL."""
         if isinstance(operator, (ast.In, ast.NotIn)):
             return self.membership(left, operator, right)
         for side in (left, right):
@@ -165,7 +165,7 @@ class _Compiler:
         if not _is_name(left) and not _is_name(right):
             raise self.fail("One side of a comparison must be a name, as params.C or status.", left)
         self.check_types(left, right)
-        # SQLite orders any text above any number, so that 'auto' > 5: like is compared with like only.
+        # SQLite orders any text above any number, so that 'auto' > 5: only values of one type are compared.
         kind = _type_of(left) or _type_of(right)
         first = self.operand(left, kind)
         second = self.operand(right, kind)
@@ -176,7 +176,7 @@ class _Compiler:
         return f"coalesce({first} {_COMPARISONS[type(operator)]} {second}, 0)"
 
     def refuse_sum(self, node: ast.expr) -> None:
-        """`metrics.val/loss` is a quotient for Python, and was meant for a name. Raises FilterError."""
+        """Raise FilterError for `metrics.val/loss`: it is a quotient for Python, and was meant as a name."""
         if not isinstance(node, ast.BinOp):
             return
         first: ast.expr = node
@@ -224,7 +224,7 @@ class _Compiler:
         raise self.fail('`in` takes "text" in a_name, or a_name in (1, 2, 3).', left)
 
     def one_of(self, left: ast.expr, elements: list[ast.expr]) -> str:
-        """`left in (elements)`, 0 or 1."""
+        """Return SQL for `left in (elements)`, 0 or 1."""
         if not _is_name(left):
             raise self.fail("A name is expected here, as params.C in (1, 10).", left)
         if len(elements) > _MAX_VALUES:
@@ -274,7 +274,7 @@ class _Compiler:
         raise self.fail("A number, a text or None is expected here.", node)
 
     def milliseconds(self, node: ast.Constant) -> int:
-        """A time in milliseconds since the epoch; UTC where no offset is given."""
+        """Return a time in milliseconds since the epoch; UTC if it has no offset."""
         text = node.value if isinstance(node.value, str) else ""
         text = f"{text[:-1]}+00:00" if text.endswith("Z") else text
         for form in (None, "%Y-%m", "%Y"):
@@ -288,7 +288,7 @@ class _Compiler:
         raise self.fail('A time is expected here, as "2026-11-22" or "2026-11-22 18:30" (UTC).', node)
 
     def name(self, node: ast.expr, kind: str | None = None) -> str:
-        """SQL of a thing that runs have; of `kind` only, where runs may have different ones."""
+        """Return SQL for a thing that runs have. With `kind`, only values of that type, where runs may have different ones."""
         if isinstance(node, ast.Call):
             return self.call(node)
         mapping = _mapping_of(node)
@@ -350,7 +350,7 @@ class _Compiler:
 
 
 def unknown_metrics(named: Iterable[Metric], known: Iterable[str]) -> list[str]:
-    """What to say of metrics that a filter or sort key names and no run has: one sentence each, with what may be meant."""
+    """Return one sentence for each metric that a filter or sort key names and no run has, with what may be meant."""
     from difflib import get_close_matches
 
     names = set(known)
@@ -373,7 +373,7 @@ def _is_name(node: ast.expr) -> bool:
 
 
 def _type_of(node: ast.expr) -> str | None:
-    """Whether a constant or a name is always a number, a text or a time."""
+    """Return whether a constant or a name is always a number, a text or a time; None if it is not."""
     if isinstance(node, ast.UnaryOp):
         return "number"
     if isinstance(node, ast.Constant):
@@ -391,7 +391,7 @@ def _type_of(node: ast.expr) -> str | None:
 
 
 def _is_text(value: str) -> bool:
-    """Whether SQLite can hold it: not so with a lone surrogate."""
+    """Return whether SQLite can hold the text: it cannot hold a lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -400,7 +400,7 @@ def _is_text(value: str) -> bool:
 
 
 def _mapping_of(node: ast.expr) -> ast.Name | None:
-    """`params` of `params`, `params.a.b` and `params["a b"]`; of an unknown name too, where something of it is taken."""
+    """Return `params` for `params`, `params.a.b` and `params["a b"]`; also an unknown name, where a part of it is taken."""
     inner = node
     while isinstance(inner, ast.Attribute):
         inner = inner.value
@@ -412,7 +412,7 @@ def _mapping_of(node: ast.expr) -> ast.Name | None:
 
 
 def _key_of(node: ast.expr) -> str | None:
-    """`a.b` of `params.a.b`, `a b` of `params["a b"]`."""
+    """Return `a.b` for `params.a.b`, and `a b` for `params["a b"]`."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

@@ -1,4 +1,4 @@
-"""Runs as they are read: records, the store they come from, and lists of them."""
+"""Runs as they are read: the records, the store they come from, and lists of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class UnknownRun(LookupError):
-    """No run, or more than one, is meant by what was asked for; the message says which there are."""
+    """What was asked for is no run, or more than one; the message says which there are."""
 
     def __str__(self) -> str:
         return clean_lines(super().__str__())
@@ -103,7 +103,7 @@ class RunRecord:
 
     @property
     def children(self) -> Runs:
-        """The runs that this one is the parent of, in the order in which they began."""
+        """The runs whose parent is this one, in the order in which they began."""
         return self._store.children(self.id)
 
     @property
@@ -112,7 +112,7 @@ class RunRecord:
         return self._store.environment(self.id)
 
     def history(self, metric: str) -> list[Point]:
-        """Every value of a metric, by step. Raises KeyError for one the run does not have, naming the nearest."""
+        """Return every value of a metric, by step. Raises KeyError for one that the run does not have, naming the nearest."""
         if metric not in self.metrics:
             from difflib import get_close_matches
 
@@ -121,11 +121,11 @@ class RunRecord:
         return self._store.histories(self.id, {metric})[metric]
 
     def histories(self) -> dict[str, list[Point]]:
-        """Every value of every metric, by step, read in one go."""
+        """Return every value of every metric, by step, read in one go."""
         return self._store.histories(self.id, set(self.metrics))
 
     def model(self, path: str = "model", *, trust: bool = False, as_predictor: bool = False) -> Any:
-        """The saved model as its framework's own object. Raises LookupError if the run has none."""
+        """Return the saved model as its framework's own object. Raises LookupError if the run has none."""
         known = [str(model["path"]) for model in self.models]
         if path not in known:
             others = (
@@ -143,7 +143,7 @@ class RunRecord:
         return load_model(self.folder / path, trust=trust, as_predictor=as_predictor)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, the documented shape of `--json`; non-finite numbers are the strings NaN, Infinity and -Infinity."""
+        """Return plain data, the documented shape of `--json`. Non-finite numbers are strings: NaN, Infinity, -Infinity."""
         return {
             "id": self.id, "name": self.name, "experiment": self.experiment, "parent": self.parent, "status": self.status,
             "framework": self.framework, "framework_version": self.framework_version, "kind": self.kind,
@@ -185,7 +185,7 @@ class Runs(Sequence[RunRecord]):
         )
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a run: its attributes, `params.<name>`, `metrics.<name>` (its value), `tags.<name>`."""
+        """Return a table with one row per run: its attributes, `params.<name>`, `metrics.<name>` (the value), `tags.<name>`."""
         try:
             import pandas
         except ImportError:
@@ -227,8 +227,8 @@ class Store:
         limit: int | None = None,
         children: bool = False,
     ) -> Runs:
-        """Runs that a filter selects (`autolog.store.query`), newest first. Child runs are left out unless `children`, or
-        unless the filter speaks of `parent`. Raises FilterError.
+        """Return the runs that a filter selects (`autolog.store.query`), newest first. Child runs are left out unless
+        `children` is true, or the filter mentions `parent`. Raises FilterError.
         """
         filtered = compile_filter(where) if where else Compiled("1", [])
         order = compile_order(order_by)
@@ -248,7 +248,7 @@ class Store:
         return self._index.read(lambda connection: self._records(connection, sql, [parent]))
 
     def count_children(self, parents: Sequence[str]) -> dict[str, int]:
-        """How many children each of these runs has; those without any are left out."""
+        """Return the number of children of each of these runs. Runs without any are left out."""
         sql = "SELECT count(*) FROM runs WHERE parent = ?"
         return self._index.read(
             lambda connection: {
@@ -259,7 +259,7 @@ class Store:
         )
 
     def descendants(self, runs: Iterable[str]) -> list[str]:
-        """The ids of these runs' children, their children and so on."""
+        """Return the ids of these runs' children, their children and so on."""
         sql = (
             "WITH RECURSIVE below(id) AS (SELECT id FROM runs WHERE parent = ?"
             " UNION SELECT r.id FROM runs r JOIN below b ON r.parent = b.id) SELECT id FROM below"
@@ -271,7 +271,8 @@ class Store:
         return [id for id in dict.fromkeys(found) if id not in given]
 
     def get(self, reference: str) -> RunRecord:
-        """The run with this name, id, or unique prefix of an id; `@last` is the newest root run, `@last~1` the one before.
+        """Return the run with this name, id, or unique prefix of an id (4 characters or more). `@last` is the newest root run,
+        `@last~1` the one before.
 
         Raises UnknownRun, naming what is near or what there is to choose from.
         """
@@ -310,8 +311,8 @@ class Store:
         raise UnknownRun(f"There is no run {reference!r} in {self.layout.root}.{hint}")
 
     def remove(self, runs: Iterable[RunRecord]) -> list[str]:
-        """Remove runs, their children and their files. Returns the ids. Others' journals are not touched: a journal of our
-        own says that the runs are gone. Files that lie behind a link in place of the store's folder `artifacts` stay.
+        """Remove runs, their children and their files. Return the ids. Existing journals are not touched: a new one says that
+        the runs are gone. Files behind a link in place of the store's folder `artifacts` stay.
         """
         from autolog.store.disk import discard, run_dirs
 
@@ -328,18 +329,18 @@ class Store:
         return ids
 
     def removed(self) -> frozenset[str]:
-        """The ids of runs that were removed; the journals still speak of them."""
+        """Return the ids of runs that were removed; the journals still mention them."""
         return self._index.read(
             lambda connection: frozenset(id for (id,) in connection.execute("SELECT id FROM removed"))
         )
 
     def journals(self) -> list[str]:
-        """The names of the journals that can be read."""
+        """Return the names of the journals that can be read."""
         folder = self.layout.journals
         return sorted(name for name in journal_sizes(self.layout) if os.access(folder / name, os.R_OK))
 
     def journals_of(self, runs: Iterable[str]) -> set[str]:
-        """The names of the journals that speak of these runs."""
+        """Return the names of the journals that mention these runs."""
         sql = "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
         given = list(runs)
         return self._index.read(
@@ -347,7 +348,7 @@ class Store:
         )
 
     def lost(self, journal: str) -> list[e.RunEnded]:
-        """How the runs of a journal have ended whose process is gone and could not say it."""
+        """Return ends for those runs of a journal that could not record theirs, because the process is gone."""
         sql = (
             "SELECT r.id, r.ended FROM runs r JOIN journals j ON r.journal = j.id WHERE j.name = ? AND r.status = 'lost'"
             " ORDER BY r.id"
@@ -356,8 +357,8 @@ class Store:
         return [e.RunEnded(run, ended, "lost") for run, ended in rows]
 
     def environment(self, run: str) -> dict[str, Any]:
-        """The code and environment of the process that made a run; empty if it did not say. `sources` are the files that no
-        commit holds, `cells` those of its notebook that were run before the run ended.
+        """Return the code and environment of the process that made a run; empty if it recorded none. `sources` are the files
+        that no commit holds, `cells` the cells of its notebook that were run before the run ended.
         """
         sql = "SELECT j.environment, j.id, r.ended FROM journals j JOIN runs r ON r.journal = j.id WHERE r.id = ?"
         row = self._index.read(lambda connection: connection.execute(sql, (run,)).fetchone())
@@ -371,7 +372,7 @@ class Store:
         return {**said, **({"sources": files} if files else {}), **({"cells": cells} if cells else {})}
 
     def histories(self, run: str, metrics: set[str]) -> dict[str, list[Point]]:
-        """The values of some of a run's metrics, by step."""
+        """Return the values of some of a run's metrics, by step."""
         sql = (
             "SELECT j.name, s.first, s.last FROM segments s JOIN journals j ON j.id = s.journal"
             " JOIN runs r ON r.no = s.run WHERE r.id = ? ORDER BY j.name"
@@ -397,13 +398,13 @@ class Store:
         return points
 
     def count(self) -> int:
-        """How many runs there are, child runs included."""
+        """Return the number of runs, child runs included."""
         return self._index.read(
             lambda connection: connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         )
 
     def unknown_metrics(self, where: str | None, order_by: str, found: Iterable[RunRecord]) -> list[str]:
-        """What to say of the metrics that a filter and a sort key name and no run has, where `found` is what they selected."""
+        """Return sentences on the metrics that a filter and a sort key name and no run has; `found` is what they selected."""
         named = [*compile_order(order_by).metrics, *(compile_filter(where).metrics if where else ())]
         runs = list(found) if named else []
         named = [metric for metric in named if not any(metric.name in run.metrics for run in runs)]
@@ -417,7 +418,7 @@ class Store:
         return unknown_metrics(named, known) if known else []
 
     def names(self, start: str, limit: int) -> list[str]:
-        """Names of root runs that begin so, the newest first, and ids."""
+        """Return names of root runs that begin with `start`, the newest first, and ids."""
         sql = (
             "SELECT name, max(id) FROM runs WHERE parent IS NULL AND substr(name, 1, length(?)) = ?"
             " GROUP BY name ORDER BY 2 DESC LIMIT ?"
@@ -476,7 +477,7 @@ class Store:
 
 
 def _meaning(key: str, direction: str | None, about: str | None) -> dict[str, Any]:
-    """Which way a metric is better, as it was said or as its name has it, which is marked; and what else was said of it."""
+    """Return which way a metric is better, as recorded or (with a mark) guessed by its name; and what else is known of it."""
     found: dict[str, Any] = {"direction": direction if direction in ("higher", "lower") else None}
     if direction is None and (guessed := guess(key)):
         found.update(direction=guessed, guess=True)
@@ -486,14 +487,14 @@ def _meaning(key: str, direction: str | None, about: str | None) -> dict[str, An
 
 
 def _is_possible(row: Sequence[Any]) -> bool:
-    """Whether a row of `runs` can come from journals. An index may be somebody else's, and an id is the name of a folder."""
+    """Return whether journals can have made a row of `runs`. An index may be somebody else's, and an id is a folder's name."""
     known = dict(zip(_COLUMNS, row, strict=True))
     texts = [known[name] for name in ("id", "name", "experiment", "status", "kind")]
     return all(isinstance(text, str) for text in texts) and is_run_id(known["id"])
 
 
 def _events_of(path: Path, first: int, last: int, needle: bytes) -> Iterator[Any]:
-    """The events of one run between two bytes of a journal; other runs' lines are not decoded."""
+    """Yield the events of one run between two bytes of a journal, without decoding other runs' lines."""
     try:
         with open(path, "rb") as file:
             file.seek(first)

@@ -1,10 +1,11 @@
 """Takes events from the training thread and writes them to the journal from a thread of its own.
 
-The caller's side is an append to a queue. If the disk cannot keep up, the caller waits at most a second and then metric
-points are dropped and counted; params, models and lifecycle never are. Work that is not encoding and writing (files, models,
-environment) has its own thread, so that it cannot hold up the journal.
+The caller's side is an append to a queue. If the disk cannot keep up, the caller waits at most a second and then metric points
+are dropped and counted; params, models and lifecycle are not. If the disk takes nothing, up to 32 MB wait for it; when more
+waits, all of it is dropped. Work that is not encoding and writing (files, models, environment) has threads of its own, so that
+it cannot hold up the journal.
 
-Threads are started by `start()`, in `autolog()`, never in the middle of a training.
+`start()` starts the threads in `autolog()`, never in the middle of a training.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from autolog.store.layout import Layout
     from autolog.tracking.events import Deferred, Event, RunStarted
 
-# What encodes events is loaded with the first of them, on the thread that writes: `autolog()` must cost next to nothing.
+# The writing thread loads what encodes events, with the first of them: `autolog()` must cost next to nothing.
 
 BATCH_SECONDS = 0.1
 HEARTBEAT_SECONDS = 10.0
@@ -39,7 +40,7 @@ Report = Callable[[str, Exception], None]
 class Writer:
     """The writing side of one process's store.
 
-    `report(place, error)` is told of failures, on any thread; it decides who hears of them, and does not raise. After
+    `report(place, error)` is called on failures, on any thread; it decides who hears of them, and does not raise. After
     `abandon()` (in a forked child) nothing is accepted, waited for or written any more.
     """
 
@@ -59,10 +60,10 @@ class Writer:
         self._sleeping = False
         self._away = False
         self._alone = False
-        """The threads could not come back: what is to be written, the caller writes."""
+        """The threads could not be started again: the caller writes."""
         self._stopped = False
         self.threads = Threads()
-        """This one's, and those of others that are to leave for a fork with them: `wrote` wakes these."""
+        """The writer's threads, and those of others that must leave with them for a fork; `wrote` wakes these."""
         self._started = False
         self._journal_made: JournalWriter | None = None
         self._open_runs: dict[str, RunStarted] = {}
@@ -84,7 +85,7 @@ class Writer:
 
     @property
     def refused(self) -> bool:
-        """Whether the disk has not taken what it was last given; it is tried again."""
+        """Whether the disk has refused the last write, which will be tried again."""
         return bool(self._retry_at)
 
     @property
@@ -96,7 +97,7 @@ class Writer:
         return self._journal_made
 
     def start(self, *, once_recording: Callable[[], Event] | None = None) -> None:
-        """Start the threads. `once_recording` runs on one of its own when the first event has come; its event is written."""
+        """Start the threads. `once_recording` runs on its own thread after the first event; the event it returns is written."""
 
         def describe() -> bool:
             assert once_recording is not None
@@ -148,7 +149,7 @@ class Writer:
                 self._waits.set()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was put or deferred before is on the disk. Returns whether it was in time."""
+        """Wait until everything that was put or deferred before is on disk. Return whether it was in time."""
         if self._stopped or not self._started:
             return False
         if self._away:
@@ -169,12 +170,12 @@ class Writer:
         return barrier.done.wait(max(0.0, deadline - time.monotonic())) and barrier.written
 
     def hurry(self) -> None:
-        """Write what there is now, without waiting for more; the caller does not wait either."""
+        """Write what there is now, without waiting for more. The caller does not wait either."""
         self._hurry.set()
         self._waits.set()
 
     def close(self, timeout: float) -> bool:
-        """Flush, then stop the threads. Returns whether everything was written in time."""
+        """Flush, then stop the threads. Return whether everything was written in time."""
         deadline = time.monotonic() + timeout
         in_time = self.flush(timeout)
         if self._first_event.is_set() and self._described is not None and not self._alone:
@@ -186,22 +187,22 @@ class Writer:
         return in_time
 
     def abandon(self) -> None:
-        """In a forked child: the threads are the parent's, and so is everything queued."""
+        """Drop everything, in a forked child: the threads belong to the parent, and so do the queued events."""
         self._stopped = True
         self._away = False
         self._events = deque()
         self._works = deque()
         self.threads.forget()
-        # New ones: a lock that the parent held when it forked stays held here for ever.
+        # New ones: a lock that the parent held during the fork stays locked here forever.
         self._waits, self._hurry, self._work_waits = threading.Event(), threading.Event(), threading.Event()
 
     def before_fork(self) -> None:
-        """Send the threads away, if there are no others: then Python warns of no fork that it would not warn of anyway."""
+        """Stop the threads if there are no others, so that Python does not warn of the fork because of them."""
         if self.threads.could_leave():
             self.threads.leave(self._wake)
 
     def after_fork(self) -> None:
-        """In the parent: go on with the next thing to record. Not at once: Python 3.13 counts the threads after this hook."""
+        """Let the parent's next event start the threads again. Python 3.13 counts threads after this hook: not at once."""
         if self.threads.leaving:
             self._away = self._sleeping = True
 
@@ -209,7 +210,7 @@ class Writer:
         self._away = False
         try:
             self.threads.come_back()
-        except RuntimeError:  # Python 3.12 starts no thread once the interpreter has begun to end
+        except RuntimeError:  # Python 3.12 starts no thread once the interpreter has begun to exit
             self._alone = True
         self._wake()
 
@@ -358,19 +359,19 @@ class Writer:
 
     def _do(self, work: Deferred) -> None:
         try:
-            if self.written is None:  # files may be the first that there is
+            if self.written is None:  # files may come before any event
                 self.layout.make_root()
             for event in work():
                 self.put(event)
         except Exception as error:
             self._report("writing files", error)
-        # Left in the queue until it is done, so that `flush` sees that there is work.
+        # It stays in the queue until it is done, so that `flush` sees that there is work.
         if self._works:
             self._works.popleft()
 
 
 class _Barrier:
-    """Stands in a queue; tells a waiting thread that all before it is done, and whether it is `written`."""
+    """Stands in a queue; tells a waiting thread that everything before it is done, and whether it is `written`."""
 
     __slots__ = ("done", "written")
 

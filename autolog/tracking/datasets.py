@@ -1,7 +1,7 @@
 """Describes data without a pass over it: kind, shape, columns, dtypes, and a digest of a bounded sample.
 
-Nothing is iterated, densified, copied whole or kept; generators, lazy frames and loaders are named and left alone. Cost is
-bounded by construction: at most 1,000 rows and 200 columns are looked at.
+Data is never iterated, densified, copied whole or kept; generators, lazy frames and loaders are named and left alone. The cost
+is bounded by construction: at most 1,000 rows and 200 columns are read, and some thousand cells for a fingerprint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from autolog.instrument.interrupts import reraise_if_signal
 from autolog.tracking.values import class_name, key_of, module_name, plain, qualified_name
 
-# Of a class, whatever its metaclass would say.
+# A class's own namespace and MRO, whatever its metaclass says.
 _namespace_of: Any = type.__dict__["__dict__"].__get__
 _bases_of: Any = type.__dict__["__mro__"].__get__
 
@@ -26,9 +26,9 @@ FEW_CELLS = 2_000
 
 
 def describe(data: Any, target: Any = None) -> dict[str, Any]:
-    """What can be said of `data` (and its `target`) at once.
+    """Return what can be said of `data` (and its `target`) at once.
 
-    Keys, where they are known: `kind`, `rows`, `columns`, `dtype`, `schema` (column name to dtype), `sparse`, `target`
+    Keys, if known: `kind`, `rows`, `columns`, `dtype`, `schema` (column name to dtype), `sparse`, `target`
     (`kind`, `dtype`, `classes` as far as the sample shows), `digest` (32 hex digits of shape, dtypes and sample).
     """
     import hashlib  # OpenSSL takes milliseconds to load
@@ -43,14 +43,14 @@ def describe(data: Any, target: Any = None) -> dict[str, Any]:
 
 
 class Fingerprint(NamedTuple):
-    """What data looks like: shape, dtypes and some of its cells. `whole`: these are all, so that equal ones are equal data."""
+    """What data looks like: shape, dtypes and some of its cells. With `whole`, these are all: equal ones mean equal data."""
 
     cells: Hashable
     whole: bool
 
 
 def fingerprint(data: Any) -> Fingerprint | None:
-    """In some ten microseconds, for comparisons in this process. None where data cannot be looked into."""
+    """Return the fingerprint of data, for comparisons in this process, in some ten microseconds. None if it cannot be read."""
     package = module_name(cast("type[Any]", type(data))).partition(".")[0]
     try:
         if package == "numpy" and hasattr(data, "shape") and not data.dtype.hasobject:
@@ -84,7 +84,7 @@ def _cells_of_pandas(data: Any) -> Fingerprint | None:
     blocks: Any = getattr(getattr(data, "_mgr", None), "blocks", None)
     if blocks is None or len(blocks) > MAX_COLUMNS:
         return None
-    # As it lies in memory: each operation of pandas' own costs as much as all of this.
+    # Read the blocks as they lie in memory: each operation of pandas costs as much as all of this.
     parts: list[Fingerprint] = []
     for block in blocks:
         values = block.values.T if block.values.ndim == 2 else block.values
@@ -133,7 +133,7 @@ def _describe(data: Any, digest: Any) -> dict[str, Any]:
 
 
 def _shape(data: Any, said: dict[str, Any]) -> None:
-    # Lazy frames count their rows when such a number is made an int: only what is one already is taken.
+    # Lazy frames count their rows when such a number is converted to an int: take only what is an int already.
     shape = [n if isinstance(n, int) else None for n in data.shape]
     if len(shape) > 2:
         said["shape"] = shape
@@ -142,14 +142,14 @@ def _shape(data: Any, said: dict[str, Any]) -> None:
 
 
 def _shaped(data: Any, said: dict[str, Any]) -> None:
-    """Other libraries' arrays (torch, jax, …): their shape and dtype are attributes and cost no transfer."""
+    """Describe other libraries' arrays (torch, jax, …), whose shape and dtype are attributes and cost no transfer."""
     if any("shape" in _namespace_of(cls) for cls in _bases_of(type(data))) and isinstance(data.shape, tuple):
         _shape(data, said)
         said["dtype"] = plain(str(data.dtype))
 
 
 def _rows(n: int, width: int) -> slice:
-    """Evenly spaced rows: at most 1,000, and fewer of wide data."""
+    """Return evenly spaced rows: at most 1,000, and fewer of wide data."""
     most = max(1, min(MAX_ROWS, MAX_CELLS // max(1, width)))
     return slice(None, None, max(1, -(-n // most)))
 
@@ -175,16 +175,16 @@ def _array(data: Any, said: dict[str, Any], digest: Any) -> None:
         _feed(digest, said, header, None)
         return
     width = data.size // data.shape[0] if data.shape[0] else 1
-    # A memory-mapped file is read at its start only: evenly spaced rows would fault a page each.
+    # Read only the start of a memory-mapped file: each evenly spaced row would fault a page.
     rows = _rows(data.shape[0], width)
     sample = data[: MAX_CELLS // max(1, width) // 10 + 1] if class_name(data) == "memmap" else data[rows]
     if sample.size > MAX_CELLS:
-        sample = sample.flat[:MAX_CELLS]  # a copy of these only, however it lies in memory
+        sample = sample.flat[:MAX_CELLS]  # copies only these, in any memory layout
     _feed(digest, said, header, sample.tobytes())
 
 
 def _feed_objects(values: Any, said: dict[str, Any], digest: Any, header: str = "") -> None:
-    """Objects by value where they are plain, else by class name: no user code runs."""
+    """Feed objects by value if they are plain, else by class name: no user code runs."""
     count = len(values)
     parts = [header, str(count)]
     for value in values[:: max(1, -(-count // (MAX_OBJECTS // 10)))]:
@@ -217,14 +217,14 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
     dtypes = pandas_dtypes(data)[:MAX_COLUMNS]
     said["schema"] = {name: str(dtype) for name, dtype in zip(names, dtypes, strict=True)}
     digest.update(repr((data.shape, said["schema"])).encode("utf-8", "backslashreplace"))
-    # A few operations a dtype instead of a few a column: each costs pandas some 50 microseconds.
+    # A few operations for each dtype instead of each column: one costs pandas some 50 microseconds.
     places: dict[Any, list[int]] = {}
     for place, dtype in enumerate(dtypes):
         places.setdefault(dtype, []).append(place)
     rows = _rows(data.shape[0], data.shape[1])
     for dtype, columns in places.items():
         numeric = _is_numeric(dtype)
-        # Of strings, categories, extension types: a few values. Rows first: pandas 2 copies the columns that are taken.
+        # For strings, categories and extension types, a few values. Rows first: pandas 2 copies the columns that are taken.
         some = data.iloc[rows if numeric else _few(data.shape[0] * len(columns))]
         block = (some if len(columns) == data.shape[1] else some.iloc[:, columns]).to_numpy()
         if numeric:
@@ -234,8 +234,8 @@ def _pandas(data: Any, said: dict[str, Any], digest: Any) -> None:
 
 
 def pandas_dtypes(frame: Any) -> list[Any]:
-    """One a column. `frame.dtypes` would make a Series, and on the way use `warnings.catch_warnings`: that makes Python forget
-    which warnings it has shown.
+    """Return one dtype for each column. `frame.dtypes` would make a Series, and on the way use `warnings.catch_warnings`, which
+    makes Python forget which warnings it has shown.
     """
     manager: Any = getattr(frame, "_mgr", None)
     return list(manager.get_dtypes()) if hasattr(manager, "get_dtypes") else frame.dtypes.tolist()
@@ -287,5 +287,5 @@ def _target(target: Any, digest: Any) -> dict[str, Any]:
 
 
 def class_path(value: object) -> str:
-    """`package.module.Class` of an object."""
+    """Return `package.module.Class` of an object."""
     return qualified_name(type(value))

@@ -1,8 +1,8 @@
-"""The code and the machine a process runs, once per process, on a thread of its own: never on the training thread.
+"""Describes the code and the machine of a process, once per process, on a thread of its own, never on the training thread.
 
-It reads files and asks git; it imports nothing there (a fork would leave the child unable to import it) and waits for nothing
-longer than a few seconds. Nor does it call what uses `warnings.catch_warnings`, as looking for a program along the path does in
-`subprocess`: that changes the filters under all threads, and makes Python forget which warnings it has shown.
+It reads files and runs git. It imports nothing there (a fork would leave the child unable to import it) and waits for nothing
+longer than a few seconds. It also avoids everything that uses `warnings.catch_warnings`, such as `subprocess`'s search for a
+program along the path: that changes the filters of all threads, and makes Python forget which warnings it has shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GIT_SECONDS = 5.0
 
 
 def describe(script: str | None, arguments: list[str], folder: str) -> dict[str, Any]:
-    """Code (`script`, `arguments`, git) and environment (Python, machine, distributions), secrets taken out."""
+    """Return code (`script`, `arguments`, git) and environment (Python, machine, distributions), with secrets taken out."""
     return {
         "script": None if script is None else _path(script),
         "arguments": _arguments(arguments),
@@ -50,19 +50,19 @@ def describe(script: str | None, arguments: list[str], folder: str) -> dict[str,
 
 
 def _path(path: str) -> str:
-    """A path without the secrets that folders may be named after."""
+    """Return a path without secrets: folders may be named after them."""
     return text_of(redact.redact_text(path))
 
 
 def _arguments(arguments: list[Any]) -> list[str]:
-    """A command line without its secrets, and not longer than somebody would read."""
+    """Return a command line without its secrets, cut to a readable length."""
     texts = [argument if type(argument) is str else str(plain(argument)) for argument in arguments]
     shown = [text_of(text) for text in redact.redact_arguments(texts[:MAX_ARGUMENTS])]
     return shown if len(texts) <= MAX_ARGUMENTS else [*shown, f"… {len(texts) - MAX_ARGUMENTS} more"]
 
 
 def _platform() -> str:
-    """As `platform.platform()`, which would start a process to ask for the processor's name."""
+    """Return the same as `platform.platform()`, which itself would start a process to find the processor's name."""
     system, release = platform.system(), platform.release()
     if system == "Darwin" and platform.mac_ver()[0]:
         system, release = "macOS", platform.mac_ver()[0]
@@ -78,7 +78,7 @@ def _user() -> str | None:
 
 
 def _memory() -> int | None:
-    """Bytes of physical memory."""
+    """Return the bytes of physical memory."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -86,7 +86,7 @@ def _memory() -> int | None:
 
 
 def _gpus() -> list[str]:
-    """NVIDIA's driver lists its devices in /proc; asking it any other way takes a process or the framework."""
+    """Return the names of NVIDIA's devices, which its driver lists in /proc; any other way takes a process or the framework."""
     names: list[str] = []
     try:
         for device in sorted(os.scandir("/proc/driver/nvidia/gpus"), key=lambda entry: entry.name):
@@ -101,9 +101,7 @@ _DIST_INFO = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info\Z")
 
 
 def distributions() -> dict[str, str]:
-    """Installed distributions and their versions, from the names of their folders: reading their metadata takes a hundred
-    times as long.
-    """
+    """Return installed distributions and their versions by their folders' names: metadata takes a hundred times as long."""
     found: dict[str, str] = {}
     for folder in [folder for folder in sys.path if type(folder) is str]:
         try:
@@ -118,8 +116,8 @@ def distributions() -> dict[str, str]:
 
 
 def git(folder: str) -> dict[str, Any] | None:
-    """Commit, branch, where the repository is from (`remote`, if it has an `origin`), whether anything differs from HEAD, and
-    that difference; None outside a repository.
+    """Return the commit, the branch, the origin's URL (`remote`, if there is one), whether anything differs from HEAD, and that
+    difference. Return None outside a repository.
     """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
@@ -138,15 +136,15 @@ def git(folder: str) -> dict[str, Any] | None:
     if said["dirty"]:
         how = ("--no-color", "--no-ext-diff", "--no-textconv")
         diff = _git(folder, "diff", "HEAD", *how, without=without) or ""
-        if len(diff) > MAX_DIFF:  # at a line's end: half a secret would not be known for one
+        if len(diff) > MAX_DIFF:  # at a line's end: half a secret would not be found
             diff = "\n".join((diff[:MAX_DIFF].rpartition("\n")[0], f"… [cut: {len(diff)} characters]"))
         said["diff"] = text_of(redact.redact_diff(diff), 2 * MAX_DIFF)
     return said
 
 
 def uncommitted(folder: str, paths: list[str]) -> list[str]:
-    """Those of the files that neither the last commit of the folder's repository holds nor the difference from it; all of them
-    where there is no commit.
+    """Return those of the files that neither the last commit of the folder's repository holds nor the difference from it.
+    Return all of them if there is no commit.
     """
     top = (_git(folder, "rev-parse", "--show-toplevel") or "").rstrip("\n")
     said = _git(top, "ls-files", "-z") if top and _git(top, "rev-parse", "-q", "--verify", "HEAD") else None
@@ -157,8 +155,8 @@ def uncommitted(folder: str, paths: list[str]) -> list[str]:
 
 
 def _programs(folder: str) -> tuple[str, ...]:
-    """The repository's own settings of programs that git would run to see what has changed. It may be somebody else's: these
-    are left out, unlike the user's.
+    """Return the repository's own settings that name programs which git would run to see what has changed. The repository may
+    be somebody else's, so its settings are left out; the user's are not.
     """
     asked = (
         "config",
@@ -174,11 +172,11 @@ def _programs(folder: str) -> tuple[str, ...]:
 
 
 def _git(folder: str, *arguments: str, without: tuple[str, ...] = ()) -> str | None:
-    """What git prints, with the settings `without` empty; None if it fails."""
+    """Return what git prints, with the settings `without` emptied; None if it fails."""
     program = shutil.which("git")
     if program is None:
         return None
-    # No lock is taken in the user's repository, and nothing is asked at a prompt.
+    # git takes no lock in the user's repository, and prompts for nothing.
     variables = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     if without:
         given = variables.get("GIT_CONFIG_COUNT", "")

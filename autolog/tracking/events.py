@@ -1,8 +1,8 @@
-"""The events: immutable records of one thing logged each. They are the whole language between what observes a training and
-what stores or forwards it; neither side knows the other.
+"""The events: immutable records, each of one thing that was logged. They are the whole language between what observes a
+training and what stores or forwards it; neither side knows the other.
 
 Times are milliseconds since the epoch. `run` is the id of the run. Keys are short because a journal holds millions of them.
-Unknown keys are ignored by readers, so fields may be added; a field never changes its meaning.
+Readers ignore unknown keys, so fields may be added; a field never changes its meaning.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Deferred = Callable[[], Iterable[Event]]
 
 
 def now() -> int:
-    """Milliseconds since the epoch."""
+    """Return the milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 class JournalOpened(Event, frozen=True, gc=False, tag="journal"):
-    """The first line of a journal: who writes it. `started` is the start of the process in clock ticks since boot."""
+    """The first line of a journal: who writes it. `started` identifies the start of the process: boot id and clock ticks."""
 
     version: int
     t: int
@@ -46,8 +46,8 @@ class EnvironmentLogged(Event, frozen=True, gc=False, tag="environment"):
 
 
 class CodeLogged(Event, frozen=True, gc=False, tag="code"):
-    """Code that no commit holds: files by their path, once per journal; and a notebook's cells by their number, those that were
-    run since the last such event. Cells hold for the runs that end after `t`.
+    """Code that no commit holds: files by path, once per journal, and a notebook's cells by number, those that were run since
+    the last such event. Cells belong to the runs that end at `t` or later.
     """
 
     t: int
@@ -81,7 +81,7 @@ class RunDescribed(Event, frozen=True, gc=False, tag="describe"):
 
 
 class RunRecorded(Event, frozen=True, gc=False, tag="record"):
-    """A whole small run in one line, as a search's candidates are."""
+    """A whole small run in one line, such as a search's candidate."""
 
     run: str
     parent: str
@@ -109,7 +109,7 @@ class ParamsLogged(Event, frozen=True, gc=False, tag="params"):
 
 
 class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
-    """One step's metrics. `step` counts in the framework's own unit; `epoch` where it is known beside the step."""
+    """One step's metrics. `step` counts in the framework's own unit; `epoch` is set if it is known beside the step."""
 
     run: str
     step: int
@@ -119,14 +119,14 @@ class MetricsLogged(Event, frozen=True, gc=False, tag="m"):
 
 
 ABOUT = {"data": str, "part": str, "settings": dict, "sample": dict}
-"""What may be said of a metric beside its direction and its value."""
+"""What may be recorded of a metric beside its direction and its value."""
 
 
 class MetricsDescribed(Event, frozen=True, gc=False, tag="about"):
-    """What metrics mean, by name. Of each, what is known: `direction` (`higher` or `lower` is better; `unknown` where nobody is
-    to guess), `value` (the kept model's, where that is not the last; until the metric is logged again), `data`, `part` and
-    `settings` (what was measured, of it, and how), `sample` (`rows` that it was computed on, `of` how many, `error`: the
-    standard error). What is said later of the same name is added, and replaces.
+    """What metrics mean, by name. Of each, what is known: `direction` (`higher` or `lower` is better; `unknown` if nobody may
+    guess), `value` (of the kept model, if that is not the last one; until the metric is logged again), `data`, `part` and
+    `settings` (what was measured, which part of it, and how), `sample` (the `rows` that it was computed on, `of` how many, and
+    the standard `error`). Later statements on the same name are added, and replace earlier ones.
     """
 
     run: str
@@ -168,7 +168,7 @@ class TagsSet(Event, frozen=True, gc=False, tag="tags"):
 
 
 NOT_SAVED = "The model was not saved: "
-"""How a note begins that says why there is no model."""
+"""The beginning of a note that says why there is no model."""
 
 
 class NoteLogged(Event, frozen=True, gc=False, tag="note"):

@@ -1,5 +1,5 @@
-"""Ids that sort by time and names that people can say. Both from the operating system's randomness: Python's global `random`
-belongs to the user, and Keras draws its seeds from it.
+"""Makes ids that sort by time and names that people can say. Both use the operating system's randomness: Python's global
+`random` belongs to the user, and Keras draws its seeds from it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _counter = itertools.count(int.from_bytes(os.urandom(2), "big"))
 
 
 def new_id() -> str:
-    """A ULID: 48 bits of milliseconds and 80 more in Crockford's base 32, 26 characters (github.com/ulid/spec).
+    """Return a ULID: 48 bits of milliseconds and 80 more bits, as 26 characters of Crockford's base 32 (github.com/ulid/spec).
 
-    The first 24 of the 80 count, so that ids made in one millisecond keep their order; the rest is random.
+    The first 24 of the 80 bits are a counter, so that ids made in one millisecond keep their order; the rest is random.
     """
     milliseconds, count = time.time_ns() // 1_000_000, next(_counter) & 0xFFFFFF
     number = milliseconds << 80 | count << 56 | int.from_bytes(os.urandom(7), "big")
@@ -27,14 +27,14 @@ def new_id() -> str:
 
 
 def new_name() -> str:
-    """Two words, as `brave-otter`: one of 25,000 or so."""
+    """Return two words, such as `brave-otter`: one of some 50,000 names."""
     number = int.from_bytes(os.urandom(4), "big")
     adjective, animal = divmod(number % (len(ADJECTIVES) * len(ANIMALS)), len(ANIMALS))
     return f"{ADJECTIVES[adjective]}-{ANIMALS[animal]}"
 
 
 def is_word(name: str) -> bool:
-    """Whether a shell takes a name as one word, which it does not act on, and a command takes it for no option."""
+    """Return whether a shell reads the name as one plain word, and a command does not read it as an option."""
     return all(letter.isalnum() or letter in "-_./" for letter in name) and not name.startswith("-")
 
 

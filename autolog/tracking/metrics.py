@@ -1,8 +1,8 @@
 """What a metric means: which of two values is better, and which metric models are compared by.
 
-Who computes a metric knows its direction and says it (`Run.describe_metrics`). Of a name that nobody has described, as users
-log them by hand, it is guessed by whole words, and shown as a guess. Names no framework: what a framework calls its metrics,
-its integration knows.
+Code that computes a metric knows its direction and says it (`Run.describe_metrics`). For a name that nobody has described, as
+users log them by hand, it is guessed by whole words, and shown as a guess. Names no framework: an integration knows what its
+framework calls its metrics.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Literal
 
 Direction = Literal["higher", "lower", "unknown"]
-"""`unknown`: whoever logs it does not know either, and nobody is to guess."""
+"""`unknown`: the code that logs the metric does not know either, and nobody may guess."""
 
-# Names that the field uses alike everywhere, in words. The longest that fits counts, and its words do not count again.
+# Names, in words, that mean the same everywhere in the field. The longest match counts, and its words do not count again.
 _PHRASES: dict[str, Direction] = {
     **dict.fromkeys(
         (
@@ -47,14 +47,14 @@ _PHRASES: dict[str, Direction] = {
 _LONGEST = max(len(phrase.split()) for phrase in _PHRASES)
 _WORDS = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 _NEUTRAL = frozenset("std var stdev variance sem scale weight count".split())
-"""A word that makes of a score something else."""
+"""Words that turn a score into something else."""
 _UNSEEN = frozenset("val valid validation eval test cv holdout dev".split())
 _TIMES = frozenset("time seconds latency duration".split())
 
 
 @lru_cache(maxsize=4096)
 def guess(name: str) -> Literal["higher", "lower"] | None:
-    """Which way is better, as the words of a metric's name say; None where they say nothing, or both."""
+    """Return which way is better by the words of a metric's name; None if they say nothing, or both."""
     words = _words(name)
     if not _NEUTRAL.isdisjoint(words):
         return None
@@ -77,7 +77,7 @@ def guess(name: str) -> Literal["higher", "lower"] | None:
 
 
 def metric_direction(name: str, described: Mapping[str, str]) -> Literal["higher", "lower"] | None:
-    """Which way is better: as whoever logs the metric says, else as its name does."""
+    """Return which way is better: as described by the code that logs the metric, else by its name."""
     said = described.get(name)
     if said is None:
         return guess(name)
@@ -85,8 +85,8 @@ def metric_direction(name: str, described: Mapping[str, str]) -> Literal["higher
 
 
 def primary_metric(metrics: Iterable[str], described: Mapping[str, str] = {}) -> str | None:
-    """Of a run's metrics, in the order in which they came, the one to compare models by: the first loss on data that was not
-    trained on, or else the first metric on such data of which it is known which way is better. None if there is none.
+    """Return the metric by which models are compared, given a run's in the order of their first values: the first loss on data
+    that was not trained on, else the first metric on such data. Both need a known direction. None if there is none.
     """
     unseen = [
         name
@@ -99,7 +99,7 @@ def primary_metric(metrics: Iterable[str], described: Mapping[str, str] = {}) ->
 
 
 def is_of_unseen_data(name: str, data: str | None = None) -> bool:
-    """Whether a metric is of data that was not trained on: as was said of it, else as the words of its name say."""
+    """Return whether a metric is of data that was not trained on: as was recorded of it, else by the words of its name."""
     return data != "train" if data else not _UNSEEN.isdisjoint(_words(name))
 
 

@@ -1,11 +1,11 @@
-"""Which of a distributed job's processes this is, from what its launcher put into the environment; no collective call."""
+"""Finds this process's rank in a distributed job, from the environment that its launcher set and without a collective call."""
 
 from __future__ import annotations
 
 import os
 
-# (rank, world size) as torchrun and Lightning, Open MPI, MPICH and Intel MPI, and Slurm name them. A size is asked for
-# where the rank variable is also set in ordinary single-process jobs.
+# (rank, world size) under the names of torchrun and Lightning, Open MPI, MPICH and Intel MPI, and Slurm. The size is read
+# because ordinary single-process jobs may set the rank, too.
 _LAUNCHERS = (
     ("RANK", "WORLD_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -15,7 +15,7 @@ _LAUNCHERS = (
 
 
 def rank() -> int:
-    """This process's rank, 0 outside a distributed job. Lightning's own launcher sets only LOCAL_RANK and NODE_RANK."""
+    """Return this process's rank, 0 outside a distributed job. Lightning's own launcher sets only LOCAL_RANK and NODE_RANK."""
     environ = os.environ
     for name, size in _LAUNCHERS:
         if name in environ and environ.get(size, "1") != "1":
@@ -27,6 +27,6 @@ def rank() -> int:
 
 def _int(text: str) -> int:
     try:
-        return max(0, int(text))  # -1 says: not distributed
+        return max(0, int(text))  # -1 means: not distributed
     except ValueError:
         return 0

@@ -1,6 +1,6 @@
 """The handle of one run: turns what is logged into events. Integrations and callbacks hold it; there is no global one.
 
-A run knows neither the store nor the backends: it gives its events to `emit` and work that does not belong on the training
+A run knows neither the store nor the backends: it gives its events to `emit`, and work that does not belong on the training
 thread to `defer`. Everything may be called from any thread, and after the run has ended.
 """
 
@@ -35,23 +35,23 @@ from autolog.tracking.metrics import Direction
 from autolog.tracking.values import MAX_PARAMS, key_of, name_of, plain, plain_params, text_of, weakly
 
 MAX_FILE_NAME = 255
-"""Bytes, on nearly every file system."""
+"""Bytes; the limit of nearly every file system."""
 MAX_DATA = 50
-"""So many data sets of a run are known again."""
+"""Number of data sets that a run remembers."""
 FREE_SECONDS = 0.1
-"""What the optional parts of a run may cost without regard to how long its training takes."""
+"""Seconds that the optional parts of a run may cost, however short its training is."""
 
 
 class Seen(NamedTuple):
-    """Data that a run has seen: in which role, how to reach it while it lives, and the fingerprint of its content."""
+    """Data that a run has seen: its role, how to reach it while it lives, and the fingerprint of its content."""
 
     context: str
     data: Callable[[], Any]
     fingerprint: datasets.Fingerprint | None
 
     def is_same(self, data: Any, fingerprint: datasets.Fingerprint | None) -> bool:
-        """Whether these data are the same object, or its equal: where only some cells were looked at, one that is gone, as what
-        a script makes anew each time.
+        """Return whether this data is the same object, or equal to it. If only some cells were read, it is equal to an object
+        that is gone, such as one that a script makes anew each time.
         """
         held = self.data()
         if held is not None and held is data:
@@ -61,13 +61,13 @@ class Seen(NamedTuple):
 
 
 class Account(Protocol):
-    """What autolog has cost a thread so far."""
+    """The time that autolog has taken from a thread so far."""
 
     seconds: float
 
 
 class OverheadTimer(Protocol):
-    """`account` is that of the thread that asks."""
+    """`account` is that of the calling thread."""
 
     @property
     def account(self) -> Account: ...
@@ -81,7 +81,7 @@ class RunContext(Protocol):
 
     @property
     def overhead_budget(self) -> float:
-        """The share of a training's time that what is optional may cost."""
+        """The share of a training's time that optional parts may cost."""
         ...
 
     def emit(self, event: Event) -> None:
@@ -93,15 +93,15 @@ class RunContext(Protocol):
         ...
 
     def folder_of(self, run: str) -> str:
-        """The folder of a run's files; it may not exist yet."""
+        """Return the folder of a run's files; it may not exist yet."""
         ...
 
     def deduplicate(self) -> Callable[[str], None]:
-        """What is to be called off the training thread with each file that was copied into the folder of a run."""
+        """Return a function to call, off the training thread, with each file that was copied into the folder of a run."""
         ...
 
     def described(self, run: Run) -> None:
-        """The run has said what it is of."""
+        """Take note that the run has logged params: its secrets are known."""
         ...
 
     def save_model(self, run: Run, model: Any, flavor: str | None, **how: Any) -> None:
@@ -109,11 +109,11 @@ class RunContext(Protocol):
         ...
 
     def trained(self, models: Iterable[Any], run: Run, data: Any, describe: bool) -> None:
-        """Remember that these models are this run's."""
+        """Remember that this run has trained these models."""
         ...
 
     def token_of(self, run: Run) -> str:
-        """What another process needs to continue under the run."""
+        """Return what another process needs to continue under the run."""
         ...
 
 
@@ -165,7 +165,7 @@ class Run:
         nanoseconds = time.time_ns()
         self.started = nanoseconds // 1_000_000
         self._offset = nanoseconds - time.monotonic_ns()
-        """Between the two clocks, as they stood when the run began."""
+        """Nanoseconds between the two clocks when the run began."""
         self.ended: int | None = None
         self.status = "running"
         self.kind = "run"
@@ -180,23 +180,23 @@ class Run:
         self._kept: dict[str, float] = {}
         self._no_numbers: set[str] = set()
         self.directions: dict[str, str] = {}
-        """Which way each metric that was described is better."""
+        """Which way is better, for each metric that was described."""
         self.seen_data: list[Seen] = []
-        """What has been logged as data, as long as it lives, and its fingerprint."""
+        """The data that has been logged, held weakly, with its fingerprint."""
         self._about: dict[str, dict[str, Any]] = {}
         self.models: list[tuple[str, int]] = []
         self.secrets: set[str] = set()
         self.notes = 0
         self.files = 0
-        """How many files and folders were logged."""
+        """Number of files and folders that were logged."""
 
     def resume(self, since: float | None = None) -> None:
-        """Count what autolog costs this thread from now on, or from when its account stood at `since`."""
+        """Count autolog's cost on this thread from now on, or from when the thread's account stood at `since`."""
         self._account = self._context.timer.account
         self._since = self._account.seconds if since is None else since
 
     def settle(self) -> None:
-        """Count no longer: the training is over."""
+        """Stop counting: the training is over."""
         self._cost, self._since = self.overhead, None
 
     @property
@@ -206,20 +206,20 @@ class Run:
 
     @property
     def allowance(self) -> float:
-        """The seconds that what is optional may cost in all: 100 ms, and `overhead_budget` of the time since the run began. How
-        a run begins is not optional, and slow in a process that has just begun: it does not count.
+        """The seconds that optional parts may cost in all: 100 ms, and `overhead_budget` of the time since the run began.
+        Callers leave out the cost of the run's beginning: it is not optional, and slow in a process that has just begun.
         """
         elapsed = max(0, (self.ended or self.now()) - self.started) / 1000
         return FREE_SECONDS + self._context.overhead_budget * elapsed
 
     def now(self) -> int:
-        """Milliseconds since the epoch, by what has passed since the run began: the clock may be set meanwhile."""
+        """Return milliseconds since the epoch, from the time since the run began: the clock may be set meanwhile."""
         return (time.monotonic_ns() + self._offset) // 1_000_000
 
     @property
     def token(self) -> str:
-        """The run as plain text, for tasks and workers in other processes: `autolog.run(…, parent=token)` there makes a child
-        of it, in the same store, which they must be able to reach by the same path. Sinks are left out: URLs hold passwords.
+        """The run as plain text, for tasks and workers in other processes. There, `autolog.run(…, parent=token)` makes a child
+        of it in the same store, which they must reach by the same path. Sinks are left out: their URLs may hold passwords.
         """
         return self._context.token_of(self)
 
@@ -254,10 +254,10 @@ class Run:
     def log_metrics(
         self, metrics: Mapping[str, Any], step: int | None = None, epoch: float | None = None
     ) -> None:
-        """Record one step's metrics. Without `step`, it follows the last one of the first metric's name.
+        """Record one step's metrics. The default `step` follows the last one of the first metric's name.
 
-        Values are numbers, or scalars with `item()` or `float()`, as numpy's; others are left out, which a note says once for
-        each name.
+        Values are numbers, or scalars with `item()` or `float()`, such as numpy's. Others are left out, with one note for each
+        name.
         """
         try:
             items = list(metrics.items())
@@ -273,7 +273,7 @@ class Run:
                 if value is None:
                     self._left_out(key, kind)
                     continue
-            # A name that is known has been looked at before.
+            # A known name has been checked before.
             values[key if type(key) is str and key in steps else key_of(key)] = value
         if not values:
             return
@@ -286,7 +286,7 @@ class Run:
         for key in values:
             steps[key] = step
         self._values.update(values)
-        if self._kept:  # it was the value of the model that was kept until now
+        if self._kept:  # a new value replaces that of the kept model
             for key in values:
                 self._kept.pop(key, None)
         self._context.emit(MetricsLogged(self.id, step, time.time_ns() // 1_000_000, values, epoch))
@@ -295,13 +295,13 @@ class Run:
         self, directions: Mapping[str, Direction | None] = {}, *, values: Mapping[str, Any] = {},
         about: Mapping[str, Mapping[str, Any]] = {},
     ) -> None:  # fmt: skip
-        """Say what metrics mean. Who describes none of its metrics leaves it to guesses by their names.
+        """Say what metrics mean. The direction of a metric that nobody describes is guessed by its name.
 
-        `directions`: which way is better, as whoever computes them knows; None where it does not. `values`: those of the model
-        that is kept, where the last ones are another's, as with early stopping; they hold until the metric is logged again.
-        `about`: what else is known of a metric, by these names: `data` (`train`, `validation`, or what the script calls it),
-        `part` (of the predictions), `settings` (of the function that computes it), and `sample`: the `rows` that it was
-        computed on, `of` how many, and the standard `error`.
+        `directions` says which way is better; None if the caller does not know. `values` are those of the kept model, if the
+        last values are another model's, as with early stopping; they hold until the metric is logged again. `about` is what
+        else is known of a metric, under these names: `data` (`train`, `validation`, or the script's name for it), `part` (of
+        the predictions), `settings` (of the function that computes it), and `sample`: the `rows` that it was computed on, `of`
+        how many, and the standard `error`.
         """
         said_now: dict[str, dict[str, Any]] = {}
         for name, direction in directions.items():
@@ -331,8 +331,8 @@ class Run:
     def log_dataset(
         self, data: Any, target: Any = None, *, context: str = "train", known: Mapping[str, Any] = {}
     ) -> None:
-        """Describe data the run saw, without a pass over it. `context`: `train`, `validation` or `test`. `known` is what the
-        caller can say of a container that cannot be looked into: `rows`, `columns`, `schema`, or others.
+        """Describe data that the run saw, without a pass over it. `context` is `train`, `validation` or `test`. `known` is what
+        the caller can say of a container that cannot be looked into: `rows`, `columns`, `schema`, or others.
         """
         described = datasets.describe(data, target)
         if len(self.seen_data) < MAX_DATA:
@@ -354,20 +354,18 @@ class Run:
             self._context.emit(NoteLogged(self.id, text_of(str(plain(text))), error))
 
     def model_not_saved(self, reason: str) -> None:
-        """Say why there is no model, which `autolog show` says before anything else."""
+        """Say why there is no model. `autolog show` prints this before anything else."""
         self.note(f"{NOT_SAVED}{reason}")
 
     def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name. The store
-        itself is left out of a folder that holds it.
+        """Copy a file or folder into the run, in the background. `name` is its path there, by default its own name. If the
+        folder holds the store, the store itself is left out.
 
         Raises FileNotFoundError if there is none, ValueError if `name` leads out of the run's folder.
         """
         given: str = os.fspath(path)
         source = os.path.abspath(given)
-        if not given or not os.path.exists(
-            source
-        ):  # an empty path, as of a variable that is not set, is no folder
+        if not given or not os.path.exists(source):  # an empty path, of an unset variable say, is no folder
             raise FileNotFoundError(f"There is no file or folder {source if given else repr(given)} to log.")
         name = artifact_name(name or os.path.basename(source))
         folder = self._context.folder_of(self.id)
@@ -426,18 +424,18 @@ class Run:
     def log_model(
         self, model: Any, *, flavor: str | None = None, path: str = "model", data: Any = None
     ) -> None:
-        """Save a model into the run. `flavor` is that of the run's framework by default; `data` is an example of its input,
-        from which the signature is inferred.
+        """Save a model into the run. `flavor` is by default that of the run's framework. `data` is an example of the model's
+        input, from which the signature is inferred.
         """
         self.save_model(model, flavor, path=artifact_name(path), data=data, by_hand=True)
 
     def save_model(self, model: Any, flavor: str | None, **how: Any) -> None:
-        """As `log_model`, for integrations: see `recording.models.ModelSaver.save` for how."""
+        """Like `log_model`, for integrations. See `recording.models.ModelSaver.save` for the arguments."""
         self._context.save_model(self, model, flavor, **how)
 
     def trained(self, *models: Any, data: Any = None, describe: bool = True) -> None:
-        """This run has trained the model on `data`: what the user measures of it later belongs here. Further models are those
-        that the first delegates to. With `describe`, the data that it is measured on is logged as a test set.
+        """Remember that this run has trained the model on `data`: what the user measures of it later belongs here. Further
+        models are those to which the first one delegates. With `describe`, data that it is measured on is logged as a test set.
         """
         self._context.trained(models, self, data, describe)
 
@@ -446,8 +444,8 @@ class Run:
         started: int | None = None, ended: int | None = None, status: str = "finished",
         directions: Mapping[str, Direction | None] = {},
     ) -> str:  # fmt: skip
-        """Record a whole child run in one event, as a search's candidates are. Returns its id. `directions`: see
-        `describe_metrics`; of metrics that it does not have, they are left out.
+        """Record a whole child run in one event, such as a search's candidate. Returns its id. `directions` is as for
+        `describe_metrics`; directions of metrics that the child does not have are left out.
         """
         try:
             items = list(metrics.items())
@@ -468,12 +466,12 @@ class Run:
 
     @property
     def param_count(self) -> int:
-        """How many params have been logged."""
+        """Number of params that have been logged."""
         return len(self._params)
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The value of each metric logged so far, in the order of their first values: the kept model's, else the last."""
+        """The value of each metric logged so far, the kept model's or else the last, in the order of their first values."""
         return {**self._values, **self._kept} if self._kept else self._values
 
     @property
@@ -487,7 +485,7 @@ _type: Any = type
 
 
 def _number(value: Any) -> float | int | None:
-    """A number from a number, a subclass of one, or a scalar of an array library; None for anything else."""
+    """Return a number for a number, a subclass of one, or a scalar of an array library; None for anything else."""
     kind = _type(value)
     if kind is float or kind is int:
         return value
@@ -507,7 +505,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A step as an int of 64 bits, None if it is none."""
+    """Return a step as an int that fits into 64 bits, else None."""
     try:
         step = int(value if type(value) is str else _number(value))  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, OverflowError):
@@ -521,8 +519,8 @@ def _finite(value: Any) -> float | None:
 
 
 def retire() -> None:
-    """For the end of the process: runs take nothing any more, and do not need this module, which Python takes apart while
-    objects of the user's may log to the very end.
+    """Make runs ignore what is logged, at the end of the process. They no longer need this module, which Python takes apart
+    while objects of the user may log to the very end.
     """
 
     def nothing(*_: Any, **__: Any) -> None:
@@ -534,7 +532,7 @@ def retire() -> None:
 
 
 def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[str, str]:
-    """Tags as text, secrets replaced."""
+    """Return tags as text, with secrets replaced."""
     try:
         items = [(key_of(key), value) for key, value in islice(tags.items(), MAX_PARAMS)]
     except Exception:
@@ -546,7 +544,7 @@ def tags_of(tags: Mapping[str, Any], secrets: set[str] | None = None) -> dict[st
 
 
 def artifact_name(name: str) -> str:
-    """A relative path with forward slashes. Raises ValueError if it leads elsewhere."""
+    """Return a relative path with forward slashes. Raises ValueError if it leads elsewhere, or if a part of it is too long."""
     parts = [part for part in name.replace(os.sep, "/").split("/") if part not in ("", ".")]
     if not parts or ".." in parts or os.path.isabs(name) or ":" in parts[0] or "\0" in name:
         raise ValueError(f"{name!r} is not a path inside a run's folder.")
@@ -557,9 +555,9 @@ def artifact_name(name: str) -> str:
 
 @contextmanager
 def atomic_write(target: str) -> Generator[str, None, None]:
-    """A new file to be written, which then takes the place of `target`: what is there may be other runs' file too."""
+    """Yield the path of a new file to write, which then replaces `target`: the old one may be other runs' too (hard links)."""
     folder, name = os.path.split(target)
-    # No longer than a file's name can be.
+    # Short enough for a file name.
     draft = os.path.join(folder, f"{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         yield draft
@@ -571,7 +569,7 @@ def atomic_write(target: str) -> Generator[str, None, None]:
 
 
 def sizes(path: str) -> list[tuple[str, int]]:
-    """The files at or below `path`: (`""` or `"/relative/path"`, bytes)."""
+    """Return the files at or below `path`, as (`""` or `"/relative/path"`, bytes)."""
     if not os.path.isdir(path):
         return [("", os.path.getsize(path))]
     found: list[tuple[str, int]] = []

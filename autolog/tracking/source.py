@@ -1,6 +1,6 @@
-"""The code that no commit holds: the script, what it has imported from its own folders, and the cells of a notebook.
+"""Finds the code that no commit holds: the script, what it has imported from its own folders, and the cells of a notebook.
 
-What a commit holds is known by the commit and the difference from it: see `environment`. All but `new_cells` runs off the
+Code that a commit holds is known by the commit and the difference from it: see `environment`. All but `new_cells` runs off the
 training thread, and imports nothing there.
 """
 
@@ -19,16 +19,16 @@ from autolog.tracking.values import text_of
 MAX_FILES = 100
 MAX_FILE = 500_000
 MAX_SOURCES = 2_000_000
-"""Characters of all files, and of all cells."""
+"""Maximum characters of all files, and of all cells."""
 _INSTALLED = ("site-packages", "dist-packages", "node_modules")
 _PYTHONS = tuple(
     {os.path.dirname(os.path.abspath(place)) for place in (os.__file__, sys.executable or os.__file__)}
 )
-"""The folders of the standard library and of the programs of the environment."""
+"""The folders of the standard library and of the environment's programs."""
 
 
 class Sources:
-    """The files of a program that no commit holds, each given once."""
+    """The files of a program that no commit holds. Each is returned once."""
 
     def __init__(self, script: str | None, folder: str) -> None:
         """`script` is the main module's file, `folder` the working directory when the program began."""
@@ -36,12 +36,12 @@ class Sources:
         self._folder = os.path.abspath(folder)
         self._given: set[str] = set()
         self._seen: set[str] = set()
-        """The names of the modules that were looked at."""
+        """The names of the modules that were examined."""
         self._room = MAX_SOURCES
 
     def new(self, secrets: Iterable[str]) -> dict[str, str]:
-        """The text of each that was not given before, by its path from the working directory, or from the script's where it is
-        not below that; without secrets, those too that are known from elsewhere.
+        """Return the text of each file that was not returned before. Its path is relative to the working directory, or to the
+        script's folder if it is not below that. The text has no secrets, and none of the known `secrets`.
         """
         files = [path for path in self._own() if path not in self._given]
         self._given.update(files)
@@ -66,7 +66,7 @@ class Sources:
         return found
 
     def _own(self) -> list[str]:
-        """The script, and the imported modules below its folder or the working directory that are in no environment."""
+        """Return the script, and the imported modules below its folder or the working directory that are in no environment."""
         script = os.path.abspath(self._script) if self._script else ""
         roots = {
             self._folder,
@@ -95,7 +95,7 @@ def _is_below(path: str, folders: Iterable[str]) -> bool:
 
 
 def _read(path: str) -> str | None:
-    """A file of Python's as text, in the encoding that it says."""
+    """Return a Python file as text, in the encoding that it declares. Return None if it is too large or unreadable."""
     try:
         if os.path.getsize(path) > MAX_FILE:
             return None
@@ -106,13 +106,11 @@ def _read(path: str) -> str | None:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """Python's code without what looks like a secret in it, and without those that are known: a call's argument may have no
-    name.
-    """
+    """Return Python code without what looks like a secret, and without known `secrets`: a call's argument may have no name."""
     for secret in sorted(secrets, key=len, reverse=True):
         if redact.is_telling(secret):
             text = text.replace(secret, redact.mark(secret))
-        else:  # any word: the code stays readable where it means something else
+        else:  # it may be any word: without quotes, it means something else
             for quote in ("'", '"'):
                 text = text.replace(f"{quote}{secret}{quote}", f"{quote}{redact.mark(secret)}{quote}")
     return text_of(redact.redact_text(text, python=True), 2 * MAX_FILE)
@@ -126,7 +124,7 @@ class Notebook:
         self._room = MAX_SOURCES
 
     def new_cells(self) -> dict[str, str]:
-        """Their text as it is, by their number. On the training thread."""
+        """Return the cells' text as it is, by their number. Runs on the training thread."""
         try:
             shell: Any = sys.modules["IPython"].get_ipython()
             history: list[str] = [] if shell is None else shell.history_manager.input_hist_raw

@@ -1,8 +1,8 @@
-"""Any object to bounded plain data: what JSON can hold, of limited size, without running the user's code.
+"""Turns any object into bounded plain data: what JSON can hold, of limited size, without running the user's code.
 
 No `__repr__`, `__str__`, `__len__`, `__iter__`, `__class__` or property of an unknown object is called: they can be slow,
-wrong, or have effects. Only built-in types, by their own methods, and a few well-known ones are looked into; anything else is
-its class's name. Secrets are replaced here.
+wrong, or have effects. Only built-in types, by their own methods, and a few well-known types are looked into; any other object
+becomes its class's name. Secrets are replaced here.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ MAX_KEY = 250
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
-# A class's own name and module, whatever its metaclass would say.
+# A class's own name and module, whatever its metaclass says.
 name_of: Any = type.__dict__["__name__"].__get__
 _module_of: Any = type.__dict__["__module__"].__get__
 
-# Without their types: what a strict checker would narrow to holds unknown things.
+# Untyped: a strict checker would narrow these to types with unknown items.
 _type: Any = type
 _dict: Any = dict
 _CONTAINERS: Any = (dict, list, tuple, set, frozenset)
 
 
 def text_of(text: str, limit: int = MAX_TEXT) -> str:
-    """`text` cut to `limit` characters, said so, and encodable in UTF-8."""
+    """Return `text` cut to `limit` characters, with a mark if it was cut, and encodable in UTF-8."""
     if len(text) > limit:
         text = f"{text[:limit]}… [cut: {len(text)} characters]"
     if not text.isascii():
@@ -55,21 +55,21 @@ def text_of(text: str, limit: int = MAX_TEXT) -> str:
 
 
 ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal obeys, and what turns the writing round. Text that was recorded may come from anywhere."""
+"""Characters that a terminal obeys, or that change the direction of writing. Recorded text may come from anywhere."""
 
 
 def clean(text: str) -> str:
-    """`text` on one line, without what would move a terminal's cursor, colour it or turn the writing round."""
+    """Return `text` on one line, with escapes for what acts on a terminal or changes the direction of writing."""
     return ACTS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def clean_lines(text: str) -> str:
-    """The same, on as many lines as it has."""
+    """Like `clean`, but keeps the line breaks."""
     return "\n".join(map(clean, text.split("\n")))
 
 
 def number_of(value: float) -> float | str:
-    """A float as JSON can hold it: non-finite ones as `"NaN"`, `"Infinity"`, `"-Infinity"` (as protobuf's JSON has them)."""
+    """Return a float as JSON can hold it: non-finite ones as `"NaN"`, `"Infinity"`, `"-Infinity"`, like protobuf's JSON."""
     if math.isfinite(value):
         return value
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
@@ -80,18 +80,18 @@ def class_name(value: object) -> str:
 
 
 def module_name(cls: type) -> str:
-    """The module that a class says it is of, without asking its metaclass."""
+    """Return the module of a class, as the class itself says, without its metaclass."""
     name = _module_of(cls)
     return name if type(name) is str else ""
 
 
 def qualified_name(cls: type) -> str:
-    """`package.module.Class`, as it can be imported."""
+    """Return `package.module.Class`, as it can be imported."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def plain(value: Any, key: str = "", secrets: set[str] | None = None) -> Plain:
-    """`value` as plain data. `key` is its name, which may say that it is a secret; found secrets go into `secrets`."""
+    """Return `value` as plain data. `key` is its name, which may mark it as a secret; found secrets are added to `secrets`."""
     kind = _type(value)
     if kind is str:
         return _text(value, key, secrets)
@@ -105,7 +105,7 @@ def plain(value: Any, key: str = "", secrets: set[str] | None = None) -> Plain:
 
 
 def plain_params(params: Mapping[Any, Any], secrets: set[str] | None = None) -> dict[str, Plain]:
-    """Params as one flat mapping of text to plain data: nested dicts become dotted names; at most 2,000."""
+    """Return params as one flat mapping of text to plain data, at most 2,000. Nested dicts become dotted names."""
     try:
         items = [(key, value) for key, value in islice(params.items(), MAX_PARAMS + 1)]
     except Exception as error:
@@ -119,7 +119,7 @@ def plain_params(params: Mapping[Any, Any], secrets: set[str] | None = None) -> 
 
 
 def key_of(key: Any) -> str:
-    """A mapping's key as text, without asking an unknown object for it."""
+    """Return a mapping's key as text, without calling an unknown object."""
     kind = _type(key)
     if kind is str:
         return key if len(key) < 20 and key.isascii() else _long_key(key, redact.own())
@@ -134,7 +134,7 @@ def key_of(key: Any) -> str:
     return text_of(str(found), MAX_KEY) if isinstance(found, (int, float, str)) else class_name(key)
 
 
-@functools.lru_cache(maxsize=4096)  # names come again with each run
+@functools.lru_cache(maxsize=4096)  # each run has the same names again
 def _long_key(key: str, rules: redact.Own) -> str:
     return text_of(redact.redact_text(key[:MAX_TEXT]), MAX_KEY)
 
@@ -143,7 +143,7 @@ def _text(value: str, key: str, secrets: set[str] | None) -> str:
     if key and redact.is_secret(value, key):
         return redact.replacement(value, secrets)
     if len(value) > 2 * MAX_TEXT:
-        # What stands at the end of the part that is looked at may be half a secret, and is not shown.
+        # The end of the part that is searched may be half a secret, so it is not shown.
         seen = redact.redact_text(value[: 2 * MAX_TEXT], secrets)
         return text_of(
             f"{seen[: min(MAX_TEXT, len(seen) - 1_000)]}… [cut: {len(value)} characters]", 2 * MAX_TEXT
@@ -165,7 +165,7 @@ _KNOWN = frozenset(("datetime", "decimal", "fractions", "uuid", "pathlib", "nump
 
 
 class _Converter:
-    """One conversion: it remembers where it is and how much it has seen, so that cycles and size are bounded."""
+    """One conversion. It tracks its path and how much it has seen, which bounds cycles and size."""
 
     __slots__ = ("most", "nodes", "path", "room", "secrets")
 
@@ -235,7 +235,7 @@ class _Converter:
         return text
 
     def _container(self, value: Any, kind: Any, key: str, depth: int) -> Plain:
-        # By the built-in type's own methods: a subclass may have changed them.
+        # Call the built-in type's own methods: a subclass may have changed them.
         base = next(one for one in _CONTAINERS if issubclass(kind, one))
         size: int = base.__len__(value)
         if id(value) in self.path:
@@ -252,7 +252,7 @@ class _Converter:
                 for name, item in entries:
                     text = key_of(name)
                     self.room -= len(text)
-                    # The whole name: what is called `hf` below `tokens` may be a secret.
+                    # Pass on the whole name: `hf` below `tokens` may be a secret.
                     below = (
                         called
                         if called and _type(name) is str and name in _VALUE_KEYS
@@ -305,7 +305,7 @@ class _Converter:
                 return _pandas(value, kind, known)
             if known.get(name) is kind:
                 return self._text(_standard(value, name), key)
-        # Subclasses of the plain types: their value, by the plain type's own method.
+        # For subclasses of the plain types, their value, by the plain type's own method.
         if issubclass(kind, str):
             return self._text(str.__str__(value), key)
         if issubclass(kind, int):
@@ -333,7 +333,7 @@ _VALUE_KEYS = frozenset(("value", "val", "default", "content"))
 
 
 def _called(items: Iterable[tuple[Any, Any]]) -> str:
-    """What the value of an entry is called, as in `{"name": "password", "value": "x"}`, where that is a secret's name."""
+    """Return the name of an entry's value, as in `{"name": "password", "value": "x"}`, if that is a secret's name; else ""."""
     for key, value in items:
         if _type(key) is str and key in _NAME_KEYS and _type(value) is str and redact.is_secret_key(value):
             return value
@@ -341,8 +341,8 @@ def _called(items: Iterable[tuple[Any, Any]]) -> str:
 
 
 def _names_of(items: list[Any], key: str) -> list[str]:
-    """What each of a sequence's items is called: as the sequence, but what follows a secret's name, as in a pair or a command
-    line, and the second of a user and a password.
+    """Return a name for each item of a sequence: the sequence's own; for an item after a secret's name, as in a pair or a
+    command line, that name; and `password` for the second item of a user and a password.
     """
     names = [key] * len(items)
     if len(items) == 2 and key and key.rpartition(".")[2].strip("_").lower() in _LOGINS:
@@ -358,7 +358,7 @@ _LOGINS = frozenset(("auth", "login", "basic_auth", "http_auth", "user_password"
 
 
 def _first(items: Iterable[Any]) -> list[Any]:
-    return list(islice(items, MAX_ITEMS))  # at once: another thread may be changing what is read
+    return list(islice(items, MAX_ITEMS))  # in one go: another thread may be changing it
 
 
 def _pandas(value: Any, kind: Any, pandas: dict[str, Any]) -> Plain:
@@ -374,11 +374,11 @@ def _pandas(value: Any, kind: Any, pandas: dict[str, Any]) -> Plain:
 
 
 def _standard(value: Any, name: str) -> str:
-    """A type of the standard library as text."""
+    """Return an object of a standard library type as text."""
     if name in ("datetime", "time"):
         zone = _type(value.tzinfo)
         if zone is not type(None) and _module_of(zone) not in ("datetime", "zoneinfo"):
-            value = value.replace(tzinfo=None)  # a class of the user's would be asked for its offset
+            value = value.replace(tzinfo=None)  # `isoformat` would call a user's class for its offset
         return value.isoformat()
     return str(value) if name in _AS_TEXT else name
 
@@ -399,7 +399,7 @@ _AS_TEXT = frozenset(
 
 
 def weakly(value: object) -> Callable[[], Any]:
-    """How to reach an object while it lives; nothing, where it cannot be weakly held, as a list."""
+    """Return how to reach an object while it lives. For one that cannot be held weakly, such as a list, it returns None."""
     try:
         return weakref.ref(value)
     except TypeError:
