@@ -26,14 +26,15 @@ FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 300.0
 SHORT_SECONDS = 0.05
 """A fork waits for a sink that was called less than this ago; it does not wait for one that is busy for longer."""
-PARKED_AFTER = 6
+BACKING_OFF_AFTER = 6
 """Failures in a row; the sixth comes some ten seconds after the first."""
 
 Written = Callable[[], "Path | None"]
 
 
 class SinkState(NamedTuple):
-    """One sink: `state` is `active`, `retrying` or `parked` (failed again and again, or for good); `error` its last failure.
+    """One sink. `state` is `active`, `retrying`, or `backing off` (it has failed again and again, or for good); `error` is its
+    last failure.
 
     Neither `url` nor `error` contains credentials. `delivered` counts this process's events.
     """
@@ -76,7 +77,7 @@ class Feed:
 
     @property
     def state(self) -> SinkState:
-        word = "active" if not self._failures else "parked" if self._is_parked else "retrying"
+        word = "active" if not self._failures else "backing off" if self._is_backing_off else "retrying"
         follower = self._follower
         return SinkState(self.name, word, follower.delivered if follower is not None else 0, self._error)
 
@@ -97,7 +98,7 @@ class Feed:
         return self._position >= end
 
     def finish(self) -> None:
-        """Deliver what is on the disk now, then end. One that is parked ends without another try."""
+        """Deliver what is on the disk now, then end. One that is backing off ends without another try."""
         self._hurry = True
         self._finishing = True
         self._signal.set()
@@ -120,8 +121,8 @@ class Feed:
         return self._follower.position if self._follower is not None else 0
 
     @property
-    def _is_parked(self) -> bool:
-        return self._failures >= PARKED_AFTER or self._retry_at == math.inf
+    def _is_backing_off(self) -> bool:
+        return self._failures >= BACKING_OFF_AFTER or self._retry_at == math.inf
 
     def _is_stuck(self) -> bool:
         return bool(self._busy_since) and time.monotonic() - self._busy_since > SHORT_SECONDS
@@ -131,10 +132,10 @@ class Feed:
             self._signal.wait(self._until_retry())
             self._signal.clear()
             finishing = self._finishing  # asked before the journal is
-            done = self._feed() if not (finishing and self._is_parked) else False
+            done = self._feed() if not (finishing and self._is_backing_off) else False
             with self._changed:
                 self._changed.notify_all()
-            if finishing and (done or self._is_parked):
+            if finishing and (done or self._is_backing_off):
                 self._close()
                 return True
         return False
@@ -188,7 +189,7 @@ class Feed:
         self._retry_at = time.monotonic() + pause_after(self._failures, self._random)
         if isinstance(error, SinkError) and not error.retryable:
             self._retry_at = math.inf
-        if self._is_parked and not self._warned and not self._finishing:
+        if self._is_backing_off and not self._warned and not self._finishing:
             self._warned = True
             logging.getLogger("autolog").warning(
                 "%s takes nothing at present (%s). Your training goes on, and all of it is kept in %s%s.",

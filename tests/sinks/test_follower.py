@@ -106,7 +106,7 @@ def test_a_sink_that_fails_and_recovers_gets_everything(
     assert feeding._feeds[0]._until_retry() is None  # it sleeps until it is woken
 
 
-def test_a_sink_that_goes_on_failing_is_parked_with_one_line(
+def test_a_sink_that_goes_on_failing_backs_off_with_one_line(
     journal: Journal, feeding: Live, caplog: pytest.LogCaptureFixture
 ):
     """After six failures it is said once, calmly, without credentials; when it is back, it gets everything."""
@@ -124,7 +124,7 @@ def test_a_sink_that_goes_on_failing_is_parked_with_one_line(
     feeding.wake()
     assert often.wait(TIMEOUT)
     (state,) = feeding.states
-    assert state == ("scripted://here", "parked", 0, "ConnectionError: no answer from ***@here")
+    assert state == ("scripted://here", "backing off", 0, "ConnectionError: no answer from ***@here")
     (record,) = caplog.records
     assert (record.name, record.levelno) == ("autolog", logging.WARNING)
     assert record.getMessage() == (
@@ -147,7 +147,7 @@ def test_a_sink_that_refuses_for_good_is_not_asked_again(
     assert not feeding.flush(TIMEOUT)
     assert not feeding.flush(TIMEOUT)
     assert sink.attempts == 1
-    assert feeding.states == (live.SinkState("scripted://here", "parked", 0, "403 forbidden"),)
+    assert feeding.states == (live.SinkState("scripted://here", "backing off", 0, "403 forbidden"),)
     (record,) = caplog.records
     assert record.getMessage() == (
         "scripted://here takes nothing at present (403 forbidden). Your training goes on, and all of it is kept in"
@@ -577,7 +577,7 @@ def test_a_sink_that_hangs_does_not_hold_up_forks(tmp_path: Path):
 
 
 def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):
-    """A fork at any moment leaves the child able to import whatever it likes, also while sinks work, fail and are parked."""
+    """A fork at any moment leaves the child able to import whatever it likes, also while sinks work, fail and back off."""
     code = """
         import sys
 

@@ -73,7 +73,7 @@ SCRIPT = """
         longest = 0.0
 
     # On a busy machine few writes have been tried by now, and the second sink has not refused for good yet.
-    while autolog.status().sinks[1].state != "parked" and time.monotonic() < began + seconds + 60:
+    while autolog.status().sinks[1].state != "backing off" and time.monotonic() < began + seconds + 60:
         fit()
         time.sleep(0.04)
     print(json.dumps(state()), flush=True)
@@ -119,7 +119,7 @@ def test_sinks_that_fail_all_the_time_are_felt_by_nobody(tmp_path: Path) -> None
     assert {run.status for run in Store(tmp_path / ".autolog").runs(children=True)} == {"finished", "failed"}
 
     # Everything arrived.
-    assert states[-1]["sinks"][1][0] == "parked"
+    assert states[-1]["sinks"][1][0] == "backing off"
     [journal] = (tmp_path / ".autolog" / "journal").iterdir()
     kept = journal.read_bytes().splitlines()
     for ledger in ("fed", "refused", "followed"):

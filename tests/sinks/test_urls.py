@@ -113,7 +113,7 @@ def test_credentials_reach_neither_the_store_nor_the_terminal(tmp_path: Path):
         for secret in (b"hunter22", b"t0k3nt0k3n", b"k3yk3yk3y"):
             assert secret not in text, name
     assert (
-        "sink refusing://host/p?api_key=***  parked, 0 events; 403 from refusing://***@host/p?api_key=***"
+        "sink refusing://host/p?api_key=***  backing off, 0 events; 403 from refusing://***@host/p?api_key=***"
         in done.stdout
     )
 
