@@ -53,21 +53,28 @@ FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
 def install_toy(folder: str | Path) -> None:
     """Put the framework `toy` and its integration into `folder` as a wheel's installation would: the module, and a
-    `.dist-info` with the entry point that the fixture's pyproject declares. No network, no build tool.
+    `.dist-info` with the entry points that the fixture's pyproject declares. No network, no build tool.
     """
     folder = Path(folder)
     write_toy(folder)
     shutil.copy(FIXTURE / "autolog_toy.py", folder)
-    text = (FIXTURE / "pyproject.toml").read_text()
-    group = "autolog.integrations"
-    section = text.partition(f'[project.entry-points."{group}"]')[2].partition("\n[")[0]
-    points = configparser.ConfigParser()
-    points.read_string(f"[{group}]\n{section}")
     info = folder / "autolog_toy-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: autolog-toy\nVersion: 1.0\n")
-    lines = [f"{name} = {value.strip(chr(34))}" for name, value in points[group].items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+    points = configparser.ConfigParser()
+    text = (FIXTURE / "pyproject.toml").read_text()
+    for group in ("autolog.integrations", "autolog.flavors"):
+        section = text.partition(f'[project.entry-points."{group}"]')[2].partition("\n[")[0]
+        points.read_string(f"[{group}]\n{section}")
+    lines = [
+        line
+        for group in points.sections()
+        for line in (
+            f"[{group}]",
+            *(f"{name} = {value.strip(chr(34))}" for name, value in points[group].items()),
+        )
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
 def make_toy_importable() -> None:

@@ -404,7 +404,7 @@ def _read_parameters(wrapped: Callable[..., Any]) -> _Parameters:
     if variadic is None:
         names += [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     keywords = frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-    any_keyword = not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters)
+    any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters)
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     own = frozenset(p.name for p in parameters)
     return _Parameters(tuple(names), variadic, keywords, own, any_keyword, defaults)

@@ -14,13 +14,12 @@ from autolog.instrument.slots import ABSENT, Slot, own, put
 
 
 def switch_of(held: Any) -> Switch | None:
-    if type(held) is FunctionType:
-        mark = held.__dict__.get("_autolog_own")
-        # `functools.wraps` copies a function's attributes: the mark may be a copy of another function's.
-        return mark.switch if type(mark) is Own and mark.function() is held else None
     # By exact type: a wrapper around a class method claims to be an instance of classmethod.
-    if type(held) is classmethod:
-        return getattr(cast(Any, held).__func__, "autolog_switch", None)
+    function = cast(Any, held).__func__ if type(held) is classmethod else held
+    if type(function) is FunctionType:
+        mark = function.__dict__.get("_autolog_own")
+        # `functools.wraps` copies a function's attributes: the mark may be a copy of another function's.
+        return mark.switch if type(mark) is Own and mark.function() is function else None
     wrapper = sys.modules.get("autolog.instrument.wrapper")
     if wrapper is None or type(held) not in (wrapper.Wrapper, wrapper.BoundWrapper):
         return None
@@ -59,7 +58,9 @@ def restore(slot: Slot, switch: Switch) -> None:
     ours = chain.pop()
     original = _below(ours)
     if chain:
-        _splice(chain[-1], ours, original)
+        # Ours replaced nothing: it stays below the other wrapper, switched off, and calls the next class's method.
+        if original is not ABSENT:
+            _splice(chain[-1], ours, original)
     elif absent:
         delattr(owner, name)
     else:

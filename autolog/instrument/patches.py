@@ -89,7 +89,8 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
-    """A framework's own global hook. `target` is the function that registers a hook and returns a handle with `remove()`.
+    """A framework's own global hook. `target` is the function that registers a hook and returns a handle with `remove()`. If it
+    returns none, `undo` is the name, in the same module, of the function that takes the hook out, such as `unsubscribe`.
 
     The framework calls `hook`, except while `unless()` is true. What the hook returns or raises does not reach the framework,
     and the first failure turns it off.
@@ -97,6 +98,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     hook: Callable[..., Any]
+    undo: str = ""
     unless: Callable[[], bool] | None = None
     optional: bool = False
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import partial
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, cast
 
-from autolog.instrument.calls import CallHandler, Switch
+from autolog.instrument.calls import CallHandler, Own, Switch
 from autolog.instrument.chain import find, restore
 from autolog.instrument.fast import fast, guarded
 from autolog.instrument.imports import ImportHooks
@@ -126,15 +126,20 @@ class Installation:
 
     def _register(self, module: ModuleType, path: str, hook: Hook) -> None:
         register = resolve(module, path)
+        take_out = resolve(module, hook.undo) if hook.undo else None
+        if hook.undo and take_out is None:
+            register = None  # what could not be taken out is not put in
         self.state = "missing" if register is None else "found"
         if register is not None and not self._handles:
             own = guarded(hook.hook, self._handler, self.integration, path, self.switch, hook.unless)
             handle = register(own)
+            if take_out is not None:
+                handle = SimpleNamespace(remove=partial(take_out, own))
             if not callable(getattr(handle, "remove", None)):
                 self.switch.on, self.state = False, "missing"  # it stays registered, and does nothing
                 raise TypeError(
                     f"{hook.target} gives no handle with `remove()` but {handle!r}: its hooks could not be taken out. "
-                    "Observe what calls them, by a Patch."
+                    "Name the function that does it in `undo`, or observe what calls them, by a Patch."
                 )
             self._handles.append(handle)
 
@@ -214,7 +219,7 @@ class Installation:
             hook = cast(Any, classmethod(__init_subclass__))
             hook.__func__.__qualname__ = f"{base.__qualname__}.__init_subclass__"
             hook.__func__.__module__ = base.__module__
-            hook.__func__.autolog_switch = self.switch
+            hook.__func__._autolog_own = Own(self.switch, weakref.ref(hook.__func__))
             self._set(base, "__init_subclass__", hook)
             return
         from autolog.instrument.wrapper import Wrapper

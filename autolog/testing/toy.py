@@ -2,7 +2,8 @@
 
 It has what real ones have and what makes them hard to patch: a base class with subclasses, a `fit` that comes from a mixin, one
 that calls its parent's, a decorated one, one that trains others, class and static methods, a function bound under two names, a
-function that is loaded when it is first used, callbacks, and a draw from Python's global random stream.
+function that is loaded when it is first used, callbacks, a coroutine that trains, global listeners that are subscribed and
+unsubscribed, and a draw from Python's global random stream.
 """
 
 from __future__ import annotations
@@ -131,6 +132,43 @@ from toy.core import Slope
 def train(settings, X, y, rounds=5, callbacks=()):
     """A fitted Slope."""
     return Slope(**settings, rounds=rounds).fit(X, y, callbacks)
+''',
+    "service.py": '''
+"""Training in a service: `await toy.service.learn(X, y)`."""
+
+import asyncio
+
+from toy import events
+from toy.core import Slope, loss
+
+
+async def learn(X, y, rounds=5, rate=0.1):
+    """A fitted Slope; between the rounds, other tasks have their turn."""
+    model = Slope(rate, rounds)
+    model.weight = 0.0
+    for number in range(rounds):
+        model.weight -= rate * sum((model.weight * x - t) * x for x, t in zip(X, y)) / len(X)
+        events.publish(number, loss(model.weight, X, y))
+        await asyncio.sleep(0)
+    return model
+''',
+    "events.py": '''
+"""What is told to everybody who has subscribed."""
+
+listeners = []
+
+
+def subscribe(listener):
+    listeners.append(listener)
+
+
+def unsubscribe(listener):
+    listeners.remove(listener)
+
+
+def publish(number, loss):
+    for listener in list(listeners):
+        listener(number, loss)
 ''',
     "tuning.py": '''
 """A search; loaded when it is first asked for."""

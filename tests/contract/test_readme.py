@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import autolog
 from autolog.integration import Call
 from autolog.testing import recorded
 
@@ -63,8 +65,13 @@ def test_options_of_the_fixture_can_be_set_from_everywhere(tmp_path: Path) -> No
 
 
 def test_each_training_of_the_fixture_is_recorded_as_the_page_says() -> None:
-    """A fit with its rounds; a function whose fit adds to its run; a search with its candidates only."""
+    """A fit with its rounds; a function whose fit adds to its run; a search with its candidates only; two coroutines that take
+    turns, each with what it publishes and its model.
+    """
+    import asyncio
+
     import toy
+    import toy.service
 
     X, y = [1.0, 2.0, 3.0], [2.0, 4.0, 6.5]
     with recorded("toy") as seen:
@@ -72,7 +79,14 @@ def test_each_training_of_the_fixture_is_recorded_as_the_page_says() -> None:
         toy.train({"rate": 0.01}, X, y, 4)
         toy.tune(toy.Slope, iter([0.01, 0.02]), X, y)
         toy.Committee(rounds=2).fit(X, y)
-    fit, train, tune, committee = seen.runs
+
+        async def both() -> list[Any]:
+            learnt = [toy.service.learn(X, y, rounds, rate=0.01) for rounds in (2, 3)]
+            return await asyncio.gather(*learnt)
+
+        models = asyncio.run(both())
+        loaded = [autolog.load_model(run.id) for run in seen.runs[-2:]]
+    fit, train, tune, committee, *learnt = seen.runs
     assert (fit.kind, fit.params, fit.metrics["loss"]["count"]) == ("fit", {"rate": 0.1, "rounds": 3}, 3)
     assert (train.kind, train.params) == ("train", {"rate": 0.01, "rounds": 4})
     assert {name: metric["count"] for name, metric in train.metrics.items()} == {"loss": 4, "weight": 1}
@@ -82,4 +96,7 @@ def test_each_training_of_the_fixture_is_recorded_as_the_page_says() -> None:
     ]
     assert tune.metrics == {}
     assert committee.metrics == {}
-    assert len(seen.all_runs) == 6
+    assert [(run.params["rounds"], run.metrics["loss"]["count"]) for run in learnt] == [(2, 2), (3, 3)]
+    assert [model.weight for model in loaded] == [model.weight for model in models]
+    assert len(seen.all_runs) == 8
+    assert toy.events.listeners == []

@@ -40,6 +40,20 @@ def original(a: Any, b: Any = 2, *args: Any, c: Any = 3, **kwargs: Any) -> tuple
     return a, b, args, c, kwargs
 
 
+def test_what_takes_nothing_has_no_arguments(handler: CallHandler) -> None:
+    """An observer that passes callbacks where they are taken leaves `fit(self)` of the user's alone."""
+    seen: list[bool] = []
+
+    def observer(call: Call) -> Generator[None, Any, None]:
+        seen.append(call.takes("callbacks"))
+        yield
+
+    assert patched(handler, lambda: "mine", observer)() == "mine"
+    assert patched(handler, lambda **more: "mine", observer)() == "mine"
+    assert patched(handler, int, observer)() == 0  # its signature may be known or not
+    assert seen[:2] == [False, True]
+
+
 # -- the observer's protocol
 
 

@@ -301,7 +301,22 @@ def test_a_hook_that_could_not_be_taken_out_is_refused(frame: Any, install: Inst
     assert (hook.state, install.seen) == ("missing", [])
     [text] = said
     assert text.startswith("fastframe:register_for_ever gives no handle with `remove()` but None")
-    assert text.endswith("Observe what calls them, by a Patch.")
+    assert text.endswith("Name the function that does it in `undo`, or observe what calls them, by a Patch.")
+
+
+def test_a_hook_is_taken_out_by_the_function_that_undoes_it(frame: Any, install: Installed) -> None:
+    """As with subscribe and unsubscribe, which give no handle; where that function is missing, nothing is put in."""
+    frame.listeners = []
+    frame.subscribe = frame.listeners.append
+    frame.unsubscribe = frame.listeners.remove
+    theirs = frame.subscribe(str)
+    hook = install(Hook(target="fastframe:subscribe", undo="unsubscribe", hook=install.seen.append))
+    frame.listeners[1](7)
+    assert (hook.state, install.seen, len(frame.listeners)) == ("found", [7], 2)
+    hook.remove()
+    assert (hook.state, frame.listeners, theirs) == ("removed", [str], None)
+    wrong = install(Hook(target="fastframe:subscribe", undo="leave", hook=install.seen.append))
+    assert (wrong.state, frame.listeners) == ("missing", [str])
 
 
 def test_a_handle_that_fails_keeps_nothing_in(frame: Any, install: Installed) -> None:

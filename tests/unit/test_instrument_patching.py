@@ -314,6 +314,33 @@ def test_every_class_that_defines_the_method_is_patched(frame: Any, patch: Patch
     assert slots(*owners(frame)) == before
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["the class method", "its function"])
+def test_a_hook_of_subclasses_that_others_have_wrapped_stays_theirs(
+    frame: Any, patch: Patches, whole: bool
+) -> None:
+    """Removable: the other tool's wrapper goes on to work, and classes can be made after the removal as before."""
+    patch.subclasses("frame:Base", "fit")
+    ours = vars(frame.Base)["__init_subclass__"]
+    told: list[str] = []
+    inner = ours if whole else ours.__func__
+
+    @functools.wraps(ours.__func__)
+    def theirs(cls: type, **more: Any) -> None:
+        told.append(cls.__name__)
+        (inner.__get__(None, cls) if whole else functools.partial(inner, cls))(**more)
+
+    theirs.__wrapped__ = inner  # type: ignore[attr-defined]
+    frame.Base.__init_subclass__ = classmethod(theirs)
+    before = type("Before", (frame.Base,), {"fit": lambda self: "own"})
+    assert before().fit() == "own"
+    patch.remove()
+    assert vars(frame.Base)["__init_subclass__"].__func__ is theirs
+    type("After", (frame.Base,), {"fit": lambda self: "own"})().fit()
+    assert told == ["Before", "After"]
+    assert len(patch.seen) == 1
+    del frame.Base.__init_subclass__
+
+
 def test_classes_made_later_are_patched_and_put_back(frame: Any, patch: Patches) -> None:
     """By a class statement, by `type()`, with arguments for `__init_subclass__`, from a mixin of the user's."""
     patch.subclasses("frame:Base", "fit")
