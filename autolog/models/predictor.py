@@ -41,7 +41,7 @@ class Predictor:
         inputs: list[dict[str, Any]] | None = self.signature["inputs"]
         if inputs is not None and _is_the_frameworks(data):
             return self._predict(data)
-        if inputs is None:
+        if not inputs:
             return self._predict(_frame(data, None) if isinstance(data, dict) else data)
         if inputs[0].get("type") != "tensor":
             return self._predict(_as_columns(data, inputs))

@@ -111,12 +111,20 @@ def _raised_in(frame: FrameType) -> SystemExit | None:
         for one in dis.get_instructions(frame.f_code)
         if one.offset <= frame.f_lasti and one.opname not in ("PRECALL", "PUSH_NULL", "EXTENDED_ARG")
     ]
-    last = done[-1].opname
-    if last != "RAISE_VARARGS":
-        return None if last.startswith("RETURN") else UNKNOWN
-    if not done[-2].opname.startswith("CALL"):  # `raise SystemExit`
-        return None
-    given = done[-3]
+    last = done.pop()
+    if last.opname != "RAISE_VARARGS":
+        return None if last.opname.startswith("RETURN") else UNKNOWN
+    if last.arg == 2 and not done.pop().opname.startswith(
+        "LOAD"
+    ):  # `raise … from …`, of which this is the cause
+        return UNKNOWN
+    if done[-1].opname == "LOAD_NAME":  # `raise SystemExit`, `raise error`
+        name = done[-1].argval
+        raised = frame.f_globals.get(name)
+        return raised if isinstance(raised, SystemExit) else None if name == "SystemExit" else UNKNOWN
+    if not done[-1].opname.startswith("CALL"):
+        return UNKNOWN
+    given = done[-2]
     if given.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
         return SystemExit(given.argval)
     if given.opname == "LOAD_NAME":

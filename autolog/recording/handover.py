@@ -116,6 +116,7 @@ class Tally:
         self.warned = False
         self.count = self.done
         self._number = count(1)
+        self._done = count(1)
 
     def sent(self) -> None:
         self.tasks = next(self._number)  # pools call this from several threads
@@ -131,7 +132,7 @@ class Tally:
         """Count a future of an executor that is done."""
         from concurrent.futures import BrokenExecutor
 
-        self.ended += 1
+        self.ended = next(self._done)  # executors call this from several threads
         if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
             self.broken += 1
 

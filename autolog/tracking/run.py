@@ -527,7 +527,7 @@ def retire() -> None:
         pass
 
     logging = [name for name in vars(Run) if name.startswith("log_")]
-    for name in (*logging, "describe_metrics", "set_tags", "note", "save_model", "trained"):
+    for name in (*logging, "describe_metrics", "set_tags", "note", "record_child", "save_model", "trained"):
         setattr(Run, name, nothing)
 
 

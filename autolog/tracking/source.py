@@ -35,6 +35,7 @@ class Sources:
         self._script = script
         self._folder = os.path.abspath(folder)
         self._given: set[str] = set()
+        self._kept = 0
         self._seen: set[str] = set()
         """The names of the modules that were examined."""
         self._room = MAX_SOURCES
@@ -54,10 +55,11 @@ class Sources:
         left_out = 0
         for path in files:
             text = _read(path)
-            if text is None or len(text) > self._room or len(self._given) > MAX_FILES:
+            if text is None or len(text) > self._room or self._kept >= MAX_FILES:
                 left_out += 1
                 continue
             self._room -= len(text)
+            self._kept += 1
             start = self._folder if _is_below(path, (self._folder,)) else place
             name = os.path.relpath(path, start).replace(os.sep, "/")
             found[text_of(redact.redact_text(name))] = without(text, secrets)

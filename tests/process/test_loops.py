@@ -59,6 +59,15 @@ ENDS = {
     "SystemExit raised by hand with a status by its name": (
         "status = 4\n    raise SystemExit(status)", 4, "interrupted", "SystemExit: 4",
     ),
+    "SystemExit that was made before": (
+        "error = SystemExit(3)\n    raise error", 3, "interrupted", "SystemExit: 3",
+    ),
+    "SystemExit from another exception": (
+        "try: 1 / 0\n    except ZeroDivisionError as error: raise SystemExit(5) from error", 5, "interrupted", "SystemExit: 5",
+    ),
+    "SystemExit raised again": (
+        "try: exit(6)\n    except SystemExit as error: raise error", 6, "interrupted", "SystemExit: 6",
+    ),
     "SystemExit raised by hand with success": ("raise SystemExit(0)", 0, "finished", None),
     "SystemExit raised by hand without a word": ("raise SystemExit", 0, "finished", None),
     "SystemExit raised further in, with what cannot be known": (

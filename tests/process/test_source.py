@@ -89,6 +89,17 @@ def test_too_much_is_left_out_and_said(project: Path) -> None:
     }
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_what_a_commit_holds_does_not_count(project: Path) -> None:
+    """A large package that is committed leaves the script, which is not, its place."""
+    for number in range(120):
+        (project / "lib" / f"part{number}.py").write_text(f"x = {number}\n")
+    imports = "".join(f"import lib.part{number}\n" for number in range(120))
+    (project / "lib" / "helper.py").write_text(imports + HELPER)
+    git(project, "init -q", "add lib", "commit -q -m first")
+    assert run(project)["sources"] == {"train.py": KEPT}
+
+
 LATE = """# -*- coding: latin-1 -*-
 import autolog, os, sys, toy
 autolog.autolog(silent=True)
