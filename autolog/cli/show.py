@@ -188,7 +188,7 @@ def _identity(record: RunRecord) -> dict[str, str]:
         "started": started if started.startswith(recent) else f"{started} ({recent})",
         "took": duration(record.duration) if record.ended else "",
         "overhead": _overhead(record),
-        "dropped": f"{count(record.dropped, 'metric value')}, as the disk was too slow"
+        "dropped": f"{count(record.dropped, 'value')}, as the disk was full or too slow"
         if record.dropped
         else "",
         "error": record.error or "",

@@ -15,15 +15,16 @@ from autolog.instrument.slots import ABSENT, Slot, own, put
 
 def switch_of(held: Any) -> Switch | None:
     # By exact type: a wrapper around a class method claims to be an instance of classmethod.
-    function = cast(Any, held).__func__ if type(held) is classmethod else held
+    kind: type[Any] = type(held)
+    function: Any = held.__func__ if kind is classmethod else held
     if type(function) is FunctionType:
         mark = function.__dict__.get("_autolog_own")
         # `functools.wraps` copies a function's attributes: the mark may be a copy of another function's.
         return mark.switch if type(mark) is Own and mark.function() is function else None
     wrapper = sys.modules.get("autolog.instrument.wrapper")
-    if wrapper is None or type(held) not in (wrapper.Wrapper, wrapper.BoundWrapper):
+    if wrapper is None or kind not in (wrapper.Wrapper, wrapper.BoundWrapper):
         return None
-    return (held if type(held) is wrapper.Wrapper else held._self_parent)._self_autolog_switch
+    return (held if kind is wrapper.Wrapper else held._self_parent)._self_autolog_switch
 
 
 def _below(held: Any) -> Any:

@@ -143,11 +143,11 @@ class JournalWriter:
         """Bytes that wait for room on the disk."""
         return len(self._pending)
 
-    def forget_unwritten(self) -> int:
-        """Drop what waits, except for the first line, which may be half on disk. Return the number of dropped lines."""
+    def forget_unwritten(self) -> list[AnyEvent]:
+        """Drop what waits, except for the first line, which may be half on disk. Return the dropped events."""
         kept, _, rest = self._pending.partition(b"\n")
         self._pending = kept + b"\n"
-        return rest.count(b"\n")
+        return [event for line in rest.splitlines() if (event := decode(line)) is not None]
 
     def close(self) -> None:
         if self._fd >= 0:

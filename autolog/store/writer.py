@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from autolog.store.journal import JournalWriter
     from autolog.store.layout import Layout
-    from autolog.tracking.events import Deferred, Event, RunStarted
+    from autolog.tracking.events import AnyEvent, Deferred, Event, RunStarted
 
 # The writing thread loads what encodes events, with the first of them: `autolog()` must cost next to nothing.
 
@@ -341,8 +341,22 @@ class Writer:
         except OSError as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if journal.unwritten > UNWRITTEN_LIMIT:
-                journal.forget_unwritten()
+                self._count_dropped(journal.forget_unwritten())
             self._report(f"writing to {self.layout.root}", error)
+
+    def _count_dropped(self, events: list[AnyEvent]) -> None:
+        """Count by run what the disk did not take, and keep the beginnings and ends of runs, unless they alone are too much."""
+        from autolog.store.journal import encode
+        from autolog.tracking.events import MetricsLogged, RunEnded, RunStarted
+
+        lifecycle = encode([event for event in events if type(event) in (RunStarted, RunEnded)])
+        if len(lifecycle) < UNWRITTEN_LIMIT // 2:
+            self._journal.keep(lifecycle)
+        for event in events:
+            run = getattr(event, "run", None)
+            if run is not None and type(event) not in (RunStarted, RunEnded):
+                values = len(event.v) if isinstance(event, MetricsLogged) else 1
+                self.dropped[run] = self.dropped.get(run, 0) + values
 
     # -- the files' thread
 

@@ -377,6 +377,7 @@ def test_what_waits_for_room_is_bounded(store: Store, gate: Gate, monkeypatch: p
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
     store.writer.start()
     gate.error = NO_SPACE
+    store.writer.put(started())
     for number in range(300):
         store.writer.put(point(number))
         if number % 30 == 0:
@@ -386,8 +387,11 @@ def test_what_waits_for_room_is_bounded(store: Store, gate: Gate, monkeypatch: p
     gate.error = None
     store.writer.put(ended())
     assert store.writer.flush(20)
-    assert None not in store.read()
-    assert store.read()[-1] == ended()
+    found = store.read()
+    assert None not in found
+    assert (started() in found, found[-1]) == (True, ended())
+    points = sum(event == point(0) or type(event) is type(point(0)) for event in found)
+    assert store.writer.dropped == {started().run: 300 - points}
 
 
 @pytest.mark.parametrize("obstacle", ["a file in the way", "no permission", "a link to nowhere"])
