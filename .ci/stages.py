@@ -93,16 +93,15 @@ def integration(name: str, smoke: str, environment: Environment, *more: str, fla
     an hour, and are run by hand.
     """
     contract, folder = f"tests/contract/test_{name}.py", f"tests/integrations/{name}"
-    whole = [
-        tests(contract, folder),
-        tests("tests/models", "tests/scripts", "-k", f"{flavor or name} and not each_variant"),
-    ]
+    chosen = f"{flavor or name} and not each_variant"
+    whole = tests(contract, folder, "tests/models", "tests/scripts", "tests/docs", "-k", chosen)
     programs = sorted(path.relative_to(ROOT).as_posix() for path in SCRIPTS.glob(f"{name}_*.py"))
     own = (
-        f"integrations/autolog_{name}", contract, folder, "tests/models", "tests/scripts/test_scripts.py", *programs, *more,
+        f"integrations/autolog_{name}", contract, folder, "tests/models", "tests/scripts/test_scripts.py", *programs,
+        "tests/docs", f"docs/frameworks/{name}.md", *more,
     )  # fmt: skip
     short = (tests(contract, f"{folder}/{smoke}"),)
-    return Stage(name, f"{name}: integration, contract, models", own, tuple(whole), short, environment)
+    return Stage(name, f"{name}: integration, contract, models", own, (whole,), short, environment)
 
 
 def cells(cell: str, title: str, parts: Iterable[str]) -> Iterator[Stage]:
@@ -153,6 +152,10 @@ OLD_MLFLOW = Environment(
      "hypothesis", "cloudpickle"),
     python="3.10",
 )  # fmt: skip
+DOCS = Environment("docs", (".[docs]",), variables=(("NO_MKDOCS_2_WARNING", "1"),))
+PAGES = ("mkdocs.yml", "integrations/README.md", "CHANGELOG.md", *(
+    path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*")) if path.is_file()
+))  # fmt: skip
 MAIN = Environment("main", (".[test]",))
 """The README's, which makes it itself where it runs. Its versions are the newest, always."""
 MAIN_TESTS = (
@@ -187,6 +190,10 @@ STAGES = (
     Stage(
         "figures", "figures (a part of them)", ("tests/benchmarks",),
         (("tests/benchmarks/run.py", "--within", "5", "switch_on", "calls", "metric", "points"),), alone=True,
+    ),
+    Stage(
+        "docs", "the site, without a warning", PAGES, (("-m", "mkdocs", "build", "--strict", "--site-dir", "build/site"),),
+        environment=DOCS,
     ),
     integration("torch", "test_torch_loops.py", TORCH),
     integration("lightning", "test_lightning_runs.py", TORCH, "integrations/autolog_torch"),

@@ -135,7 +135,7 @@ def update(
 
 @app.command(name="table")
 def write_table() -> None:
-    """Write the README's table and each integration's tested range, from results.jsonl."""
+    """Write docs/compatibility.md and each integration's tested range, from results.jsonl."""
     console.print("Written." if table.write(matrix()) else "Nothing has changed.")
 
 

@@ -1,4 +1,4 @@
-"""The README's table, made from results.jsonl, and whether what stands there is what would be made."""
+"""The table of tested versions in docs, made from results.jsonl, and whether what stands there is what would be made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from compat import results
 from compat.cells import ROOT, Matrix
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- compat: made by `python -m compat table` -->", "<!-- compat: end -->"
 SIGNS = {"pass": "✓", "known": "✗", "fail": "✗", "skip": "–"}
 
@@ -49,7 +49,7 @@ def _sign(result: dict[str, Any] | None) -> str:
 
 
 def block(text: str) -> str:
-    """What stands between the marks in a README.
+    """What stands between the marks of the page.
 
     Raises:
         ValueError: if there are no marks.
@@ -57,21 +57,21 @@ def block(text: str) -> str:
     _before, begin, rest = text.partition(BEGIN)
     inner, end, _ = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the README has no {BEGIN} … {END}")
+        raise ValueError(f"the page has no {BEGIN} … {END}")
     return inner.strip()
 
 
-def write(matrix: Matrix, readme: Path = README) -> bool:
-    """Put the table into the README, and the tested range into each integration; whether anything has changed."""
+def write(matrix: Matrix, page: Path = PAGE) -> bool:
+    """Put the table into the page, and the tested range into each integration; whether anything has changed."""
     held = results.read()
-    text = readme.read_text()
+    text = page.read_text()
     old = block(text)
     new = render(matrix, held)
     changed = old != new
     if changed:
         before, _, rest = text.partition(BEGIN)
         _, _, after = rest.partition(END)
-        readme.write_text(f"{before}{BEGIN}\n{new}\n{END}{after}")
+        page.write_text(f"{before}{BEGIN}\n{new}\n{END}{after}")
     for name in matrix.frameworks:
         changed |= _write_tested(name, wanted(name, held))
     return changed

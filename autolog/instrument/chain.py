@@ -15,7 +15,7 @@ from autolog.instrument.slots import ABSENT, Slot, own, put
 
 def switch_of(held: Any) -> Switch | None:
     # By exact type: a wrapper around a class method claims to be an instance of classmethod.
-    kind: type[Any] = type(held)
+    kind = cast(Any, type(held))
     function: Any = held.__func__ if kind is classmethod else held
     if type(function) is FunctionType:
         mark = function.__dict__.get("_autolog_own")

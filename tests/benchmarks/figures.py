@@ -1,4 +1,4 @@
-"""The newest figure of each row, in figures.json, and the tables made from them: FIGURES.md beside it, and the README's.
+"""The newest figure of each row, in figures.json, and the page of docs that is made from them.
 
 Rows are measured in environments of their own, as not all frameworks fit into one: what is measured takes the place of its last
 measurement, with its date, machine and versions, and leaves the others. Knows nothing of how anything is measured.
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-FIGURES, TABLE, README = HERE / "figures.json", HERE / "FIGURES.md", HERE.parents[1] / "README.md"
-BEGIN, END = "<!-- figures: made by `python tests/benchmarks/run.py --write` -->", "<!-- figures: end -->"
+FIGURES, PAGE = HERE / "figures.json", HERE.parents[1] / "docs" / "figures.md"
 VARIANTS = {
     "plain": "plain", "autolog": "**autolog**", "suspended": "suspended", "nested": "nested",
     "autolog-no-model": "autolog, no model", "mlflow": "MLflow",
     "mlflow-no-model": "MLflow, no model", "comet": "Comet", "client": "its client", "batches": "its client, in batches",
 }  # fmt: skip
-IN_README = (
+PROMISED = (
     "import and switch on",
     "fit of a pipeline, 569 × 30, array, model saved",
     "xgboost, 200 rounds, one eval set, model saved",
@@ -41,6 +40,14 @@ IN_README = (
     "index of 10,000 runs × 50 values, built",
 )
 """Those that the project has promised figures for."""
+CHART = {
+    "scikit-learn, a pipeline": "fit of a pipeline, 569 × 30, array, model saved",
+    "XGBoost, 200 rounds": "xgboost, 200 rounds, one eval set, model saved",
+    "LightGBM, 200 rounds": "lightgbm, 200 rounds, one validation set, model saved",
+    "Keras, one epoch": "Keras, a fit of one epoch of 4 batches, model saved",
+    "PySpark, a logistic regression": "PySpark, a LogisticRegression, 569 × 30, model saved",
+}
+"""The bars of the README's chart, and their rows: those in which what is added is more than the noise of what is measured."""
 PACKAGES = (
     "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm", "torch", "lightning", "keras", "tensorflow-cpu", "pyspark", "mlflow",
     "comet_ml", "wandb", "tensorboard",
@@ -85,38 +92,39 @@ def keep(rows: list[Row], path: Path = FIGURES) -> list[Row]:
 
 
 def write(rows: list[Row]) -> None:
-    """Both tables anew."""
-    TABLE.write_text(render(rows))
-    text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n{render_readme(rows)}{END}{rest.partition(END)[2]}")
+    """Make the page anew."""
+    PAGE.write_text(render(rows))
 
 
 def render(rows: list[Row]) -> str:
-    """All rows, minimum and median, grouped by when and where they were measured."""
+    """The promised figures, then all rows with minimum and median, grouped by when and where they were measured."""
     lines = [
         "# Figures",
         "",
-        "Made by `python tests/benchmarks/run.py --write`; the numbers are also in [figures.json](figures.json).",
-        "Each cell is the minimum and the median, in processes of its own, the variants in turn. Times belong to a machine;",
-        "what they say is in the ratios.",
+        "`python tests/benchmarks/run.py --write` makes this page. `tests/benchmarks/figures.json` has the same numbers.",
+        "Times belong to a machine, and its speed differs from day to day, as the column `plain` shows. Compare within a row.",
+        "",
+        render_promised(rows),
+        "## All measurements",
+        "",
+        "Each cell has the minimum and the median. Each measurement runs in a process of its own, the variants in turn.",
     ]
     for about in dict.fromkeys(_about(row) for row in rows):
         group = [row for row in rows if _about(row) == about]
         variants = [name for name in VARIANTS if any(name in row for row in group)]
         titles = ["", "unit", *(VARIANTS[name] for name in variants), "goal"]
-        lines += ["", f"## {about}", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+        lines += ["", f"### {about}", "", f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
         for row in group:
             cells = [_pair(row[name]) if name in row else "" for name in variants]
             lines.append(f"| {' | '.join([row['what'], row['unit'], *cells, row['goal']])} |")
     return "\n".join(lines) + "\n"
 
 
-def render_readme(rows: list[Row]) -> str:
-    """Those that were promised: the least, of rates the median; behind each the day it was measured on."""
+def render_promised(rows: list[Row]) -> str:
+    """A table of the promised figures: the minimum, for rates the median; with the day of each."""
     variants = ("plain", "autolog", "mlflow", "comet")
     by_name = {row["what"]: {**row, **({"autolog": ours} if (ours := _ours(row)) else {})} for row in rows}
-    shown = [by_name[name] for name in IN_README if name in by_name]
+    shown = [by_name[name] for name in PROMISED if name in by_name]
     lines = [
         f"| | {' | '.join(VARIANTS[name] for name in variants)} | goal | |",
         "|---|---|---|---|---|---|---|",
@@ -128,7 +136,20 @@ def render_readme(rows: list[Row]) -> str:
             f"| {row['what']} ({row['unit']}) | {' | '.join(cells)} | {row['goal']} | {row['date']} |"
         )
     machines = ", ".join(dict.fromkeys(row["machine"] for row in shown))
-    return "\n".join(lines) + f"\n\nThe least of several measurements, of rates the median, on {machines}.\n"
+    return (
+        "\n".join(lines) + f"\n\nThe minimum of several measurements, for rates the median, on {machines}.\n"
+    )
+
+
+def added(rows: list[Row]) -> list[tuple[str, float, float]]:
+    """What autolog and MLflow add to a training, in milliseconds: the bars of the README's chart."""
+    by_name = {row["what"]: row for row in rows}
+    found: list[tuple[str, float, float]] = []
+    for title, what in CHART.items():
+        row = by_name[what]
+        plain = row["plain"]["min"]
+        found.append((title, *(max(0.0, round(row[one]["min"] - plain, 1)) for one in ("autolog", "mlflow"))))
+    return found
 
 
 def _pair(held: dict[str, float]) -> str:

@@ -297,9 +297,7 @@ def main(
     ] = 0,
     write: Annotated[
         bool,
-        typer.Option(
-            "--write", help="Keep them in figures.json, and make FIGURES.md and README's table anew."
-        ),
+        typer.Option("--write", help="Keep them in figures.json, and make docs/figures.md anew."),
     ] = False,
 ) -> None:
     """Measure and print a table."""

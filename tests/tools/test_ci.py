@@ -93,7 +93,7 @@ def test_a_change_of_one_integration_runs_its_stages_and_no_other(ci: ModuleType
 
 def test_a_change_makes_those_stages_old_that_depend_on_it(ci: ModuleType, tmp_path: Path) -> None:
     """A change of an integration, of a framework's tests, of the versions in an environment, of the core, of the docs."""
-    for folder in ("autolog", "integrations", "tests", "compat", ".ci"):
+    for folder in ("autolog", "integrations", "tests", "compat", "docs", ".ci"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
 
@@ -123,7 +123,9 @@ def test_a_change_makes_those_stages_old_that_depend_on_it(ci: ModuleType, tmp_p
     )
     assert changed("autolog/client.py") == (set(), True)
     assert changed("tests/helpers.py") == (set(), True)
-    assert changed("integrations/README.md") == (set(), False)
+    assert changed("integrations/README.md") == ({"docs"}, False)
+    assert changed("docs/tour.md") == ({"docs"}, False)
+    assert changed("docs/frameworks/keras.md") == ({"docs", "keras"}, False)
     assert changed("integrations/autolog_keras/__init__.py", "    tested = '1'\n") == (set(), False)
 
 

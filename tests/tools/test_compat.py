@@ -231,12 +231,12 @@ def test_the_matrix_begins_where_each_integration_says_that_it_begins(declared: 
 
 
 def test_what_is_said_of_tested_versions_is_what_was_run(declared: cells.Matrix) -> None:
-    """The README's table and each integration's `tested` are made of results.jsonl: `python -m compat table`."""
+    """docs/compatibility.md and each integration's `tested` are made of results.jsonl: `python -m compat table`."""
     held = results.read()
     assert set(held) <= {cell.name for cell in declared.cells}, (
         "results of cells that are gone: remove their lines"
     )
-    assert table.block(table.README.read_text()) == table.render(declared, held)
+    assert table.block(table.PAGE.read_text()) == table.render(declared, held)
     for name in declared.frameworks:
         assert table.stated(name) == table.wanted(name, held), name
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,13 +24,19 @@ def module(path: str) -> ModuleType:
     return found
 
 
-def test_readmes_table_is_that_of_the_figures_that_are_kept() -> None:
-    """Honest: a table that was edited by hand, or forgotten, is noticed."""
+def test_the_page_is_that_of_the_figures_that_are_kept() -> None:
+    """Honest: a page that was edited by hand, or forgotten, is noticed."""
     figures = module("benchmarks/figures.py")
-    rows = figures.read()
-    readme = figures.README.read_text()
-    assert readme.partition(figures.BEGIN)[2].partition(figures.END)[0] == "\n" + figures.render_readme(rows)
-    assert figures.TABLE.read_text() == figures.render(rows)
+    assert figures.PAGE.read_text() == figures.render(figures.read())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_chart_is_that_of_the_figures_that_are_kept(theme: str) -> None:
+    """Honest: a picture that was forgotten is noticed. `python docs/pictures.py` makes it."""
+    figures = module("benchmarks/figures.py")
+    text = (TESTS.parent / "docs" / "pictures" / f"cost-{theme}.svg").read_text()
+    drawn = json.loads(html.unescape(text.partition("<dc:description>")[2].partition("</dc:description>")[0]))
+    assert drawn == [list(bar) for bar in figures.added(figures.read())]
 
 
 def test_the_table_of_suites_is_that_of_the_results_that_are_kept() -> None:
@@ -60,14 +68,14 @@ def test_a_row_that_is_measured_again_takes_its_own_place_and_leaves_the_others(
         monkeypatch.setattr(figures, "circumstances", lambda about=about: about)
         held = figures.keep(rows, path)
     assert held == figures.read(path)
-    assert figures.render(held).partition("the ratios.\n\n")[2] == (
-        "## 2026-01-02, Python 3.11, 2 × CPU: xgboost 3.2.0\n"
+    assert figures.render(held).partition("the variants in turn.\n\n")[2] == (
+        "### 2026-01-02, Python 3.11, 2 × CPU: xgboost 3.2.0\n"
         "\n"
         "|  | unit | plain | **autolog** | goal |\n"
         "|---|---|---|---|---|\n"
         "| a fit | ms | 4 / 5 | 0.1235 / 1.123 |  |\n"
         "\n"
-        "## 2026-01-01, Python 3.11, 2 × CPU: xgboost 3.2.0\n"
+        "### 2026-01-01, Python 3.11, 2 × CPU: xgboost 3.2.0\n"
         "\n"
         "|  | unit | plain | **autolog** | goal |\n"
         "|---|---|---|---|---|\n"
