@@ -230,10 +230,29 @@ def make_options(cls: type[Options], given: dict[str, Any]) -> Options:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError:
         pass
-    try:  # values from the environment are text
-        return msgspec.convert(given, cls, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{error}.") from None
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        try:  # values from the environment are text
+            checked[name] = getattr(msgspec.convert({name: value}, cls, strict=False), name)
+        except msgspec.ValidationError:
+            kinds = _kinds(next(one.type for one in msgspec.structs.fields(cls) if one.name == name))
+            *most, last = kinds
+            takes = f"{', '.join(most)} or {last}" if most else last
+            raise ValueError(f"The option {name} cannot be {value!r}. It takes {takes}.") from None
+    return cls(**checked)
+
+
+def _kinds(annotation: Any) -> list[str]:
+    """Return what a field takes, in words."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(annotation) is Literal:
+        return [repr(one) for one in get_args(annotation)]
+    parts = get_args(annotation)
+    if parts and not isinstance(annotation, type):
+        return [kind for part in parts for kind in _kinds(part)]
+    words = {bool: ["True", "False"], int: ["a whole number"], float: ["a number"], str: ["a text"]}
+    return words.get(annotation, [getattr(annotation, "__name__", str(annotation))])
 
 
 def valid_options(cls: type[Options], given: dict[str, Any], complaints: list[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from inspect import signature
-from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -148,15 +147,24 @@ def loaders(given: Any) -> Iterator[Any]:
         yield given
 
 
+def evaluated(trainer: Any) -> Any:
+    """The loaders of `validate` or `test`."""
+    return trainer.test_dataloaders if trainer.state.fn == "test" else trainer.val_dataloaders
+
+
+def first_data(given: Any) -> Any:
+    """The data set of the first loader."""
+    return next((getattr(loader, "dataset", loader) for loader in loaders(given)), None)
+
+
 def log_data(run: Run, given: Any, context: str) -> None:
     """Describe the data set of the first loader: its tensors, where it holds them."""
-    for loader in islice(loaders(given), 1):
-        data = getattr(loader, "dataset", loader)
-        tensors = getattr(data, "tensors", ())
-        if isinstance(tensors, tuple) and tensors:
-            run.log_dataset(*tensors[:2], context=context)
-        else:
-            run.log_dataset(data, context=context)
+    data = first_data(given)
+    tensors = getattr(data, "tensors", ())
+    if isinstance(tensors, tuple) and tensors:
+        run.log_dataset(*tensors[:2], context=context)
+    elif data is not None:
+        run.log_dataset(data, context=context)
 
 
 def evaluates_within_epochs(trainer: Any) -> bool:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autolog.integration import Call, IdentityMap, Run, plain
 from autolog_lightning import about
-from autolog_lightning.watch import Watch
+from autolog_lightning.watch import Measured, Watch
 
 if TYPE_CHECKING:
     from autolog_lightning.options import LightningOptions
 
 
 class _Fitted(NamedTuple):
-    """Whose run a module is, and the last epoch it was trained for."""
+    """Whose run a module is, the last epoch it was trained for, and what was measured after it."""
 
     run: Run
     epoch: int
+    measured: Measured
 
 
 class Calls:
@@ -28,10 +29,11 @@ class Calls:
         self._fitted: IdentityMap[_Fitted] = IdentityMap()
 
     def observe_arguments(self, call: Call) -> Generator[None, Any, None]:
-        trainer, given = call.instance, call.arguments
+        # Now: Lightning adds its own callbacks to the user's list. As plain data: callbacks and loggers may hold the trainer,
+        # which would never die.
+        given = {f"trainer.{name}": plain(value, name) for name, value in call.arguments.items()}
         yield
-        # As plain data: callbacks and loggers may hold the trainer, and it would never die.
-        self._arguments.set(trainer, {f"trainer.{name}": plain(value, name) for name, value in given.items()})
+        self._arguments.set(call.instance, given)
 
     def observe_fit(self, call: Call) -> Generator[None, Any, None]:
         call.suppress_nested()  # the loop beneath is Lightning's
@@ -50,7 +52,7 @@ class Calls:
                     )
             if not trainer.fast_dev_run:
                 run.save_model(about.without_compiler(module), "pytorch")
-            self._fitted.set(module, _Fitted(run, watch.epoch))
+            self._fitted.set(module, _Fitted(run, watch.epoch, Measured()))
         finally:
             self._watches.pop(trainer)
             call.error = about.cause(call.error, trainer)
@@ -67,7 +69,9 @@ class Calls:
             self._begin(call, call.start_run(kind=kind, estimator=module), trainer, module)
         else:
             call.run = known.run  # so that what fails is said there; it goes on to be ended
-            self._watches.set(trainer, Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run)))
+            watch = Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run))
+            watch.measured, watch.checkpoint = known.measured, call.arguments.get("ckpt_path")
+            self._watches.set(trainer, watch)
         watch = self._watches.get(trainer)
         before = about.last_metrics(trainer)
         try:

@@ -5,11 +5,33 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from autolog.integration import BY_MODE, Run
+from autolog.integration import BY_MODE, Run, weakly
 from autolog_lightning import about, outcome
 
 if TYPE_CHECKING:
     from autolog_lightning.options import LightningOptions
+
+
+class Measured:
+    """What was measured after a fit. One name is one quantity: `validate` gives `validate_<name>`, since `<name>` is what the
+    fit has validated in each epoch; what is of other data or another checkpoint than before is `<name>_2` and so on.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[str, Any, str]] = []
+
+    def named(self, function: str, data: Any, checkpoint: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """The values by these names."""
+        same = [(held, of) for name, held, of in self._seen if name == function]
+        known = [
+            number for number, (held, of) in enumerate(same, 1) if held() is data and of == str(checkpoint)
+        ]
+        if not known:
+            self._seen.append((function, weakly(data), str(checkpoint)))
+        number = known[0] if known else len(same) + 1
+        before = "validate_" if function == "validate" else ""
+        after = f"_{number}" if number > 1 else ""
+        return {f"{before}{name}{after}": value for name, value in values.items()}
 
 
 class Watch:
@@ -26,6 +48,9 @@ class Watch:
         self._undescribed = False
         self.hparams: frozenset[str] = frozenset()
         self.logged: set[str] = set()
+        self.measured: Measured | None = None
+        self.checkpoint: Any = None
+        """What is measured after a fit, and the checkpoint whose weights it is of."""
         self.best: dict[int, tuple[Any, int | None]] = {}
         self._rates: dict[str, float] = {}
         self._began = 0.0
@@ -57,7 +82,7 @@ class Watch:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
         forked = names_of_forks(trainer._results)
         named = {name if name in forked else f"{name}_step": value for name, value in metrics.items()}
-        self.run.log_metrics(named, step=step, epoch=self._now(trainer))
+        self.run.log_metrics(self._after_fit(trainer, named), step=step, epoch=self._now(trainer))
 
     def epoch_ends(self, trainer: Any) -> None:
         """An epoch's training, with the learning rates it began with: the schedulers have been there already."""
@@ -85,9 +110,21 @@ class Watch:
         epoch = self._now(trainer)
         several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
         step = trainer.fit_loop.epoch_loop._batches_that_stepped if several else epoch
-        values = computed(trainer._results)
+        values = self._after_fit(trainer, computed(trainer._results))
         self.logged |= values.keys()
         self.run.log_metrics(values, step=step, epoch=epoch)
+        if self.measured is not None:
+            data = "test" if trainer.state.fn == "test" else "validation"
+            settings = {} if self.checkpoint is None else {"settings": {"ckpt_path": str(self.checkpoint)}}
+            self.run.describe_metrics({}, about={name: {"data": data, **settings} for name in values})
+
+    def _after_fit(self, trainer: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """Under the names of what is measured after a fit, if this is."""
+        if self.measured is None:
+            return values
+        function = str(trainer.state.fn.value)
+        data = about.first_data(about.evaluated(trainer))
+        return self.measured.named(function, data, self.checkpoint, values)
 
     def _now(self, trainer: Any) -> int:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
@@ -105,8 +142,7 @@ class Watch:
         """The data of `validate` or `test`."""
         if log_datasets:
             testing = trainer.state.fn == "test"
-            loaders = trainer.test_dataloaders if testing else trainer.val_dataloaders
-            about.log_data(self.run, loaders, "test" if testing else "validation")
+            about.log_data(self.run, about.evaluated(trainer), "test" if testing else "validation")
 
     def fit_ends(self, trainer: Any, options: LightningOptions) -> None:
         """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""

@@ -40,13 +40,21 @@ def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
     learnt = chain(estimator)[-1]
     series = _series(learnt)
     numbers = {name: value for name, value in scalars(estimator).items() if name not in series}
-    numbers.update(_early_stopping(learnt, series))
+    stopping = _early_stopping(learnt, series)
+    numbers.update(stopping)
     if numbers:
         run.log_metrics(numbers, step=0)
     run.describe_metrics({name: directions.of_held(name, learnt) for name in (*numbers, *series)})
     for name, points in series.items():
         for step in range(0, len(points), -(-len(points) // MAX_POINTS)):
             run.log_metrics({name: points[step]}, step=step)
+    if (
+        "best_iteration" in stopping and _read(learnt, "_best_coefs") is not None
+    ):  # it has gone back to these weights
+        best = int(stopping["best_iteration"])
+        run.describe_metrics(
+            values={name: points[best] for name, points in series.items() if best < len(points)}
+        )
     coefficients = _read(learnt, "coef_")
     importances = _importances(learnt, fit_seconds) if harmless else None
     for artifact, values in (("coefficients", coefficients), ("feature_importances", importances)):
@@ -124,9 +132,10 @@ def _early_stopping(learnt: Any, series: dict[str, list[float]]) -> dict[str, fl
     found: dict[str, float] = {}
     ran = _number(_read(learnt, "n_estimators_" if by_trees else "n_iter_"))
     most = _number(held.get("n_estimators" if by_trees else "max_iter"))
-    if ran is not None and most is not None and ran < most:
-        found["stopped_iteration"] = ran
     scores = series.get("validation_score")
+    if ran is not None and most is not None and ran < most:
+        # The step at which the series ends: `best_iteration` is such a step, too.
+        found["stopped_iteration"] = len(scores) - 1 if scores else ran - 1
     if scores:
         best = max(range(len(scores)), key=scores.__getitem__)
         found.update(best_iteration=best, best_validation_score=scores[best])

@@ -11,8 +11,8 @@ class SklearnOptions(Options, frozen=True, kw_only=True):
     """What can be chosen for scikit-learn, beside what is common to all integrations."""
 
     log_training_metrics: bool | Literal["always"] = True
-    """Score the fitted model on its training data, within a budget of 20 ms or 10 % of the fit; `"always"` also models with
-    parts that are not scikit-learn's, whose code then runs once more.
+    """Score the fitted model on its training data, or on a sample of at most 10,000 rows, fewer where it predicts slowly.
+    `"always"` also scores models with parts that are not scikit-learn's, whose code then runs once more.
     """
     log_post_training_metrics: bool = True
     """Record `score()` and `sklearn.metrics` functions called on a known model's predictions."""

@@ -55,9 +55,9 @@ def regression_of(package: str, **hparams: Any) -> Any:
     return type("Regression", (_Steps, base), {"__module__": __name__})(**hparams)
 
 
-def loader(**more: Any) -> Any:
+def loader(shift: float = 0, **more: Any) -> Any:
     """Four batches of eight."""
-    return DataLoader(TensorDataset(X, Y), batch_size=8, **more)
+    return DataLoader(TensorDataset(X + shift, Y), batch_size=8, **more)
 
 
 def trainer(package: str = "lightning.pytorch", **arguments: Any) -> Any:

@@ -45,17 +45,40 @@ def test_a_trainer_fitted_twice_gives_two_complete_runs(seen: Recorded) -> None:
 
 
 def test_what_is_measured_after_a_fit_goes_to_its_run(seen: Recorded, points: Points) -> None:
-    """Complete: by whichever Trainer, of the weights as they are or of a checkpoint's; the run's end stays what it was."""
+    """Complete: by whichever Trainer, of the weights as they are or of a checkpoint's; the run's end stays what it was. One
+    name is one quantity: what is validated after the fit is none of its epochs, other data and other weights have other names.
+    """
     one = trainer(max_epochs=2, enable_checkpointing=True)
     module = Regression()
     one.fit(module, loader(), loader())
     ended = seen.run.ended
-    one.test(dataloaders=loader(), ckpt_path="best", verbose=False)
-    trainer().validate(module, loader(), verbose=False)
+    tested, validated, shifted = loader(), loader(), loader(shift=5)
+    said = {}
+    [said["test_loss"]] = one.test(dataloaders=tested, ckpt_path="best", verbose=False)
+    [said["test_loss_2"]] = one.test(module, tested, verbose=False)
+    [said["validate_val_loss"]] = trainer().validate(module, validated, verbose=False)
+    [said["validate_val_loss_2"]] = trainer().validate(module, shifted, verbose=False)
+    one.test(module, tested, verbose=False)
     run = seen.run
-    assert [step for step, _ in points(run, "test_loss")] == [1]
-    assert [step for step, _ in points(run, "val_loss")] == [0, 1, 1]
+    assert [step for step, _ in points(run, "val_loss")] == [0, 1]
+    for name, values in said.items():
+        assert points(run, name)[0] == (1, *(round(value, 6) for value in values.values()))
+    assert [len(run.history(name)) for name in said] == [1, 2, 1, 1]
+    assert run.metrics["test_loss"]["settings"] == {"ckpt_path": "best"}
+    assert {name: run.metrics[name]["data"] for name in said} == {
+        "test_loss": "test", "test_loss_2": "test", "validate_val_loss": "validation", "validate_val_loss_2": "validation",
+    }  # fmt: skip
     assert (run.status, run.ended) == ("finished", ended)
+
+
+def test_callbacks_are_recorded_as_they_were_given(seen: Recorded) -> None:
+    """True: Lightning adds its own to the user's list."""
+    given = [EarlyStopping("val_loss")]
+    trainer(callbacks=given, enable_checkpointing=True, enable_model_summary=True).fit(
+        Regression(), loader(), loader()
+    )
+    assert seen.run.params["trainer.callbacks"] == ["EarlyStopping"]
+    assert len(given) > 1
 
 
 def test_a_measurement_that_fails_leaves_the_fit_as_it_was(seen: Recorded) -> None:

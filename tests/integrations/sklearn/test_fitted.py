@@ -124,7 +124,9 @@ def test_numbers_within_arrays_are_numbers(seen: Recorded) -> None:
 
 
 def test_early_stopping_is_told_however_it_was_asked_for(seen: Recorded, last: Last) -> None:
-    """Complete: where it stopped, and which iteration was best on the validation data."""
+    """Complete: at which step it stopped, and which was best on the validation data. True: a network goes back to its best
+    weights, so that these are what its metrics' values are of.
+    """
     models: list[Any] = [
         MLPClassifier((4,), max_iter=200, early_stopping=True, n_iter_no_change=2, random_state=0),
         HistGradientBoostingClassifier(max_iter=200, early_stopping=True, n_iter_no_change=2, random_state=0),
@@ -139,17 +141,24 @@ def test_early_stopping_is_told_however_it_was_asked_for(seen: Recorded, last: L
     mlp, histogram, gradient, sgd, _ = models
     assert told == [
         {
-            "best_iteration": int(np.argmax(mlp.validation_scores_)), "stopped_iteration": mlp.n_iter_,
+            "best_iteration": int(np.argmax(mlp.validation_scores_)), "stopped_iteration": mlp.n_iter_ - 1,
             "best_validation_score": mlp.best_validation_score_,
         },
         {
             "best_iteration": int(np.argmax(histogram.validation_score_)), "stopped_iteration": histogram.n_iter_,
             "best_validation_score": histogram.validation_score_.max(),
         },
-        {"stopped_iteration": gradient.n_estimators_},
-        {"stopped_iteration": sgd.n_iter_},
+        {"stopped_iteration": gradient.n_estimators_ - 1},
+        {"stopped_iteration": sgd.n_iter_ - 1},
         {},
     ]  # fmt: skip
+    best = int(np.argmax(mlp.validation_scores_))
+    network, boosting = seen.runs[:2]
+    assert {name: network.metrics[name]["value"] for name in ("loss", "validation_score")} == {
+        "loss": mlp.loss_curve_[best], "validation_score": mlp.best_validation_score_,
+    }  # fmt: skip
+    assert network.metrics["validation_score"]["last"] == mlp.validation_scores_[-1]
+    assert boosting.metrics["validation_score"]["value"] == histogram.validation_score_[-1]
 
 
 # -- coefficients and importances
