@@ -164,6 +164,16 @@ def test_each_test_belongs_to_a_stage_that_runs_it_whole(ci: ModuleType) -> None
     assert of_frameworks <= named
 
 
+def test_what_needs_the_readmes_environment_runs_after_it_and_times_are_measured_alone(
+    ci: ModuleType,
+) -> None:
+    """Everything else runs beside."""
+    assert [stage.name for stage in ci.STAGES if not stage.beside] == [
+        "slow", "slow-sinks", "suites", "figures", "mlflow-oldest",
+    ]  # fmt: skip
+    assert [stage.name for stage in ci.STAGES if stage.alone] == ["figures"]
+
+
 def test_ci_runs_the_commands_that_the_readme_shows(runner: ModuleType) -> None:
     """The first installs and runs the main job, the second runs the tests."""
     first, second = runner.readme_commands(ROOT)
