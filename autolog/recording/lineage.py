@@ -2,12 +2,13 @@
 
 Models, predictions and data are known by identity and held weakly, whatever their framework. An integration says what it has
 trained (`Run.trained`) and has its predicting methods observed. Code that measures a prediction, such as a function of another
-framework, looks it up here. A prediction is also recognised by its views: `probabilities[:, 1]` is one of `probabilities`.
-Values computed from it, such as `probabilities > 0.5`, are not recognised.
+framework, looks it up here. A prediction is also recognized by its views, such as `probabilities[:, 1]`, and by the labels that
+follow from it, such as `probabilities > 0.5`.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Container, Generator, Hashable, Iterable, Mapping
 from itertools import count
 from typing import Any, NamedTuple
@@ -15,11 +16,15 @@ from typing import Any, NamedTuple
 from autolog.instrument import names
 from autolog.instrument.calls import Call
 from autolog.instrument.identity import IdentityMap
-from autolog.recording.metric_names import Keys, Layout, Named, Names, layout_of, named, part_of
+from autolog.recording.metric_names import LABELS, Keys, Layout, Named, Names, Part, layout_of, named, part_of
 from autolog.recording.scope import current_run
+from autolog.tracking import labels
 from autolog.tracking.datasets import Fingerprint, fingerprint
 from autolog.tracking.run import Run
 from autolog.tracking.values import weakly
+
+MOST_LABELS = 100
+"""Number of predictions whose labels are remembered."""
 
 
 class Model(NamedTuple):
@@ -57,6 +62,7 @@ class Lineage:
         self._frameworks = frameworks
         self._models: IdentityMap[Model] = IdentityMap()
         self._predictions: IdentityMap[Prediction] = IdentityMap()
+        self._labels: OrderedDict[bytes, Prediction] = OrderedDict()
         self._names: IdentityMap[Names] = IdentityMap()
         self._numbers = count(1)
         self.keys = Keys()
@@ -87,21 +93,23 @@ class Lineage:
         self.belongs(values, Prediction(Model(run, held, None), held, ""))
 
     def find(self, values: Iterable[Any]) -> Prediction | None:
-        """Return the prediction among these values, or the one that a value is a view of."""
-        return self._locate(values)[0]
+        """Return the prediction among these values, the one that a value is a view of, or whose labels the first value is."""
+        return self._locate(list(values))[0]
 
-    def _locate(self, values: Iterable[Any]) -> tuple[Prediction | None, Any]:
-        """Return the first prediction, and the one of the values that is it, or a view of it."""
+    def _locate(self, values: list[Any]) -> tuple[Prediction | None, Any, Part | None]:
+        """Return the prediction, the one of the values that it is known by, and which part that is, if it is no view."""
         for given in values:
             value = given
             for _ in range(4):
                 found = self._predictions.get(value)
                 if found is not None:
-                    return found, given
+                    return found, given, None
                 value = getattr(value, "base", None)
                 if value is None:
                     break
-        return None, None
+        digest = labels.digest_of(values[0]) if values and self._labels else None
+        made = self._labels.get(digest) if digest is not None else None
+        return made, values[0] if made is not None else None, LABELS
 
     def named(
         self, run: Run, metric: str, measured: Mapping[str, Any], settings: Mapping[str, Any] = {}
@@ -109,11 +117,12 @@ class Lineage:
         """Return the name of `metric` in `run`. `measured` are the arguments from which it is computed, by name: first the
         possible prediction, then what that is measured by. `settings` are the others that differ from the metric's defaults.
         """
-        prediction, given = self._locate(measured.values())
+        prediction, given, part = self._locate(list(measured.values()))
         if prediction is None:  # the predictions of other code differ each time
             by = tuple((name, self.keys.of(value)) for name, value in list(measured.items())[1:])
             return self._name(run, metric, None, settings=settings, by=by)
-        part = part_of(given, prediction.whole, prediction.method.endswith("proba"))
+        if part is None:
+            part = part_of(given, prediction.whole, prediction.method.endswith("proba"))
         rest = tuple((name, self.keys.of(value)) for name, value in measured.items() if value is not given)
         by = (prediction.model.number, prediction.method, rest)
         return self._name(run, metric, prediction, part=part, settings=settings, by=by)
@@ -200,7 +209,13 @@ class Lineage:
         key = self.keys.of(data, looks)
         result = yield
         method = call.name.rpartition(".")[2]
-        self.belongs(result, Prediction(model, weakly(data), name, key, looks, method, layout_of(result)))
+        made = Prediction(model, weakly(data), name, key, looks, method, layout_of(result))
+        self.belongs(result, made)
+        for digest in labels.following(result):
+            self._labels[digest] = made
+            self._labels.move_to_end(digest)
+            if len(self._labels) > MOST_LABELS:
+                self._labels.popitem(last=False)
 
     def observe_score(self, call: Call) -> Generator[None, Any, None]:
         """Observe a method that measures the model on its first argument and returns one number. For an unknown model, the

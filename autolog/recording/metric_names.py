@@ -109,6 +109,8 @@ class Part(NamedTuple):
 
 
 WHOLE = Part()
+LABELS = Part("labels")
+"""The labels that follow from a prediction."""
 
 
 def part_of(value: Any, whole: Layout | None, probabilities: bool) -> Part:

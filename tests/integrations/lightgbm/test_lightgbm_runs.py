@@ -281,6 +281,30 @@ def test_a_fit_that_fails_is_a_failed_run(seen: Recorded) -> None:
 # -- what is measured afterwards
 
 
+def test_labels_made_of_a_prediction_are_that_prediction(seen_both: Recorded, last: Last) -> None:
+    """Complete: a threshold, in whichever form, is one quantity; what differs from it has another name. In a block, too."""
+    from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
+
+    booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
+    p = booster.predict(V)
+    accuracy = {
+        accuracy_score(W, labels) for labels in (p > 0.5, (p > 0.5).astype(int), np.round(p), booster.predict(V) > 0.5)
+    }
+    f1, of_labels, of_p = f1_score(W, p > 0.5), mean_squared_error(W, np.round(p)), mean_squared_error(W, p)
+    accuracy_score(W, p > 0.123)  # nobody knows of which prediction
+    with autolog.run("block"):
+        lgb.train(BINARY, lgb.Dataset(X, Y), 4)
+        multi = lgb.LGBMClassifier(n_estimators=3, **API).fit(X, Y + (X[:, 0] > 1))
+        r2 = r2_score(W, multi.predict_proba(V).argmax(1))
+    first, block = seen_both.runs
+    assert last(first) == {
+        "accuracy_score_V": accuracy.pop(), "f1_score_V": f1, "mean_squared_error_V": of_labels,
+        "mean_squared_error_V_2": of_p,
+    }  # fmt: skip
+    assert (accuracy, first.metrics["accuracy_score_V"]["part"]) == (set(), "labels")
+    assert last(block.children[0])["r2_score_V"] == r2
+
+
 def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded, last: Last) -> None:
     """Complete: metrics of scikit-learn's on the predictions of a booster and of an estimator, and its score."""
     from sklearn.metrics import accuracy_score, roc_auc_score

@@ -10,6 +10,7 @@ import pickle
 import threading
 import weakref
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -55,6 +56,21 @@ def _arrays(value: Any) -> Any:
     if isinstance(value, dict):
         return [(str(key), _arrays(item)) for key, item in value.items()]
     return [_arrays(item) for item in value] if isinstance(value, list) else value
+
+
+def test_a_function_in_the_place_of_torch_save_is_called_by_lightning_alone(seen: Recorded) -> None:
+    """A test that counts checkpoints counts the same, and the run has its model."""
+    with mock.patch("torch.save") as save:
+        trainer(max_epochs=2, enable_checkpointing=True).fit(Regression(), loader(), loader())
+    with recorded("torch"), mock.patch("torch.save") as by_hand:
+        module = Regression()
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+        for batch in loader():
+            module.training_step(batch, 0).backward()
+            optimizer.step()
+        disable("torch")
+    assert (save.call_count, by_hand.call_count) == (2, 0)
+    assert [model["path"] for model in seen.run.models] == ["model"]
 
 
 def test_weights_optimizer_and_random_streams_are_the_same_bits() -> None:
