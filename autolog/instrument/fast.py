@@ -46,7 +46,7 @@ def fast(
         handler.failed(integration, f"{place} {name}", error, call_around(innermost()), CULPRIT)
 
     @hide_from_stacklevel
-    def stand_in(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         # The common case, no scope, comes first: `is_recorded` costs another call.
         if reading() or not (
@@ -84,23 +84,23 @@ def fast(
             timer.account.seconds += perf_counter() - began
         return result
 
-    update_wrapper(stand_in, original)
+    update_wrapper(wrapper, original)
     try:
         # `getfullargspec` reads it. If the original takes anything (`*args, **kwargs`), as decorators do, it must show that.
         if not _takes_anything(original):
-            stand_in.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]
+            wrapper.__signature__ = signature(original)  # pyright: ignore[reportFunctionMemberAccess]
     except (TypeError, ValueError):
         pass
-    stand_in.__dict__["_autolog_own"] = Own(switch, weakref.ref(stand_in))
-    switch.functions.add(id(stand_in))
-    return stand_in
+    wrapper.__dict__["_autolog_own"] = Own(switch, weakref.ref(wrapper))
+    switch.functions.add(id(wrapper))
+    return wrapper
 
 
 def codes() -> list[CodeType]:
     """Return the code of all wrappers and guarded hooks and of what they call, for compilers that must skip them."""
     asked = [one.__code__ for one in (is_recorded, innermost, _never)]
     return asked + [
-        code_of(inner) if inner.co_name == "stand_in" else inner
+        code_of(inner) if inner.co_name == "wrapper" else inner
         for outer in (fast, guarded)
         for inner in outer.__code__.co_consts
         if isinstance(inner, CodeType)

@@ -95,7 +95,7 @@ class KerasIntegration(Integration):
         keras = sys.modules.get("keras")
         version = "" if keras is None else str(keras.__version__)
         backend = "" if keras is None else keras.backend.backend()
-        # What torch.compile reads of a step has to be Keras's alone: at a stand-in it would compile two parts.
+        # What torch.compile reads of a step has to be Keras's alone: at a wrapper it would compile two parts.
         reading = sys.modules["torch"].compiler.is_dynamo_compiling if backend == "torch" else None
 
         def batches(target: str) -> Iterator[FastPatch]:

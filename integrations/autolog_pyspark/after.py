@@ -71,6 +71,8 @@ class MetricObserver:
         part = None
         if self._whole.get(frame) is not measured:  # some of its rows, or more than them
             part = plans.meaning(frame) or lineage().keys.of(frame)
+        elif measured.on is not None and (given := measured.on.data()) is not None:
+            frame = given  # the user's data, without what the model has added to it
         self._log(metric, value, measured, frame, by=(_settings(held), part))
 
     def remember_summary(self, run: Run, model: Any) -> None:

@@ -1,6 +1,6 @@
 """Keeps torch.compile out of our code: dynamo compiles whatever Python runs beneath a graph break, and would compile the hooks.
 
-The stand-ins are skipped themselves, so that what they call is compiled as ever; the observers are skipped with all that they
+The wrappers are skipped themselves, so that what they call is compiled as ever; the observers are skipped with all that they
 call. Before torch 2.7, which has no such call, each function of ours is skipped by itself.
 """
 
@@ -15,7 +15,7 @@ OURS = frozenset(("autolog", "autolog_torch", "autolog_lightning"))
 
 
 def keep_out(
-    eval_frame: ModuleType, stand_ins: Iterable[CodeType], observers: Iterable[Callable[..., Any]]
+    eval_frame: ModuleType, wrappers: Iterable[CodeType], observers: Iterable[Callable[..., Any]]
 ) -> None:
     """`eval_frame` is torch._dynamo.eval_frame, once the user's program has loaded it."""
     skip: Any = getattr(eval_frame, "skip_code", None)
@@ -23,7 +23,7 @@ def keep_out(
         return
     import torch
 
-    for code in (*stand_ins, torch.compiler.is_compiling.__code__):  # which the stand-ins ask
+    for code in (*wrappers, torch.compiler.is_compiling.__code__):  # which the wrappers ask
         skip(code)
     try:
         from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy

@@ -53,13 +53,13 @@ class Hooks:
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
-        stand_ins = self._integration.hook_code()
+        wrappers = self._integration.hook_code()
         # What Python calls when something dies is within these.
         observers = [*_observers(found), Flow.began, about.weakly, IdentityMap.set]
         yield from found
         yield OnImport(
             target="torch._dynamo.eval_frame",
-            call=lambda module: dynamo.keep_out(module, stand_ins, observers),
+            call=lambda module: dynamo.keep_out(module, wrappers, observers),
         )
 
     def _watched(self) -> Iterator[FastPatch | Hook]:

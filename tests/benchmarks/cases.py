@@ -188,7 +188,7 @@ def lightning_fit(variant: str) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(12):
         for name, values in times.items():
-            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            here.active = name == "autolog"  # off: a wrapper calls the original and nothing else
             values.append(fit())
     return {name: values[2:] for name, values in times.items()}
 
@@ -218,7 +218,7 @@ def keras_fit(variant: str, epochs: str) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(9):
         for name, values in times.items():
-            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            here.active = name == "autolog"  # off: a wrapper calls the original and nothing else
             values.append(fit())
     return {name: values[1:] for name, values in times.items()}
 
@@ -248,7 +248,7 @@ def keras_steps() -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(12):
         for name, values in times.items():
-            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            here.active = name == "autolog"  # off: a wrapper calls the original and nothing else
             began = perf_counter()
             for _ in range(500):
                 step(*data)
@@ -468,7 +468,7 @@ def torch_steps(hidden: str) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"plain": [], "autolog": []}
     for _ in range(60):
         for name, values in times.items():
-            here.active = name == "autolog"  # off: a stand-in calls the original and nothing else
+            here.active = name == "autolog"  # off: a wrapper calls the original and nothing else
             values.append(chunk())
     here.active = True
     return times

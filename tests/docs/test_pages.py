@@ -52,6 +52,7 @@ def test_there_are_examples() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_what_works(page: str, tmp_path: Path) -> None:
+    """Slow: a program of its own imports a framework, and trains as the page does."""
     program = BEFORE.get(page, "") + examples(ROOT / page)
     needed = {
         module.partition(".")[0]

@@ -190,7 +190,7 @@ def test_a_report_of_pytests_is_counted(runner: ModuleType, tmp_path: Path) -> N
         '<testcase classname="tests.unit.test_a" name="test_quick" time="0.5"/>'
         '<testcase classname="tests.unit.test_a" name="test_bad" time="1"><failure message="x"/></testcase>'
         '<testcase classname="tests.unit.test_a" name="test_out" time="0"><skipped message="x"/></testcase>'
-        '<testcase classname="tests.unit.test_a" name="test_long" time="30"/>'
+        '<testcase classname="tests.unit.test_a" name="test_long" time="40"/>'
         '<testcase classname="tests.unit.test_a" name="test_says_why" time="40">'
         '<properties><property name="slow" value="12 kills"/></properties></testcase>'
         "</testsuite></testsuites>"
@@ -198,8 +198,8 @@ def test_a_report_of_pytests_is_counted(runner: ModuleType, tmp_path: Path) -> N
     outcome = runner.Outcome()
     runner.add(outcome, report)
     assert (outcome.passed, outcome.failed, outcome.skipped) == (3, 1, 1)
-    assert outcome.times["tests/unit/test_a::test_long"] == 30
-    assert outcome.unexplained == {"tests/unit/test_a::test_long": 30}
+    assert outcome.times["tests/unit/test_a::test_long"] == 40
+    assert outcome.unexplained == {"tests/unit/test_a::test_long": 40}
 
 
 def run_pytest(folder: Path, tests: str, *arguments: str) -> subprocess.CompletedProcess[str]:

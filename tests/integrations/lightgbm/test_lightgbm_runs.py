@@ -288,7 +288,8 @@ def test_labels_made_of_a_prediction_are_that_prediction(seen_both: Recorded, la
     booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
     p = booster.predict(V)
     accuracy = {
-        accuracy_score(W, labels) for labels in (p > 0.5, (p > 0.5).astype(int), np.round(p), booster.predict(V) > 0.5)
+        accuracy_score(W, labels)
+        for labels in (p > 0.5, (p > 0.5).astype(int), np.round(p), booster.predict(V) > 0.5)
     }
     f1, of_labels, of_p = f1_score(W, p > 0.5), mean_squared_error(W, np.round(p)), mean_squared_error(W, p)
     accuracy_score(W, p > 0.123)  # nobody knows of which prediction

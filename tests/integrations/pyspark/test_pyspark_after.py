@@ -30,7 +30,7 @@ def measured(run: RunRecord, last: Last) -> dict[str, Any]:
 
 def test_an_evaluator_of_a_models_predictions(seen: Recorded, frame: Any, last: Last) -> None:
     """Complete: under the metric's name and that of the data, also of what is selected of the predictions; the data is a test
-    set, once.
+    set, once, as the script has it, without the model's columns.
 
     Slow: each metric is a job of Spark's, and the first test of a process also starts its JVM.
     """
@@ -47,7 +47,7 @@ def test_an_evaluator_of_a_models_predictions(seen: Recorded, frame: Any, last: 
         "areaUnderROC_train": BinaryClassificationEvaluator().evaluate(model.transform(train)),
     }
     assert measured(seen.run, last) == found
-    assert [one["context"] for one in seen.run.datasets] == ["train", "test"]
+    assert [(one["context"], one["columns"]) for one in seen.run.datasets] == [("train", 3), ("test", 3)]
 
 
 def test_of_several_models_each_gets_its_own(seen: Recorded, frame: Any, last: Last) -> None:

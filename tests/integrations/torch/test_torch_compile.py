@@ -265,7 +265,7 @@ def counted(scenario: Callable[[Any], None]) -> dict[str, int]:
 def test_as_many_graphs_breaks_and_frames(
     scenario: Callable[[Any], None], monkeypatch: Any, tmp_path: Any
 ) -> None:
-    """As without us. Frames without a graph, of what our stand-ins call, may be fewer."""
+    """As without us. Frames without a graph, of what our wrappers call, may be fewer."""
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
     try:
         plain = counted(scenario)
