@@ -62,7 +62,8 @@ class Lineage:
         self._frameworks = frameworks
         self._models: IdentityMap[Model] = IdentityMap()
         self._predictions: IdentityMap[Prediction] = IdentityMap()
-        self._labels: OrderedDict[bytes, Prediction] = OrderedDict()
+        self._labels: OrderedDict[bytes, Prediction | None] = OrderedDict()
+        """Predictions by the labels that follow from them; None for labels of different data: nobody knows which."""
         self._names: IdentityMap[Names] = IdentityMap()
         self._numbers = count(1)
         self.keys = Keys()
@@ -212,7 +213,11 @@ class Lineage:
         made = Prediction(model, weakly(data), name, key, looks, method, layout_of(result))
         self.belongs(result, made)
         for digest in labels.following(result):
-            self._labels[digest] = made
+            known = self._labels.get(digest, made)
+            same = (
+                known is not None and known.key == key
+            )  # of two models with the same labels, a number is true of both
+            self._labels[digest] = made if same else None
             self._labels.move_to_end(digest)
             if len(self._labels) > MOST_LABELS:
                 self._labels.popitem(last=False)

@@ -40,6 +40,15 @@ def test_labels_that_follow_from_a_prediction_are_recognized(how: str) -> None:
     assert digest_of(make(prediction)) in following(prediction)
 
 
+class Hostile(int):
+    """A number that runs code when it is read."""
+
+    def __index__(self) -> int:
+        raise RuntimeError("read")
+
+    __int__ = __float__ = __array__ = __index__
+
+
 OTHERS: dict[str, Any] = {
     "another threshold": P > 0.4,
     "another one's": np.random.default_rng(5).random(200) > 0.5,
@@ -53,6 +62,10 @@ OTHERS: dict[str, Any] = {
     "huge numbers": np.full(200, 2**40),
     "huge numbers in a list": [2**80] * 200,
     "a text": "x" * 200,
+    "a scalar": np.array(1),
+    "all zeros": np.zeros(200),
+    "nearly all zeros": np.arange(200) < 5,
+    "of the user's own kind": [Hostile()] * 200,
     "nothing": None,
     "an empty list": [],
 }
@@ -66,10 +79,13 @@ def test_what_does_not_follow_from_it_is_not_recognized(which: str) -> None:
 @pytest.mark.parametrize(
     "prediction",
     [
-        P[:7], np.array([]), np.array(0.5), LOGITS.reshape(10, 20, 4), P > 0.5, np.arange(200), list(P), None, "p" * 20,
+        P[:31], P / 2, np.array([]), np.array(0.5), LOGITS.reshape(10, 20, 4), P > 0.5, np.arange(200), list(P), None, "p" * 20,
         np.broadcast_to(0.5, 2_000_000),
     ],
-    ids=["few", "none", "a scalar", "three axes", "labels", "whole numbers", "a list", "None", "a text", "too many"],
+    ids=[
+        "few", "all on one side", "none", "a scalar", "three axes", "labels", "whole numbers", "a list", "None", "a text",
+        "too many",
+    ],
 )  # fmt: skip
 def test_from_these_no_labels_follow(prediction: Any) -> None:
     assert following(prediction) == set()

@@ -306,6 +306,21 @@ def test_labels_made_of_a_prediction_are_that_prediction(seen_both: Recorded, la
     assert last(block.children[0])["r2_score_V"] == r2
 
 
+def test_labels_that_follow_from_different_data_are_of_neither(seen_both: Recorded, last: Last) -> None:
+    """Nothing wrong: a number of one data set is not recorded as another's. A cell that is run again has its number again."""
+    from sklearn.metrics import accuracy_score
+
+    accuracies: list[dict[str, float]] = []
+    for _ in range(2):
+        booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
+        accuracies.append({"accuracy_score_V": accuracy_score(W, booster.predict(V) > 0.5)})
+    p, same_labels = booster.predict(V), booster.predict(V + 1e-12)
+    assert ((p > 0.5) == (same_labels > 0.5)).all()
+    accuracy_score(W[::-1], p > 0.5)
+    accuracy_score(W[::-1], same_labels > 0.5)
+    assert [last(run) for run in seen_both.runs] == accuracies
+
+
 def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded, last: Last) -> None:
     """Complete: metrics of scikit-learn's on the predictions of a booster and of an estimator, and its score."""
     from sklearn.metrics import accuracy_score, roc_auc_score
