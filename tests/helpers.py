@@ -41,6 +41,8 @@ _SPARK = {
 }  # fmt: skip
 _CONF = " ".join(f"--conf '{name}={value}'" for name, value in _SPARK.items())
 os.environ.setdefault("PYSPARK_SUBMIT_ARGS", f"{_CONF} pyspark-shell")
+# Spark's workers run this Python. By default they run the first one on the PATH, whoever starts the session.
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 
 def examples(many: int) -> int:
@@ -165,7 +167,6 @@ def spark_session(options: str = "") -> Any:
             _JVM, f"{_JVM} {options}", 1
         )
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # the workers' own
     settings = {
         "spark.driver.host": "127.0.0.1",
         "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="autolog-warehouse-"),

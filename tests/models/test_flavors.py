@@ -163,11 +163,9 @@ def of_spark() -> Any:
 
 
 def _spark_frame() -> Any:
-    from pyspark.sql import SparkSession
+    from helpers import spark_session
 
-    builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-    spark = builder.config("spark.driver.bindAddress", "127.0.0.1").getOrCreate()
-    return spark.createDataFrame(X.astype("float64").tolist(), "a double, b double, c double, d double")
+    return spark_session().createDataFrame(X.astype("float64").tolist(), "a double, b double, c double, d double")
 
 
 class Hostile:

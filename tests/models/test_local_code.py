@@ -137,7 +137,10 @@ def project(tmp_path: Path) -> Path:
 def test_a_model_of_local_modules_loads_where_they_are_not(
     project: Path, tmp_path: Path, flavor: str
 ) -> None:
-    """Complete: by autolog and by mlflow, in a folder of nothing else; with what those modules import in turn, and no more."""
+    """Complete: by autolog and by mlflow, in a folder of nothing else; with what those modules import in turn, and no more.
+
+    Slow: three programs of their own import the framework: one trains, two load.
+    """
     if find_spec(flavor) is None:
         pytest.skip(f"{flavor} is not installed")
     (project / "parts.py").write_text(lines(PARTS[flavor]))

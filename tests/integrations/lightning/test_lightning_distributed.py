@@ -56,7 +56,10 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> list[RunRecord]:
 
 @pytest.mark.timeout(280)
 def test_two_processes_that_the_launcher_starts_are_one_run(launched: list[RunRecord]) -> None:
-    """Rank 0 records, with all that it has; the other one nothing, and neither waits for it."""
+    """Rank 0 records, with all that it has; the other one nothing, and neither waits for it.
+
+    Slow: two processes import Lightning and train; the launcher waits for both.
+    """
     [run] = launched
     assert (run.status, run.params["strategy"], run.params["world_size"]) == ("finished", "DDPStrategy", 2)
     steps: dict[str, Any] = {name: [point.step for point in run.history(name)] for name in run.metrics}

@@ -205,7 +205,10 @@ STEP = st.tuples(
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(STEP, min_size=2, max_size=14))
 def test_a_name_is_one_quantity(steps: list[Any]) -> None:
-    """Right: of whatever is measured in whatever order, each name holds the values that were computed for one thing."""
+    """Right: of whatever is measured in whatever order, each name holds the values that were computed for one thing.
+
+    Slow: each of up to forty examples records a training and its measurements.
+    """
 
     def helper(model: Any, how: str, data: Any) -> Any:
         return getattr(model, how)(data)
