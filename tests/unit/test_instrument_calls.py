@@ -104,6 +104,13 @@ def yields_when_closed(call: Call) -> Any:
         yield
 
 
+def cannot_be_closed(call: Call) -> Any:
+    try:
+        yield
+    finally:
+        yield
+
+
 def is_no_generator(call: Call) -> Any:
     call.suppress_nested()
 
@@ -141,6 +148,7 @@ OBSERVERS: dict[Any, list[str]] = {
     fails_after: ["after train"],
     yields_twice: ["after train"],
     yields_when_closed: ["after train", "after train"],
+    cannot_be_closed: ["after train"],
     is_no_generator: ["before train"],
     is_no_generator_and_fails: ["before train"],
     takes_something_else: ["before train"],

@@ -109,14 +109,15 @@ def test_between_the_steps_of_a_generator_nobody_is_inside(toy: ModuleType, swee
     assert told(seen) == [SEARCH, CHILDREN[0], (own, None, "fit", "Slope", ["loss"])]
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("inside", "metrics"), [("parts", ["loss", "over"]), ("nothing", ["over"])])
 def test_trainings_inside_are_parts_or_nothing(
-    toy: ModuleType, sweeper: Any, monkeypatch: pytest.MonkeyPatch, inside: str, metrics: list[str]
+    toy: ModuleType, sweeper: Any, monkeypatch: pytest.MonkeyPatch, way: str, inside: str, metrics: list[str]
 ) -> None:
     """Parts give their metrics to the run."""
     monkeypatch.setattr(Sweeper, "inside", inside)
     with recorded("toy", Sweeper) as seen:
-        sweeper.sweep(lambda rate: toy.Slope(rate=rate).fit([1, 2], [2, 4]), [0.1, 0.2])
+        WAYS[way](sweeper, lambda rate: toy.Slope(rate=rate).fit([1, 2], [2, 4]))
     assert told(seen) == [("sweep", None, "search", "", metrics)]
 
 
