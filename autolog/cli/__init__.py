@@ -1,4 +1,4 @@
-"""The command line: `autolog …` and `python -m autolog …`. Reads stores; knows nothing of how they are written."""
+"""The command line: `autolog …` and `python -m autolog …`. It reads stores and does not know how they are written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command that `sys.argv` names. This is the entry point."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["run"] and not {"-h", "--help"} & set(arguments[1:2]):
-        # Without the libraries of the other commands, and with nothing around the script that would catch or print.
+        # The user's script shares this process: load no library of the other commands, catch and print nothing around it.
         from autolog.cli.run import main
 
         main(arguments[1:])
@@ -26,7 +26,7 @@ def _prepare_output() -> None:
 
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
-        stdout.reconfigure(errors="replace")  # where the encoding has no such characters
+        stdout.reconfigure(errors="replace")  # not every encoding has the characters of charts
     if hasattr(signal, "SIGPIPE"):
-        # `autolog ls | head` ends quietly, as other commands do; Python's default is an exception.
+        # `autolog ls | head` ends without a message, as other commands do. By default, Python raises BrokenPipeError.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The commands put together."""
+"""All commands as one application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autolog.cli.sync import sync
 
 
 class _Commands(TyperGroup):
-    """Turns what users can get wrong into one line and exit code 1."""
+    """Print errors that users can correct as one line, and exit with code 1."""
 
     def invoke(self, ctx: Any) -> Any:
         from autolog.store.query import FilterError
@@ -57,7 +57,7 @@ def _autolog(  # pyright: ignore[reportUnusedFunction]
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Records every training of a Python script, and shows what was recorded.
+    """Record every training of a Python script, and show the recorded runs.
 
     Example: autolog run train.py, then autolog show @last
     """
@@ -67,7 +67,7 @@ def _autolog(  # pyright: ignore[reportUnusedFunction]
 def run(
     script: Annotated[list[str], typer.Argument(metavar="SCRIPT [ARGS]")],
 ) -> None:
-    """Run a script, unchanged, and record every training in it.
+    """Run an unchanged script and record every training in it.
 
     Examples:
 
@@ -75,8 +75,8 @@ def run(
 
     autolog run -m package.train
 
-    What stands after SCRIPT or MODULE belongs to it. Exit code, output and tracebacks are the script's own. Work that it hands
-    to worker processes is recorded too; programs that it starts are their own.
+    Arguments after SCRIPT or MODULE go to the script. Its exit code, output and tracebacks do not change. Work in its worker
+    processes is recorded, too. Other programs that it starts are not.
     """
     from autolog.cli.run import main
 

@@ -1,4 +1,4 @@
-"""Small charts of text: a line of blocks, and a curve of braille dots with axes. Knows only numbers."""
+"""Small text charts: a line of blocks, and a curve of braille dots with axes. This module knows only numbers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _DOTS = (
 
 
 def sparkline(values: Sequence[float], width: int = 20) -> str:
-    """The values in at most `width` characters, each the mean of its part; `×` where no number is."""
+    """Return the values as at most `width` characters. Each shows the mean of its part, or `×` if no value is finite."""
     parts: list[float | None] = []
     amount = min(width, len(values))
     for part in range(amount):
         some = values[part * len(values) // amount : (part + 1) * len(values) // amount]
         finite = [value for value in some if math.isfinite(value)]
         mean = sum(value / len(finite) for value in finite)
-        # Of the largest numbers there are, the rounded mean would be larger.
+        # Rounding may push the mean of the largest floats beyond them.
         parts.append(min(max(mean, min(finite)), max(finite)) if finite else None)
     known = [part for part in parts if part is not None]
     if not known:
@@ -38,9 +38,10 @@ def curve(
     height: int,
     axis: tuple[str, str] = ("│", "└─"),
 ) -> list[str]:
-    """The lines of a chart `width` characters wide and `height` high, its axes labelled.
+    """Return the lines of a chart with labelled axes, `width` characters wide and `height` high.
 
-    `steps` ascend; non-finite values are left out. `axis` is what the upright is made of, and the corner with the baseline.
+    `steps` must ascend. Non-finite values are left out. `axis` holds the character of the vertical axis, and those of the
+    corner and the baseline.
     """
     points = [(step, value) for step, value in zip(steps, values, strict=True) if math.isfinite(value)]
     if not points:
@@ -84,13 +85,13 @@ def curve(
 
 
 def _level(value: float, low: float, high: float, levels: int) -> int:
-    """Which of `levels` equal parts of the range a value is in."""
-    span = high / 2 - low / 2  # halves, as the whole may be beyond a float's range
+    """Return which of `levels` equal parts of the range holds the value."""
+    span = high / 2 - low / 2  # halves, because the full span may exceed a float's range
     return 0 if span <= 0 else min(levels - 1, int((value / 2 - low / 2) / span * levels))
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
-    """The dots from one to another, both included."""
+    """Return the dots from `start` to `end`, both included."""
     length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
     return [
         (

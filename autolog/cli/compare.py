@@ -1,4 +1,4 @@
-"""`autolog compare`: what differs between runs."""
+"""`autolog compare`: the differences between runs."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 40
 Part = dict[str, list[Any]]
-"""Names, and of each the values of all runs in their order; None where a run has none."""
+"""For each name, the value of every run in order; None for a run without one."""
 
 
 def compare(
     runs: RunsArgument,
-    all: Annotated[bool, typer.Option("--all", help="Show what is equal, too.")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Show equal values, too.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: what differs in params, metrics (* marks the best, *? where only a metric's name says
-    which way is better), tags, data, code and environment.
+    """Show how runs differ in params, metrics, tags, data, code and environment.
+
+    A * marks the best value of a metric; *? marks it where autolog guessed from the metric's name which way is better.
 
     Example:
 
     autolog compare @last @last~1 brave-otter
 
     With --json: {"runs": [...], "differences": {part: {name: [a value for each run, or null]}}, "best": {metric: [ids of the
-    best runs]}}. The runs are as `autolog show --json` prints them; the parts are run, params, metrics, tags, data, code and
-    distributions, each with what differs only, or with --all with everything.
+    best runs]}}. Each run has the form of `autolog show --json`. The parts are run, params, metrics, tags, data, code and
+    distributions. They hold only what differs, or everything with --all.
     """
     opened = open_store(store)
     records = list({record.id: record for record in map(opened.get, runs)}.values())
     if len(records) < 2:
-        raise UserError("Comparing takes at least two different runs.")
+        raise UserError("Only one run is named. Name at least two different runs to compare.")
     parts = _parts(records)
     shown = {
         name: part if all else {key: values for key, values in part.items() if _differ(values)}
@@ -161,7 +162,7 @@ def _code(environment: dict[str, Any]) -> dict[str, Any]:
 
 def _differ(values: list[Any]) -> bool:
     first = values[0]
-    return any(value != first and (value == value or first == first) for value in values)  # NaN is not itself
+    return any(value != first and (value == value or first == first) for value in values)  # NaN equals NaN
 
 
 def _finite(value: float | None) -> float | str | None:
@@ -171,7 +172,7 @@ def _finite(value: float | None) -> float | str | None:
 
 
 def _best(records: list[RunRecord], metrics: Part) -> dict[str, list[int]]:
-    """Of each metric of which it is known which way is better: the places of the best runs, unless all are equal."""
+    """Return the indexes of the best runs by metric, for metrics with a known direction and with unequal values."""
     found: dict[str, list[int]] = {}
     for name, values in metrics.items():
         known = [value for value in values if value is not None and value == value]

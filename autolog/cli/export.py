@@ -1,4 +1,4 @@
-"""`autolog export`: runs, or every value of their metrics, as a table for other programs."""
+"""`autolog export`: writes runs, or every value of their metrics, as a table for other programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 100_000
 
 
 class Format(str, enum.Enum):
-    """What is written."""
+    """The format of the table."""
 
     csv = "csv"
     parquet = "parquet"
@@ -50,30 +50,30 @@ _OTHER_FORMATS = (
     ".gz",
     ".zip",
 )
-_NAMES = {Format.csv: "CSV", Format.parquet: "Parquet", Format.jsonl: "a line of JSON each"}
+_NAMES = {Format.csv: "CSV", Format.parquet: "Parquet", Format.jsonl: "lines of JSON"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(
     filter: Annotated[
-        str | None, typer.Argument(metavar="FILTER", help="Which runs, as metrics.loss < 0.3. Without, all.")
+        str | None, typer.Argument(metavar="FILTER", help="Runs to write, e.g. metrics.loss < 0.3; else all.")
     ] = None,
     format: Annotated[
-        Format | None, typer.Option("--format", help="Of the file; by default as its name ends, else CSV.")
+        Format | None, typer.Option("--format", help="The file's format. Default: by its ending, else CSV.")
     ] = None,
     histories: Annotated[
-        bool, typer.Option("--histories", help="Every value of every metric, instead of a row a run.")
+        bool, typer.Option("--histories", help="Write every value of every metric, instead of a row per run.")
     ] = False,
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to; by default standard output, but for Parquet."
+            "--output", "-o", metavar="FILE", help="The file to write. Default: standard output, as CSV."
         ),
     ] = None,
-    children: Annotated[bool, typer.Option("--children", help="Child runs too.")] = False,
+    children: Annotated[bool, typer.Option("--children", help="Include child runs.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Write runs as a table, oldest first: CSV, Parquet or a line of JSON each.
+    """Write runs as a table, oldest first: CSV, Parquet, or one line of JSON per run.
 
     Examples:
 
@@ -81,14 +81,14 @@ def export(
 
     autolog export "framework == 'sklearn'" --histories --output losses.parquet
 
-    In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> with its
-    value, tags.<name>. In JSON it is as `autolog show --json` prints it. With --histories, the columns are: run, name, metric,
-    step, epoch, time (seconds since 1970), value. Parquet needs pyarrow. In CSV, text that a spreadsheet would take for a
-    formula has ' before it.
+    In CSV and Parquet, a run has the columns of `autolog.runs().to_pandas()`: params.<name>, metrics.<name> and tags.<name>
+    among others. In JSON, it has the form of `autolog show --json`. With --histories, the columns are: run, name, metric, step,
+    epoch, time (seconds since 1970), value. Parquet needs pyarrow. In CSV, text that a spreadsheet would run as a formula gets
+    a ' in front.
     """
     format = _format_of(output, format)
     if format is Format.parquet and output is None:
-        raise UserError("Parquet needs a file: --output runs.parquet")
+        raise UserError("Parquet cannot go to standard output. Name a file: --output runs.parquet")
     writer = {Format.csv: _csv, Format.parquet: _parquet, Format.jsonl: _jsonl}[format]
     if format is Format.parquet:
         _pyarrow()
@@ -107,13 +107,13 @@ def export(
 
 
 def _format_of(output: str | None, given: Format | None) -> Format:
-    """What was asked for, or what the file's name says. Raises UserError where the name says something else."""
+    """Return the given format, or that of the file's ending. Raises UserError if the two differ."""
     ending = os.path.splitext(output or "")[1].lower()
     named = _ENDINGS.get(ending)
     if (ending in _OTHER_FORMATS and given is None) or (given and named and given is not named):
-        kinds = "CSV (.csv), Parquet (.parquet) or a line of JSON each (.jsonl)"
+        kinds = "CSV (.csv), Parquet (.parquet) or lines of JSON (.jsonl)"
         raise UserError(
-            f"{output} would hold {_NAMES[given or Format.csv]}. Name the file by what is in it: {kinds}."
+            f"{output} would hold {_NAMES[given or Format.csv]}. Use the ending of the format: {kinds}."
         )
     return given or named or Format.csv
 
@@ -200,7 +200,7 @@ def _parquet(rows: Iterable[Row], columns: Sequence[str], file: IO[bytes]) -> in
 
 
 def _column(values: list[Any], arrow: Any) -> Any:
-    """A column of one type: whole numbers, numbers, truths, or else text."""
+    """Return a column of one type: booleans, integers, floats, or else text."""
     kinds: set[type[Any]] = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return arrow.array(values, arrow.bool_())
@@ -216,7 +216,7 @@ def _fits(value: float) -> bool:
 
 
 def _cell(value: Any) -> str:
-    """A value as text; nothing for none."""
+    """Return a value as text; an empty text for None."""
     if value is None:
         return ""
     if isinstance(value, (list, dict, bool)):
@@ -227,8 +227,9 @@ def _cell(value: Any) -> str:
 
 
 def _cell_of_csv(value: Any) -> str:
-    """The same, but for text that a spreadsheet would take for a formula: a name may be anybody's, and a formula can send what
-    is in the table elsewhere.
+    """Return a value as text, with ' before text that a spreadsheet would run as a formula.
+
+    Names may come from strangers, and a formula can send the table's content elsewhere.
     """
     cell = _cell(value)
     return (
@@ -249,5 +250,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise UserError("Parquet needs pyarrow: pip install pyarrow") from None
+        raise UserError("Parquet needs pyarrow. Install it: pip install pyarrow") from None
     return pyarrow, parquet

@@ -1,4 +1,4 @@
-"""`autolog gc`: frees what no run has any more."""
+"""`autolog gc`: deletes files that belong to no run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from autolog.cli.text import size
 
 
 def gc(store: StoreOption = None, json: JsonOption = False) -> None:
-    """Free the disk of what no run has any more. Nothing that a run has is touched; it may be done while runs are recorded.
+    """Delete files that belong to no run. This is safe while runs are recorded.
 
-    That is content that lost its last file, as when a folder was deleted by hand or a store was copied without its hard links;
-    what is left of removed runs; and what processes were writing when they were killed, a day ago or longer.
+    Such files are content whose last link is gone (a folder was deleted by hand, or the store was copied without hard links),
+    remains of removed runs, and unfinished files of processes that were killed at least a day ago.
 
     Example:
 
     autolog gc
 
-    With --json: {"bytes": freed on the disk}.
+    With --json: {"bytes": bytes freed on the disk}.
     """
     from autolog.store.gc import collect_garbage
 

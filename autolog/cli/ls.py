@@ -21,24 +21,25 @@ MOST_METRICS = 6
 
 def ls(
     filter: Annotated[
-        str | None, typer.Argument(metavar="FILTER", help="Which runs, as metrics.loss < 0.3.")
+        str | None, typer.Argument(metavar="FILTER", help="Which runs, e.g. metrics.loss < 0.3.")
     ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="KEY", help="A name, as metrics.loss; with - before it, the largest first.")
+        str, typer.Option(metavar="KEY", help="A name, e.g. metrics.loss; with - before it, largest first.")
     ] = "-started",
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help=f"How many at most, 0 for all. On a terminal {ON_A_TERMINAL}, else all."),
+        typer.Option(min=0, help=f"The most to list, 0 for all. On a terminal {ON_A_TERMINAL}, else all."),
     ] = None,
-    children: Annotated[bool, typer.Option("--children", help="Child runs too.")] = False,
+    children: Annotated[bool, typer.Option("--children", help="Include child runs.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """List runs, newest first.
 
-    A filter is a Python-like expression over params, metrics (their values), tags and: id, name, experiment, parent,
-    status, framework, framework_version, kind, estimator, started, ended, duration, overhead, error. min(metrics.loss),
-    max(metrics.loss) and count(metrics.loss) are a metric's other values; metrics['val/loss'] is one whose name is no word.
+    A filter is a Python-like expression over params, metrics (their values), tags and: id, name, experiment, parent, status,
+    framework, framework_version, kind, estimator, started, ended, duration, overhead, error. min(metrics.loss),
+    max(metrics.loss) and count(metrics.loss) summarise a metric's history. Write metrics['val/loss'] for a name that is not a
+    plain word.
 
     Examples:
 
@@ -48,7 +49,7 @@ def ls(
 
     autolog ls "'val_loss' in metrics" --sort "min(metrics.val_loss)" --limit 5
 
-    With --json, a list of runs, each as `autolog show --json` prints it.
+    With --json: a list of runs, each in the form of `autolog show --json`.
     """
     from autolog.store.query import compile_filter, compile_order
 
@@ -67,15 +68,15 @@ def ls(
     elif runs:
         _table(page, runs, opened.count_children([run.id for run in runs]), asked_for)
         if more:
-            write_error(f"There are more runs than these {limit}: --limit {limit * 2}, or 0 for all.")
+            write_error(f"There are more than {limit} runs. For more: --limit {limit * 2}, or 0 for all.")
     elif filter:
-        write_error(f"No run in {opened.layout.root} matches.")
+        write_error(f"No run in {opened.layout.root} matches the filter.")
     else:
-        write_error(f"{opened.layout.root} holds no runs yet. Record some: autolog run train.py")
+        write_error(f"{opened.layout.root} holds no runs yet. Record one: autolog run train.py")
 
 
 def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[Metric]) -> None:
-    # Each with its rank: where a terminal is too narrow for all, the last in rank are left out.
+    # Each with its rank: if the terminal is too narrow, the columns with the highest rank are left out.
     columns: list[tuple[int, Column, list[str]]] = [
         (0, Column("name", style="bold"), [run.name for run in runs]),
         (1, Column("status", style="status"), [run.status for run in runs]),
@@ -103,18 +104,18 @@ def _width(columns: list[tuple[int, Column, list[str]]]) -> int:
 
 
 def what(run: RunRecord) -> str:
-    """What was trained, in a word."""
+    """Return the shortest name of what was trained."""
     if run.estimator:
         return run.estimator.rpartition(".")[2]
     return f"{run.framework} {run.kind}" if run.framework else run.kind
 
 
 def _metrics(runs: Runs, asked_for: list[Metric]) -> list[Metric]:
-    """Which metrics to show: those asked for, then those most runs have, of data that was not trained on first."""
+    """Return the metrics to show: those in the filter and order, then those of unseen data, then those most runs have."""
     from autolog.store.query import Metric
     from autolog.tracking.metrics import is_of_unseen_data
 
-    # Of folds, whose last value says nothing of the others, the mean.
+    # Of a metric of folds, show the mean: the last fold's value says nothing about the others.
     having = Counter(metric for run in runs for metric in run.metrics if f"mean_{metric}" not in run.metrics)
     unseen = {
         name

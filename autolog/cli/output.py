@@ -1,6 +1,6 @@
-"""Where commands write to: tables and titles on a terminal, plain aligned text in a pipe or file, or JSON.
+"""The output of commands: styled tables on a terminal, plain aligned text in a pipe or file, or JSON.
 
-Knows nothing of runs. Text that is given here may come from anywhere: no markup in it is obeyed.
+This module does not know runs. Text may come from strangers, so markup and control characters in it have no effect.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from autolog.tracking.values import clean_lines
 
 
 class UserError(Exception):
-    """What was asked for cannot be done; the message is one line for the user."""
+    """The command cannot do what the user asks. The message is one line for the user."""
 
 
 @contextmanager
 def destination(path: str | None) -> Generator[IO[bytes], None, None]:
-    """The file that a command writes to, or standard output. Nothing takes the file's place until it is complete."""
+    """Open the file that a command writes, or standard output. An existing file is replaced only by a complete one."""
     if path is None:
         yield cast("IO[bytes]", _Screen()) if sys.stdout.isatty() else sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -35,7 +35,7 @@ def destination(path: str | None) -> Generator[IO[bytes], None, None]:
 
 
 class _Screen(io.RawIOBase):
-    """Standard output where somebody is looking: what would act on the terminal is escaped. Takes whole lines at a time."""
+    """Standard output on a terminal: escapes control characters. Each write must consist of whole lines."""
 
     def writable(self) -> bool:
         return True
@@ -47,7 +47,7 @@ class _Screen(io.RawIOBase):
 
 
 class Column(NamedTuple):
-    """A table's column. `right`: numbers. `style`: rich's, on a terminal, or `status`. `wraps`: onto a second line."""
+    """A table's column. `right`: align right. `style`: a style of rich, or `status`. `wraps`: fold long text."""
 
     title: str
     right: bool = False
@@ -65,7 +65,7 @@ STATUS_STYLES = {
 
 
 class Page:
-    """One command's output, written at the end or at once. `terminal` says whether somebody is looking."""
+    """One command's output. `terminal` says whether standard output is a terminal."""
 
     def __init__(self) -> None:
         self.terminal = sys.stdout.isatty()
@@ -77,21 +77,21 @@ class Page:
             self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 
     def line(self, text: str = "", style: str = "") -> None:
-        """One line."""
+        """Print one line."""
         if self._console is not None:
             self._console.print(clean(text), style=style or None, soft_wrap=True)
         else:
             write(f"{clean(text)}\n")
 
     def title(self, text: str) -> None:
-        """The title of a part, after an empty line."""
+        """Print the title of a section, after an empty line."""
         self.line()
         self.line(text, "bold")
 
     def table(
         self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, head: bool = True, indent: int = 0
     ) -> None:
-        """A table, with or without its columns' titles."""
+        """Print a table. `head` says whether to print the columns' titles."""
         columns = [column._replace(title=clean(column.title)) for column in columns]
         cells = [[clean(cell) for cell in row] for row in rows]
         if self._console is not None:
@@ -128,12 +128,12 @@ class Page:
 
 
 def write(text: str) -> None:
-    """Text as it is."""
+    """Write text to standard output, unchanged."""
     sys.stdout.write(text)
 
 
 def write_json(value: Any) -> None:
-    """JSON in UTF-8, indented. What would act on a terminal is escaped, as JSON may have it."""
+    """Write indented JSON in UTF-8. Control characters become JSON escapes."""
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
@@ -143,13 +143,13 @@ def write_json(value: Any) -> None:
 
 
 def write_error(text: str) -> None:
-    """A line on standard error."""
+    """Write a line to standard error."""
     sys.stderr.write(f"{clean_lines(text)}\n")
     sys.stderr.flush()
 
 
 def ask(question: str) -> bool:
-    """A yes or no on the terminal; what is not a yes is a no."""
+    """Ask a yes-or-no question on the terminal. Any answer but "y" or "yes" is a no."""
     sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

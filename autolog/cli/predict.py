@@ -1,4 +1,4 @@
-"""`autolog predict`: a recorded model's predictions for a file of data."""
+"""`autolog predict`: writes a recorded model's predictions for a file of data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 50_000
 Part = tuple[Any, int]
-"""Rows of data, and how far the file has been read."""
+"""Rows of data, and the bytes of the file that are read so far."""
 
 
 def predict(
@@ -28,7 +28,7 @@ def predict(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run's name, id, beginning of its id, or @last; or a model folder.",
+            help="A run's name, id, start of its id, or @last; or a model folder.",
             autocompletion=run_names,
         ),
     ],
@@ -39,16 +39,16 @@ def predict(
         str | None,
         typer.Option(
             "--output", "-o", metavar="FILE",
-            help="Where to: .csv, .parquet, .json or .jsonl. By default standard output, as CSV.",
+            help="The file to write: .csv, .parquet, .json or .jsonl. Default: CSV on standard output.",
         ),
     ] = None,
     path: Annotated[str, typer.Option("--path", help="Which of the run's models.")] = "model",
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load a pickle that somebody else made: it runs whatever is in it.")
+        bool, typer.Option("--trust", help="Load a pickle that somebody else made. It can run any code.")
     ] = False,
     store: StoreOption = None,
 ) -> None:  # fmt: skip
-    """Predict for the rows of a file, with the model of a run.
+    """Predict the rows of a file with a recorded model.
 
     Examples:
 
@@ -56,13 +56,14 @@ def predict(
 
     autolog predict ./model --input new.parquet --output predictions.parquet
 
-    The data must have the columns that the model was trained on, in any order; what is missing, too many or of another type is
-    named. A file is read and predicted some 50,000 rows at a time, one of .json as a whole: rows, columns by name, or the body
-    of a request to MLflow's scoring server. The output has the column prediction, or prediction_0, prediction_1 and so on.
+    The data must have the columns that the model was trained on, in any order. An error names columns that are missing, surplus
+    or of another type. Files are read and predicted 50,000 rows at a time. A .json file is read as a whole: rows, columns by
+    name, or the body of a request to MLflow's scoring server. The output has the column prediction, or the columns
+    prediction_0, prediction_1 and so on.
     """  # fmt: skip
     reader, writer = _by_suffix(input, READERS, "--input"), _by_suffix(output or ".csv", WRITERS, "--output")
     if not os.path.isfile(input):
-        raise UserError(f"There is no file {input}.")
+        raise UserError(f"The file {input} does not exist.")
     pandas = _library("pandas")
     model = _load(run, path, trust, store)
     done = 0
@@ -90,16 +91,16 @@ def _load(run: str, path: str, trust: bool, store: str | None) -> Predictor:
         return load_model(run, path=path, trust=trust, as_predictor=True, store=root)
     except (ModelError, LookupError) as error:
         said = (
-            str(error.args[0]).replace("path=", "--path ").replace("load it with trust=True", "say --trust")
+            str(error.args[0]).replace("path=", "--path ").replace("load it with trust=True", "pass --trust")
         )
         raise UserError(said) from None
 
 
 def _predictions(model: Predictor, rows: Any, before: int) -> Any:
-    """Of some rows, of which so many have come before. Raises UserError that says which rows it is about."""
+    """Return the predictions of some rows. Raises UserError that says after how many rows (`before`) they start."""
     from autolog.models.errors import InputMismatch
 
-    where = f"From row {before + 1:,} on: " if before else ""
+    where = f"After row {before:,}: " if before else ""
     try:
         return model.predict(rows)
     except InputMismatch as error:
@@ -109,7 +110,7 @@ def _predictions(model: Predictor, rows: Any, before: int) -> Any:
 
 
 def _table(predicted: Any, pandas: Any) -> Any:
-    """A frame of predictions, whatever the model made."""
+    """Return predictions of any type as a DataFrame."""
     if hasattr(predicted, "to_frame"):
         predicted = predicted.to_frame("prediction")
     if isinstance(predicted, dict) or hasattr(predicted, "columns"):
@@ -130,9 +131,9 @@ def _read_csv(path: str, model: Predictor) -> Iterator[Part]:
     pandas = _library("pandas")
     texts, times = _columns(model, "string", "binary"), _columns(model, "datetime")
     with open(path, "rb") as file:
-        # A postal code is a text if it was one in training.
+        # Columns that were text in training stay text: pandas would read postal codes as numbers.
         how: dict[str, Any] = {"dtype": dict.fromkeys(texts, str)}
-        if Version(pandas.__version__).release < (3, 1):  # from there on it is the default
+        if Version(pandas.__version__).release < (3, 1):  # later, it is the default
             how["float_precision"] = "round_trip"
         for some in pandas.read_csv(file, chunksize=ROWS_AT_ONCE, **how):
             for name in times:
@@ -142,7 +143,7 @@ def _read_csv(path: str, model: Predictor) -> Iterator[Part]:
 
 
 def _columns(model: Predictor, *types: str) -> list[str]:
-    """The names of the columns that were of these types in training."""
+    """Return the names of the columns that had one of these types in training."""
     inputs: list[dict[str, Any]] = model.signature["inputs"] or []
     return [str(column["name"]) for column in inputs if column.get("type") in types and "name" in column]
 
@@ -167,7 +168,7 @@ def _read_json(path: str, model: Predictor) -> Iterator[Part]:
 
 
 def _rows_of(body: dict[str, Any], model: Predictor) -> Any:
-    """The rows in a JSON object: columns by name, or what MLflow's scoring server takes."""
+    """Return the rows in a JSON object: columns by name, or the body of a request to MLflow's scoring server."""
     split: Any = body.get("dataframe_split", body)
     if isinstance(split, dict) and "columns" in split and "data" in split:
         return _library("pandas").DataFrame(split["data"], columns=split["columns"])
@@ -233,7 +234,7 @@ def _write_json(tables: Iterator[Any], file: IO[bytes]) -> None:
 
 
 def _objects(table: Any) -> Iterator[bytes]:
-    """Each row as JSON; what JSON does not have is null."""
+    """Yield each row as JSON. Values that JSON does not have, such as NaN, become null."""
     import msgspec
 
     encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -244,7 +245,7 @@ WRITERS = {".csv": _write_csv, ".parquet": _write_parquet, ".json": _write_json,
 
 
 def _watched(parts: Iterator[Part], path: str) -> Iterator[Any]:
-    """The rows of a file, with a bar on the terminal that says how much of it is done once it has taken a second."""
+    """Yield the rows of a file. On a terminal, show a progress bar."""
     if not sys.stderr.isatty():
         yield from (rows for rows, _ in _readable(parts, path))
         return
@@ -263,13 +264,13 @@ def _readable(parts: Iterator[Part], path: str) -> Iterator[Part]:
     try:
         yield from parts
     except (ValueError, UnicodeError) as error:  # pandas' and pyarrow's parsers, and json
-        raise UserError(f"{path} cannot be read: {str(error).strip()}") from None
+        raise UserError(f"Cannot read {path}: {str(error).strip()}") from None
 
 
 def _by_suffix(path: str, known: dict[str, Callable[..., Any]], option: str) -> Callable[..., Any]:
     suffix = os.path.splitext(path)[1].lower() or path
     if suffix not in known:
-        raise typer.BadParameter(f"{path} must end with one of {', '.join(known)}.", param_hint=option)
+        raise typer.BadParameter(f"{path} must end in one of {', '.join(known)}.", param_hint=option)
     return known[suffix]
 
 
@@ -278,4 +279,4 @@ def _library(name: str) -> Any:
         return import_module(name)
     except ImportError:
         package = name.partition(".")[0]
-        raise UserError(f"That needs {package}: pip install {package}") from None
+        raise UserError(f"This needs {package}. Install it: pip install {package}") from None

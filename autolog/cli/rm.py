@@ -23,26 +23,26 @@ def rm(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove runs with their children and files. There is no way back.
+    """Remove runs with their children and files. This cannot be undone.
 
     Example:
 
     autolog rm brave-otter @last --yes
 
-    With --json: {"removed": [ids, children included], "bytes": freed on the disk}. Content that other runs have too stays.
+    Content that other runs share stays. With --json: {"removed": [ids, including children], "bytes": bytes freed on the disk}.
     """
     opened = open_store(store)
     records = list({record.id: record for record in map(opened.get, runs)}.values())
     running = [record.name for record in records if record.status == "running"]
     if running:
-        raise UserError(f"{', '.join(running)} is still running; nothing was removed.")
+        raise UserError(f"Nothing was removed. Still running: {', '.join(running)}.")
     if not yes and not sys.stdin.isatty():
-        raise UserError("Nobody can be asked here: say --yes to remove. Nothing was removed.")
+        raise UserError("Nothing was removed: there is no terminal to ask on. Pass --yes to remove.")
     total, said = _what_goes(opened, records)
     if not yes:
         for line in said:
             write_error(line)
-        if not ask(f"Remove {count(len(records), 'run')}, {size(total)}, for ever?"):
+        if not ask(f"Remove {count(len(records), 'run')}, {size(total)}, forever?"):
             raise UserError("Nothing was removed.")
     removed = opened.remove(records)
     if json:
@@ -52,12 +52,12 @@ def rm(
 
 
 def _what_goes(store: Store, records: list[RunRecord]) -> tuple[int, list[str]]:
-    """The bytes that this frees on the disk, and a line on each run with the size of its files."""
+    """Return the bytes that removal frees on the disk, and a line for each run with the size of its files."""
     lines: list[str] = []
     folders: dict[Path, None] = {}
     artifacts = store.layout.artifacts
     elsewhere = (
-        f"; its files stay in {artifacts.resolve()}, where a link leads" if artifacts.is_symlink() else ""
+        f"; its files stay in {artifacts.resolve()}: the folder is a link" if artifacts.is_symlink() else ""
     )
     for record in records:
         children = store.descendants([record.id])

@@ -1,6 +1,6 @@
-"""`autolog run`: runs a script or module as Python itself would, with every training in it recorded.
+"""`autolog run`: runs a script or module as Python itself does, and records every training in it.
 
-Kept free of the command line's libraries: whatever is loaded here is loaded in the user's process.
+The user's code shares this process, so this module loads none of the command line's libraries.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ USAGE = "Usage: autolog run SCRIPT [ARGS]...\n       autolog run -m MODULE [ARGS
 
 
 def main(arguments: list[str]) -> None:
-    """Run what the arguments say. Exceptions, SystemExit too, go through as the script raised them."""
+    """Run the script or module that the arguments name. Its exceptions, SystemExit included, pass through unchanged."""
     if arguments[:1] == ["-m"]:
         if len(arguments) < 2:
-            _usage("-m takes the name of a module.")
+            _usage("-m needs the name of a module.")
         _run_module(arguments[1], arguments[2:])
         return
     if arguments[:1] == ["--"]:
         arguments = arguments[1:]
     elif arguments and arguments[0].startswith("-"):
-        _usage(f"There is no option {arguments[0]}. The script's own options stand after its name.")
+        _usage(f"Unknown option {arguments[0]}. Put options for the script after its name.")
     if not arguments:
-        _usage("Which script?")
+        _usage("No script is given.")
     _run_script(arguments[0], arguments[1:])
 
 
@@ -39,7 +39,7 @@ def _usage(problem: str) -> NoReturn:
 
 
 def _run_script(script: str, arguments: list[str]) -> None:
-    # Python does not tidy it up: what is in `__file__` and in tracebacks has the dots that were given.
+    # Keep dots in the path: Python shows them in `__file__` and in tracebacks.
     path = os.path.join(os.getcwd(), script) if os.name == "posix" else os.path.abspath(script)
     namespace = _new_main().__dict__
     sys.argv[:] = [script, *arguments]
@@ -49,7 +49,7 @@ def _run_script(script: str, arguments: list[str]) -> None:
         _execute(namespace, module="__main__")
         return
     if not os.path.isfile(path):
-        sys.stderr.write(f"autolog run: there is no file {path}\n")
+        sys.stderr.write(f"autolog run: the file {path} does not exist\n")
         sys.exit(2)
     _put_first_on_path(os.path.dirname(os.path.realpath(path)))
     loader: Any = importlib.machinery.SourceFileLoader("__main__", path)
@@ -69,7 +69,7 @@ def _run_module(module: str, arguments: list[str]) -> None:
 
 
 def _new_main() -> ModuleType:
-    """An empty `__main__`, so that the script's names, its pickles and its worker processes find it there."""
+    """Install an empty `__main__` for the script's names. Its pickles and worker processes look there."""
     main = ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     if sys.version_info < (3, 14):
@@ -79,7 +79,7 @@ def _new_main() -> ModuleType:
 
 
 def _put_first_on_path(folder: str) -> None:
-    """In the place of what Python put there for the sake of our own command."""
+    """Replace the folder of the `autolog` command, which Python put first on the path."""
     if not (getattr(sys.flags, "safe_path", False) or sys.flags.isolated):
         sys.path[0] = folder
 
@@ -89,18 +89,16 @@ def _record() -> None:
 
     try:
         autolog.autolog()
-    except ValueError as error:  # a setting that is wrong
+    except ValueError as error:  # an invalid setting
         sys.stderr.write(f"autolog run: {error}\n")
         sys.exit(1)
 
 
 def _execute(namespace: dict[str, Any], path: str = "", module: str = "") -> None:
-    """Run a file, or a module as `python -m` does, in `namespace`; on an exception, arrange for Python to print it as if
-    we were not here.
-    """
+    """Run a file in `namespace`, or a module as `python -m` does. Python prints exceptions without the frames of autolog."""
     try:
         if module:
-            # What `python -m` itself calls.
+            # `python -m` calls this function, too.
             runpy._run_module_as_main(module, module != "__main__")  # type: ignore[attr-defined]  # pyright: ignore
         else:
             exec(_code(path), namespace)
@@ -128,7 +126,7 @@ def _code(path: str) -> CodeType:
 
 
 def _below(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback below `_execute`."""
+    """Return the part of a traceback below `_execute`."""
     part = trace
     while part is not None:
         if part.tb_frame.f_code is _execute.__code__:

@@ -1,4 +1,4 @@
-"""`autolog show`: one run."""
+"""`autolog show`: shows one run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _FIELDS = (Column("", style="dim"), Column("", wraps=True))
 def show(
     run: RunArgument,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this metric's curve.")] = None,
-    code: Annotated[bool, typer.Option("--code", help="Print the code that no commit holds.")] = False,
+    code: Annotated[bool, typer.Option("--code", help="Print the code that is in no commit.")] = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one run: params, metrics, data, children, files, environment, and what went wrong.
+    """Show one run: params, metrics, data, children, files, environment, notes and errors.
 
     Examples:
 
@@ -40,17 +40,18 @@ def show(
 
     autolog show brave-otter --code
 
-    --code prints the difference from the commit, the script and the imported files that no commit holds, and the cells of a
-    notebook that were run before the run ended, without secrets.
+    --code prints the changes since the commit, the script and imported files that are in no commit, and the notebook cells that
+    ran before the run ended. Secrets are left out.
 
-    With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended
-    (UTC), duration (seconds), params, metrics ({name: {value, last, min, max, step, count,
-    direction}}: value is the kept model's, else the last; direction is "higher" or "lower" for what is better, or null,
-    with "guess": true where only the name says so; where known also data ("train", "validation", or what the script calls
-    it), part, settings, and sample: {rows, of, error}, error being the standard error), tags, datasets, artifacts
-    ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]; seconds that saving held up the training), overhead
-    (seconds), error, errors, notes. Numbers that JSON does not have are "NaN", "Infinity" and "-Infinity". With
-    --metric and --json: a list of {step, epoch, time, value}.
+    With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended (UTC),
+    duration (seconds), params, metrics ({name: {value, last, min, max, step, count, direction}}), tags, datasets, artifacts
+    ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]), overhead (seconds), error, errors, notes.
+
+    A metric's value is that of the kept model, else the last one. Its direction, "higher" or "lower", says which way is better;
+    null means unknown, and "guess": true means guessed from the name. If known, a metric also has data ("train", "validation",
+    or the script's name for the data), part, settings, and sample: {rows, of, error}, where error is the standard error. A
+    model's seconds say how long saving it held up the training. Numbers that JSON does not have are "NaN", "Infinity" and
+    "-Infinity". With --metric and --json: a list of {step, epoch, time, value}.
     """
     record = open_store(store).get(run)
     if metric is not None:
@@ -83,7 +84,7 @@ def _code(record: RunRecord, json: bool) -> None:
         raise UserError(
             f"All code of this run is in the commit {commit[:12]}."
             if commit
-            else "This run has no code on record."
+            else "No code was recorded for this run."
         )
     for part in filter(None, (diff, *parts)):
         write(part if part.endswith("\n") else f"{part}\n")
@@ -127,7 +128,7 @@ def _curve(page: Page, record: RunRecord, metric: str, points: list[Point]) -> N
 def _run(page: Page, record: RunRecord) -> None:
     page.line(f"{record.name}  {record.status}", "bold")
     for note in record.notes:
-        if note.startswith(NOT_SAVED):  # whoever looks for the model looks here
+        if note.startswith(NOT_SAVED):  # at the top, for those who look for the model
             page.line(note, "yellow")
     page.table(_FIELDS, list(_identity(record).items()), head=False)
     if record.params:
@@ -188,7 +189,7 @@ def _identity(record: RunRecord) -> dict[str, str]:
         "started": started if started.startswith(recent) else f"{started} ({recent})",
         "took": duration(record.duration) if record.ended else "",
         "overhead": _overhead(record),
-        "dropped": f"{count(record.dropped, 'value')}, as the disk was full or too slow"
+        "dropped": f"{count(record.dropped, 'value')}: the disk was full or too slow"
         if record.dropped
         else "",
         "error": record.error or "",
@@ -197,7 +198,7 @@ def _identity(record: RunRecord) -> dict[str, str]:
 
 
 def _overhead(record: RunRecord) -> str:
-    """What autolog itself has taken, and how much of the training's time that was."""
+    """Return the time that autolog itself took, and its share of the training's time."""
     if not record.overhead:
         return ""
     share = f", {record.overhead / record.duration:.1%} of the time" if record.duration else ""
@@ -230,7 +231,7 @@ def _metrics(page: Page, record: RunRecord) -> None:
 
 
 def sampled(metric: dict[str, Any]) -> str:
-    """Of a metric that was computed on a sample: its standard error, and how many rows that were."""
+    """Return the standard error and the number of rows of a metric that was computed on a sample; else ""."""
     sample: dict[str, Any] = metric.get("sample") or {}
     if not sample:
         return ""
@@ -239,7 +240,7 @@ def sampled(metric: dict[str, Any]) -> str:
 
 
 def data_line(data: dict[str, Any]) -> str:
-    """A dataset in a line."""
+    """Describe a data set in one line."""
     said = [str(data.get("kind", ""))]
     shape = data.get("shape") or [data[key] for key in ("rows", "columns") if key in data]
     if shape:
@@ -260,7 +261,7 @@ def data_line(data: dict[str, Any]) -> str:
 
 
 def _children(page: Page, record: RunRecord) -> None:
-    """The children, the best first where a rank or score says which; with what tells them apart."""
+    """Print the children with the params that differ, best first if a rank or a score is known."""
     children = list(record.children)
     if not children:
         return
@@ -306,8 +307,8 @@ def _children(page: Page, record: RunRecord) -> None:
 
 
 def _ranking(children: list[RunRecord], metrics: list[str]) -> tuple[str, int] | None:
-    """The metric that orders children, and 1 if the smallest is the best, -1 if the largest: a rank, the mean of a search's
-    scores, or what judges a run.
+    """Return the metric that orders children, with 1 if the smallest is best and -1 if the largest is. That is a rank, the
+    mean of a search's scores, or the primary metric.
     """
     directions = {
         name: said

@@ -1,4 +1,4 @@
-"""`autolog status`: what would be recorded here, and where."""
+"""`autolog status`: shows what autolog records here, and where."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLUMNS = (
 
 
 def status(json: JsonOption = False) -> None:
-    """Show which frameworks are recorded: installed versions, tested versions, and the store.
+    """Show the store, and for each framework its state and its installed, supported and tested versions.
 
     Example:
 
     autolog status
 
-    No framework is imported for this, so those that are installed are waiting for their import. In a program,
+    The command imports no framework, so installed ones are shown as waiting for their import. In a program,
     `print(autolog.status())` shows what is active there.
 
     With --json: {"version", "store", "disabled", "runs", "integrations": [{"name", "state", "reason",
@@ -36,7 +36,7 @@ def status(json: JsonOption = False) -> None:
     here.configure({})  # reads the files and the environment
     wanted = here.config
     found = status().to_dict()
-    del found["recording"]  # of this process, in which nothing is trained
+    del found["recording"]  # about this process, which trains nothing
     rows: list[dict[str, Any]] = []
     for one in found.pop("integrations"):
         name, state = one["name"], one["state"]
@@ -73,8 +73,9 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _installed(modules: tuple[str, ...], supports: str) -> str | None:
-    """The installed version, without importing anything of it: by the name it is published under, or, as several
-    distributions may carry one module (`xgboost`, `xgboost-cpu`), by the module. "?" if it is there but does not say.
+    """Return the installed version without an import; "?" for a module without metadata, None if there is no module.
+
+    Looks for the distribution's name, then for the module: several distributions hold one module (`xgboost`, `xgboost-cpu`).
     """
     from importlib import metadata
 

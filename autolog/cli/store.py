@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def open_store(path: str | None) -> Store:
-    """The store at `path` (a `.autolog` folder, or one that has it), else the one that `autolog()` would write to.
+    """Return the store at `path` (a `.autolog` folder or its parent). Without a path, return the one that `autolog()` writes.
 
-    Raises UserError if that is none.
+    Raises UserError if there is no store.
     """
     from autolog.store.layout import NAME
     from autolog.store.records import Store
@@ -36,34 +36,35 @@ def open_store(path: str | None) -> Store:
 
 
 def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names and ids of runs that begin so, newest first. What a shell would act on, or take for several words or an option, is
-    not offered: it writes them onto the command line as they are.
+    """Return names and ids of runs that start with `incomplete`, newest first.
+
+    The shell inserts them unquoted, so this leaves out names that the shell would run, split, or take for an option.
     """
     from autolog.tracking.ids import is_word
 
     try:
         store = open_store(ctx.params.get("store"))
         return [name for name in store.names(incomplete, limit=50) if is_word(name)]
-    except Exception:  # at a half-written command line there is nobody to tell
+    except Exception:  # a message would garble the half-written command line
         return []
 
 
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", metavar="PATH", help="The store to read, by default the nearest .autolog."),
+    typer.Option("--store", metavar="PATH", help="The store to read. Default: the nearest .autolog."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="Its name, its id, the beginning of its id, @last or @last~1.",
+        help="A name, an id, the start of an id, @last or @last~1.",
         autocompletion=run_names,
     ),
 ]
 RunsArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN", help="Names, ids, beginnings of ids, @last or @last~1.", autocompletion=run_names
+        metavar="RUN", help="Names, ids, starts of ids, @last or @last~1.", autocompletion=run_names
     ),
 ]

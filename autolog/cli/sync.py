@@ -1,4 +1,4 @@
-"""`autolog sync`: delivers what the store holds to a sink, as the recording process would have done."""
+"""`autolog sync`: delivers the store's events to a sink, as the recording process does while it runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
-"""A sink that has taken nothing for so long is given up, unless it is followed."""
+"""Without --follow, stop when a sink takes nothing for this long."""
 
 
 def sync(
@@ -30,7 +30,7 @@ def sync(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
-            help="Which runs, with their children: names, ids, beginnings of ids, @last. Without, all.",
+            help="Which runs, with their children: names, ids, starts of ids, @last. Default: all.",
             autocompletion=run_names,
         ),
     ] = None,
@@ -39,19 +39,19 @@ def sync(
         typer.Option(
             "--to",
             metavar="URL",
-            help="Where to, as mlflow+http://host:5000. By default the sinks that are configured.",
+            help="The sink, e.g. mlflow+http://host:5000. Default: the configured sinks.",
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is recorded from now on, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Keep sending new events until Ctrl-C.")
     ] = False,
     store: StoreOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Send what is recorded on to MLflow, Weights & Biases, TensorBoard and others.
+    """Send recorded runs to MLflow, Weights & Biases, TensorBoard and other sinks.
 
-    How far a sink has got is kept in the store: what it has already is not sent again, and a sync that was interrupted goes
-    on where it stopped. What a process delivers itself at the moment is left to it.
+    The store keeps each sink's position. So nothing is sent twice, and an interrupted sync continues where it stopped. Journals
+    that a running process delivers itself are left to it.
 
     Examples:
 
@@ -59,19 +59,19 @@ def sync(
 
     autolog sync --to tensorboard:./tb brave-otter @last
 
-    With --json, a list: {"to", "events", "journals", "left": the journals that are not delivered as a whole}.
+    With --json: a list of {"to", "events", "journals", "left": [journals that are left to their own process]}.
     """
     from autolog.sinks.address import Address
 
     opened = open_store(store)
     urls = to or _configured()
     if follow and len(urls) > 1:
-        raise UserError("Only one sink can be followed at a time.")
+        raise UserError("--follow takes one sink. Pass one --to, and start another sync for each other sink.")
     made = [_make(url) for url in urls]
     for url, sink in zip(urls, made, strict=True):
         if not sink.lasting:
             raise UserError(
-                f"{Address(url).safe} shows what happens at the moment; there is nothing to bring it up to date."
+                f"{Address(url).safe} shows only events that happen now. Choose a sink that keeps them."
             )
     results: list[dict[str, Any]] = []
     for url in urls:
@@ -79,7 +79,7 @@ def sync(
         try:
             delivery.run()
         except KeyboardInterrupt:
-            write_error(f"autolog: stopped; {delivery.said()}. The same command goes on from here.")
+            write_error(f"autolog: stopped; {delivery.said()}. Run the same command to continue.")
             raise typer.Exit(130) from None
         results.append(delivery.result())
         if not json:
@@ -95,7 +95,7 @@ def _configured() -> tuple[str, ...]:
     found, complaints = config.load({}, None, COMMON_OPTIONS, ())
     if not found.sinks:
         wrong = next((complaint for complaint in complaints if "sinks" in complaint), "")
-        raise UserError(wrong or "Where to? Say it: autolog sync --to mlflow+http://host:5000")
+        raise UserError(wrong or "No sink is configured. Name one: autolog sync --to mlflow+http://host:5000")
     return found.sinks
 
 
@@ -110,7 +110,7 @@ def _make(url: str) -> Sink:
 
 
 class _Delivery:
-    """One sink, and all journals."""
+    """The delivery of all journals to one sink."""
 
     def __init__(self, store: Store, url: str, runs: list[str] | None, follow: bool) -> None:
         from autolog.sinks.address import Address
@@ -142,9 +142,7 @@ class _Delivery:
             raise self._refusal(self._not_closed)
 
     def said(self) -> str:
-        left = (
-            f"; {count(len(self._left), 'journal')} of a process that delivers itself" if self._left else ""
-        )
+        left = f"; {count(len(self._left), 'journal')} left to their own process" if self._left else ""
         events, journals = count(self.events, "event"), count(len(self._touched), "journal")
         return f"{events} of {journals} delivered to {self._address.safe}{left}"
 
@@ -157,7 +155,7 @@ class _Delivery:
         }
 
     def _round(self, progress: _Progress) -> None:
-        """Deliver what there is."""
+        """Deliver all events that are in the journals now."""
         from autolog.sinks.follower import Follower, Locked
 
         only = None
@@ -221,7 +219,7 @@ class _Delivery:
             self._touched.add(path.name)
 
     def _patiently(self, what: Callable[[], Any], progress: _Progress) -> Any:
-        """Do it, again and again where that may help. Raises UserError when it does not."""
+        """Call `what`, and repeat it while the sink's errors may pass. Raises UserError when they do not."""
         from autolog.sinks.base import SinkError
         from autolog.sinks.follower import Locked
         from autolog.sinks.live import BACKING_OFF_AFTER, pause_after
@@ -232,7 +230,7 @@ class _Delivery:
                 done = what()
             except (Locked, KeyboardInterrupt):
                 raise
-            except BaseException as error:  # a sink's SystemExit, too: it would end this without a word
+            except BaseException as error:  # also a sink's SystemExit, which ends without a message
                 failures += 1
                 said = self._described(error)
                 final = isinstance(error, SinkError) and not error.retryable
@@ -253,13 +251,13 @@ class _Delivery:
 
     def _refusal(self, said: str) -> UserError:
         return UserError(
-            f"{self._address.safe} takes nothing ({said}). {count(self.events, 'event')} delivered; the rest is kept, and the"
-            " same command goes on from here."
+            f"Delivery to {self._address.safe} failed ({said}). {count(self.events, 'event')} delivered. The rest is kept: run"
+            " the same command to continue."
         )
 
 
 class _Progress:
-    """A bar on standard error, where that is a terminal."""
+    """A progress bar on standard error, if that is a terminal."""
 
     def __init__(self, title: str) -> None:
         self._bar: Any = None

@@ -1,4 +1,4 @@
-"""How values look to people: numbers, times, sizes. Knows neither runs nor terminals."""
+"""Values as text for people: numbers, times, sizes. This module does not know runs or terminals."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ABSENT = "-"
 
 
 def clean_json(text: str) -> str:
-    """The same JSON without what acts on a terminal: it can only stand in its strings, line breaks aside."""
+    """Return the same JSON with control characters escaped. Apart from line breaks, they occur only inside its strings."""
     return ACTS.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters."""
+    """Return at most `limit` characters of the text."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def number(value: float | None) -> str:
-    """A measured number, to six significant digits."""
+    """Format a measured number to six significant digits."""
     if value is None:
         return ABSENT
     if not math.isfinite(value):
@@ -32,7 +32,7 @@ def number(value: float | None) -> str:
 
 
 def param(value: Any) -> str:
-    """A param, or anything else that was recorded as plain data. Floats are exact but for rounding noise."""
+    """Format a param or other plain data. Floats keep twelve significant digits, which hides rounding noise."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, float):
@@ -45,7 +45,7 @@ def param(value: Any) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes, in powers of ten: `612 B`, `2.1 kB`."""
+    """Format bytes in powers of ten: `612 B`, `2.1 kB`."""
     if count < 1000:
         return f"{count} B"
     amount = float(count)
@@ -57,7 +57,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`3.2 ms`, `4.5 s`, `2 min 5 s`, `1 h 3 min`, `2 d 4 h`."""
+    """Format seconds: `3.2 ms`, `4.5 s`, `2 min 5 s`, `1 h 3 min`, `2 d 4 h`."""
     if seconds is None:
         return ABSENT
     if seconds < 0.9995:
@@ -73,7 +73,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(time: datetime | None, now: datetime | None = None) -> str:
-    """A time as people say it: relative within a day, else local date and time."""
+    """Format a time: relative if it is within a day, else as local date and time."""
     if time is None:
         return ABSENT
     seconds = ((now or datetime.now(timezone.utc)) - time).total_seconds()
@@ -89,15 +89,15 @@ def ago(time: datetime | None, now: datetime | None = None) -> str:
 
 
 def local(time: datetime | None) -> str:
-    """A local date and time, to the second."""
+    """Format a time as local date and time, to the second."""
     if time is None:
         return ABSENT
     try:
         return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
-    except (OverflowError, OSError, ValueError):  # beyond what the system's clock knows
+    except (OverflowError, OSError, ValueError):  # outside the range of the system's clock
         return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def count(amount: int, one: str, many: str | None = None) -> str:
-    """`1 run`, `2 runs`."""
+    """Return an amount with its noun: `1 run`, `2 runs`."""
     return f"{amount} {one if amount == 1 else many or one + 's'}"

@@ -578,8 +578,8 @@ def test_servers_in_trouble_cost_the_training_nothing(
         code, text = sync(store, urls[-1])
         assert code == 1
         assert text == (
-            f"autolog: mlflow+{absent.url} takes nothing (cannot be reached (Connection refused)). 0 events delivered; the rest"
-            " is kept, and the same command goes on from here.\n"
+            f"autolog: Delivery to mlflow+{absent.url} failed (cannot be reached (Connection refused)). 0 events delivered. The"
+            " rest is kept: run the same command to continue.\n"
         )
     for path in [path for path in store.rglob("*") if path.is_file()]:
         assert b"hunter22" not in path.read_bytes(), path
@@ -671,7 +671,7 @@ def test_what_does_not_answer_like_mlflow_is_said(store: Path, sync: Sync, serve
         with Proxy(server3, lambda number, head, answer=answer: answer) as proxy:
             code, said = sync(store, f"mlflow+http://ann:hunter22@{proxy.url[7:]}")
             assert (code, proxy.requests) == (1, 1)
-            assert f"mlflow+{proxy.url} takes nothing ({why})" in said
+            assert f"mlflow+{proxy.url} failed ({why})" in said
             assert "hunter22" not in said
 
 

@@ -128,12 +128,12 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
     ("arguments", "complaint"),
     [
         (["--to", "leger:x"], "autolog: There is no sink 'leger'. Did you mean 'ledger'?"),
-        (["--to", "memory:"], "autolog: memory: shows what happens at the moment;"),
+        (["--to", "memory:"], "autolog: memory: shows only events that happen now."),
         (["--to", "ledger:x", "nobody"], "autolog: There is no run 'nobody'"),
-        ([], "autolog: Where to? Say it: autolog sync --to mlflow+http://host:5000"),
+        ([], "autolog: No sink is configured. Name one: autolog sync --to mlflow+http://host:5000"),
         (
             ["--to", "refusing://ann:hunter22@host"],
-            "autolog: refusing://host takes nothing (403 from refusing://***@host).",
+            "autolog: Delivery to refusing://host failed (403 from refusing://***@host).",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_following_goes_on_until_ctrl_c(tmp_path: Path):
         follower.kill()
     assert follower.returncode == 130
     assert said.startswith("autolog: stopped; ")
-    assert " delivered to jsonl:out.jsonl. The same command goes on from here.\n" in said
+    assert " delivered to jsonl:out.jsonl. Run the same command to continue.\n" in said
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), SinkError("503"), MemoryError()])
@@ -229,6 +229,6 @@ def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
         code, out, said = sync(store, "--to", "ledger:ledger")
         assert (code, out) == (1, "")
         assert said == (
-            f"autolog: ledger:ledger takes nothing (ConnectionError: reset). {count} events delivered; the rest is kept, and"
-            " the same command goes on from here.\n"
+            f"autolog: Delivery to ledger:ledger failed (ConnectionError: reset). {count} events delivered. The rest is kept:"
+            " run the same command to continue.\n"
         )

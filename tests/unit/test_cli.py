@@ -307,9 +307,13 @@ def test_ls_says_when_there_is_nothing(tmp_path: Path, example: Path) -> None:
     assert cli("ls", "--store", str(empty)) == (
         0,
         "",
-        f"{empty} holds no runs yet. Record some: autolog run train.py\n",
+        f"{empty} holds no runs yet. Record one: autolog run train.py\n",
     )
-    assert cli("ls", "name == 'x'", "--store", str(example)) == (0, "", f"No run in {example} matches.\n")
+    assert cli("ls", "name == 'x'", "--store", str(example)) == (
+        0,
+        "",
+        f"No run in {example} matches the filter.\n",
+    )
     assert cli("ls", "--json", "--store", str(empty)) == (0, "[]\n", "")
 
 
@@ -604,7 +608,7 @@ def a_store_to_remove_from(root: Path) -> None:
 def test_rm_refuses_when_nobody_can_be_asked(tmp_path: Path) -> None:
     a_store_to_remove_from(tmp_path)
     assert cli("rm", "curves", "--store", str(tmp_path)) == (
-        1, "", "autolog: Nobody can be asked here: say --yes to remove. Nothing was removed.\n",
+        1, "", "autolog: Nothing was removed: there is no terminal to ask on. Pass --yes to remove.\n",
     )  # fmt: skip
     assert Store(tmp_path).count() == 16
 
@@ -626,7 +630,7 @@ def test_rm_of_nothing_unknown_or_running_removes_nothing(tmp_path: Path) -> Non
     a_store_to_remove_from(tmp_path)
     keep(tmp_path, RunStarted(id_of(9), NOON, "alive", "default"))
     assert cli("rm", "plain", "alive", "--yes", "--store", str(tmp_path)) == (
-        1, "", "autolog: alive is still running; nothing was removed.\n",
+        1, "", "autolog: Nothing was removed. Still running: alive.\n",
     )  # fmt: skip
     assert cli("rm", "plain", "plane", "--yes", "--store", str(tmp_path)).code == 1
     assert cli("rm", "--yes", "--store", str(tmp_path)).code == 2
@@ -638,7 +642,7 @@ def test_rm_asks_on_a_terminal_and_takes_only_yes_for_yes(tmp_path: Path, answer
     a_store_to_remove_from(tmp_path / ".autolog")
     asked = on_a_terminal("rm", "search", cwd=tmp_path, typed=answer)
     assert "search (01JG0000000000000000000003), 12 children, 100 B" in asked.out
-    assert "Remove 1 run, 100 B, for ever? [y/N]" in asked.out
+    assert "Remove 1 run, 100 B, forever? [y/N]" in asked.out
     assert asked.code == (0 if left == 3 else 1)
     assert Store(tmp_path / ".autolog").count() == left
 
@@ -698,7 +702,7 @@ def test_status_says_what_would_be_recorded_without_importing_it(tmp_path: Path)
     ("arguments", "code", "said"),
     [
         (["show", "curvs"], 1, "autolog: There is no run 'curvs' in {root}. Did you mean curves?\n"),
-        (["compare", "plain", "plain"], 1, "autolog: Comparing takes at least two different runs.\n"),
+        (["compare", "plain", "plain"], 1, "autolog: Only one run is named. Name at least two different runs to compare.\n"),
         (["show", "curves", "--metric", "los"], 1, "autolog: curves has no metric 'los'; it has loss.\n"),
         (["show", "broken", "--metric", "los"], 1, "autolog: broken has no metric 'los'; it has none.\n"),
         (["ls", "nam == 'x'"], 1, "autolog: There is no 'nam'. Did you mean name?\n  nam == 'x'\n  ^\n"),
@@ -825,7 +829,7 @@ def test_on_a_terminal_a_long_list_is_cut_and_says_so(tmp_path: Path) -> None:
     )
     listed = without_style(on_a_terminal("ls", cwd=tmp_path).out).splitlines()
     assert len(listed) == 52
-    assert listed[-1] == "There are more runs than these 50: --limit 100, or 0 for all."
+    assert listed[-1] == "There are more than 50 runs. For more: --limit 100, or 0 for all."
     assert len(cli("ls", "--store", str(tmp_path)).out.splitlines()) == 61
 
 
@@ -996,10 +1000,10 @@ def test_run_records_here_and_leaves_the_environment_of_programs_alone(scripts: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing.py"], "autolog run: there is no file {folder}/nothing.py\n"),
-        ([], "Usage: autolog run SCRIPT [ARGS]...\n       autolog run -m MODULE [ARGS]...\n\nError: Which script?\n"),
-        (["-m"], "Error: -m takes the name of a module.\n"),
-        (["--lr", "3", "script.py"], "Error: There is no option --lr. The script's own options stand after its name.\n"),
+        (["nothing.py"], "autolog run: the file {folder}/nothing.py does not exist\n"),
+        ([], "Usage: autolog run SCRIPT [ARGS]...\n       autolog run -m MODULE [ARGS]...\n\nError: No script is given.\n"),
+        (["-m"], "Error: -m needs the name of a module.\n"),
+        (["--lr", "3", "script.py"], "Error: Unknown option --lr. Put options for the script after its name.\n"),
     ],
 )  # fmt: skip
 def test_run_without_a_script_is_told_how(scripts: Path, arguments: list[str], said: str) -> None:

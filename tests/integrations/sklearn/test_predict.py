@@ -164,7 +164,7 @@ def test_of_a_large_file_the_place_is_said(
     X.assign(rooms=pd.Series([*range(15), 1.5, *range(7)], dtype=object)).to_csv(data, index=False)
     code, _, err = cli(folder, "--input", data, "--output", tmp_path / "out.csv")
     assert (code, err) == (
-        1, "autolog: From row 11 on: Column 'rooms' holds double values; the model was trained on long ones.\n",
+        1, "autolog: After row 10: Column 'rooms' holds double values; the model was trained on long ones.\n",
     )  # fmt: skip
 
 
@@ -203,9 +203,9 @@ def test_what_is_asked_wrongly_is_told(folder: Path, tmp_path: Path) -> None:
     assert cli(folder, "-i", tmp_path / "no.csv") == (
         1,
         "",
-        f"autolog: There is no file {tmp_path / 'no.csv'}.\n",
+        f"autolog: The file {tmp_path / 'no.csv'} does not exist.\n",
     )
-    assert cli(folder, "-i", bad)[2].startswith(f"autolog: {bad} cannot be read: Expecting property name")
+    assert cli(folder, "-i", bad)[2].startswith(f"autolog: Cannot read {bad}: Expecting property name")
     store = tmp_path / ".autolog"
     store.mkdir()
     assert cli("nobody", "-i", good, "--store", store)[2].startswith(
@@ -224,7 +224,7 @@ def test_a_strangers_pickle_is_loaded_only_with_trust(
     code, out, err = cli(folder, "-i", data)
     assert (code, out) == (1, "")
     assert "it was signed with another key than yours" in err
-    assert "If you trust whoever made it, say --trust." in err
+    assert "If you trust whoever made it, pass --trust." in err
     assert cli(folder, "-i", data, "--trust")[0] == 0
 
 
