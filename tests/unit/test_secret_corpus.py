@@ -267,7 +267,7 @@ def test_a_project_adds_shapes_and_names_and_takes_out_what_is_none(own: Any) ->
 
 @pytest.mark.parametrize(
     ("rule", "said"),
-    [("(", "is no regular expression"), ("a*", "matches the empty text"), ("!", "matches the empty text")],
+    [("(", "is not a regular expression"), ("a*", "matches the empty text"), ("!", "matches the empty text")],
 )
 def test_what_is_no_rule_is_told(rule: str, said: str) -> None:
     """With the rule."""

@@ -1,18 +1,18 @@
-"""Keeps secrets out of the store. Called where events are made, so that no sink and no reader has to.
+"""Keeps secrets out of the store. It runs where events are made, so that sinks and readers need no redaction.
 
-What is a secret by its shape, or by the name that it stands beside, becomes `<redacted:abcd>`: four hex digits of a keyed hash,
-so that equal secrets still look equal within one user's runs and nothing can be looked up from it.
+A value is a secret by its shape, or by the name beside it. It becomes `<redacted:abcd>`, with four hex digits of a keyed hash:
+equal secrets look equal within one user's runs, and the digits do not reveal the secret.
 
-    rules     the shapes and the words, as data
-    names     what names say of their values, and values of themselves; a project's own rules
-    places    where a name and its value stand in a text
+    rules     shapes and words, as data
+    names     what a name says about its value, what a value looks like, and a project's own rules
+    places    where a name and its value are in a text
     here      texts, command lines, marks
 
-A name alone takes a text out of the record. A model is another matter: it is kept from the store only for a value that looks
-like a secret itself (`is_telling`).
+A secret's name is enough to redact a text. A model is kept out of the store only if a value itself looks like a secret
+(`is_telling`).
 
-Every pattern takes time proportional to the text's length, and long texts are read in blocks of some lines: a regular
-expression holds the interpreter's lock, and the training waits.
+Every pattern takes time proportional to the text's length, and long texts are read in blocks of lines: a regular expression
+holds the GIL, and the training waits.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ __all__ = (
 )  # fmt: skip
 
 _TELLING = 6
-"""Shorter secrets are replaced too, but not reported: a model's file may contain three letters for other reasons."""
+"""Shorter secrets are replaced, too, but not reported: a model's file may contain three letters by chance."""
 
 
 @lru_cache(maxsize=1)
@@ -58,12 +58,12 @@ def _key() -> bytes:
         from autolog.userkey import user_key
 
         return user_key()
-    except Exception:  # no place for a key: equality then shows within this process only
+    except Exception:  # the key cannot be stored: marks are then comparable within this process only
         return os.urandom(32)
 
 
 def mark(secret: str) -> str:
-    """What stands in a secret's place: `<redacted:abcd>`."""
+    """Return the text that replaces a secret: `<redacted:abcd>`."""
     import hashlib
     import hmac
 
@@ -72,15 +72,15 @@ def mark(secret: str) -> str:
 
 
 def replacement(secret: str, found: set[str] | None = None) -> str:
-    """The mark of a secret, which is added to `found`."""
+    """Return the mark of a secret. Add the secret to `found` unless it is very short."""
     if found is not None and len(secret) >= _TELLING:
         found.add(secret)
     return mark(secret)
 
 
 def is_telling(secret: str) -> bool:
-    """Whether a value that a name calls a secret also looks like one: by its shape, or as a password or key that somebody made
-    up. A model is searched for such values only.
+    """Return whether a value also looks like a secret: it has a secret's shape, or it looks like a password or key. Models are
+    searched only for such values.
     """
     return is_made_up(secret) or _shapes(secret, None) != secret or "PRIVATE KEY" in secret
 
@@ -88,7 +88,8 @@ def is_telling(secret: str) -> bool:
 # -- texts
 
 _KEY_LINE = r"[A-Z0-9_\x20-]{0,100}PRIVATE\x20KEY(?:\x20BLOCK)?-----"
-# To its end; or, where it is cut off, as far as lines of it go. A program that only looks for such a line has none.
+# A key up to its end line. If that is cut off, all lines that look like the key. Code that only searches for the first line has
+# no such lines.
 _PEM = re.compile(
     rf"""
     -----BEGIN\x20{_KEY_LINE}
@@ -102,8 +103,9 @@ _LONGEST_BLOCK = 8_000
 
 
 def redact_text(text: str, found: set[str] | None = None, *, python: bool = False) -> str:
-    """`text` with every secret in it replaced: by its shape, or by the name beside it. Adds the secrets to `found`, but for
-    very short ones. A text that is `python` keeps its variables: there, `password = given` has no secret.
+    """Return `text` with every secret replaced, and add the secrets to `found`, except for very short ones.
+
+    In `python` code, variables stay: `password = given` has no secret.
     """
     if len(text) < 8:
         return text
@@ -115,13 +117,13 @@ def redact_text(text: str, found: set[str] | None = None, *, python: bool = Fals
 
 
 def redact_diff(text: str) -> str:
-    """A difference as git prints it, without secrets; each file by what it is."""
+    """Return git's diff without secrets. Files of Python are treated as code."""
     parts = re.split(r"(?m)^(?=diff --git )", text)
     return "".join([redact_text(part, python=part.partition("\n")[0].endswith(".py")) for part in parts])
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Some lines at a time; what belongs together stays so, as a name at a line's end and its value on the next."""
+    """Yield blocks of lines. A name at the end of a line stays together with its value on the next line."""
     lines: list[str] = []
     length = 0
     for line in text.splitlines(keepends=True):
@@ -139,7 +141,7 @@ def _blocks(text: str) -> Iterator[str]:
 def _redact_block(text: str, found: set[str] | None, python: bool) -> str:
     text = _shapes(text, found)
     if _PARTED.search(text) is None:
-        return text  # a name by itself
+        return text  # only a name
     lowered = text.lower()
     for stem in rules.STEMS:
         if stem in lowered:
@@ -151,15 +153,15 @@ def _redact_block(text: str, found: set[str] | None, python: bool) -> str:
 
 
 _PARTED = re.compile(r"[=:\"'`\s>(]")
-# A secret that is told by its shape is never shorter, but in a URL.
+# Secrets with a shape have at least this length, except in URLs.
 _LONG = re.compile(r"[\w.~+/=:$%|-]{16}")
-# The first three characters of everything that stands where a secret may begin.
+# The first three characters at each place where a secret may begin.
 _STARTS = re.compile(r"(?<![A-Za-z0-9])(?=([A-Za-z0-9][\s\S]{2}))")
 
 
 @lru_cache(maxsize=1)
 def _index() -> tuple[dict[str, list[int]], list[tuple[str, int]]]:
-    """The numbers of the shapes by the three characters that they begin with; and what to look for of the others."""
+    """Return the numbers of the shapes by their first three characters, and the literals of the other shapes."""
     starts: dict[str, list[int]] = {}
     anywhere: list[tuple[str, int]] = []
     for number, shape in enumerate(rules.SHAPES):
@@ -171,7 +173,7 @@ def _index() -> tuple[dict[str, list[int]], list[tuple[str, int]]]:
     return starts, anywhere
 
 
-@cache  # by and by: compiling all of them takes longer than all else that happens at the start
+@cache  # one by one: compiling all of them takes longer than the rest of autolog's start
 def _compiled(number: int) -> re.Pattern[str]:
     return re.compile(rules.SHAPES[number].pattern)
 
@@ -198,7 +200,7 @@ def _shapes(text: str, found: set[str] | None) -> str:
 
 @lru_cache(maxsize=4)
 def _candidates(own_names: frozenset[tuple[str, ...]]) -> re.Pattern[str]:
-    """What may be a name that says something."""
+    """Return the pattern of names that may mark a secret."""
     stems = (*rules.STEMS, *(re.escape(words[-1]) for words in own_names))
     return re.compile(rf"(?<![\w.-])(?=[\w.-]*?(?:{'|'.join(stems)}))[\w.-]{{2,}}")
 
@@ -206,10 +208,10 @@ def _candidates(own_names: frozenset[tuple[str, ...]]) -> re.Pattern[str]:
 def _named(text: str, lowered: str, found: set[str] | None, python: bool) -> str:
     parts: list[str] = []
     done = 0
-    if len(lowered) != len(text):  # of some letters, the small one is two
+    if len(lowered) != len(text):  # the lower case of some letters has two characters
         lowered = "".join([character.lower()[0] for character in text])
     for candidate in _candidates(own().names).finditer(lowered):
-        # Only the name is behind us: what looked like its value may be the name of the next.
+        # Continue right after the name: its supposed value may be the next name.
         at = candidate.span()
         name = text[at[0] : at[1]]
         if at[0] < done or not (said := verdict(name)):
@@ -253,7 +255,7 @@ _COMMANDS = (
 
 
 def _commands(text: str, found: set[str] | None) -> str:
-    """Command lines that have a password after a flag of one letter."""
+    """Redact passwords after one-letter flags in command lines."""
     if " -" in text:
         for words, pattern in _COMMANDS:
             if any(word in text for word in words):
@@ -275,7 +277,7 @@ _USER_FLAGS = frozenset(("-u", "--user", "--userpwd", "--auth", "--basic-auth", 
 
 
 def redact_arguments(arguments: list[str]) -> list[str]:
-    """A command line, argument by argument: `--password X` and `--password=X` both lose their X, whatever is in it."""
+    """Return the arguments of a command line without secrets. `--password X` and `--password=X` lose any X."""
     redacted: list[str] = []
     flag = ""
     for argument in arguments:
@@ -291,7 +293,7 @@ def redact_arguments(arguments: list[str]) -> list[str]:
 
 
 def _argument(flag: str, value: str) -> str | None:
-    """A flag's value without its secret; None if it is none, as far as the flag says."""
+    """Return a flag's value without its secret, or None if the flag does not mark it as one."""
     if flag in _USER_FLAGS and USER.match(value):
         user, _, password = value.partition(":")
         return f"{user}:{mark(password)}"
@@ -305,5 +307,5 @@ def _argument(flag: str, value: str) -> str | None:
 
 
 def _is_password(value: str) -> bool:
-    """Whether what follows `-p` is no port, path, name or version."""
+    """Return whether the value of `-p` is a password, rather than a port, path, name or version."""
     return is_telling(value) and (len(MIXED.findall(value)) > 1 or SPECIAL.search(value) is not None)

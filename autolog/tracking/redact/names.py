@@ -1,4 +1,4 @@
-"""What names say of their values, and what values say of themselves. Knows no text around them."""
+"""Decides by a name, or by the value itself, whether a value is a secret. This module does not know the text around them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from autolog.tracking.redact import rules
 
 
 class Own(NamedTuple):
-    """What a project adds, from texts as `acme_[a-z0-9]{32}` (a shape), `badge=` (a name), and `!demo-[a-z]+` (no secret)."""
+    """A project's own rules, from texts such as `acme_[a-z0-9]{32}` (a shape), `badge=` (a name), `!demo-.+` (no secret)."""
 
     shapes: tuple[re.Pattern[str], ...] = ()
     names: frozenset[tuple[str, ...]] = frozenset()
-    """Words at the end of a name."""
+    """The last words of a name."""
     innocent: tuple[re.Pattern[str], ...] = ()
 
 
 def own_rules(texts: Iterable[str]) -> Own:
-    """Raises ValueError for what is no rule."""
+    """Parse a project's rules. Raises ValueError for an invalid one."""
     shapes: list[re.Pattern[str]] = []
     innocent: list[re.Pattern[str]] = []
     names: set[tuple[str, ...]] = set()
@@ -34,9 +34,9 @@ def own_rules(texts: Iterable[str]) -> Own:
         try:
             pattern = re.compile(text.removeprefix("!"))
         except re.error as error:
-            raise ValueError(f"secrets: {text!r} is no regular expression: {error}.") from None
+            raise ValueError(f"secrets: {text!r} is not a regular expression: {error}.") from None
         if pattern.match(""):
-            raise ValueError(f"secrets: {text!r} matches the empty text, and so everything.")
+            raise ValueError(f"secrets: {text!r} matches the empty text, and so every text.")
         (innocent if text.startswith("!") else shapes).append(pattern)
     return Own(tuple(shapes), frozenset(names), tuple(innocent))
 
@@ -45,7 +45,7 @@ _own = Own()
 
 
 def use(own: Own) -> None:
-    """From now on, in this process."""
+    """Use these rules from now on, in this process."""
     global _own
     if own == _own:
         return
@@ -54,7 +54,7 @@ def use(own: Own) -> None:
 
 
 def own() -> Own:
-    """The rules of the project that are in use."""
+    """Return the project's rules that are in use."""
     return _own
 
 
@@ -69,7 +69,7 @@ def _words(name: str) -> list[str]:
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether a value under this name is a secret whatever it looks like: `hf_token` is, `max_tokens`, `pad_token` and
+    """Return whether any value under this name is a secret. `hf_token` is such a name; `max_tokens`, `pad_token` and
     `token_pattern` are not.
     """
     return verdict(key) == CERTAIN
@@ -77,7 +77,7 @@ def is_secret_key(key: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def verdict(key: str) -> int:
-    """What a name says of its value: `CERTAIN`ly a secret, `LIKELY` if it looks like one, or nothing."""
+    """Return what a name says about its value: `CERTAIN` for a secret, `LIKELY` for one if it looks like one, or `NOT`."""
     key = key[-200:]
     parts = [part for part in key.split(".") if part]
     if not parts:
@@ -94,12 +94,12 @@ def verdict(key: str) -> int:
 
 
 def _is_strong(words: list[str]) -> bool:
-    """What is said of one part of a dotted name holds for what is below it: `credentials.id`."""
+    """Return whether a part of a dotted name makes everything below it secret, as in `credentials.id`."""
     return bool(words) and words[-1] not in rules.CERTAIN_LAST and _is_certain(words)
 
 
 def _is_certain(words: list[str], within: bool = False) -> bool:
-    """`within`: only the pairs of words count that lie across the dots, as in `wandb.key`."""
+    """Return whether the words name a secret. With `within`, count only pairs across the dots, as in `wandb.key`."""
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in rules.VARIANTS or words[-1] == "v"):
         words = words[:-1]
     if not words:
@@ -146,20 +146,18 @@ USER = re.compile(r"[^\s:/]+:(?!\d{1,5}\Z)[^\s/]{1,}\Z")
 
 
 def is_made_up(text: str) -> bool:
-    """Whether a text looks like a password or a key: letters and digits in one word, characters that are in no name, or three
-    words and more without spaces. A word, a sentence, numbers, dates, paths and `strict-12` do not.
+    """Return whether a text looks like a password or a key: letters and digits mixed in one word, characters that names do
+    not have, or three or more words joined without spaces. Words, sentences, numbers, dates, paths and `strict-12` do not.
     """
     if len(text) < _LEAST or text.startswith(("/", "./", "~")):
         return False
     changes = len(_CASES.findall(text))
-    is_mixed = changes >= 5 and changes > 0.35 * len(text)  # unlike the case of names as LogisticRegressionCV
+    is_mixed = changes >= 5 and changes > 0.35 * len(text)  # LogisticRegressionCV has fewer changes
     return is_mixed or bool(SPECIAL.search(text) or MIXED.search(text) or _PASSPHRASE.match(text))
 
 
 def looks_random(text: str) -> bool:
-    """Whether a text looks like a key that somebody was given: a long piece of letters and digits without an order, which is
-    no digest.
-    """
+    """Return whether a text looks like a generated key: a long, irregular piece of letters and digits that is no hex digest."""
     return any(
         len(piece) >= 16
         and _HEX.fullmatch(piece) is None
@@ -178,7 +176,7 @@ def is_likely(text: str, name: str) -> bool:
 
 
 def is_secret(value: str, key: str) -> bool:
-    """Whether a value is a secret by the name that it has."""
+    """Return whether a value is a secret, judged by its name."""
     said = verdict(key)
     if said == NOT or not value or is_switch(value) or is_innocent(value):
         return False
@@ -189,7 +187,7 @@ def is_innocent(value: str) -> bool:
     return any(pattern.fullmatch(value) for pattern in _own.innocent)
 
 
-# What stands where a secret would, and is not one: code that refers to it, a placeholder, a type, a switch.
+# Values in a secret's place that are no secrets: placeholders, types, switches.
 SWITCHES = (
     r"(?:none|null|true|false|auto|default|optional|required|disabled|enabled|string|str|bytes|int|float|bool|basic|digest|"
     r"bearer)(?![\w-])"
@@ -199,5 +197,5 @@ _SWITCH = re.compile(rf"(?: {SWITCHES} | {PLACEHOLDERS} )?\Z", re.VERBOSE | re.I
 
 
 def is_switch(text: str) -> bool:
-    """Whether what stands under a secret's name is no secret: a switch, a placeholder, or nothing."""
+    """Return whether a value under a secret's name is a switch, a placeholder or empty, and so no secret."""
     return _SWITCH.match(text) is not None

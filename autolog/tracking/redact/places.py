@@ -1,6 +1,6 @@
-"""Where a name and its value stand: in code, diffs, configuration, command lines, URLs, headers and messages.
+"""Finds a name's value in code, diffs, configuration, command lines, URLs, headers and messages.
 
-Every pattern takes time proportional to the text's length: what may repeat is bounded.
+Every pattern takes time proportional to the text's length, because every repetition in it is bounded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _QUOTED = r"""
     (?P<value> (?: (?! (?P=quote) ) (?: \\[^\n] | [^\n] ) )+ ) (?P=quote)?
 """
 _GAP = r"""(?: \s | \\n (?: ["'],\s{0,20}["'] )? ){0,60}"""
-"""White space, also that of a notebook's file, where each line of a cell is a text."""
+"""White space. In a notebook's file, where each line of a cell is a string, that includes the end of such a string."""
 _VALUE = rf"""
     (?: {_QUOTED}
       | (?: (?i: bearer|basic|digest|token|apikey ) [ ]+ )? (?P<bare> (?![|>]) [^\s"'`,;&)}}\]]{{3,1024}} ) )
@@ -35,7 +35,7 @@ _MOST_ITEMS = 100
 
 
 class _Pattern:
-    """A regular expression that is compiled when it is first asked: all of them take longer than the rest of the start."""
+    """A regular expression that is compiled at its first use: compiling all takes longer than the rest of autolog's start."""
 
     __slots__ = ("_text", "match", "search")
 
@@ -60,7 +60,7 @@ _ASSIGNED = _Pattern(
     """
 )
 _MORE = _Pattern(rf"{_GAP} [+]? {_GAP} {_QUOTED}")
-"""A text may be written in several, with or without a plus sign."""
+"""The next part of a string that is split, with or without a plus sign."""
 _FALLBACK = _Pattern(
     rf"(?: [^\n\"'#] | \"[^\"\n]{{0,80}}\" | '[^'\n]{{0,80}}' ){{0,160}}? \b (?: or|else ) [ ]{{1,4}} {_QUOTED}"
 )
@@ -113,7 +113,7 @@ _BEFORE = _Pattern(
     """
 )
 _SPACED = re.compile(r"(?:login[ \t]+\S+\s+|(?:\A|\s|%)(?:ENV|ARG|env|configure[ ]set)[ ]+)\Z")
-"""Where only a space parts a name from its value: in .netrc, Dockerfiles, notebooks' magics, AWS's command."""
+"""Contexts where only a space separates name and value: .netrc, Dockerfiles, magics of notebooks, the AWS command."""
 _CALL = re.compile(
     r"(?:(?:set|with|add|use|Secret|SetEnv)(?![a-z])|.*(?:[Ll]ogin|[Aa]uth|Credentials?)\Z)", re.ASCII
 )
@@ -134,7 +134,7 @@ REFERENCE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 CUT_MARK = re.compile(r"<redacted:....>[%\w]")
-"""What a shape has left of a secret that is escaped as in URLs."""
+"""The end of a URL-escaped secret of which a shape has matched only the start."""
 _CODE = re.compile(
     r"""
       [\w.]*[(\[]
@@ -153,8 +153,8 @@ _NAME_ONLY = re.compile(r"[A-Za-z_][\w.]*\Z")
 
 
 def values(text: str, name: str, at: tuple[int, int], said: int, python: bool) -> Iterator[tuple[int, int]]:
-    """Where the values of a name may stand, that stands `at` and says `said` of them; each is a start and an end. In `python`,
-    a value without quotes is a variable.
+    """Yield the start and end of each possible value of the name `at` this span. `said` is the name's verdict. In `python`
+    code, a value without quotes is a variable.
     """
     start, end = at
     before = text[max(0, start - 240) : start]
@@ -215,12 +215,12 @@ Span = tuple[int, int]
 def _assigned(
     text: str, name: str, match: re.Match[str], line: str, said: int, python: bool
 ) -> list[Span]:  # fmt: skip
-    """Where the value stands that is given to a name; nowhere, if it is code."""
+    """Return the spans of the value that is assigned to a name. Return none if the value is code."""
     if match["value"]:
         if not match["closed"] and match["quote"] == line[-1:]:
-            return []  # the quote ends the text that the name stands in, as in `getpass("Password: ")`
+            return []  # the quote ends the string that contains the name, as in `getpass("Password: ")`
         if match["equal"] and name[-5:].lower() == "token" and _WORDS_ONLY.match(match["value"]):
-            return []  # a piece of text is compared
+            return []  # a comparison with a token of text
         spans = [match.span("value")]
         if _TARGETS.match(line):  # `user, password = "ann", "x"`
             given = [item.span("value") for item in _each(text, match.end("space"), _ITEM)]
@@ -238,17 +238,17 @@ def _assigned(
         fallback = _FALLBACK.match(text, start)
         return [fallback.span("value")] if fallback else []
     if name[-5:].lower() == "token" and " " in match["space"] and _WORDS_ONLY.match(match["bare"]):
-        return []  # `token = word` is a line of a program
+        return []  # `token = word` is a line of code
     if _NAME_ONLY.match(match["bare"]) and not (is_made_up(match["bare"]) and _DIGIT.search(match["bare"])):
         is_itself = match["bare"].lower().rpartition(".")[2] == name.lower().rpartition(".")[2]
         if python or is_itself or line.count("(") > line.count(")"):
-            return []  # `self.password = password` and `login(password=given)` are, too
+            return []  # `self.password = password` and `login(password=given)` are code, too
     if name.lower().endswith("cookie") and (whole := _LINE.match(text, start)):
         return [(start, start + len(whole[0].rstrip()))]
     to_end = (end - start > 1000 and said == CERTAIN) or _LINE_START.match(line[:80])
     whole = _TO_END.match(text, start) if to_end else None
     if whole is not None:
-        end = start + len(whole[0].rstrip(",;)"))  # `PASSWORD=a,b;c` in a file of settings
+        end = start + len(whole[0].rstrip(",;)"))  # `PASSWORD=a,b;c` in a settings file
     return [(start, end)]
 
 
@@ -262,7 +262,7 @@ def _each(text: str, at: int, pattern: _Pattern) -> Iterator[re.Match[str]]:
 
 
 def _items(text: str, opened: re.Match[str], name: str) -> Iterator[Span]:
-    """The secrets of a list, a tuple or a mapping: those that look like one; the only one; a user's password."""
+    """Yield the secrets in a list, tuple or mapping: items that look like one, a single item, a password after a user."""
     items = list(_each(text, opened.end(), _ITEM))
     for at, item in enumerate(items):
         value = item["value"]
@@ -272,7 +272,7 @@ def _items(text: str, opened: re.Match[str], name: str) -> Iterator[Span]:
 
 
 def _is_pair(text: str, before: str, match: re.Match[str], value: str) -> bool:
-    """Whether two texts beside each other are a name and its value, and not two of a list of names."""
+    """Return whether two adjacent strings are a name and its value, rather than two items of a list of names."""
     if re.match(r"\s{0,20}:", text[match.end() :][:21]):
         return False  # a key of a mapping
     if is_made_up(value) or looks_random(value):

@@ -1,7 +1,7 @@
-"""What secrets look like and what they are called: the rules, as data. It knows nothing of how they are applied.
+"""The shapes and the names of secrets, as data. This module does not know how they are applied.
 
-The shapes are those that the vendors publish; many are also in the public rules of gitleaks and detect-secrets. A shape that
-digests and commits have too (40 hex digits, as W&B's keys) is no rule here: beside a name that says so, any value counts.
+The vendors publish the shapes; many are also in the public rules of gitleaks and detect-secrets. Shapes that digests and
+commits share, such as the 40 hex digits of W&B's keys, are not listed: such keys are found by the name beside them.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """One shape. A text that has none of `literals` is not looked at closer; `pattern` matches the secret and nothing else."""
+    """One shape. Only texts with one of the `literals` are searched for `pattern`, which matches exactly the secret."""
 
     vendor: str
     literals: tuple[str, ...]
     pattern: str
     begins: bool = False
-    """Whether the secret begins with one of them, and no letter or digit stands before."""
+    """Whether the secret begins with one of the literals, without a letter or digit in front."""
 
 
 def _token(vendor: str, literals: str, rest: str) -> Shape:
-    """A shape that begins with one of `literals`, which no letter or digit stands before, and goes on with `rest`."""
+    """Return a shape that begins with one of `literals`, without a letter or digit in front, and continues with `rest`."""
     words = tuple(literals.split())
     starts = "|".join(word.replace(".", r"\.") for word in words)
     return Shape(vendor, words, rf"(?<![A-Za-z0-9])(?:{starts}){rest}", begins=True)
@@ -30,7 +30,7 @@ _ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _END = r"(?![A-Za-z0-9])"
 
 SHAPES = (
-    # Before all others: what is escaped in a URL has no shape to its end.
+    # URLs come first: an escaped secret in a URL does not match its shape up to its end.
     Shape("user and password in a URL", ("://",), r"""(?<=://)[^\s/@:"'<>]*:[^\s/?\#"'<>]+(?=@)"""),
     Shape("token before a URL's host", ("://",), r"""(?<=://)[^\s/@:?\#"'<>]{20,200}(?=@)"""),
     # Language models and machine learning
@@ -187,7 +187,7 @@ SHAPES = (
     Shape("Asana", ("1/", "0/", "2/"), r"(?<![\w.-])[012]/\d{15,17}(?:/\d{15,17})?:[a-f0-9]{32}" + _END),
     Shape("MaxMind", ("_mmk",), r"(?<![A-Za-z0-9])[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk"),
     _token("Mapbox", "sk.eyJ", r"[\w-]{20,}\.[\w-]{10,}"),
-    # Whatever it is for
+    # General formats
     _token("JSON web token, in base64", "ZXlK", r"[A-Za-z0-9+/]{60,}={0,2}"),
     _token("JSON in base64, as Grafana's keys", "eyJ", r"[A-Za-z0-9+/]{60,}={0,3}(?![\w.-])"),
     _token("JSON web token", "eyJ", r"[\w-]{8,400}\.[\w-]{8,}\.[\w-]*"),
@@ -196,23 +196,23 @@ SHAPES = (
     Shape("bearer token", ("earer ",), r"(?<=earer[ ])(?=[A-Za-z._~+/=-]{0,200}\d)[\w.~+/=-]{16,}"),
 )
 
-# -- names: of parameters, variables, keys, flags and headers, cut into words
+# -- names of parameters, variables, keys, flags and headers, split into words
 
 CERTAIN = frozenset(
     """password passwords passwd passphrase passwort passcode pwd pw secret secrets credential credentials creds bearer jwt
     apikey apikeys accesskey secretkey privatekey sshkey authkey masterkey signingkey encryptionkey authtoken
     accesstoken""".split()
 )
-"""A name with one of these words has a secret for a value, unless its last word says that it is about the secret."""
+"""The value of a name with one of these words is a secret, unless the last word is one of `ABOUT`."""
 
 CERTAIN_ENDS = (
     "password", "passwd", "passphrase", "passwort", "secret", "apikey", "accesskey", "secretkey", "privatekey", "sshkey",
     "authtoken", "accesstoken", "refreshtoken",
 )  # fmt: skip
-"""Words that are not cut, as in `PGPASSWORD` and `clientsecret`."""
+"""Ends of words that cannot be split, as in `PGPASSWORD` and `clientsecret`."""
 
 CERTAIN_LAST = frozenset(("token", "authorization", "cookie"))
-"""A name that ends with one of these has a secret for a value: see `PLAIN_TOKENS`."""
+"""The value of a name that ends in one of these is a secret, except for `PLAIN_TOKENS`."""
 
 VENDORS = frozenset(
     """openai anthropic azure aws gcp google huggingface hf wandb comet neptune mlflow clearml cohere mistral groq replicate
@@ -226,18 +226,18 @@ KEYS = VENDORS | frozenset(
     """api access private secret encryption signing account ssh auth master client license subscription consumer deploy
     admin hmac webhook""".split()
 )
-"""Before `key` at a name's end, or `keys`."""
+"""Words before `key` or `keys` at a name's end."""
 
 PASSES = frozenset(
     "db user smtp mysql redis ftp ssh mail email admin root postgres pg mongo vpn proxy".split()
 )
-"""Before `pass`, in two words or in one."""
+"""Words before `pass`, as two words or as one."""
 
 TOKENS = VENDORS | frozenset(
     """auth access refresh bearer api bot session user csrf xsrf oauth id sas hub deploy personal client app device push secret
     webhook service""".split()
 )
-"""Before `token` in one word, as in `hftoken`."""
+"""Words before `token` within one word, as in `hftoken`."""
 
 PAIRS = frozenset(
     (
@@ -250,7 +250,7 @@ PAIRS = frozenset(
 )
 
 LIKELY = VENDORS | frozenset("key keys tokens auth pass login webhook webhooks".split())
-"""What is called so, and nothing else, is a secret where it looks like one."""
+"""A value whose whole name is one of these is a secret if it looks like one."""
 
 LIKELY_PAIRS = frozenset((("webhook", "url"), ("webhook", "uri"), ("hook", "url")))
 
@@ -260,7 +260,7 @@ PLAIN_TOKENS = frozenset(
     think query class boi eoi unknown blank separator delimiter padding masked eol newline space input output target source
     language lang task speaker""".split()
 )
-"""What stands before `_token` where it is a piece of text, as tokenizers and language models have them."""
+"""Words before `_token` where it means a piece of text, as in tokenizers and language models."""
 
 ABOUT = frozenset(
     """policy policies length len size count counts number num type types kind name names file files filename path paths dir
@@ -269,15 +269,15 @@ ABOUT = frozenset(
     expiration ttl age timeout rotation prompt label labels index idx attempts retries validator validators reset rules
     hour hours day days minute minutes second seconds score scores position positions source dim verify check""".split()
 )
-"""What a name ends with that is about a secret, as `password_policy` and `secret_name`."""
+"""Last words of names that are about a secret, such as `password_policy` and `secret_name`."""
 
 STEMS = (
     "pass", "pwd", "secret", "cred", "key", "token", "auth", "connection", "bearer", "cookie", "jwt", "webhook", "login",
     "_pw", "pw_", "_pat",
 )  # fmt: skip
-"""Every name that says it has one of these in it: texts without any are not looked at closer."""
+"""Every name of a secret contains one of these. Texts without them are not searched for names."""
 
 VARIANTS = frozenset(
     "prod production dev development test testing staging stage live old new default value env b64 base64".split()
 )
-"""What may stand after the words that say it, as in `api_key_prod`."""
+"""Words that may follow a secret's name, as in `api_key_prod`."""
