@@ -32,6 +32,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+pytest.register_assert_rewrite(
+    "autolog.testing", "helpers"
+)  # so that their failed assertions show the values
+
 MOST_WORKERS = 8
 """Each imports the frameworks, which takes longer than to wait for others to finish."""
 

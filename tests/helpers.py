@@ -12,21 +12,19 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
-pytest.register_assert_rewrite("autolog.testing")  # so that a failed assertion of the suite shows its values
-
-from autolog.store.journal import JournalWriter, encode  # noqa: E402
-from autolog.store.layout import Layout  # noqa: E402
-from autolog.testing import fresh, write_toy  # noqa: E402
-from autolog.tracking.events import Event  # noqa: E402
+from autolog.store.journal import JournalWriter, encode
+from autolog.store.layout import Layout
+from autolog.store.records import RunRecord
+from autolog.testing import fresh, write_toy
+from autolog.tracking.events import Event
 
 # JVMs of tests live for seconds: they compile quickly instead of well, and have one thread for rubbish. Scripts inherit it.
 _JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
@@ -108,6 +106,51 @@ def script(
         "", *arguments, file=str(write_script(code, folder)), folder=str(folder), seconds=timeout, beneath=beneath,
         environment=environment(folder, **variables),
     )  # fmt: skip
+
+
+def clean_script(code: str, folder: str | Path, *arguments: str, **more: Any) -> str:
+    """Run a script as `script` does. It must succeed and leave standard error empty. Return what it printed."""
+    done = script(code, folder, *arguments, **more)
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout
+
+
+def in_threads(*works: Callable[[], Any], seconds: float = 60) -> None:
+    """Do each of these in a thread of its own, all at the same time. Return when all are done."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(seconds)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def signature_of(record: RunRecord, part: str) -> Any:
+    """`inputs` or `outputs` of the signature in a run's model folder, a tensor as its name (if any), type and shape."""
+    signature = json.loads((record.folder / "model" / "MLmodel").read_text()).get("signature") or {}
+    return signature.get(part) and [
+        (*([one["name"]] if "name" in one else []), one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"])
+        if "tensor-spec" in one
+        else one
+        for one in json.loads(signature[part])
+    ]
+
+
+def columns_of(kind: str, names: Iterable[Any] = "abcd") -> list[dict[str, Any]]:
+    """Columns of one type, as a signature names them."""
+    return [{"type": kind, "name": name} for name in names]
+
+
+def example_of(record: RunRecord) -> Any:
+    """The example of the input in a run's model folder; a sparse matrix as rows."""
+    found = json.loads((record.folder / "model" / "input_example.json").read_text())
+    if "indptr" in found:
+        from scipy.sparse import csr_matrix
+
+        matrix = csr_matrix((found["data"], found["indices"], found["indptr"]), found["shape"])
+        return matrix.toarray().tolist()
+    return found
 
 
 def found(files: Mapping[str, bytes], secrets: Iterable[str]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import script
+from helpers import clean_script
 
 from autolog.store import journal as journals
 from autolog.store.records import Store
@@ -85,8 +85,7 @@ def test_a_child_that_trains_writes_nothing_and_does_not_hang(tmp_path: Path, wh
             code = (
                 f"try:\n        {code}\n    except SystemExit:\n        assert os.getpid() != parent; raise"
             )
-        done = script(START + "\n    " + code.replace("WORK", work), folder, **own_threads(where))
-        assert (done.returncode, done.stderr) == (0, "")
+        clean_script(START + "\n    " + code.replace("WORK", work), folder, **own_threads(where))
     assert runs(forked) == runs(plain)
     assert len(journal_files(forked)) == 1
 
@@ -96,11 +95,10 @@ def test_a_child_that_switches_on_records_for_itself(tmp_path: Path, where: str)
     """Its runs are complete, in a journal of its own; the parent's are as they are without it."""
     work = "lambda: (autolog.autolog(), fit(), autolog.flush(30))"
     code = START + "\n    " + WHERE[where].replace("WORK", work) + "; print(parent)"
-    done = script(code, tmp_path, **own_threads(where))
-    assert (done.returncode, done.stderr) == (0, "")
+    printed = clean_script(code, tmp_path, **own_threads(where))
     assert sorted(status for status, _, _ in runs(tmp_path)) == ["finished"] * len(runs(tmp_path))
     parents, child = sorted(
-        journal_files(tmp_path), key=lambda file: next(iter(_events(file))).pid != int(done.stdout)
+        journal_files(tmp_path), key=lambda file: next(iter(_events(file))).pid != int(printed)
     )
     begun = [event.run for event in _events(child) if type(event).__name__ == "RunStarted"]
     assert len(begun) == 1
@@ -132,8 +130,7 @@ def test_a_child_that_switches_on_in_the_middle_of_a_fit_leaves_the_parents_run_
         os._exit(0)
     assert forked == [0]
     """
-    done = script(START + code, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(START + code, tmp_path)
     assert runs(tmp_path) == [("finished", 3, False)]
 
 
@@ -152,8 +149,7 @@ def test_children_forked_while_other_threads_log_do_not_hang(tmp_path: Path) -> 
     going = False
     for thread in threads: thread.join()
     """
-    done = script(START + code, tmp_path, timeout=120, **WARNED)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(START + code, tmp_path, timeout=120, **WARNED)
     assert [run for run in runs(tmp_path) if run[1]] == [("finished", 3, False)] * 20
 
 
@@ -179,8 +175,7 @@ def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
         assert names() == [name for name in before if name in names()]
         assert names()[-2:] == ["autolog-files", "autolog-journal"]
     """
-    done = script(START + code, tmp_path, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(START + code, tmp_path, timeout=120)
     (run,) = Store(tmp_path / ".autolog").runs()
     assert [point.value for point in run.history("m")] == list(range(201))
     assert (len(run.artifacts), bool(run.environment)) == (200, True)
@@ -191,8 +186,7 @@ def test_a_process_forked_without_a_session_can_record(tmp_path: Path) -> None:
     code = START.replace("autolog.autolog(silent=True)", "")
     code += "\n    child(lambda: (autolog.autolog(silent=True), fit()), sys.exit)"
     code = code.replace("child(lambda", "child(leave=sys.exit, work=lambda").replace(", sys.exit)", ")")
-    done = script(code, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(code, tmp_path)
     assert runs(tmp_path) == [("finished", 3, False)]
 
 
@@ -212,8 +206,7 @@ def test_a_child_that_records_records_nothing_of_what_was_switched_off_around_it
     tmp_path: Path, code: str
 ) -> None:
     """As in the parent, where `autolog()` lifts neither a block nor what was switched off by name."""
-    done = script(START + f"    {code}\n", tmp_path, **WARNED)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(START + f"    {code}\n", tmp_path, **WARNED)
     assert runs(tmp_path) == ([("finished", 3, False)] if "Forks" in code else [])
 
 
@@ -226,6 +219,5 @@ def test_a_thread_that_was_started_in_a_fit_forks_a_child_that_records(tmp_path:
         thread.join()
     fit(callbacks=[Forks(forks)])
 """
-    done = script(START + code, tmp_path, **WARNED)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(START + code, tmp_path, **WARNED)
     assert sorted(runs(tmp_path)) == [("finished", 3, False)] * 2

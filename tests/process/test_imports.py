@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import script
+from helpers import clean_script, script
 
 # Python does not free a module's lock in a forked child if another thread was importing that module: the child would wait for
 # ever when it imports it too.
@@ -53,9 +53,7 @@ def test_nothing_is_imported_on_a_thread_of_autologs(tmp_path: Path, training: s
     """Transparent: a fork at any moment leaves the child able to import whatever it likes."""
     if training == "sklearn":
         pytest.importorskip("sklearn")
-    done = script(WATCHED.format(TRAININGS[training]), tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert clean_script(WATCHED.format(TRAININGS[training]), tmp_path).splitlines()[-1] == "[]"
 
 
 def test_switching_on_imports_next_to_nothing(tmp_path: Path) -> None:
@@ -93,7 +91,5 @@ def test_disabled_by_the_environment_it_does_nothing_at_all(tmp_path: Path) -> N
         assert type(vars(toy.Slope)["fit"]) is types.FunctionType
         print(len(sys._current_frames()))
     """
-    done = script(code, tmp_path, AUTOLOG_DISABLED="1")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "1\n"
+    assert clean_script(code, tmp_path, AUTOLOG_DISABLED="1") == "1\n"
     assert not (tmp_path / ".autolog").exists()

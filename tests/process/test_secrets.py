@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from helpers import files_below, found, script
+from helpers import clean_script, files_below, found, script
 from secrets_corpus import PLACES
 from secrets_corpus import SECRETS as MANY
 
@@ -91,8 +91,7 @@ def test_planted_secrets_are_nowhere_in_the_store(tmp_path: Path) -> None:
         subprocess.run([*git, *arguments], check=True, timeout=60)
     (tmp_path / "settings.py").write_text(f'DEBUG = True\nDB_PASSWORD = "{IN_DIFF}"\nKEY = "{AWS}"\n')
     arguments = ["--password", PASSWORD, f"--api-key={TOKEN}", f"--store=https://u:{URL_PASSWORD}@host/"]
-    done = script(SCRIPT, tmp_path, *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(SCRIPT, tmp_path, *arguments)
     files = stored(tmp_path)
     assert found(files, SECRETS) == []
     store = Store(tmp_path / ".autolog")
@@ -140,8 +139,7 @@ def test_no_secret_of_the_corpus_is_stored_or_sent(tmp_path: Path) -> None:
         subprocess.run([*git, *arguments], check=True, timeout=60)
     (project / "settings.txt").write_text("\n".join(text for _, _, some in texts for text in some[::4]))
     arguments = [part for secret in MANY[::7] for part in (f"--{secret.name}", secret.value)]
-    done = script(CORPUS, project, *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(CORPUS, project, *arguments)
     files = {**files_below(project / ".autolog"), "sent": (tmp_path / "sent").read_bytes()}
     runs = Store(project / ".autolog").runs("status == 'failed'")
     assert len(runs) == len(MANY)
@@ -274,8 +272,7 @@ def test_secrets_in_sklearn_are_nowhere_in_the_store(tmp_path: Path) -> None:
         GridSearchCV(Client(), {{"password": [{PASSWORD!r}, {TOKEN!r}]}}, cv=2).fit(X, y)
         Client({AWS!r}).fit(X, y).score(X, y)
     """
-    done = script(code, tmp_path, beneath=SKLEARN)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(code, tmp_path, beneath=SKLEARN)
     assert found(stored(tmp_path), SECRETS) == []
     runs = Store(tmp_path / ".autolog").runs()
     assert len(runs) == 4
@@ -300,8 +297,7 @@ def test_the_store_is_its_users_alone(tmp_path: Path, first: str) -> None:
             {what[first]}
     """
     beneath = SKLEARN if first == "large model" else ()
-    done = script(code, tmp_path, beneath=beneath)
-    assert (done.stderr, done.returncode) == ("", 0)
+    clean_script(code, tmp_path, beneath=beneath)
     root = tmp_path / ".autolog"
     assert f"{root.stat().st_mode & 0o777:o}" == "700"
     assert list(Store(root).runs())

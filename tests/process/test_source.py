@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import environment, script
+from helpers import clean_script, environment
 
 from autolog.store.records import Store
 
@@ -140,8 +140,7 @@ def test_a_word_that_a_param_calls_secret_goes_out_of_the_code_where_it_is_quote
         sunshine_2, key = sunshine, "x"  # a1b2-c3d4-e5
         keep("a1b2-c3d4-e5")
     """
-    done = script(code, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(code, tmp_path)
     [kept] = Store(tmp_path / ".autolog").runs(limit=1)[0].environment["sources"].values()
     assert "sunshine = 1\n" in kept
     assert "sunshine_2, key = sunshine," in kept
@@ -164,8 +163,7 @@ CELLS = """
 def test_a_notebooks_cells_are_kept_as_they_were_run(tmp_path: Path) -> None:
     """Of each run those that were run before it ended, its own included, as they were typed."""
     pytest.importorskip("IPython")
-    done = script(CELLS, tmp_path, IPYTHONDIR=str(tmp_path / "ipython"))
-    assert (done.returncode, done.stderr) == (0, "")
+    clean_script(CELLS, tmp_path, IPYTHONDIR=str(tmp_path / "ipython"))
     first, second = Store(tmp_path / ".autolog").runs(order_by="started")
     cells = json.loads(json.dumps(first.environment["cells"]).replace("<redacted:", "S<"))
     assert list(cells) == ["1", "2", "3"]

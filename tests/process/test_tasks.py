@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import script, write_script
+from helpers import clean_script, script, write_script
 
 from autolog.store.records import RunRecord, Store
 
@@ -74,8 +74,7 @@ def test_what_workers_train_is_under_the_drivers_run(tasks: Path, method: str) -
             autolog.disable()
             print(got == [tasks.fit(rate) for rate in (0.1, 0.2, 0.3, 0.4)])
     """
-    done = script(code, tasks)
-    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+    assert clean_script(code, tasks) == "True\n"
     [(sweep, children)] = tree(tasks, "name", "status", "kind", "estimator", "experiment", "tags")
     assert (sweep.name, sweep.status, sweep.kind, sweep.params, sweep.tags) == (
         "sweep", "finished", "run", {}, {"team": "blue"},
@@ -101,8 +100,7 @@ def test_threads_of_the_same_process_continue_too(tasks: Path) -> None:
             tasks.fit(0.3)
         tasks.fit(0.4)
     """
-    done = script(code, tasks)
-    assert (done.stderr, done.returncode) == ("", 0)
+    clean_script(code, tasks)
     [(sweep, children), (alone, none)] = tree(tasks, "name", "estimator")
     assert (sweep.name, alone.params["rate"], none) == ("sweep", 0.4, [])
     assert children == [(name, "toy.core.Slope") for name in ("rate 0.1", "rate 0.2", "sweep/1")]
@@ -120,8 +118,7 @@ LOKY = """
 def test_workers_of_joblib_continue(tasks: Path) -> None:
     """Its processes are made anew and outlive the block; nobody says to them when the script ends."""
     pytest.importorskip("joblib")
-    done = script(LOKY, tasks)
-    assert (done.stderr, done.returncode) == ("", 0)
+    clean_script(LOKY, tasks)
     [(_, children)] = tree(tasks, "name", "status")
     assert children == [(f"rate {rate}", "finished") for rate in (0.1, 0.2, 0.3)]
 
@@ -165,9 +162,7 @@ ELSEWHERE = """
 def elsewhere(folder: Path, task: str, options: str = "", experiment: str = "night", **variables: str) -> str:
     """What a task prints that is a process of its own, whatever else it records."""
     code = ELSEWHERE.format(task=task, options=options, experiment=experiment)
-    done = script(code, folder, **variables)
-    assert (done.stderr, done.returncode) == ("", 0)
-    return done.stdout
+    return clean_script(code, folder, **variables)
 
 
 def test_a_task_takes_over_what_was_switched_on_but_no_sink(tasks: Path) -> None:
@@ -189,8 +184,7 @@ def test_what_the_driver_has_not_switched_on_a_task_does_not_record(tasks: Path)
             task = "import sys, tasks; tasks.task(sys.argv[1], 0.1)"
             print(subprocess.run([sys.executable, "-c", task, run.token], text=True, capture_output=True).stderr, end="")
     """
-    done = script(code, tasks, AUTOLOG_SILENT="1")
-    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    assert clean_script(code, tasks, AUTOLOG_SILENT="1") == ""
     [(_, children)] = tree(tasks, "name", "kind", "params")
     assert children == [("rate 0.1", "run", {})]
 
@@ -260,7 +254,6 @@ def test_a_generator_is_a_task_too(tasks: Path) -> None:
             token = run.token
         print(list(batches(token)))
     """
-    done = script(code, tasks)
-    assert (done.stdout, done.stderr, done.returncode) == ("[0.1, 0.2]\n", "", 0)
+    assert clean_script(code, tasks) == "[0.1, 0.2]\n"
     [(_, children)] = tree(tasks, "name", "status")
     assert children == [("batches", "finished")]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_threads
 
 import autolog
 from autolog.testing import recorded
@@ -34,14 +36,7 @@ def test_many_threads_training_at_once_are_as_many_complete_runs() -> None:
                 together.wait(60)
 
     with recorded("toy") as seen:
-        threads = [
-            threading.Thread(target=lambda rate=rate: toy.Slope(rate / 100, 4).fit(X, Y, [Meeting()]))
-            for rate in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        in_threads(*(partial(toy.Slope(rate / 100, 4).fit, X, Y, [Meeting()]) for rate in range(8)))
     runs = sorted(seen.runs, key=lambda run: run.params["rate"])
     assert [
         (run.status, run.params["rate"], len(run.history("loss")), len(run.artifacts)) for run in runs
@@ -72,11 +67,7 @@ def test_the_first_of_two_threads_inside_a_run_is_the_run() -> None:
         toy.Slope(rounds=3).fit(X, Y)
 
     with recorded("toy") as seen, autolog.run("shared"):
-        threads = [threading.Thread(target=train) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        in_threads(*[train] * 2)
     (child,) = seen.run.children
     assert [len(one.history("loss")) for one in (seen.run, child)] == [3, 3]
 

@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from helpers import script, write_script
+from helpers import clean_script, script, write_script
 
 from autolog.store.records import Store
 
@@ -46,8 +46,7 @@ def test_the_top_of_a_module_switches_nothing_on_in_a_worker(tmp_path: Path, met
                     got = pool.map(trainer.work, [0.1, 0.2])
                 print(got == [trainer.work(0.1), trainer.work(0.2)])
     """
-    done = script(code, tmp_path)
-    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+    assert clean_script(code, tmp_path) == "True\n"
     assert [run.params["rate"] for run in store(tmp_path).runs(order_by="started")] == [0.1, 0.2]
 
 
@@ -63,8 +62,7 @@ def test_a_worker_that_switches_on_in_a_function_records(tmp_path: Path, method:
             pool.close()
             pool.join()
     """
-    done = script(code, tmp_path)
-    assert (done.stderr, done.returncode) == ("", 0)
+    clean_script(code, tmp_path)
     runs = store(tmp_path).runs()
     assert sorted((run.params["rate"], run.status) for run in runs) == [
         (r, "finished") for r in (0.1, 0.2, 0.3)
@@ -99,8 +97,7 @@ def test_a_worker_that_is_terminated_leaves_the_others_runs_whole(tmp_path: Path
                 pool.map_async(trainer.own, [0.3] * 1000)
             trainer.work(0.4)
     """
-    done = script(code, tmp_path)
-    assert (done.stderr, done.returncode) == ("", 0)
+    clean_script(code, tmp_path)
     recorded = {run.params["rate"] for run in store(tmp_path).runs("status == 'finished'")}
     assert {0.1, 0.2, 0.4} <= recorded
 

@@ -26,14 +26,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from helpers import environment
+
+from autolog.store.records import Store
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
-
-from helpers import environment  # noqa: E402
-
-from autolog.store.records import Store  # noqa: E402
-
 SECONDS = 120
 HELPERS = ("dill", "datasets", "torchmetrics", "tqdm")
 """What scripts import beside their framework, those that are installed. The first two hold the main module until the end."""

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-import helpers  # noqa: E402, F401  before `autolog.testing` is imported, whose assertions it has rewritten
 
 
 @pytest.fixture(autouse=True)

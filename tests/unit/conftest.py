@@ -9,11 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from helpers import install_toy
+from hypothesis import HealthCheck, settings
 
 # Shared machines stall: a deadline would fail a test for its neighbours.
 settings.register_profile(

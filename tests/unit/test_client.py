@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from helpers import in_threads
 
 from autolog import process
 from autolog.client import Client
@@ -103,9 +104,5 @@ def test_threads_that_come_first_at_once_get_the_same(what: str) -> None:
         together.wait()
         found.append(ask[what]())
 
-    threads = [threading.Thread(target=come) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[come] * 8)
     assert len({id(one) for one in found}) == 1

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from handlers import CallHandler
+from helpers import in_threads
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -736,11 +737,7 @@ def test_threads_that_call_at_once_are_calls_of_their_own(handler: CallHandler) 
         ready.wait(10)
 
     wrapper = patched(handler, train, nesting(handler, seen))
-    threads = [threading.Thread(target=wrapper) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[wrapper] * 4)
     assert [outermost for _, outermost, _ in seen] == [True] * 4
     assert sorted(run for run, _ in handler.closed) == ["run 1", "run 2", "run 3", "run 4"]
 

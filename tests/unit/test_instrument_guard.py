@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers import in_threads
 
 from autolog.instrument.guard import Guard
 
@@ -68,11 +69,7 @@ def test_threads_that_fail_at_once_say_it_once(said: list[logging.LogRecord]) ->
         for _ in range(200):
             guard.report("toy", "before fit", ValueError())
 
-    threads = [threading.Thread(target=fail) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[fail] * 8)
     assert len(said) == 1
 
 

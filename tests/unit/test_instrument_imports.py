@@ -11,11 +11,13 @@ import textwrap
 import threading
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from helpers import in_threads
 
 from autolog.instrument.imports import ImportHooks
 
@@ -493,11 +495,7 @@ def test_threads_that_import_the_same_module_see_it_reported_once(hooks: Hooks, 
 
         seen.append(shared.patched)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    in_threads(*[work] * 8)
     assert seen == [True] * 8
     assert len(hooks.fired) == 1
 
@@ -511,12 +509,7 @@ def test_two_threads_whose_modules_import_each_other_do_not_hang(hooks: Hooks, s
     )
     hooks.watch("left")
     hooks.watch("right")
-    threads = [threading.Thread(target=importlib.import_module, args=(name,)) for name in ("left", "right")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert not any(thread.is_alive() for thread in threads)
+    in_threads(*(partial(importlib.import_module, name) for name in ("left", "right")))
     hooks.settle()
     assert sorted(hooks.fired) == ["left", "right"]
 
@@ -533,11 +526,7 @@ def test_threads_that_import_from_one_zip_file_see_each_module_reported(hooks: H
     try:
         for name in names:
             hooks.watch(name)
-        threads = [threading.Thread(target=importlib.import_module, args=(name,)) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
+        in_threads(*(partial(importlib.import_module, name) for name in names))
         hooks.settle()
         assert sorted(hooks.fired) == sorted(names)
         assert "exec_module" not in vars(sys.modules[names[0]].__loader__)

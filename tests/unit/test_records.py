@@ -9,14 +9,14 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import write_journal
+from helpers import in_threads, write_journal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -629,11 +629,7 @@ print(len(Store({str(tmp_path)!r}).runs()))
             keep(tmp_path, began(1000 + thread * 10 + number, name))
             seen.append((thread, len(store.runs(f"name == '{name}'"))))
 
-    threads = [threading.Thread(target=write_and_read, args=(thread,)) for thread in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(partial(write_and_read, thread) for thread in range(8)))
     assert sorted(seen) == [(thread, 1) for thread in range(8) for _ in range(10)]
     assert len(store.runs()) == 280
 

@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_threads
 
 from autolog.store import writer as module
 from autolog.store.background import here
@@ -153,13 +155,7 @@ def test_threads_that_log_at_once_lose_nothing_and_keep_their_order(store: Store
         for _ in range(50):
             assert store.writer.flush(20)
 
-    threads = [threading.Thread(target=log, args=(f"r{i}",)) for i in range(4)] + [
-        threading.Thread(target=flush)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(flush, *(partial(log, f"r{i}") for i in range(4)))
     assert store.writer.flush(20)
     found = store.read()
     assert len(found) == 4000

@@ -6,10 +6,10 @@ import random
 import re
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
+from helpers import in_threads
 
 from autolog.tracking import ids
 from autolog.tracking.ids import ADJECTIVES, ANIMALS, new_id, new_name
@@ -51,13 +51,7 @@ def test_the_order_holds_when_the_count_begins_anew(monkeypatch: pytest.MonkeyPa
 def test_threads_at_once_get_different_ids() -> None:
     """Without a lock."""
     made: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: made.extend([new_id() for _ in range(2000)])) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[lambda: made.extend([new_id() for _ in range(2000)])] * 4)
     assert len(set(made)) == 8000
 
 

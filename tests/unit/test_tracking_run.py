@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from helpers import in_threads
 from hostile import CALLED, hostile_objects
 from hypothesis import given
 from hypothesis import strategies as st
@@ -439,11 +441,7 @@ def test_threads_that_log_at_once_lose_nothing(run: Run, kept: Kept) -> None:
             run.log_metrics({f"m{number}": step}, step=step)
             run.log_params({f"p{number}": step})
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(partial(work, number) for number in range(4)))
     assert len(points(kept)) == 2000
     for number in range(4):
         assert [step for step, values, _ in points(kept) if f"m{number}" in values] == list(range(500))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -69,13 +68,6 @@ def test_a_pipeline_is_one_run_with_all_that_can_be_told(
         ],
         "models": [("model", "sklearn")],
     }  # fmt: skip
-
-
-def test_the_models_of_runs_predict_what_the_fitted_ones_did(seen: Recorded, binary: Any) -> None:
-    """Complete: the model that was fitted can be had again."""
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(*binary)
-    again = autolog.load_model(seen.run, trust=True)
-    assert (again.predict_proba(binary[0]) == model.predict_proba(binary[0])).all()
 
 
 # -- what is a run
@@ -483,15 +475,6 @@ def test_the_first_fit_inside_an_explicit_run_is_that_run_and_the_second_a_child
     assert run.children[0].params["alpha"] == 2.0
 
 
-def test_all_fits_inside_are_children_if_so_asked(seen: Recorded) -> None:
-    """For loops and sweeps."""
-    with autolog.run("sweep", children=True):
-        for alpha in (1.0, 2.0):
-            Ridge(alpha=alpha).fit(X, Y)
-    assert (seen.run.estimator, seen.run.params) == (None, {})
-    assert [child.params["alpha"] for child in seen.run.children] == [1.0, 2.0]
-
-
 @pytest.mark.parametrize(
     ("error", "status"),
     [(ValueError("bad"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(3), "interrupted")],
@@ -520,23 +503,6 @@ def test_an_estimator_fitted_again_is_another_run(seen: Recorded, last: Any) -> 
     first, second = seen.runs
     assert "score_train" not in first.metrics
     assert last(second)["score_train"] == 0.0
-
-
-def test_fits_in_threads_are_complete_runs(seen: Recorded) -> None:
-    """Complete: four trainings at once, each with its own params, metrics and model."""
-    ready = threading.Barrier(4)
-
-    def train(number: int) -> None:
-        ready.wait(30)
-        GaussianNB(var_smoothing=10.0**-number).fit(X, Y)
-
-    threads = [threading.Thread(target=train, args=(number,)) for number in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(run.params["var_smoothing"] for run in seen.all_runs) == [1e-4, 1e-3, 1e-2, 1e-1]
-    assert {(run.status, len(run.models), len(run.metrics)) for run in seen.all_runs} == {("finished", 1, 7)}
 
 
 def test_a_lazy_fit_inside_a_predict_and_a_users_transformer_are_no_runs(seen: Recorded) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 import xgboost
 from data import TEST_X, TEST_Y, THREE, X, Y
+from helpers import in_threads
 from packaging.version import Version
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import VotingClassifier
@@ -428,23 +428,6 @@ def test_models_and_data_are_let_go(seen: Recorded) -> None:
 # -- threads and processes of one training
 
 
-def test_two_threads_are_two_complete_runs(seen: Recorded) -> None:
-    """Complete: trainings at once do not know of each other."""
-    together = threading.Barrier(2)
-
-    def train(rounds: int) -> None:
-        data = xgboost.DMatrix(X, Y)
-        together.wait(60)
-        xgboost.train(LOGISTIC, data, rounds, evals=[(data, "train")], **QUIET)
-
-    threads = [threading.Thread(target=train, args=(rounds,)) for rounds in (3, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(run.metrics["train-auc"]["count"] for run in seen.runs) == [3, 5]
-
-
 def test_several_workers_that_train_one_booster_are_one_run(seen: Recorded) -> None:
     """Once: of what XGBoost's own communicator joins, the first worker makes the run; the others train all the same."""
     if Version(xgboost.__version__) < Version("2.1"):
@@ -460,27 +443,9 @@ def test_several_workers_that_train_one_booster_are_one_run(seen: Recorded) -> N
                 xgboost.train({**LOGISTIC, "nthread": 1}, data, 3, evals=[(data, "train")], **QUIET)
             )
 
-    threads = [threading.Thread(target=train, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(100)
+    in_threads(*(partial(train, number) for number in range(2)))
     assert trained[0].get_dump() == trained[1].get_dump()
     assert seen.run.metrics["train-auc"]["count"] == 3
-
-
-def test_boosters_and_estimators_pickle_and_copy_as_ever(seen: Recorded) -> None:
-    """Transparent: nothing of ours is in them."""
-    booster = xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y), 2)
-    model = xgboost.XGBClassifier(n_estimators=2).fit(X, Y)
-    for one in (booster, model):
-        blob = pickle.dumps(one)
-        assert b"autolog" not in blob
-        assert b"wrapt" not in blob
-        pickle.loads(blob)
-        copy.deepcopy(one)
-    assert isinstance(booster, xgboost.Booster)
-    assert type(xgboost.Booster) is type
 
 
 def test_what_is_not_wanted_is_not_recorded(tmp_path: Any) -> None:
