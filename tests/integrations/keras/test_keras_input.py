@@ -4,36 +4,19 @@ before the training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from helpers import columns_of, example_of, signature_of
 from small import X, Y, model
 
 import autolog
 from autolog.testing import Recorded, recorded
 
 pd = pytest.importorskip("pandas")
-
-
-def part(record: Any, name: str) -> Any:
-    """`inputs` or `outputs` of the signature, a tensor as its type and shape, by name if it has one."""
-    signature = json.loads((record.folder / "model" / "MLmodel").read_text()).get("signature") or {}
-    if signature.get(name) is None:
-        return None
-    return [
-        (*([one["name"]] if "name" in one else []), one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"])
-        if "tensor-spec" in one
-        else one
-        for one in json.loads(signature[name])
-    ]
-
-
-def example(record: Any) -> Any:
-    return json.loads((record.folder / "model" / "input_example.json").read_text())
 
 
 def tensor_of(array: Any) -> Any:
@@ -51,14 +34,8 @@ KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "float64": (lambda: X.astype("float64"), MODELS),
     "integers": (lambda: (X * 10).astype("int64"), MODELS),
     "tensor": (lambda: tensor_of(X), MODELS),
-    "frame": (
-        lambda: pd.DataFrame(X, columns=list("abc")),
-        [{"type": "float", "name": name} for name in "abc"],
-    ),
-    "frame with integer columns": (
-        lambda: pd.DataFrame(X),
-        [{"type": "float", "name": name} for name in range(3)],
-    ),
+    "frame": (lambda: pd.DataFrame(X, columns=list("abc")), columns_of("float", "abc")),
+    "frame with integer columns": (lambda: pd.DataFrame(X), columns_of("float", range(3))),
     "dataset": (dataset, MODELS),
 }
 
@@ -70,12 +47,15 @@ def test_the_predictor_takes_what_fit_was_given(kind: str) -> None:
     one = model()
     with recorded("keras", log_input_examples=True) as seen:
         one.fit(make(), *(() if kind == "dataset" else (Y,)), verbose=0)
-    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (inputs, [("float32", [-1, 1])])
+    assert (signature_of(seen.run, "inputs"), signature_of(seen.run, "outputs")) == (
+        inputs,
+        [("float32", [-1, 1])],
+    )
     if kind == "dataset":
         [note] = seen.run.notes
         assert note.startswith("No example of the input was saved: the first 5 rows are not known")
     else:
-        found = example(seen.run)
+        found = example_of(seen.run)
         few = np.asarray(make())[:5].tolist()
         assert (found["data"] if "frame" in kind else found, seen.run.notes) == (few, [])
     predictor = autolog.load_model(seen.run, as_predictor=True)
@@ -91,7 +71,7 @@ def test_what_gives_batches_has_the_models_signature(seen: Recorded) -> None:
     """Complete: a generator is not asked for one to learn what it holds."""
     one = model()
     one.fit(batches(), verbose=0)
-    assert part(seen.run, "inputs") == MODELS
+    assert signature_of(seen.run, "inputs") == MODELS
     predictor = autolog.load_model(seen.run, as_predictor=True)
     # In batches of another size, whose sums are rounded otherwise.
     np.testing.assert_allclose(predictor.predict(batches()), one.predict(X, verbose=0), rtol=1e-5)
@@ -117,8 +97,8 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(kind: str
     one.compile("sgd", "mse", run_eagerly=True)
     with recorded("keras", log_input_examples=True) as seen:
         one.fit(given, Y, verbose=0)
-    assert part(seen.run, "inputs") == KINDS[kind][1]
-    found = example(seen.run)
+    assert signature_of(seen.run, "inputs") == KINDS[kind][1]
+    found = example_of(seen.run)
     assert (found["data"] if kind == "frame" else found) == X[:5].tolist()
     assert seen.run.datasets[0]["columns"] == 3
 
@@ -136,7 +116,7 @@ def test_sizes_that_the_model_leaves_open_are_open(seen: Recorded) -> None:
     for made, x, y in ((one, np.ones((8, 4), "int64"), np.ones((8, 2))), (flat, X[:, 0], Y)):
         made.compile("sgd", "mse", run_eagerly=True)
         made.fit(x, y, verbose=0)
-    assert [part(run, "inputs") for run in seen.runs] == [[("int32", [-1, -1])], [("float32", [-1])]]
+    assert [signature_of(run, "inputs") for run in seen.runs] == [[("int32", [-1, -1])], [("float32", [-1])]]
     assert autolog.load_model(seen.runs[0], as_predictor=True).predict(np.ones((2, 9), "int64")).shape == (
         2,
         2,
@@ -154,9 +134,9 @@ def test_several_inputs_and_outputs_have_their_names(seen: Recorded) -> None:
     one.fit(named, [Y, X[:, :2]], verbose=0)
     one.fit(listed, [Y, X[:, :2]], verbose=0)
     by_name, by_place = seen.runs
-    assert part(by_name, "inputs") == [("left", "float32", [-1, 3]), ("right", "float32", [-1, 1])]
-    assert part(by_name, "outputs") == [("low", "float32", [-1, 1]), ("high", "float32", [-1, 2])]
-    assert (part(by_place, "inputs"), by_place.notes) == (
+    assert signature_of(by_name, "inputs") == [("left", "float32", [-1, 3]), ("right", "float32", [-1, 1])]
+    assert signature_of(by_name, "outputs") == [("low", "float32", [-1, 1]), ("high", "float32", [-1, 2])]
+    assert (signature_of(by_place, "inputs"), by_place.notes) == (
         None, ["The model has no signature: there is none for data of type list."],
     )  # fmt: skip
     for run, data in ((by_name, named), (by_place, listed)):
@@ -172,10 +152,18 @@ def test_a_loop_of_batches_has_the_example_of_its_first_one() -> None:
     with recorded("keras", log_input_examples=True) as seen, autolog.run():
         for at in range(0, 48, 16):
             one.train_on_batch(X[at : at + 16].astype("float64"), Y[at : at + 16])
-    assert (part(seen.run, "inputs"), example(seen.run), seen.run.notes) == (MODELS, X[:5].tolist(), [])
+    assert (signature_of(seen.run, "inputs"), example_of(seen.run), seen.run.notes) == (
+        MODELS,
+        X[:5].tolist(),
+        [],
+    )
 
 
 def test_an_example_does_not_need_a_signature() -> None:
     with recorded("keras", log_input_examples=True, log_signatures=False) as seen:
         model().fit(X, Y, verbose=0)
-    assert (part(seen.run, "inputs"), example(seen.run), seen.run.notes) == (None, X[:5].tolist(), [])
+    assert (signature_of(seen.run, "inputs"), example_of(seen.run), seen.run.notes) == (
+        None,
+        X[:5].tolist(),
+        [],
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import columns_of, example_of, signature_of
 from lightgbm_small import API, BINARY, X, Y
 from scipy import sparse
 
@@ -23,38 +23,11 @@ def frame() -> Any:
     return pd.DataFrame(X, columns=list("abcd"))
 
 
-def part(record: Any, name: str) -> Any:
-    """`inputs` or `outputs` of the signature, a tensor as its type and shape."""
-    signature = json.loads((record.folder / "model" / "MLmodel").read_text()).get("signature") or {}
-    if signature.get(name) is None:
-        return None
-    found = json.loads(signature[name])
-    return [
-        (one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"]) if "tensor-spec" in one else one
-        for one in found
-    ]
-
-
-def example(record: Any) -> Any:
-    found = json.loads((record.folder / "model" / "input_example.json").read_text())
-    if "indptr" in found:
-        return (
-            sparse.csr_matrix((found["data"], found["indices"], found["indptr"]), found["shape"])
-            .toarray()
-            .tolist()
-        )
-    return found["data"] if isinstance(found, dict) else found
-
-
-def named(kind: str, names: Any = "abcd") -> list[dict[str, Any]]:
-    return [{"type": kind, "name": name} for name in names]
-
-
 KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "array": (lambda: X, [("float64", [-1, 4])]),
     "float32": (lambda: X.astype("float32"), [("float32", [-1, 4])]),
-    "frame": (frame, named("double")),
-    "frame with integer columns": (lambda: pd.DataFrame(X), named("double", range(4))),
+    "frame": (frame, columns_of("double")),
+    "frame with integer columns": (lambda: pd.DataFrame(X), columns_of("double", range(4))),
     "sparse": (lambda: sparse.csr_matrix(X), [("float64", [-1, 4])]),
 }
 
@@ -84,9 +57,13 @@ def test_the_predictor_takes_what_the_training_was_given(training: str, kind: st
     with recorded("lightgbm", log_input_examples=True) as seen:
         model = TRAININGS[training](make())
     run = seen.runs[-1]
-    assert (part(run, "inputs"), part(run, "outputs"), run.notes) == (inputs, [("float64", [-1])], [])
-    few = make()[:5]
-    assert example(run) == (few.toarray() if kind == "sparse" else np.asarray(few)).tolist()
+    assert (signature_of(run, "inputs"), signature_of(run, "outputs"), run.notes) == (
+        inputs,
+        [("float64", [-1])],
+        [],
+    )
+    found, few = example_of(run), np.asarray(make()[:5] if kind != "sparse" else X[:5]).tolist()
+    assert (found["data"] if "frame" in kind else found) == few
     predictor = autolog.load_model(run, as_predictor=True)
     assert (predictor.predict(make()) == model.predict(make())).all()
 
@@ -108,8 +85,11 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None
     with recorded("lightgbm", log_input_examples=True) as seen:
         model = Careless(n_estimators=2, **API).fit(given, Y)
     assert list(given) == [*"abcd", "sum"]
-    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (named("double"), None)
-    assert example(seen.run) == X[:5].tolist()
+    assert (signature_of(seen.run, "inputs"), signature_of(seen.run, "outputs")) == (
+        columns_of("double"),
+        None,
+    )
+    assert example_of(seen.run)["data"] == X[:5].tolist()
     assert list(seen.run.datasets[0]["schema"]) == list("abcd")
     [note] = seen.run.notes
     assert note.startswith("The signature says nothing of the predictions")
@@ -124,7 +104,10 @@ def test_a_dataset_is_of_the_data_as_it_was_when_it_was_read() -> None:
         dataset = lgb.Dataset(given, Y, params=BINARY, free_raw_data=False).construct()
         given["sum"] = 1.0
         lgb.train(BINARY, dataset, 1)
-    assert (part(seen.run, "inputs"), example(seen.run)) == (named("double"), X[:5].tolist())
+    assert (signature_of(seen.run, "inputs"), example_of(seen.run)["data"]) == (
+        columns_of("double"),
+        X[:5].tolist(),
+    )
 
 
 def test_an_example_does_not_need_a_signature() -> None:
@@ -132,7 +115,7 @@ def test_an_example_does_not_need_a_signature() -> None:
         lgb.train(BINARY, lgb.Dataset(X, Y), 1)
         lgb.LGBMRegressor(n_estimators=1, **API).fit(X, Y)
     for run in seen.runs:
-        assert (part(run, "inputs"), example(run), run.notes) == (None, X[:5].tolist(), [])
+        assert (signature_of(run, "inputs"), example_of(run), run.notes) == (None, X[:5].tolist(), [])
 
 
 def test_where_the_data_is_not_at_hand_the_run_says_so() -> None:
@@ -144,6 +127,9 @@ def test_where_the_data_is_not_at_hand_the_run_says_so() -> None:
         lgb.train(BINARY, whole.subset(list(range(60))), 1)
     nothing, of_a_part = seen.runs
     no_example = "No example of the input was saved: the Dataset holds no table."
-    assert (part(nothing, "inputs"), part(of_a_part, "inputs")) == (None, named("double"))
+    assert (signature_of(nothing, "inputs"), signature_of(of_a_part, "inputs")) == (
+        None,
+        columns_of("double"),
+    )
     assert nothing.notes == ["The model has no signature: the Dataset holds no table.", no_example]
     assert of_a_part.notes == [no_example]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import columns_of, example_of, signature_of
 from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.cluster import KMeans
@@ -27,24 +27,6 @@ Y = (ARRAY[:, 0] > 0).astype(int)
 
 def frame() -> Any:
     return pd.DataFrame(ARRAY, columns=["a", "b", "c"])
-
-
-def mlmodel(record: Any) -> dict[str, Any]:
-    return json.loads((record.folder / "model" / "MLmodel").read_text())
-
-
-def part(record: Any, name: str) -> Any:
-    """`inputs` or `outputs` of the signature, None where there are none."""
-    text = (mlmodel(record).get("signature") or {}).get(name)
-    return text and json.loads(text)
-
-
-def tensor(dtype: str, *shape: int) -> list[dict[str, Any]]:
-    return [{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": list(shape)}}]
-
-
-def example(record: Any) -> Any:
-    return json.loads((record.folder / "model" / "input_example.json").read_text())
 
 
 # -- what changes the caller's frame in place
@@ -122,8 +104,8 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(training:
         training != "a search"
     ):  # its candidates and its best estimator work on rows of the frame, or on itself
         assert not given.equals(frame())
-    assert part(seen.run, "inputs") == [{"type": "double", "name": name} for name in "abc"]
-    assert example(seen.run) == {"columns": ["a", "b", "c"], "data": ARRAY[:5].tolist()}
+    assert signature_of(seen.run, "inputs") == columns_of("double", "abc")
+    assert example_of(seen.run) == {"columns": ["a", "b", "c"], "data": ARRAY[:5].tolist()}
     assert seen.run.datasets[0]["schema"] == dict.fromkeys("abc", "float64")
     predictor = autolog.load_model(seen.run, as_predictor=True)
     np.testing.assert_array_equal(predictor.predict(frame()), model.predict(frame()))
@@ -148,17 +130,17 @@ def integers() -> Any:
 
 
 KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "array": (lambda: ARRAY, tensor("float64", -1, 3)),
-    "float32": (lambda: ARRAY.astype("float32"), tensor("float32", -1, 3)),
-    "integers": (lambda: (ARRAY * 10).astype("int64"), tensor("int64", -1, 3)),
-    "frame": (frame, [{"type": "double", "name": name} for name in "abc"]),
+    "array": (lambda: ARRAY, [("float64", [-1, 3])]),
+    "float32": (lambda: ARRAY.astype("float32"), [("float32", [-1, 3])]),
+    "integers": (lambda: (ARRAY * 10).astype("int64"), [("int64", [-1, 3])]),
+    "frame": (frame, columns_of("double", "abc")),
     "frame of float32": (
         lambda: frame().astype("float32"),
-        [{"type": "float", "name": name} for name in "abc"],
+        columns_of("float", "abc"),
     ),
-    "frame with integer columns": (integers, [{"type": "double", "name": name} for name in range(3)]),
-    "csr_matrix": (lambda: sparse.csr_matrix(ARRAY), tensor("float64", -1, 3)),
-    "csc_matrix": (lambda: sparse.csc_matrix(ARRAY), tensor("float64", -1, 3)),
+    "frame with integer columns": (integers, columns_of("double", range(3))),
+    "csr_matrix": (lambda: sparse.csr_matrix(ARRAY), [("float64", [-1, 3])]),
+    "csc_matrix": (lambda: sparse.csc_matrix(ARRAY), [("float64", [-1, 3])]),
     "csr_array": (lambda: sparse.csr_array(ARRAY), None),
     "lists": (ARRAY.tolist, None),
     "tuple": (lambda: tuple(map(tuple, ARRAY.tolist())), None),
@@ -170,7 +152,7 @@ def test_the_predictor_takes_what_fit_was_given(seen: Recorded, kind: str) -> No
     """Complete: of every kind of data, with its signature, or a note that says why there is none."""
     make, inputs = KINDS[kind]
     model = LogisticRegression().fit(make(), Y)
-    assert part(seen.run, "inputs") == inputs
+    assert signature_of(seen.run, "inputs") == inputs
     assert [note for note in seen.run.notes if "has no signature" in note] == (
         [] if inputs else [f"The model has no signature: there is none for data of type {kind.removesuffix('s')}."]
     )  # fmt: skip
@@ -205,20 +187,19 @@ def test_an_example_does_not_need_a_signature() -> None:
     """Complete: the two options are two."""
     with recorded("sklearn", log_input_examples=True, log_signatures=False) as seen:
         LinearRegression().fit(ARRAY, Y)
-    assert (part(seen.run, "inputs"), example(seen.run)) == (None, ARRAY[:5].tolist())
+    assert (signature_of(seen.run, "inputs"), example_of(seen.run)) == (None, ARRAY[:5].tolist())
     assert seen.run.notes == []
 
 
 def test_a_sparse_example_is_the_first_rows_as_mlflow_reads_them() -> None:
     with recorded("sklearn", log_input_examples=True) as seen:
         LinearRegression().fit(sparse.csr_matrix(np.where(ARRAY > 0, ARRAY, 0)), Y)
-    found = example(seen.run)
-    rows = sparse.csr_matrix((found["data"], found["indices"], found["indptr"]), found["shape"])
-    np.testing.assert_array_equal(rows.toarray(), np.where(ARRAY > 0, ARRAY, 0)[:5])
+    rows = example_of(seen.run)
+    assert rows == np.where(ARRAY > 0, ARRAY, 0)[:5].tolist()
     mlflow = pytest.importorskip("mlflow", minversion="3")
     folder = str(seen.run.folder / "model")
     read = mlflow.models.Model.load(folder).load_input_example(folder)
-    np.testing.assert_array_equal(read.toarray(), rows.toarray())
+    assert read.toarray().tolist() == rows
 
 
 class Own:
@@ -257,19 +238,19 @@ def test_where_there_is_no_example_the_run_says_why(data: Any, reason: str) -> N
 
 
 OUTPUTS: dict[str, tuple[Callable[[], Any], Any]] = {
-    "labels": (lambda: LogisticRegression().fit(ARRAY, Y), tensor("int64", -1)),
-    "texts": (lambda: LogisticRegression().fit(ARRAY, np.where(Y, "yes", "no")), tensor("str", -1)),
+    "labels": (lambda: LogisticRegression().fit(ARRAY, Y), [("int64", [-1])]),
+    "texts": (lambda: LogisticRegression().fit(ARRAY, np.where(Y, "yes", "no")), [("str", [-1])]),
     "labels of a user's pipeline": (
         lambda: make_pipeline(Changes(add), LogisticRegression()).fit(frame(), Y),
-        tensor("int64", -1),
+        [("int64", [-1])],
     ),
     "labels, bit by bit": (
         lambda: SGDClassifier().partial_fit(ARRAY, Y, classes=[0, 1]),
-        tensor("int64", -1),
+        [("int64", [-1])],
     ),
-    "numbers": (lambda: LinearRegression().fit(ARRAY, Y), tensor("float64", -1)),
-    "several numbers": (lambda: LinearRegression().fit(ARRAY, ARRAY[:, :2]), tensor("float64", -1, 2)),
-    "clusters": (lambda: KMeans(2, n_init=1, random_state=0).fit(ARRAY), tensor("int32", -1)),
+    "numbers": (lambda: LinearRegression().fit(ARRAY, Y), [("float64", [-1])]),
+    "several numbers": (lambda: LinearRegression().fit(ARRAY, ARRAY[:, :2]), [("float64", [-1, 2])]),
+    "clusters": (lambda: KMeans(2, n_init=1, random_state=0).fit(ARRAY), [("int32", [-1])]),
     "numbers of a user's pipeline": (lambda: make_pipeline(Changes(add), LinearRegression()).fit(frame(), Y), None),
 }  # fmt: skip
 
@@ -282,13 +263,12 @@ def test_the_outputs_are_what_the_model_predicts_or_the_run_says_that_they_are_n
     train, outputs = OUTPUTS[name]
     model = train()
     predicted = model.predict(frame() if "pipeline" in name else ARRAY)
-    assert part(seen.run, "outputs") == outputs
+    assert signature_of(seen.run, "outputs") == outputs
     if outputs is None:
         assert any(
             note.startswith("The signature says nothing of the predictions") for note in seen.run.notes
         )
     else:
-        found = outputs[0]["tensor-spec"]
         kind = {"U": "str"}.get(predicted.dtype.kind, predicted.dtype.name)
-        assert (found["dtype"], found["shape"][1:]) == (kind, list(predicted.shape[1:]))
+        assert outputs == [(kind, [-1, *predicted.shape[1:]])]
         assert [note for note in seen.run.notes if "metrics were left out" not in note] == []

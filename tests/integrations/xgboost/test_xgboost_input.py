@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 import pytest
 import xgboost
 from data import THREE, X, Y
+from helpers import columns_of, example_of, signature_of
 from scipy import sparse
 
 import autolog
@@ -24,36 +24,12 @@ def frame() -> Any:
     return pd.DataFrame(X, columns=list("abcd"))
 
 
-def mlmodel(record: Any) -> dict[str, Any]:
-    return json.loads((record.folder / "model" / "MLmodel").read_text())
-
-
-def part(record: Any, name: str) -> Any:
-    """`inputs` or `outputs` of the signature, a tensor as its type and shape."""
-    text = (mlmodel(record).get("signature") or {}).get(name)
-    if text is None:
-        return None
-    found = json.loads(text)
-    return [
-        (one["tensor-spec"]["dtype"], one["tensor-spec"]["shape"]) if "tensor-spec" in one else one
-        for one in found
-    ]
-
-
-def example(record: Any) -> Any:
-    return json.loads((record.folder / "model" / "input_example.json").read_text())
-
-
-def named(kind: str, names: Any = "abcd") -> list[dict[str, Any]]:
-    return [{"type": kind, "name": name} for name in names]
-
-
 KINDS: dict[str, tuple[Callable[[], Any], Any]] = {
     "array": (lambda: X, [("float64", [-1, 4])]),
     "float32": (lambda: X.astype("float32"), [("float32", [-1, 4])]),
-    "frame": (frame, named("double")),
-    "frame of integers": (lambda: (frame() * 10).astype("int64"), named("long")),
-    "frame with integer columns": (lambda: pd.DataFrame(X), named("double", range(4))),
+    "frame": (frame, columns_of("double")),
+    "frame of integers": (lambda: (frame() * 10).astype("int64"), columns_of("long")),
+    "frame with integer columns": (lambda: pd.DataFrame(X), columns_of("double", range(4))),
     "sparse": (lambda: sparse.csr_matrix(X), [("float64", [-1, 4])]),
 }
 TRAININGS: dict[str, Callable[[Any], Any]] = {
@@ -74,12 +50,11 @@ def test_the_predictor_takes_what_the_training_was_given(training: str, kind: st
     make, inputs = KINDS[kind]
     with recorded("xgboost", log_input_examples=True) as seen:
         model = TRAININGS[training](make())
-    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (inputs, [("float32", [-1])])
-    found, few = example(seen.run), np.asarray(make()[:5] if kind != "sparse" else X[:5])
-    if kind == "sparse":
-        found = sparse.csr_matrix(
-            (found["data"], found["indices"], found["indptr"]), found["shape"]
-        ).toarray()
+    assert (signature_of(seen.run, "inputs"), signature_of(seen.run, "outputs")) == (
+        inputs,
+        [("float32", [-1])],
+    )
+    found, few = example_of(seen.run), np.asarray(make()[:5] if kind != "sparse" else X[:5])
     np.testing.assert_array_equal(found["data"] if "frame" in kind else found, few)
     assert seen.run.notes == []
     predictor = autolog.load_model(seen.run, as_predictor=True)
@@ -105,8 +80,11 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None
     with recorded("xgboost", log_input_examples=True) as seen:
         model = Careless(n_estimators=2, n_jobs=1).fit(given, Y)
     assert list(given) == [*"abcd", "sum"]
-    assert (part(seen.run, "inputs"), part(seen.run, "outputs")) == (named("double"), None)
-    assert example(seen.run) == {"columns": list("abcd"), "data": X[:5].tolist()}
+    assert (signature_of(seen.run, "inputs"), signature_of(seen.run, "outputs")) == (
+        columns_of("double"),
+        None,
+    )
+    assert example_of(seen.run) == {"columns": list("abcd"), "data": X[:5].tolist()}
     assert list(seen.run.datasets[0]["schema"]) == list("abcd")
     [note] = seen.run.notes
     assert note.startswith("The signature says nothing of the predictions")
@@ -123,8 +101,11 @@ def test_a_matrix_is_of_the_data_as_it_was_when_it_was_made() -> None:
         for matrix in matrices:
             xgboost.train(QUIET, matrix, 1)
     of_frame, of_array = seen.runs
-    assert (part(of_frame, "inputs"), example(of_frame)["data"]) == (named("double"), X[:5].tolist())
-    assert example(of_array) == X[:5].tolist()
+    assert (signature_of(of_frame, "inputs"), example_of(of_frame)["data"]) == (
+        columns_of("double"),
+        X[:5].tolist(),
+    )
+    assert example_of(of_array) == X[:5].tolist()
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["at once", "afterwards"])
@@ -136,8 +117,8 @@ def test_an_array_may_be_given_names(early: bool, kind: str) -> None:
         matrix = xgboost.DMatrix(data, Y, feature_names=list("abcd") if early else None)
         matrix.feature_names = list("abcd")
         model = xgboost.train(QUIET, matrix, 2)
-    assert part(seen.run, "inputs") == (
-        named("double") if early and kind == "array" else [("float64", [-1, 4])]
+    assert signature_of(seen.run, "inputs") == (
+        columns_of("double") if early and kind == "array" else [("float64", [-1, 4])]
     )
     described = seen.run.datasets[0]
     assert (described["names"], described["dtype"], "schema" in described) == (list("abcd"), "float64", False)
@@ -151,7 +132,7 @@ def test_of_a_matrix_that_was_made_before_less_is_known() -> None:
     with recorded("xgboost", log_input_examples=True) as seen:
         for matrix in (known, unknown):
             xgboost.train(QUIET, matrix, 1)
-    assert [part(run, "inputs") for run in seen.runs] == [named("double"), None]
+    assert [signature_of(run, "inputs") for run in seen.runs] == [columns_of("double"), None]
     no_example = "No example of the input was saved: a DMatrix does not keep what it was made of."
     assert seen.runs[0].notes == [no_example]
     assert seen.runs[1].notes == [
@@ -164,7 +145,7 @@ def test_an_example_does_not_need_a_signature() -> None:
         xgboost.train(QUIET, xgboost.DMatrix(X, Y), 1)
         xgboost.XGBRegressor(n_estimators=1, n_jobs=1).fit(X, Y)
     for run in seen.runs:
-        assert (part(run, "inputs"), example(run), run.notes) == (None, X[:5].tolist(), [])
+        assert (signature_of(run, "inputs"), example_of(run), run.notes) == (None, X[:5].tolist(), [])
 
 
 def test_a_rankers_queries_are_no_certain_input(seen: Recorded) -> None:
@@ -209,7 +190,7 @@ OUTPUTS: dict[str, Callable[[], Any]] = {
 def test_the_outputs_are_what_the_model_predicts(seen: Recorded, name: str) -> None:
     """Complete: known without asking the model to predict anything."""
     found = predicted(OUTPUTS[name](), X)
-    assert part(seen.run, "outputs") == [(found.dtype.name, [-1, *found.shape[1:]])]
+    assert signature_of(seen.run, "outputs") == [(found.dtype.name, [-1, *found.shape[1:]])]
 
 
 def test_matrices_made_inside_of_a_fit_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

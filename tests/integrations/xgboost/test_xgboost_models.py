@@ -118,23 +118,6 @@ def test_a_continued_training_can_begin_with_a_loaded_model(seen: Recorded) -> N
     assert both[0].get_dump() == both[1].get_dump()
 
 
-def test_the_signature_is_what_fit_saw_or_none(seen: Recorded) -> None:
-    """Honest: of a matrix what it was made from; a ranker's queries may be left out of what it predicts."""
-    xgboost.XGBRegressor(n_estimators=1).fit(X, Y)
-    xgboost.XGBRegressor(n_estimators=1).fit(NAMED, Y)
-    xgboost.train({}, xgboost.DMatrix(NAMED, Y), 1)
-    xgboost.train({}, xgboost.DMatrix(X, Y), 1)
-    xgboost.train({}, xgboost.DMatrix(NAMED.assign(a=1), Y), 1)
-    ranked = pd.DataFrame(X, columns=["a", "b", "c", "d"]).assign(qid=np.repeat([0, 1], 40))
-    xgboost.XGBRanker(n_estimators=1).fit(ranked, Y)
-    found = [mlmodel(run).get("signature") for run in seen.runs]
-    array, frame, matrix, of_array, of_integers, ranker = [one and json.loads(one["inputs"]) for one in found]
-    assert array == of_array == [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}]
-    assert frame == matrix == [{"type": "double", "name": name} for name in "abcd"]
-    assert of_integers == [{"type": "long", "name": "a"}, *frame[1:]]
-    assert ranker is None
-
-
 def test_an_estimator_that_the_format_cannot_hold_is_pickled(seen: Recorded, tmp_path: Path) -> None:
     """Complete: `missing` is not in the format, and a model without it would predict something else."""
     holes = np.where(X > 1, -1.0, X)
