@@ -7,7 +7,6 @@ import sys
 import zipfile
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,23 +35,6 @@ def test_a_model_loads_back_and_predicts_the_same(seen: Recorded) -> None:
     assert (loaded.predict(X, verbose=0) == expected).all()
     assert loaded.optimizer is not None
     assert (autolog.load_model(folder(seen.run), as_predictor=True).predict(X) == expected).all()
-
-
-@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
-def test_mlflow_loads_it(seen: Recorded) -> None:
-    """Natively and as pyfunc, with its signature."""
-    import mlflow
-
-    one = model()
-    one.fit(X, Y, verbose=0)
-    expected = one.predict(X, verbose=0)
-    place = str(folder(seen.run))
-    assert (mlflow.keras.load_model(place).predict(X, verbose=0) == expected).all()
-    served = mlflow.pyfunc.load_model(place)
-    assert (np.asarray(served.predict(X)) == expected).all()
-    assert served.metadata.signature.to_dict()["inputs"] == json.dumps(
-        [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}]
-    )
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -128,10 +128,3 @@ def test_every_patch_point_of_this_version_is_there(seen: Recorded) -> None:
     waiting = [one.patch.target for one in points if one.state == "waiting"]
     assert [target for target in waiting if target.startswith("keras.src.trainers")] == []
     assert seen.run.framework_version == keras.__version__
-
-
-def test_nothing_is_printed(seen: Recorded, capfd: Any) -> None:
-    """The table of layers goes into the run."""
-    model().fit(X, Y, verbose=0)
-    said = capfd.readouterr()
-    assert said.out == ""

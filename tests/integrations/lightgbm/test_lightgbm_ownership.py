@@ -45,23 +45,19 @@ def test_a_pipelines_run_holds_its_params_and_the_boosters_rounds(seen_both: Rec
     assert (autolog.load_model(run, trust=True).predict_proba(V) == pipeline.predict_proba(V)).all()
 
 
-def test_a_search_has_only_its_candidates(seen_both: Recorded) -> None:
-    """Nothing too much: the trainings inside are compact children made from the search's results."""
-    search = GridSearchCV(lgb.LGBMClassifier(n_estimators=2, **API), {"num_leaves": [3, 7]}, cv=2)
-    search.fit(X, Y, eval_set=[(V, W)])
+@pytest.mark.parametrize("jobs", [None, 2])
+def test_a_search_has_only_its_candidates(seen_both: Recorded, jobs: int | None) -> None:
+    """Nothing too much: the trainings inside, in threads too, are compact children made from the search's results."""
+    search = GridSearchCV(
+        lgb.LGBMClassifier(n_estimators=2, **API), {"num_leaves": [3, 7]}, cv=2, n_jobs=jobs
+    )
+    with parallel_backend("threading"):
+        search.fit(X, Y, eval_set=[(V, W)])
     [run] = seen_both.runs
     assert (run.framework, run.kind) == ("sklearn", "search")
     assert [child.params["num_leaves"] for child in run.children] == [3, 7]
     assert len(seen_both.all_runs) == 3
     assert not [name for name in run.metrics if "binary_logloss" in name]
-
-
-def test_a_search_in_threads_has_only_its_candidates(seen_both: Recorded) -> None:
-    """Once: what joblib's threads train inside the search is its own."""
-    search = GridSearchCV(lgb.LGBMClassifier(n_estimators=2, **API), {"num_leaves": [3, 7]}, cv=2, n_jobs=2)
-    with parallel_backend("threading"):
-        search.fit(X, Y)
-    assert [run.kind for run in seen_both.all_runs] == ["search", "candidate", "candidate"]
 
 
 def test_a_resampling_and_an_ensemble_take_no_rounds(seen_both: Recorded) -> None:
@@ -105,27 +101,17 @@ class Mine(lgb.LGBMClassifier):
     """A user's subclass."""
 
 
-@pytest.mark.parametrize("on", [("lightgbm",), ("lightgbm", "sklearn"), ("sklearn", "lightgbm")])
+@pytest.mark.parametrize(
+    "on", [("lightgbm",), ("lightgbm", "sklearn"), ("sklearn", "lightgbm"), ("sklearn",)]
+)
 @pytest.mark.parametrize("cls", [lgb.LGBMClassifier, Mine])
-def test_an_estimator_alone_is_lightgbms(
-    on: tuple[str, ...], cls: type, tmp_path: Any, monkeypatch: Any
-) -> None:
-    """Once: with scikit-learn's integration on or off, and whichever was first."""
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
+def test_an_estimator_alone_is_lightgbms_if_that_is_on(own_key: None, on: tuple[str, ...], cls: type) -> None:
+    """Once: whichever integration was first; what is switched off claims nothing."""
     with recorded(*on) as seen:
         cls(n_estimators=2, **API).fit(X, Y)
     [run] = seen.all_runs
-    assert (run.framework, run.estimator) == ("lightgbm", f"{cls.__module__}.{cls.__qualname__}")
-
-
-def test_without_lightgbms_integration_it_is_scikit_learns(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once: what is switched off claims nothing."""
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
-    with recorded("sklearn") as seen:
-        lgb.LGBMClassifier(n_estimators=2, **API).fit(X, Y)
-    assert [run.framework for run in seen.all_runs] == ["sklearn"]
+    framework = "lightgbm" if "lightgbm" in on else "sklearn"
+    assert (run.framework, run.estimator) == (framework, f"{cls.__module__}.{cls.__qualname__}")
 
 
 # -- Dask

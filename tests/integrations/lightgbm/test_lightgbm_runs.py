@@ -268,16 +268,6 @@ def test_an_estimators_run_has_all_that_can_be_told(
     assert shown["artifacts"] == sorted(["feature_importances.json", *MODEL, "model/model.pkl"])
 
 
-def test_a_fit_that_fails_is_a_failed_run(seen: Recorded) -> None:
-    """Honest: what was raised, and that it failed; the next training is not affected."""
-    with pytest.raises(ValueError, match="inconsistent"):
-        lgb.LGBMClassifier(**API).fit(X, Y[:5])
-    with pytest.raises(lgb.basic.LightGBMError):
-        lgb.train({**BINARY, "objective": "nonsense"}, lgb.Dataset(X, Y))
-    lgb.train(BINARY, lgb.Dataset(X, Y), 1)
-    assert [run.status for run in seen.runs] == ["failed", "failed", "finished"]
-
-
 # -- what is measured afterwards
 
 
@@ -350,29 +340,13 @@ def test_the_training_data_is_no_test_set(seen_both: Recorded) -> None:
 # -- options
 
 
-def test_what_is_switched_off_is_not_recorded(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options: models and data can be left out."""
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
+def test_models_and_data_are_left_out_where_they_are_not_wanted_or_too_large(own_key: None) -> None:
     with recorded("lightgbm", log_models=False, log_datasets=False) as seen:
         lgb.train(BINARY, lgb.Dataset(X, Y), 1, valid_sets=[lgb.Dataset(V, W)])
         lgb.LGBMClassifier(n_estimators=1, **API).fit(X, Y)
         lgb.cv(BINARY, lgb.Dataset(X, Y), 1, nfold=2)
     assert [(run.datasets, run.models) for run in seen.runs] == [([], [])] * 3
-
-
-def test_a_model_that_is_too_large_is_left_out(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Options: the run says so."""
-    monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path))
     with recorded("lightgbm", max_model_bytes=100) as seen:
         lgb.train(BINARY, lgb.Dataset(X, Y), 1)
     assert seen.run.models == []
     assert "larger than the limit" in seen.run.notes[0]
-
-
-def test_inside_an_explicit_run_the_first_training_is_that_run(seen: Recorded) -> None:
-    """Complete: by hand and by itself, into one run."""
-    with autolog.run("baseline") as run:
-        lgb.train(BINARY, lgb.Dataset(X, Y), 2, valid_sets=[lgb.Dataset(V, W)])
-        run.log_metrics({"value": 1.0})
-    assert set(seen.run.metrics) == {"valid_0-binary_logloss", "value"}
-    assert seen.run.params["num_boost_round"] == 2

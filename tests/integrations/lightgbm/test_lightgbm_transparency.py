@@ -252,28 +252,6 @@ def test_the_arguments_are_left_as_they_were(seen: Recorded) -> None:
     assert pickle.dumps((params, data)) == pickle.dumps(before)
 
 
-def test_nothing_of_ours_is_in_an_estimator_or_a_booster(seen: Recorded) -> None:
-    """Transparent: not in its params, its attributes or its pickle."""
-    model = lgb.LGBMClassifier(n_estimators=2, **API)
-    before = {name: type(value) for name, value in model.get_params().items()}
-    model.fit(X, Y, callbacks=[lgb.early_stopping(1, verbose=False)], eval_set=[(V, W)])
-    assert {name: type(value) for name, value in model.get_params().items()} == before
-    for one in (model, model.booster_, lgb.train(BINARY, lgb.Dataset(X, Y), 2)):
-        assert b"autolog" not in pickle.dumps(one)
-        again = pickle.loads(pickle.dumps(one))
-        assert (again.predict(X) == one.predict(X)).all()
-        assert not [name for name in vars(one) if "autolog" in name]
-
-
-def test_classes_stay_classes(seen: Recorded) -> None:
-    """Transparent: what is patched is methods."""
-    booster = lgb.train(BINARY, lgb.Dataset(X, Y), 1)
-    assert isinstance(lgb.Booster, type)
-    assert type(booster) is lgb.Booster
-    assert isinstance(lgb.LGBMClassifier(), lgb.LGBMModel)
-    assert issubclass(type("Mine", (lgb.Booster,), {}), lgb.Booster)
-
-
 def test_the_data_is_let_go_when_lightgbm_lets_it_go(seen: Recorded) -> None:
     """Transparent: a table that only the Dataset holds is gone once it is binned, during the training."""
     table = X.copy()

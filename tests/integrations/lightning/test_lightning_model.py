@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from regression import Regression, X, loader, trainer
 
@@ -34,21 +32,6 @@ def test_the_model_is_loaded_natively_and_as_a_predictor(seen: Recorded) -> None
     predictor = autolog.load_model(seen.run, trust=True, as_predictor=True)
     np.testing.assert_array_equal(predictor.predict(X.numpy()), expected)
     assert predictor.predict(loader()).shape == expected.shape
-
-
-@pytest.mark.skipif(not find_spec("mlflow"), reason="mlflow is not installed")
-def test_mlflow_loads_the_folder_natively_and_as_pyfunc(seen: Recorded) -> None:
-    """Without anything of autolog's."""
-    import mlflow.pyfunc
-    import mlflow.pytorch
-
-    module = Regression()
-    trainer(max_epochs=1).fit(module, loader())
-    folder = str(seen.run.folder / "model")
-    with torch.no_grad():
-        expected = module(X).numpy()
-        np.testing.assert_array_equal(mlflow.pytorch.load_model(folder)(X).numpy(), expected)
-    np.testing.assert_array_equal(mlflow.pyfunc.load_model(folder).predict(X.numpy()), expected)
 
 
 def test_what_the_model_needs_is_listed(seen: Recorded) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import hashlib
-import os
 import pickle
-import threading
 import weakref
 from typing import Any
 from unittest import mock
@@ -112,15 +110,6 @@ def test_callbacks_hooks_and_attributes_are_those_of_the_user() -> None:
     plain = hooks()
     with recorded("lightning"):
         assert hooks() == plain
-
-
-def test_no_thread_and_no_variable_comes_with_a_fit(seen: Recorded) -> None:
-    """Lightning's own tests fail where one does."""
-    trainer(max_epochs=1).fit(Regression(), loader())
-    threads, variables = set(threading.enumerate()), dict(os.environ)
-    trainer(max_epochs=1).fit(Regression(), loader())
-    assert set(threading.enumerate()) <= threads
-    assert dict(os.environ) == variables
 
 
 def test_a_trainer_can_be_pickled_and_copied_in_the_middle(seen: Recorded) -> None:

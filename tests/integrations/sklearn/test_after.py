@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +37,7 @@ from sklearn.preprocessing import StandardScaler
 
 import autolog
 from autolog import RunRecord
-from autolog.testing import Recorded, recorded
+from autolog.testing import Recorded
 
 pd = pytest.importorskip("pandas")
 
@@ -297,31 +294,6 @@ def test_the_data_of_a_metric_is_described_once(seen: Recorded) -> None:
     again.score(X_train, y_train)
     accuracy_score(y_train, again.predict(X_train))
     assert [d["context"] for d in seen.runs[1].datasets] == ["train"]
-
-
-# -- where the functions come from
-
-
-def test_functions_imported_before_switching_on_are_seen() -> None:
-    """Complete: `from sklearn.metrics import accuracy_score` above `autolog()`, in any module of the user's."""
-    module = types.ModuleType("users_evaluation")
-    module.__file__ = "/home/someone/users_evaluation.py"
-    sys.modules[module.__name__] = module
-    code = """
-        from sklearn.metrics import accuracy_score as accuracy
-
-        def evaluate(model, X_held_out, y_held_out):
-            return accuracy(y_held_out, model.predict(X_held_out))
-        """
-    exec(compile(textwrap.dedent(code), module.__file__, "exec"), vars(module))
-    original = module.accuracy  # type: ignore[attr-defined]
-    try:
-        with recorded("sklearn") as seen:
-            value = module.evaluate(fitted(), X_test, y_test)  # type: ignore[attr-defined]
-            assert measured(seen.run) == {"accuracy_score_X_held_out": value}
-        assert module.accuracy is original  # type: ignore[attr-defined]
-    finally:
-        del sys.modules[module.__name__]
 
 
 def test_nothing_is_measured_if_so_wished(seen: Recorded) -> None:

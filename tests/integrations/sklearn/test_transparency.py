@@ -24,7 +24,7 @@ import joblib
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification
@@ -170,18 +170,6 @@ def test_searches_and_cross_validations_give_the_same_bits() -> None:
 
 
 # -- nothing stays
-
-
-def test_nothing_stays_on_the_users_estimator(seen: Recorded) -> None:
-    """Transparent: no attribute, no callback, no param; a pickle is the one it would be."""
-    model = LogisticRegression()
-    before = set(vars(model)), model.get_params()
-    model.fit(X, Y).predict(X)
-    seen.client.disable()
-    plain = LogisticRegression().fit(X, Y)
-    assert (set(vars(LogisticRegression())), model.get_params()) == before
-    assert set(vars(model)) == set(vars(plain))
-    assert pickle.dumps(model) == pickle.dumps(plain)
 
 
 def test_models_predictions_and_data_are_let_go(seen: Recorded) -> None:
@@ -458,32 +446,6 @@ def test_neighbours_of_a_label_propagation_are_not_counted(seen: Recorded) -> No
     autolog.disable()
     plain = LabelSpreading(kernel="knn", n_neighbors=5).fit(X, some)
     assert joblib.hash(model) == joblib.hash(plain)
-
-
-# -- who is to blame
-
-
-class Deprecated(BaseEstimator):
-    """Warns as libraries do: of the line that called it."""
-
-    def fit(self, X: Any, y: Any = None) -> Deprecated:
-        warnings.warn("an old option", DeprecationWarning, stacklevel=2)
-        return self
-
-    def predict(self, X: Any) -> Any:
-        warnings.warn("an old method", DeprecationWarning, stacklevel=2)
-        return np.zeros(len(X))
-
-
-def test_a_warning_names_the_line_of_the_user(seen: Recorded) -> None:
-    """Python shows a DeprecationWarning only where `__main__` is to blame, and filters go by the module: our frames between the
-    caller and the framework do not count.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = Deprecated().fit(X, Y)
-        model.predict(X)
-    assert [warning.filename for warning in caught] == [__file__, __file__]
 
 
 def test_a_conditional_method_stays_what_scikit_learn_has_made(seen: Recorded) -> None:

@@ -338,15 +338,6 @@ def test_several_boosters_in_one_training_are_told_apart(seen: Recorded, series:
     }
 
 
-def test_an_explicit_run_is_the_first_training(seen: Recorded) -> None:
-    """Once: and the second is its child."""
-    with autolog.run("mine"):
-        xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y), 1)
-        xgboost.XGBRegressor(n_estimators=1).fit(X, Y)
-    assert (seen.run.name, seen.run.kind) == ("mine", "train")
-    assert [child.kind for child in seen.run.children] == ["fit"]
-
-
 def test_a_pipelines_generator_is_drawn_from_no_more_than_without(seen: Recorded) -> None:
     """Transparent: an estimator's `get_params` draws from a `random_state` that is a generator; a pipeline's calls it."""
 
