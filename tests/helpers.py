@@ -13,7 +13,8 @@ import sys
 import tempfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -114,6 +115,22 @@ def clean_script(code: str, folder: str | Path, *arguments: str, **more: Any) ->
     assert done.stderr == ""
     assert done.returncode == 0
     return done.stdout
+
+
+@contextmanager
+def running(
+    code: str, folder: str | Path, *arguments: str, **variables: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A script that runs inside the block, with pipes for its three streams, and is killed at the end of it."""
+    process = subprocess.Popen(
+        [sys.executable, str(write_script(code, folder)), *arguments], cwd=folder, env=environment(folder, **variables),
+        encoding="utf-8", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def in_threads(*works: Callable[[], Any], seconds: float = 60) -> None:

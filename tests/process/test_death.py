@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import environment, write_script
+from helpers import environment, running, script, write_script
 
 import autolog
 from autolog.store.records import Store
@@ -41,19 +41,11 @@ LOGGER = """
 
 def kill_while_it_logs(folder: Path, name: str, after: int) -> list[tuple[int, float, float]]:
     """Start the logger, read what it says, kill it after that many points. Returns (point, seconds before the kill, stall)."""
-    process = subprocess.Popen(
-        [sys.executable, str(folder / "script.py"), name],
-        cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    lines: list[str] = []
-    try:
-        while len(lines) < after:
-            lines.append(process.stdout.readline())
-    finally:
+    with running(LOGGER, folder, name) as process:
+        lines = [process.stdout.readline() for _ in range(after)]
         process.kill()
         killed = time.monotonic()
-        rest = process.communicate(timeout=60)[0].splitlines(keepends=True)
+        rest = process.stdout.readlines()
     said = [line.split() for line in [*lines, *rest] if line.endswith("\n") and len(line.split()) == 3]
     return [(int(number), killed - float(at), float(stall)) for number, at, stall in said]
 
@@ -70,7 +62,6 @@ def test_whatever_is_older_than_a_fifth_of_a_second_survives_sigkill(tmp_path: P
     """Nothing lost: after `kill -9`, again and again into one store, every older point is there, each run is lost, and
     runs recorded before are as they were; from the index, and from one built anew.
     """
-    write_script(LOGGER, tmp_path)
     chance = random.Random(0)
     store, seen = Store(tmp_path / ".autolog"), {}
     for kill in range(KILLS):
@@ -128,16 +119,9 @@ def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_k
     make the index. A model's folder is there as a whole, and loads, or is not there; whatever was said to be flushed is whole.
     """
     pytest.importorskip("sklearn")
-    write_script(FINISHER, tmp_path)
     chance = random.Random()
     store, whole, length, ends = Store(tmp_path / ".autolog"), 0, 0.2, 0
-    finisher = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=tmp_path, env=environment(tmp_path, OMP_NUM_THREADS="1"),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert finisher.stdin is not None
-    assert finisher.stdout is not None
-    try:
+    with running(FINISHER, tmp_path, OMP_NUM_THREADS="1") as finisher:
         for kill in range(KILLS):
             finisher.stdin.write(f"k{kill} {chance.randint(2, 12)}\n")
             finisher.stdin.flush()
@@ -161,9 +145,6 @@ def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_k
                 reader.kill()
                 reader.wait()
             whole += check_ends(store, f"k{kill}", [int(line) for line in said if line != "end\n"])
-    finally:
-        finisher.stdin.close()
-        finisher.wait(300)  # on a machine with many others, to exit takes long
     print(f"{KILLS} kills: {ends} after the last run, {whole} runs flushed and whole")
     assert whole > 0
 
@@ -197,11 +178,7 @@ def check_ends(store: Store, name: str, flushed: list[int]) -> int:
 
 def test_a_torn_last_line_and_rubbish_are_passed_over(tmp_path: Path) -> None:
     """Nothing lost: a journal cut anywhere gives all of its whole lines."""
-    write_script(LOGGER.replace("1_000_000", "30"), tmp_path)
-    subprocess.run(
-        [sys.executable, "script.py", "whole"], cwd=tmp_path, env=environment(tmp_path), timeout=60,
-        stdout=subprocess.DEVNULL, check=True,
-    )  # fmt: skip
+    assert script(LOGGER.replace("1_000_000", "30"), tmp_path, "whole").returncode == 0
     (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
     data = journal.read_bytes()
     lines = data.split(b"\n")
@@ -263,16 +240,7 @@ def test_a_process_that_ends_without_a_word_is_lost_and_its_runs_before_are_whol
                     {end}
         toy.Slope(rounds=4).fit([1.0, 2.0], [2.0, 4.0], [Ends()])
     """
-    path = write_script(code, tmp_path)
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode in (3, -15, -6)
+    assert script(code, tmp_path).returncode in (3, -15, -6)
     first, second = Store(tmp_path / ".autolog").runs(order_by="started")
     assert (first.status, len(first.history("loss")), len(first.artifacts)) == ("finished", 3, 1)
     assert (second.status, len(second.history("loss")) >= 1) == ("lost", True)

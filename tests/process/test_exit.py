@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import clean_script, environment, script, write_script
+from helpers import clean_script, environment, running, script
 
 from autolog.store.records import Store
 
@@ -76,15 +75,10 @@ def test_an_explicit_run_ends_as_its_block_does(tmp_path: Path, end: str) -> Non
 def test_ctrl_c_from_outside_interrupts_a_fit(tmp_path: Path) -> None:
     """Transparent: SIGINT to a training process ends it by SIGINT, with the run interrupted."""
     code = FIT.format(on="autolog.autolog(silent=True)", what='print("ready", flush=True); signal.pause()')
-    path = write_script(code, tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, str(path)], cwd=tmp_path, env=environment(tmp_path), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with running(code, tmp_path) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (-signal.SIGINT, "")
     assert err.rstrip().endswith("KeyboardInterrupt")
     (run,) = Store(tmp_path / ".autolog").runs()

@@ -219,10 +219,7 @@ def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend:
         ModelLogged("r", name, "sklearn", 7, {"secret.txt": 7}) for name in ("../../..", "odd.model", "model")
     ]
     journal.append([started(), *files, *models, RunEnded("r", 2000, "finished")])
-    follower = Follower(make(backend), journal.path, journal.store)
-    while follower.advance():
-        pass
-    follower.close()
+    journal.deliver(make(backend))
     sent = [fact for fact in backend.facts() if fact[0] == "artifact" and "MLmodel" not in fact[2]]
     assert sent == [("artifact", "run", "fine.txt", 3)]
     assert [
@@ -248,10 +245,7 @@ def test_a_journal_of_somebody_elses_makes_nothing_outside(backend: Backend, tmp
     journal.append([*crafted, *fine, *child])
     with recorded(sinks=[backend.url]) as seen:
         (sink,) = seen.client.output.sinks
-        follower = Follower(sink, journal.path, journal.store, start=0)
-        while follower.advance():
-            pass
-        follower.close()
+        journal.deliver(sink, start=0)
         assert backend.facts(seen.client) == backend.of(facts_of([*fine, *child]))
     assert [path for path in tmp_path.rglob("*") if "up" in path.name] == []
 
@@ -268,10 +262,7 @@ def test_a_sink_that_lasts_is_resumed_where_it_was_left(backend: Backend):
         return
     for part in (written[:11], written[11:12], [], written[12:]):
         journal.append(part)
-        follower = Follower(make(backend), journal.path, journal.store)
-        while follower.advance():
-            pass
-        follower.close()
+        journal.deliver(make(backend))
     assert backend.facts() == backend.of(facts_of(written))
 
 
@@ -281,10 +272,7 @@ def test_a_repeat_does_no_harm(backend: Backend):
     written = [started(), *points(0, 5), RunEnded("r", 2000, "finished")]
     journal.append(written)
     for _ in range(2):
-        follower = Follower(make(backend), journal.path, journal.store, start=0)
-        while follower.advance():
-            pass
-        follower.close()
+        journal.deliver(make(backend), start=0)
     if backend.idempotent:
         assert backend.facts() == backend.of(facts_of(written))
 
@@ -297,8 +285,5 @@ def test_events_it_does_not_know_are_passed_over(backend: Backend):
     journal.append([RunEnded("r", 2000, "finished")])
     with recorded(sinks=[backend.url]) as seen:
         (sink,) = seen.client.output.sinks
-        follower = Follower(sink, journal.path, journal.store, start=0)
-        while follower.advance():
-            pass
-        follower.close()
+        journal.deliver(sink, start=0)
         assert backend.facts(seen.client) == backend.of([("start", "run"), ("end", "run", "finished")])

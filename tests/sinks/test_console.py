@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from helpers import environment, script, write_script
+from helpers import running, script
 from truth import TIMEOUT
 
 from autolog.sinks.console import ConsoleSink
@@ -116,24 +114,13 @@ FULL = """
 @pytest.mark.skipif(os.name != "posix", reason="pipes block otherwise elsewhere")
 def test_a_terminal_that_takes_no_more_does_not_hold_up_the_process(tmp_path: Path):
     """Standard error is a full pipe that nobody reads: the process trains, ends in bounded time, and with its own exit code."""
-    path = write_script(FULL, tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        cwd=tmp_path,
-        env=environment(tmp_path, AUTOLOG_EXIT_TIMEOUT="0.5"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert process.wait(TIMEOUT) == 3
-    assert process.stdout.read() == b"trained\n"
-    lines = process.stderr.read().decode().splitlines()
+    with running(FULL, tmp_path, AUTOLOG_EXIT_TIMEOUT="0.5") as process:
+        assert process.wait(TIMEOUT) == 3
+        assert process.stdout.read() == "trained\n"
+        lines = process.stderr.read().splitlines()
     assert lines[:3] == [
         "autolog: loud · run · started",
         "autolog: loud · step 0 · loss 1",
         "autolog: loud · step 1 · loss 1",
     ]
     assert 500 < len(lines) < 20_000
-    process.stdout.close()
-    process.stderr.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +13,8 @@ from typing import Any
 
 import pytest
 from backends import ledger_events
-from helpers import clean_script, environment, script, write_script
-from truth import TIMEOUT, Journal, events_of, points, started
+from helpers import clean_script, running, script
+from truth import TIMEOUT, Journal, deliver, events_of, points, started
 
 import autolog
 from autolog.sinks import Origin, Sink, SinkError, follower, live
@@ -277,18 +275,10 @@ ENDLESS = """
 
 def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
     """SIGKILL in the middle of training, with a sink in the middle of its work: the rest comes exactly once and in order."""
-    path = write_script(ENDLESS, tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, str(path), "halting:ledger"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"halted\n"
-    process.kill()
-    assert process.wait(TIMEOUT) == -signal.SIGKILL
-    process.stdout.close()
+    with running(ENDLESS, tmp_path, "halting:ledger") as process:
+        assert process.stdout.readline() == "halted\n"
+        process.kill()
+        assert process.wait(TIMEOUT) == -signal.SIGKILL
 
     (file,) = (tmp_path / ".autolog" / "journal").iterdir()
     before = ledger_events(tmp_path / "ledger")
@@ -302,10 +292,7 @@ def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
     written: list[Event] = []
     write = sink.write
     sink.write = lambda events: (written.extend(events), write(events))[1]
-    resumed = Follower(sink, file, Layout(tmp_path / ".autolog"))
-    while resumed.advance():
-        pass
-    resumed.close()
+    deliver(Follower(sink, file, Layout(tmp_path / ".autolog")))
     assert ledger_events(tmp_path / "ledger") == everything
     assert written == everything[len(before) :]
 
@@ -313,26 +300,15 @@ def test_after_a_kill_a_new_follower_delivers_the_rest(tmp_path: Path):
 @pytest.mark.parametrize("number", range(5))
 def test_after_a_kill_at_any_moment_a_file_has_every_line(tmp_path: Path, number: int):
     """SIGKILL at no chosen moment: each line of the journal is in the file, in order; one batch may be there twice."""
-    path = write_script(f"{ENDLESS}                print(step, flush=True)\n", tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, str(path), "jsonl:out.jsonl"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    for _ in range(3 + 5 * number):
-        assert process.stdout.readline()
-    process.kill()
-    process.wait(TIMEOUT)
-    process.stdout.close()
+    code = f"{ENDLESS}                print(step, flush=True)\n"
+    with running(code, tmp_path, "jsonl:out.jsonl") as process:
+        for _ in range(3 + 5 * number):
+            assert process.stdout.readline()
 
     (file,) = (tmp_path / ".autolog" / "journal").iterdir()
     resumed = Follower(JsonLinesSink("jsonl:out.jsonl"), file, Layout(tmp_path / ".autolog"))
     resumed_at = resumed.position
-    while resumed.advance():
-        pass
-    resumed.close()
+    deliver(resumed)
     lines = [line for line in (tmp_path / "out.jsonl").read_bytes().split(b"\n") if line]
     whole = [line for line in lines if follower.decode(line) is not None]
     assert len(lines) - len(whole) <= 1  # a line torn by the kill
@@ -423,9 +399,7 @@ def test_a_line_longer_than_a_batch_is_delivered(journal: Journal, monkeypatch: 
     long = MetricsLogged("r", 0, 0, {f"metric {number}": 1.0 for number in range(1000)})
     journal.append([*points(0, 10), long, *points(10, 20)])
     sink = Scripted()
-    one = Follower(sink, journal.path, journal.store)
-    while one.advance():
-        pass
+    journal.deliver(sink)
     assert sink.flushed == journal.events
     assert sink.attempts > 3
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from backends import ledger_events
-from helpers import environment, script, write_script
+from helpers import environment, running, script
 from truth import TIMEOUT, Journal, events_of, points, started
 from typer.testing import CliRunner
 
@@ -98,15 +98,8 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
         print("taken", flush=True)
         sys.stdin.read()
     """
-    path = write_script(code, tmp_path)
-    other = subprocess.Popen(
-        [sys.executable, str(path), str(store), str(Path(__file__).parent / "site")],
-        cwd=tmp_path, env=environment(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert other.stdin is not None
-    assert other.stdout is not None
-    try:
-        assert other.stdout.readline() == b"taken\n"
+    with running(code, tmp_path, str(store), str(Path(__file__).parent / "site")) as other:
+        assert other.stdout.readline() == "taken\n"
         first, _ = sorted((store / "journal").iterdir())
         code, out, _ = sync(store, "--to", "ledger:ledger", "--json")
         assert json.loads(out)[0]["left"] == [first.name]
@@ -116,11 +109,6 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
         with pytest.raises(Locked):
             Follower(LedgerSink("ledger:ledger"), first, sink).advance()
         assert {getattr(event, "run", "c") for event in ledger_events(tmp_path / "ledger")} == {"c"}
-    finally:
-        other.kill()
-        other.wait()
-        other.stdin.close()
-        other.stdout.close()
     assert json.loads(sync(store, "--to", "ledger:ledger", "--json")[1])[0]["left"] == []
 
 

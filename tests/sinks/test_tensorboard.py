@@ -17,7 +17,6 @@ from tensorboard.plugins.hparams import metadata
 
 from autolog.sinks.base import SinkError
 from autolog.sinks.follower import Follower
-from autolog.store.records import Store
 from autolog.tracking import events as e
 from autolog_tensorboard import TensorboardSink
 
@@ -28,10 +27,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def feed(journal: Journal, logs: Path, start: int | None = None) -> None:
-    one = Follower(TensorboardSink(f"tensorboard:{logs}"), journal.path, journal.store, start=start)
-    while one.advance():
-        pass
-    one.close()
+    journal.deliver(TensorboardSink(f"tensorboard:{logs}"), start=start)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -188,17 +184,3 @@ def test_a_place_that_cannot_be_written_is_said(journal: Journal, tmp_path: Path
     for url, why in (("tensorboard:", "needs a folder"), (f"tensorboard:{tmp_path}/file", "is a file")):
         with pytest.raises(ValueError, match=why):
             TensorboardSink(url)
-
-
-def test_what_it_shows_is_what_show_says(journal: Journal, tmp_path: Path):
-    """Field by field with the store's own record."""
-    journal.append(RUN)
-    feed(journal, tmp_path / "logs")
-    record = Store(journal.store).get("01RUNAAA")
-    shown = read(tmp_path / "logs" / "größter Lauf-runaaa")
-    assert shown["scalars"].keys() == record.metrics.keys()
-    for name, points in record.histories().items():
-        if name not in ("odd", "huge"):
-            expected = sorted((p.step, round(p.time * 1000), float32(p.value)) for p in points)
-            assert sorted(shown["scalars"][name]) == expected, name
-    assert shown["hparams"].keys() == record.params.keys()

@@ -138,10 +138,7 @@ def test_offline_files_hold_what_was_logged(tmp_path: Path):
             e.RunEnded("01RUN", 2000, "failed", "ValueError: no"),
         ]
     )  # fmt: skip
-    one = Follower(WandbSink(f"wandb://ent/proj?mode=offline&dir={tmp_path}"), journal.path, journal.store)
-    while one.advance():
-        pass
-    one.close()
+    journal.deliver(WandbSink(f"wandb://ent/proj?mode=offline&dir={tmp_path}"))
     runs = read(tmp_path, 2)
     assert runs.keys() == {"01run", "01chi"}
     run, child = runs["01run"], runs["01chi"]

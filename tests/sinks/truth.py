@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from autolog.sinks import Sink
+from autolog.sinks.follower import Follower
 from autolog.store.journal import JournalWriter, encode, read_from
 from autolog.store.layout import Layout
 from autolog.tracking.events import Event, MetricsLogged, RunStarted
@@ -52,6 +54,16 @@ class Journal:
         with open(self.path, "ab") as file:
             file.write(text)
 
+    def deliver(self, sink: Sink, start: int | None = None) -> None:
+        """Feed all of it to a sink and close that."""
+        deliver(Follower(sink, self.path, self.store, start=start))
+
     @property
     def events(self) -> list[Event]:
         return events_of(self.path)
+
+
+def deliver(follower: Follower) -> None:
+    while follower.advance():
+        pass
+    follower.close()
