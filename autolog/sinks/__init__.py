@@ -1,6 +1,6 @@
-"""Where events go on to from the journal. What authors of sinks import; the page for them is `base.py`.
+"""What authors of sinks import. `base.py` tells them how to write a sink.
 
-`events` are the events that a sink is given. Nothing here is imported unless a sink is configured.
+`events` is the module of the events that a sink gets. This package is imported only if a sink is configured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sink's URL without its credentials, for everything that is kept or shown: positions, logs, errors, the status."""
+"""A sink's URL without its credentials, for all that is kept or shown: positions, logs, errors, the status."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from urllib.parse import quote, unquote
 import autolog.userkey  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from autolog.tracking import redact
 
-# hmac and the key are what `redact` needs: loaded now, as nothing may be imported on a sink's thread.
+# `redact` needs hmac and the key. They are loaded now, because a sink's thread must not import anything.
 
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|key|auth|cred|sig", re.IGNORECASE)
 _PARAMETER = re.compile(r"([^?&;#=]+)=([^&;#]+)")
 _HIDDEN = "***"
 _USER_LENGTH = 8
-"""A user's name this long may be a token; a shorter one beside a password is left in messages, where it may be a word."""
+"""A user name of this length may be a token, so it is hidden. A shorter one beside a password may be an ordinary word."""
 
 LONG_ENOUGH = 6
-"""A shorter password, like `root`, may be part of any text by chance."""
+"""A shorter password, such as `root`, may occur in any text by chance."""
 
 
 class Address:
-    """One URL: `scheme`, `rest` after its colon, and `safe`, the whole without user, password and secret parameters."""
+    """One URL: its `scheme`, the `rest` after the colon, and `safe`, the URL without user, password and secret parameters."""
 
     def __init__(self, url: str) -> None:
         scheme, _, self.rest = url.partition(":")
@@ -38,11 +38,11 @@ class Address:
         return f"Address({self.safe!r})"
 
     def scrub(self, text: str) -> str:
-        """`text`, as an exception's message, without this URL's credentials and anything else that looks like a secret."""
+        """Return a text, such as an exception's message, without this URL's credentials and other secrets."""
         return redact.redact_text(self.hide(text))
 
     def hide(self, text: str, shortest: int = 1) -> str:
-        """`text` without this URL's credentials, but for those shorter than `shortest`, which may be there by chance."""
+        """Return `text` without this URL's credentials. Those shorter than `shortest` stay: they may be there by chance."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             if len(secret) >= shortest:
                 text = text.replace(secret, _HIDDEN)
@@ -51,8 +51,8 @@ class Address:
     def _without_user(self, place: str, has_authority: bool) -> str:
         authority, tail = _split(place, "/?#")
         if has_authority and "@" in tail and (authority or not tail.startswith("/")):
-            # A password with a `/`, `?` or `#` that was not escaped, or an @ in a path behind a host. To be safe, all before
-            # it is hidden; it is marked, so that two places do not get one name.
+            # An unescaped `/`, `?` or `#` in a password, or an @ in a path after the host. To be safe, hide everything before
+            # the @. The mark keeps two different places apart.
             user, _, after = place.rpartition("@")
             self._hide(user)
             return f"{redact.mark(user)}@{after}"
@@ -81,6 +81,6 @@ class Address:
 
 
 def _split(text: str, stops: str) -> tuple[str, str]:
-    """`text` before the first of `stops`, and the rest."""
+    """Return `text` before the first of `stops`, and the rest."""
     end = min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))
     return text[:end], text[end:]

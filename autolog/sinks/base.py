@@ -1,20 +1,20 @@
-"""What a sink is. It translates events for one backend, and knows nothing of frameworks, of runs in progress or of threads.
+"""How to write a sink: a class that translates events for one backend. It need not know frameworks, open runs or threads.
 
-A third party's sink is a subclass of `Sink` in any distribution, found by an entry point whose name is the scheme of its URL:
+A third party's sink is a subclass of `Sink` in any distribution. autolog finds it by an entry point with its URL's scheme:
 
     [project.entry-points."autolog.sinks"]
     carrier = "carrier_sink:CarrierSink"        # autolog.autolog(sinks=["carrier://loft/7"])
 
-`carrier+http://…` finds it too, unless there is an entry point of that whole name.
+`carrier+http://…` finds it, too, unless there is an entry point with that full name.
 
     import carrier
 
     class CarrierSink(Sink):
-        def __init__(self, url):                # in autolog(): only looks at the URL
+        def __init__(self, url):                # in autolog(): only checks the URL
             super().__init__(url)
             self.loft = urlsplit(url).netloc
 
-        def open(self, origin):                 # from here on in a thread of the sink's own
+        def open(self, origin):                 # from here on, in the sink's own thread
             self.flock = carrier.Flock(self.loft)
 
         def write(self, events):
@@ -22,12 +22,12 @@ A third party's sink is a subclass of `Sink` in any distribution, found by an en
                 if isinstance(event, MetricsLogged):
                     self.flock.send(event.run, event.step, event.v)
 
-The events are those of `autolog.tracking.events`, in the order of the journal. There will be new ones: leave out what you do
-not know. Metrics may be NaN or infinite. An ended run may get more metrics, tags and files, and may end again. Children name
-their parent; a `RunRecorded` is a whole child run in one event. A run's files are at `origin.file(event.run, event.path)`.
+The events are those of `autolog.tracking.events`, in the order of the journal. Ignore kinds that you do not know: there will be
+new ones. Metrics may be NaN or infinite. An ended run may get more metrics, tags and files, and may end again. Children name
+their parent. A `RunRecorded` is a whole child run in one event. A run's files are at `origin.file(event.run, event.path)`.
 
-Every event comes at least once, and may come again: after an error, and after the process was killed between a delivery and
-the note of it. Write so that a repeat changes nothing, where the backend allows it.
+Every event comes at least once. It comes again after an error, or if the process is killed before it notes a delivery. If the
+backend allows it, write events so that a repeat changes nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from autolog.tracking.events import Event
 
 
 class SinkError(Exception):
-    """A sink could not take events. Unless `retryable`, trying again would not help, and is left until the next process.
+    """A sink could not take events. If it is not `retryable`, only the next process tries again.
 
     Any other exception counts as retryable.
     """
@@ -53,64 +53,63 @@ class SinkError(Exception):
 
 
 class Origin(NamedTuple):
-    """Where a sink's events come from."""
+    """The journal and the store that a sink's events come from."""
 
     journal: str
-    """The journal's name: unique, so that it can be part of a key that makes repeats recognisable."""
+    """The journal's name. It is unique: a sink can make keys of it that identify repeats."""
     artifacts: Path
-    """The folder of all runs' files: ask `file` for one."""
+    """The folder of all runs' files. Use `file` to get one."""
     earlier: Callable[[], Iterator[Event]]
-    """Reads again what was delivered before this process resumed: the starts of runs whose metrics still come, say."""
+    """Reads again the events that were delivered before this process resumed, such as the start of a run in progress."""
 
     def file(self, run: str, path: str) -> Path | None:
-        """A run's file or folder, which may be there no more; None for a path that leads out of the run's folder, as a journal
-        of somebody else's may have it.
+        """Return the path of a run's file or folder, which may be deleted. Return None for a path outside the run's folder:
+        a journal may come from a stranger.
         """
         return file_of(self.artifacts, run, path)
 
 
 class Sink:
-    """One destination of events. One thread at a time calls it, not always the same, and never the training's.
+    """One destination of events. One thread at a time calls it, not always the same one, and never a training thread.
 
-    It may take as long as it needs: it holds up nothing but itself. What it says in an exception is logged without the
-    credentials of its URL.
+    It may take as long as it needs: it delays only itself. Messages of its exceptions are logged without the URL's credentials.
     """
 
     lasting: bool = True
-    """What was delivered is still there when the process has gone, so the position reached is kept. A view of the moment (a
-    console) has False: it gets what happens from its beginning on, and misses nothing that it should get later.
+    """Whether delivered events outlast the process, so that the position is kept. False for a live view, such as a console: it
+    gets the events since its start, and none are delivered later.
     """
 
     delivers_at_close: bool = False
-    """The backend's client has a queue of its own, so that what was flushed may be lost with this process: the position is kept
-    only when `close` has returned. Until then, a repeat begins with the journal's first event.
+    """Whether the backend's client has its own queue, so that flushed events may be lost with this process. The position is
+    kept only after `close`. Until then, a repeat starts at the journal's first event.
     """
 
     def __init__(self, url: str) -> None:
-        """Look at the URL, in `autolog()`, and connect to nothing. Raises ValueError for a wrong one.
+        """Check the URL during `autolog()`, without connecting. Raises ValueError for an invalid URL.
 
-        What the sink needs is imported here or by its module, which is loaded only for a sink that somebody asked for. Not
-        later, on the sink's own thread: a child forked in the middle of an import waits for ever when it imports the same.
+        Import what the sink needs here or in its module, which is loaded only if the sink is configured. Do not import later,
+        on the sink's own thread: a child that is forked during an import hangs if it imports the same module.
         """
         self.url = url
 
     def identity(self) -> str:
-        """What tells this destination from others, without credentials: the position reached is kept under it."""
+        """Return a text that identifies this destination, without credentials. The position is kept under it."""
         return Address(self.url).safe
 
     def open(self, origin: Origin) -> None:
-        """Get ready; called before the first `write`, and again if it failed."""
+        """Prepare for events. Called before the first `write`, and again after a failure."""
 
     def write(self, events: Sequence[Event]) -> None:
-        """Take events. It may keep some back until `flush`.
+        """Take events. May hold some back until `flush`.
 
-        Raises SinkError. After an error here or in `flush`, everything since the last successful `flush` comes again: forget
-        what was kept back.
+        Raises SinkError. After an error here or in `flush`, all events since the last successful `flush` come again: drop those
+        that were held back.
         """
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Return when all that was written is where it belongs. Called after every `write`; then the position is kept."""
+        """Return when all written events are delivered. Called after every `write`; afterwards the position is kept."""
 
     def close(self) -> None:
-        """Let go of connections and files. Nothing comes after it."""
+        """Close connections and files. This is the last call."""

@@ -1,4 +1,4 @@
-"""`console:` prints one line a step or epoch, with all its metrics, and one for each run's start and end, on standard error."""
+"""`console:` prints to standard error: a line for each run's start and end, and one with all metrics of each step or epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_ERROR = 200
 
 
 class ConsoleSink(Sink):
-    """Metrics of one step that were logged in several calls share a line where they come together."""
+    """Metrics of one step from several consecutive calls share a line."""
 
     lasting = False
 
@@ -80,7 +80,7 @@ class ConsoleSink(Sink):
     def _end_step(self) -> None:
         if self._step is not None:
             step, self._step = self._step, None
-            # An epoch that is not whole says where in it the step is.
+            # A fractional epoch says where in the epoch the step is.
             epoch = [f"epoch {step.epoch:g}"] if step.epoch is not None and step.epoch != step.step else []
             self._say(step.run, *epoch, f"step {step.step}", *_metrics(step.v))
 
@@ -103,7 +103,7 @@ def _seconds(milliseconds: float) -> str:
 
 
 def _print(text: str) -> None:
-    """To the process's own standard error, or a notebook's: what the program redirects into, it may compare."""
+    """Print to the process's own standard error, or to a notebook's. The program may compare what it redirects."""
     stream = sys.stderr
     if stream is None or not type(stream).__module__.startswith("ipykernel"):
         stream = sys.__stderr__
@@ -119,7 +119,7 @@ def _write(stream: TextIO, text: str) -> None:
     if fd < 0 or stream is not sys.__stderr__:
         stream.write(text)
         return
-    # Past the stream's buffer: its lock, held by a thread that waits for a full pipe, would make the interpreter abort at exit.
+    # Bypass the stream's buffer: if a thread holds its lock while it waits for a full pipe, the interpreter aborts at exit.
     data = text.encode(stream.encoding or "utf-8", "backslashreplace")
     while data:
         data = data[os.write(fd, data) :]

@@ -1,7 +1,7 @@
-"""Reads one journal from a kept position and feeds one sink. The same for the journal of this process, live, and for one of a
-process that is gone: it reads what is on the disk and needs nothing else.
+"""Reads one journal from a kept position and feeds one sink. It reads only the disk, so the journal's process may be this one
+or a dead one.
 
-Knows no threads and no patience: it raises what the sink raises. `live` has those.
+It has no threads and does not retry: it raises what the sink raises. `live` adds both.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking.events import AnyEvent, Event
 
 BATCH_BYTES = 256 * 1024
-"""Some thousand points: the interpreter's lock is held for a millisecond or two to read them."""
+"""Some thousand points: decoding them holds the GIL for a millisecond or two."""
 COUNTED_BYTES = 32 * 1024 * 1024
-"""Exit must not wait for the counting of more."""
+"""Counting more would delay the exit."""
 
 
 try:
@@ -34,15 +34,15 @@ except ImportError:  # Windows
 
 
 class Locked(SinkError):
-    """Another process feeds this sink from this journal at the moment."""
+    """Another process feeds this sink from this journal now."""
 
 
 class Follower:
-    """Feeds `sink` from `journal`, from where it was left: at the kept position, or at byte `start` if that is given. With
-    `only`, events of these runs and no others; never those of the runs in `without`.
+    """Feeds `sink` from `journal`, from the kept position, or from byte `start` if that is given. With `only`, it delivers only
+    events of these runs. It never delivers those of the runs in `without`.
 
-    At-least-once: the position is kept after the sink has flushed, so that what comes between is delivered again. One process
-    at a time: where another one is at it, `Locked` is raised.
+    Delivery is at-least-once: the position is kept after each flush, and events after it are delivered again. Only one process
+    at a time may deliver; others get `Locked`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Follower:
         self.sink = sink
         self.journal = journal
         self.delivered = 0
-        """Events so far."""
+        """The number of events delivered so far."""
         self._store = store
         self._only = only
         self._without = without
@@ -62,14 +62,14 @@ class Follower:
         self._file: FileIO | None = None
         self._start = start
         self.concluded = False
-        """Whether what comes after the journal's end is delivered, too."""
+        """Whether the events that follow from the journal's end are delivered, too."""
         self.position = self._kept() if start is None else start
-        """Everything before this byte of the journal is delivered."""
+        """The byte of the journal before which everything is delivered."""
 
     def advance(self) -> bool:
-        """Deliver one batch of what is next, if there is anything. Returns whether there was.
+        """Deliver the next batch of events. Return whether there was one.
 
-        Raises what the sink raises; the same events come again at the next call.
+        Raises what the sink raises. The next call then delivers the same events again.
         """
         self._take()
         events, end = self._next()
@@ -81,8 +81,8 @@ class Follower:
         return True
 
     def conclude(self, events: Sequence[Event]) -> None:
-        """Deliver, once, what follows from the journal's being over and stands in no journal: the ends of runs whose process is
-        gone. Raises what the sink raises.
+        """Deliver, once, events that are in no journal because the process died: the ends of its runs. Raises what the sink
+        raises.
         """
         if not self.concluded:
             self._take()
@@ -102,7 +102,7 @@ class Follower:
         self.delivered += len(events)
 
     def left(self) -> str:
-        """How much is on the disk and not delivered, as in `1,204 events`; nothing if nothing is."""
+        """Return how many events on the disk are not delivered, such as `1,204 events`; "" if there are none."""
         try:
             with open(self.journal, "rb") as file:
                 file.seek(self.position)
@@ -130,7 +130,7 @@ class Follower:
     # -- reading
 
     def _next(self) -> tuple[list[AnyEvent], int]:
-        """The events of the next whole lines, and where these end."""
+        """Return the events of the next complete lines, and the byte where these end."""
         if self._file is None:
             try:
                 self._file = FileIO(self.journal, "r")
@@ -138,7 +138,7 @@ class Follower:
                 return [], self.position
         lines = self._lines(self._file)
         if not lines and os.fstat(self._file.fileno()).st_nlink == 0 and self.journal.exists():
-            # Deleted under the writer, and begun anew.
+            # The journal was deleted, and its writer has started a new one.
             self._file.close()
             self._file = FileIO(self.journal, "r")
             self.position = 0
@@ -175,17 +175,17 @@ class Follower:
             self._keep()
 
     def _take(self) -> None:
-        """See that no other process does the same at the same time. The system lets go of it when this process ends, however it
-        ends, and a forked child does not have it. Where files cannot be locked, nothing is seen to.
+        """Lock this sink and journal against other processes. The system unlocks them when this process ends in any way. A
+        forked child does not inherit the lock. On file systems without locks, this does nothing.
         """
         if self._note is None or self._claim >= 0 or fcntl is None:
             return
         try:
             self._note.parent.mkdir(parents=True, exist_ok=True)
-            # A store may be somebody else's: no link in it leads to what is made or written here.
+            # The store may come from a stranger: follow no links in it.
             how = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             claim = os.open(self._note.with_suffix(".lock"), how, 0o666)
-        except OSError:  # full or read-only
+        except OSError:  # the disk is full or read-only
             return
         try:
             fcntl.lockf(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,12 +195,12 @@ class Follower:
         except OSError:
             pass
         self._claim = claim
-        if self._start is None:  # it may have been moved while we did not have it
+        if self._start is None:  # another process may have moved the position before we had the lock
             self.position = self._kept()
 
     def _kept(self) -> int:
-        """The position as it was kept, or 0 if it is not one of this journal as it is now."""
-        if self._note is None or not self._note.is_file():  # a device would be read for ever
+        """Return the kept position, or 0 if the journal has no line that ends there."""
+        if self._note is None or not self._note.is_file():  # reading a device might never end
             return 0
         try:
             note: Any = msgspec.json.decode(self._note.read_bytes())
@@ -227,7 +227,7 @@ class Follower:
         draft = self._note.with_suffix(f".{os.getpid()}")
         try:
             try:
-                file = open(draft, "xb")  # noqa: SIM115  a new one: what is there may be a link
+                file = open(draft, "xb")  # noqa: SIM115  a new file: an existing one may be a link
             except FileNotFoundError:
                 self._note.parent.mkdir(parents=True, exist_ok=True)
                 file = open(draft, "xb")  # noqa: SIM115
@@ -235,7 +235,7 @@ class Follower:
                 file.write(msgspec.json.encode(note))
             draft.replace(self._note)
         except OSError:
-            # Full or read-only, or what a killed process of this number has left: what is kept is an earlier position, and a
+            # The disk is full or read-only, or a killed process with this pid left a file. An earlier position stays, and a
             # later process delivers some events again.
             try:
                 draft.unlink()
@@ -244,7 +244,7 @@ class Follower:
 
 
 def _note_of(sink: Sink, journal: Path, store: Layout, only: Collection[str] | None = None) -> Path:
-    """Where the position of this sink in this journal is kept. Journals' names are unique, wherever the store is copied."""
+    """Return the file of this sink's position in this journal. Names of journals stay unique when a store is copied."""
     of_these = "" if only is None else "\n" + "\n".join(sorted(only))
     key = f"{sink.identity()}\n{journal.name}{of_these}".encode("utf-8", "surrogatepass")
     return store.followers / f"{hashlib.sha256(key).hexdigest()[:24]}.json"

@@ -1,7 +1,7 @@
-"""`jsonl:PATH` appends the events to a file or a named pipe, a line of JSON each, as the journal has them.
+"""`jsonl:PATH` appends each event to a file or a named pipe, as a line of JSON like in the journal.
 
-Lines are appended whole, so several processes may share a file. A repeat, which only a killed process or a full disk can cause,
-is a line that occurs twice. What is in a pipe when its reader leaves is gone with it.
+Lines are appended whole, so several processes may share a file. After a kill or on a full disk, a line may occur twice. If a
+pipe's reader leaves, the lines in the pipe are lost.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _LASTING_ERRORS = (PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class JsonLinesSink(Sink):
-    """`path` is absolute; folders that are missing are made. A pipe nobody reads is tried again."""
+    """Appends to `path`, which is absolute, and creates missing folders. If nobody reads a pipe, it tries again later."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         path = Address(url).rest.removeprefix("//")
         if not path:
-            raise ValueError("jsonl: needs the path of a file or named pipe, as in 'jsonl:events.jsonl'.")
+            raise ValueError("jsonl: needs the path of a file or named pipe, such as 'jsonl:events.jsonl'.")
         self.path = os.path.abspath(os.path.expanduser(path))
         if os.path.isdir(self.path):
             raise ValueError(f"jsonl: needs the path of a file or named pipe; {self.path} is a folder.")
@@ -37,7 +37,7 @@ class JsonLinesSink(Sink):
     def write(self, events: Sequence[Event]) -> None:
         lines = encode(events)
         try:
-            if self._fd < 0 or not os.path.exists(self.path):  # moved away, as log rotation does
+            if self._fd < 0 or not os.path.exists(self.path):  # log rotation moves files away
                 self.close()
                 lines = self._open() + lines
             while lines:
@@ -55,7 +55,7 @@ class JsonLinesSink(Sink):
             self._fd = -1
 
     def _open(self) -> bytes:
-        """Open the file or pipe. Returns what must come first: the end of a line that is torn."""
+        """Open the file or pipe. Return what to write first: a line break if the last line is torn."""
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
         try:
             kind = os.stat(self.path).st_mode
@@ -70,7 +70,7 @@ class JsonLinesSink(Sink):
         elif stat.S_ISFIFO(kind):
             self._fd = os.open(
                 self.path, os.O_WRONLY | os.O_NONBLOCK
-            )  # else it would wait for a reader for ever
+            )  # a blocking open would wait for a reader
             os.set_blocking(self._fd, True)
         else:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)

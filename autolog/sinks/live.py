@@ -1,7 +1,7 @@
-"""Feeds sinks from the journal that this process writes, each from a daemon thread of its own.
+"""Feeds sinks from the journal of this process, each in its own daemon thread.
 
-Nothing a sink does is felt by the training: it may fail, hang or be slow, and is tried again, later and later; what it has not
-taken stays in the journal. Only `flush` and `close` wait for it, as long as they are told to.
+A sink that fails, hangs or is slow never delays the training. It is tried again with growing pauses, and undelivered events
+stay in the journal. Only `flush` and `close` wait for sinks, up to a timeout.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from autolog.store.layout import Layout
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 300.0
 SHORT_SECONDS = 0.05
-"""A fork waits for a sink that was called less than this ago; it does not wait for one that is busy for longer."""
+"""A fork waits for a sink whose call began less than this ago, but not for one that is busy for longer."""
 BACKING_OFF_AFTER = 6
-"""Failures in a row; the sixth comes some ten seconds after the first."""
+"""Failures in a row. The sixth comes about ten seconds after the first."""
 
 Written = Callable[[], "Path | None"]
 
 
 class SinkState(NamedTuple):
-    """One sink. `state` is `active`, `retrying`, or `backing off` (it has failed again and again, or for good); `error` is its
-    last failure.
+    """The state of one sink: `active`, `retrying`, or `backing off` after repeated or permanent failures. `error` is its last
+    failure.
 
-    Neither `url` nor `error` contains credentials. `delivered` counts this process's events.
+    `url` and `error` contain no credentials. `delivered` counts this process's events.
     """
 
     url: str
@@ -82,11 +82,11 @@ class Feed:
         return SinkState(self.name, word, follower.delivered if follower is not None else 0, self._error)
 
     def wake(self) -> None:
-        """There may be something new in the journal."""
+        """Tell the thread that the journal may have new events."""
         self._signal.set()
 
     def flush(self, deadline: float) -> bool:
-        """Wait until everything on the disk now is delivered. Returns whether it was in time; False at once if it cannot be."""
+        """Wait until everything on the disk now is delivered. Return whether it is; False at once after a permanent failure."""
         end = _size(self._written())
         self._hurry = True
         self._signal.set()
@@ -98,17 +98,17 @@ class Feed:
         return self._position >= end
 
     def finish(self) -> None:
-        """Deliver what is on the disk now, then end. One that is backing off ends without another try."""
+        """Deliver what is on the disk now, then end. A sink that is backing off ends without another try."""
         self._hurry = True
         self._finishing = True
         self._signal.set()
 
     def join(self, deadline: float) -> bool:
-        """Wait until it has ended. Returns whether it has, in time."""
+        """Wait until the thread has ended. Return whether it did before the deadline."""
         return self._ended.wait(max(0.0, deadline - time.monotonic()))
 
     def left(self) -> str:
-        """How much has not been delivered and will have to be, later; nothing if nothing has."""
+        """Return how many events still have to be delivered, such as `1,204 events`; "" if there are none."""
         path = self._written()
         if not self.sink.lasting or path is None:
             return ""
@@ -131,7 +131,7 @@ class Feed:
         while not self._threads.leaving:
             self._signal.wait(self._until_retry())
             self._signal.clear()
-            finishing = self._finishing  # asked before the journal is
+            finishing = self._finishing  # read before the journal, so that the last events are not missed
             done = self._feed() if not (finishing and self._is_backing_off) else False
             with self._changed:
                 self._changed.notify_all()
@@ -145,7 +145,7 @@ class Feed:
         try:
             if self._follower is not None:
                 self._follower.close()
-        except BaseException:  # the last call: there is nothing to lose, and nobody to tell
+        except BaseException:  # `close` is the last call, and nobody is left to report to
             pass
         self._busy_since = 0.0
         self._ended.set()
@@ -158,7 +158,7 @@ class Feed:
         return max(0.0, self._retry_at - time.monotonic())
 
     def _feed(self) -> bool:
-        """Deliver what there is, unless it is too early to try again. Returns whether nothing is left."""
+        """Deliver new events, unless it is too early for another try. Return whether nothing is left."""
         if time.monotonic() < self._retry_at and not (self._hurry and self._retry_at != math.inf):
             return False
         self._hurry = False
@@ -177,7 +177,7 @@ class Feed:
                 self._failures, self._error, self._retry_at = 0, "", 0.0
                 with self._changed:
                     self._changed.notify_all()
-        except BaseException as error:  # a sink's SystemExit, too: it would end this thread without a word
+        except BaseException as error:  # also a sink's SystemExit, which ends the thread without a message
             self._failed(error)
         finally:
             self._busy_since = 0.0
@@ -192,15 +192,15 @@ class Feed:
         if self._is_backing_off and not self._warned and not self._finishing:
             self._warned = True
             logging.getLogger("autolog").warning(
-                "%s takes nothing at present (%s). Your training goes on, and all of it is kept in %s%s.",
+                "Delivery to %s fails (%s). Your training goes on, and all events are kept in %s%s.",
                 self.name, self._error, self._written(),
-                "" if self._retry_at == math.inf else "; it is tried again from time to time",
+                "" if self._retry_at == math.inf else "; autolog tries again from time to time",
             )  # fmt: skip
 
 
 class Live:
-    """The sinks of this process. `written` says where its journal is, once there is one. `met_client` is called when a sink
-    that delivers as it is closed has begun: its client may have an exit function of its own by now.
+    """The sinks of this process. `written` returns the journal's path once it exists. `met_client` is called when a sink that
+    delivers at close has started: its client may have registered its own exit function.
     """
 
     def __init__(
@@ -222,8 +222,8 @@ class Live:
         return tuple(feed.state for feed in self._feeds)
 
     def replace(self, sinks: Sequence[Sink]) -> None:
-        """Feed these and no others. One that is fed already goes on; one that is new gets the whole of this process's
-        journal, unless it is a view of the moment; one that is no more gets what is on the disk now, and ends.
+        """Feed only these sinks. Known ones continue. A new one gets this process's whole journal, unless it is a live view. A
+        removed one gets what is on the disk now, and ends.
         """
         same = {feed.sink.url: feed for feed in self._feeds}
         wanted = {sink.url for sink in sinks}
@@ -237,7 +237,7 @@ class Live:
         self._ending = (*(feed for feed in self._ending if not feed.join(0.0)), *leaving)
 
     def hide(self, value: Any) -> Any:
-        """Plain data without the credentials of these sinks, as command lines and code may contain them."""
+        """Return plain data without the credentials of these sinks. Command lines and code may contain them."""
         if isinstance(value, str):
             for feed in self._feeds:
                 value = feed.address.hide(value, LONG_ENOUGH)
@@ -249,20 +249,20 @@ class Live:
         return value
 
     def wake(self) -> None:
-        """The journal has grown, or the threads are to leave for a fork."""
+        """Wake all threads: the journal has grown, or they must end before a fork."""
         for feed in (*self._feeds, *self._ending):
             feed.wake()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything on the disk is delivered. Returns whether it was, in time."""
+        """Wait until everything on the disk is delivered. Return whether it was within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         in_time = [
             feed.flush(deadline) for feed in self._feeds
-        ]  # none of them left out because another is late
+        ]  # a list: a late sink must not keep the others from being flushed
         return all(in_time)
 
     def close_clients(self, timeout: float) -> None:
-        """Close the sinks that deliver as they are closed, with what is on the disk by now, in at most `timeout` seconds."""
+        """Deliver what is on the disk to sinks that deliver at close, and close them, in at most `timeout` seconds."""
         deadline = time.monotonic() + timeout
         feeds = [feed for feed in (*self._feeds, *self._ending) if feed.sink.delivers_at_close]
         for feed in feeds:
@@ -271,7 +271,7 @@ class Live:
             feed.join(deadline)
 
     def close(self, timeout: float) -> None:
-        """Deliver what is on the disk, in at most `timeout` seconds for all sinks together, and say what is left."""
+        """Deliver what is on the disk, in at most `timeout` seconds for all sinks together. Warn about what is left."""
         deadline = time.monotonic() + timeout
         feeds = (*self._feeds, *self._ending)
         for feed in feeds:
@@ -281,7 +281,7 @@ class Live:
         left = {feed: what for feed in feeds if (what := feed.left())}
         if left:
             logging.getLogger("autolog").warning(
-                "Not everything has reached its sink: %s. It is kept in %s, and delivered by: autolog sync%s",
+                "Not yet delivered: %s. The events are kept in %s. Deliver them with: autolog sync%s",
                 ", ".join(f"{what} for {feed.name}" for feed, what in left.items()),
                 self._written(),
                 "".join(f" --to {shlex.quote(feed.address.safe)}" for feed in left),
@@ -289,9 +289,9 @@ class Live:
 
 
 def pause_after(failures: int, stream: random.Random) -> float:
-    """Seconds to wait before the next try, after so many failures in a row."""
+    """Return the seconds to wait before the next try, after this many failures in a row."""
     wait = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 30))
-    # Jitter: many processes that lost one server must not come back to it together.
+    # Jitter: many processes that lost the same server must not return to it together.
     return wait * stream.uniform(0.5, 1.0)
 
 
@@ -303,7 +303,7 @@ def _size(path: Path | None) -> int:
 
 
 def describe(error: BaseException, address: Address) -> str:
-    """An error in a line, without the URL's credentials."""
+    """Return an error as one line, without the URL's credentials."""
     try:
         text = address.scrub(str(error))
     except Exception:

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def make_sink(url: str, known: dict[str, str]) -> Sink:
-    """The sink of a URL, from those `known`.
+    """Return the sink that a URL names, from those `known`.
 
-    Raises ValueError for a scheme that is not among them or a URL that the sink refuses, ImportError if the sink's own module
-    cannot be imported; neither says the URL's credentials.
+    Raises ValueError for an unknown scheme or a URL that the sink refuses, and ImportError if the sink's module cannot be
+    imported. Their messages do not contain the URL's credentials.
     """
     address = Address(url)
     scheme = address.scheme
     value = known.get(scheme) or known.get(scheme.partition("+")[0])
     if value is None:
-        there = f"Installed are: {', '.join(sorted(known)) or 'none'}."
+        there = f"Installed sinks: {', '.join(sorted(known)) or 'none'}."
         if re.fullmatch("[a-z][a-z0-9+.-]{0,30}", scheme) is None:
-            raise ValueError(f"A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. {there}")
+            raise ValueError(f"Name a sink by its URL, such as 'console:' or 'jsonl:events.jsonl'. {there}")
         raise ValueError(f"There is no sink {scheme!r}.{nearest(scheme, known)} {there}")
     try:
         make: Any = load(value)
@@ -36,5 +36,5 @@ def make_sink(url: str, known: dict[str, str]) -> Sink:
     except Exception as error:
         kind = type(error) if type(error) in (ValueError, ImportError, ModuleNotFoundError) else None
         said = address.scrub(str(error))
-    # Outside, so that the exception does not carry the other one, with its text, along.
+    # Outside the handler, so that the new exception does not carry the original one with its text.
     raise kind(said) if kind else ValueError(f"The sink {address.safe} cannot be used: {said}")

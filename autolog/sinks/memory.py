@@ -9,7 +9,7 @@ from autolog.tracking.events import Event
 
 
 class MemorySink(Sink):
-    """`events` are those that came so far."""
+    """Collects all events so far in `events`."""
 
     lasting = False
 

@@ -184,7 +184,7 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
         with pytest.raises(ValueError) as caught:
             autolog.autolog(sinks=["console:", "jsnol:events.jsonl"])
         assert str(caught.value) == (
-            "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed are:"
+            "There is no sink 'jsnol'. Did you mean 'jsonl'? Installed sinks:"
             " console, faulty, halting, hanging, jsonl, ledger, memory, mlflow, refusing, rude, tensorboard, wandb."
         )
         assert seen.client.output.sinks == before
@@ -193,13 +193,13 @@ def test_an_unknown_scheme_is_refused_with_the_installed_ones_and_the_nearest(
 @pytest.mark.parametrize(
     ("sinks", "complaint"),
     [
-        (["jsonl:"], "jsonl: needs the path of a file or named pipe, as in 'jsonl:events.jsonl'."),
+        (["jsonl:"], "jsonl: needs the path of a file or named pipe, such as 'jsonl:events.jsonl'."),
         (["jsonl:."], "jsonl: needs the path of a file or named pipe; {here} is a folder."),
         (["jsonl:a", "jsonl:./a"], "The sink jsonl:{here}/a is given twice."),
         (["rude://host"], "The sink rude://host cannot be used: no such place as rude://host"),
         (
             ["/tmp/x"],
-            "A sink is named by a URL, as in 'console:' or 'jsonl:events.jsonl'. Installed are: {all}.",
+            "Name a sink by its URL, such as 'console:' or 'jsonl:events.jsonl'. Installed sinks: {all}.",
         ),
         ([""], "sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'."),
         ([5], "sinks must be URLs, as 'console:' or 'jsonl:events.jsonl'."),
