@@ -1,4 +1,4 @@
-"""For authors of integrations: record in a test, show that a framework is left untouched, and check the promises.
+"""For authors of integrations: record in a test, show that a framework stays unchanged, and check autolog's promises.
 
     from autolog.testing import Contract, assert_untouched, recorded
 
@@ -7,7 +7,7 @@
             toy.Slope().fit([1, 2], [2, 4])
         assert seen.run.params == {"rate": 0.1, "rounds": 5}
 
-Needs no test framework; `Contract` is a class of tests that pytest collects when it is subclassed.
+It needs no test framework. Subclasses of `Contract` are classes of tests that pytest collects.
 """
 
 from __future__ import annotations

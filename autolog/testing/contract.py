@@ -1,4 +1,4 @@
-"""The promises that every integration must keep, as a class of tests: subclass it, say how to train, and run pytest.
+"""The promises that every integration must keep, as a class of tests. Subclass it, write how to train, and run pytest.
 
     class TestToy(Contract):
         integration = "toy"
@@ -9,8 +9,8 @@
         def outcome(self, model, data): ...
         def fail(self, data): ...
 
-The module of the subclass must not import the framework at its top: some tests import the module in a fresh process, to switch
-on before the framework is there.
+The module of the subclass must not import the framework at its top: some tests import the module in a fresh process and switch
+autolog on before the framework is imported.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ from autolog.testing.untouched import assert_untouched, attributes, filter_chang
 from autolog.tracking.run import Run
 
 SECONDS = 120
-"""The most that one fresh process may take."""
+"""The time limit of one fresh process."""
 
 BENEATH = ("pytest", "packaging.requirements")
-"""Imported once for all fresh processes: what autolog and the contracts' modules import and takes long."""
+"""Slow imports of autolog and of the contracts' modules, made once for all fresh processes."""
 
-# Words of `drive`: `import` the framework, switch `on` and `off`, `train`, note the process's `state`.
+# Steps of `drive`: `import` the framework, switch autolog `on` and `off`, `train`, record the process's `state`.
 ORDERS = {
     "imported first": "import on train off train on on train off on off train",
     "switched on first": "on import train off train on train off off train",
@@ -65,35 +65,33 @@ ORDERS = {
 
 
 class Sabotage(RuntimeError):
-    """What a sabotaged observer raises."""
+    """Raised by a sabotaged observer."""
 
 
 class Contract:
     """See the module."""
 
     integration: ClassVar[str]
-    """Its name."""
+    """The integration's name."""
     packages: ClassVar[tuple[str, ...]]
     """The framework's top-level packages; the first is the one that users import."""
     beneath: ClassVar[tuple[str, ...]] = ()
-    """What the framework stands on and takes long to import. It is imported once for all fresh processes. What is in
-    `BENEATH` need not be named.
-    """
+    """Slow dependencies of the framework, imported once for all fresh processes. Those in `BENEATH` need not be named."""
     without: ClassVar[tuple[str, ...]] = ("autolog", "wrapt")
-    """What pickles must load without. A framework may need wrapt itself."""
+    """Packages without which pickles must load. A framework may need wrapt itself."""
     changing: ClassVar[tuple[str, ...]] = ()
-    """What the framework itself changes when a hook is registered, as `package.module:Class.attribute`: a counter, say."""
+    """What the framework changes when a hook is registered, such as a counter: `package.module:Class.attribute`."""
 
     def data(self) -> Any:
-        """What `train` trains on: made anew, always the same, picklable."""
+        """Return new data for `train`: always the same, and picklable."""
         raise NotImplementedError
 
     def train(self, data: Any) -> Any:
-        """Train a small model, in one call that is one run. Returns the model."""
+        """Train a small model in one call that is one run, and return the model."""
         raise NotImplementedError
 
     def outcome(self, model: Any, data: Any) -> Any:
-        """What must be bit for bit the same with autolog as without: predictions, fitted values. Picklable."""
+        """Return what must be bit for bit the same with and without autolog, such as predictions. It must be picklable."""
         raise NotImplementedError
 
     def fail(self, data: Any) -> None:
@@ -101,18 +99,18 @@ class Contract:
         raise NotImplementedError
 
     def comparable(self, pickled: bytes) -> bytes:
-        """A pickle without what differs from one object to an equal one, as addresses in memory."""
+        """Return a pickle without what differs between equal objects, such as addresses in memory."""
         return pickled
 
     def objects(self) -> list[Any]:
-        """Objects whose attributes must be there, or not, as they are without autolog."""
+        """Return objects that must have the same attributes with and without autolog."""
         return [self.train(self.data())]
 
     # -- transparent
 
     def test_a_training_is_one_run_and_has_the_result_it_has_without(self) -> None:
         """Transparent: the same bits, the same random streams, and one finished run of this framework."""
-        self.train(self.data())  # what is imported only now may draw from the streams
+        self.train(self.data())  # late imports may draw from the random streams
         expected = self._result()
         with recorded(self.integration) as seen:
             result = self._result()
@@ -120,7 +118,7 @@ class Contract:
         assert (seen.run.status, seen.run.framework, seen.run.errors) == ("finished", self.integration, [])
 
     def test_arguments_are_left_as_they_were(self) -> None:
-        """Transparent: what was passed in is not changed."""
+        """Transparent: arguments are not changed."""
         data = self.data()
         before = pickle.dumps(data)
         with recorded(self.integration):
@@ -128,7 +126,7 @@ class Contract:
         assert self.comparable(pickle.dumps(data)) == self.comparable(before)
 
     def test_an_exception_passes_through_as_it_was(self) -> None:
-        """Transparent: same type, same arguments, same cause and context; the run has failed and says why."""
+        """Transparent: same type, same message, same cause and context. The run has failed and says why."""
         plain = _raised_by(self.fail, self.data())
         with recorded(self.integration) as seen:
             error = _raised_by(self.fail, self.data())
@@ -137,15 +135,13 @@ class Contract:
         assert str(seen.runs[0].error).startswith(type(plain).__name__)
 
     def test_warnings_and_output_are_the_same(self) -> None:
-        """Transparent: no warning and no printed line more or less."""
+        """Transparent: no additional and no missing warning or printed line."""
         plain = self._said()
         with recorded(self.integration):
             assert self._said() == plain
 
     def test_python_remembers_which_warnings_it_has_shown(self) -> None:
-        """Transparent: a warning that is shown once is not shown again because something was recorded in between; but where the
-        framework makes Python forget by itself.
-        """
+        """Transparent: recording does not make Python repeat a warning that it shows once, unless the framework does."""
 
         def train() -> None:
             self.train(self.data())
@@ -162,7 +158,7 @@ class Contract:
             assert bool(filter_changes(all_of_it)) == bool(plain)
 
     def test_pickles_are_the_same_and_load_without_autolog(self) -> None:
-        """Transparent: a model trained under autolog, and its copy, pickle to the same bytes and load where autolog is not."""
+        """Transparent: a model trained under autolog, and its copy, pickle to the same bytes and load without autolog."""
         _seed()
         model = self.train(self.data())
         plain = [pickle.dumps(model), pickle.dumps(copy.deepcopy(model))]
@@ -175,7 +171,7 @@ class Contract:
         assert _loads_without_autolog(blobs, self.beneath, self.without)
 
     def test_patched_functions_and_methods_pickle_and_copy(self) -> None:
-        """Transparent: what is patched can be pickled, by cloudpickle too, and copied; and loads without autolog."""
+        """Transparent: what is patched can be copied and pickled, also by cloudpickle, and loads without autolog."""
         with recorded(self.integration):
             model = self.train(self.data())
             things: list[Any] = [model]
@@ -186,7 +182,7 @@ class Contract:
                     things.append(getattr(model, name))
                     with contextlib.suppress(
                         TypeError
-                    ):  # where the plain class cannot be pickled by name either
+                    ):  # if the plain class cannot be pickled by name either
                         things.append(getattr(owner, name))
             blobs = [pickle.dumps(thing) for thing in things]
             for thing in things:
@@ -199,14 +195,14 @@ class Contract:
         assert _loads_without_autolog(blobs, self.beneath, self.without)
 
     def test_what_is_patched_looks_as_it_did(self) -> None:
-        """Transparent: signature, argument specification, source, name, documentation; no class gains what it inherits."""
+        """Transparent: signature, argument specification, source, name and docstring stay. No class gains attributes."""
         import_module(self.packages[0])
-        self.train(self.data())  # loads what the framework loads late
+        self.train(self.data())  # the framework imports some modules late
         names = {
             owner: set(vars(owner)) for owner, _ in attributes(*self.packages) if isinstance(owner, type)
         }
         with recorded(self.integration) as seen:
-            # What only a class of C code has is put where Python's can hold it.
+            # Fast patches of methods in C classes are put into a Python class.
             fast = self._fast_names(seen.client)
             places = self._places()
             assert places
@@ -224,7 +220,7 @@ class Contract:
                 assert gained <= {"__init_subclass__", "__abstractmethods__"}, owner
 
     def test_attributes_are_there_or_not_as_they_were(self) -> None:
-        """Transparent: `hasattr` and `dir` say the same, for methods that are there only sometimes too."""
+        """Transparent: `hasattr` and `dir` give the same, also for conditional methods."""
         with recorded(self.integration):
             methods = {name for owner, name, _ in self._places() if isinstance(owner, type)}
         plain = [_has(one, methods) for one in self.objects()]
@@ -232,8 +228,8 @@ class Contract:
             assert [_has(one, methods) for one in self.objects()] == plain
 
     def test_the_process_is_left_alone(self) -> None:
-        """Transparent: no logger, filter, hook, stream, variable, signal, random stream or thread of the user's is touched, by
-        switching on or by training.
+        """Transparent: switching on and training change no logger, filter, hook, stream, variable, signal, random stream or
+        thread of the user.
         """
         seen = self._process("import state on state train state")
         plain = self._process("import state train state")
@@ -244,7 +240,7 @@ class Contract:
             assert trained[what] == plain["states"][1][what], what
 
     def test_two_threads_are_two_complete_runs(self) -> None:
-        """Transparent and complete: trainings in two threads at once do not know of each other."""
+        """Transparent and complete: simultaneous trainings in two threads do not affect each other."""
         with recorded(self.integration) as seen:
             self.train(self.data())
             together = threading.Barrier(2)
@@ -268,7 +264,7 @@ class Contract:
         assert [_content(run) for run in others] == [_content(alone)] * 2
 
     def test_nothing_is_recorded_while_suspended(self) -> None:
-        """Transparent: off inside the block, by name or altogether, and on again after it."""
+        """Transparent: recording is off inside the block, by name or for all integrations, and on again after it."""
         from autolog import suspended
 
         with recorded(self.integration) as seen:
@@ -283,24 +279,24 @@ class Contract:
     # -- harmless
 
     def test_an_observer_that_fails_at_once_is_harmless(self) -> None:
-        """Harmless: the training goes on, with its result, and one warning an observer however often it happens."""
+        """Harmless: the training continues with the same result. Each failing observer warns once."""
         runs, said, failed = self._sabotaged("first")
         assert (len(runs), len(said)) == (0, len(failed))
 
     def test_an_observer_that_fails_before_the_call_is_harmless(self) -> None:
-        """Harmless: as above, and the run knows."""
+        """Harmless: as above, and the run records the error."""
         runs, said, failed = self._sabotaged("before")
         assert [bool(run.errors) for run in runs] == [True, True]
         assert len(said) == len(failed) > 0
 
     def test_an_observer_that_fails_after_the_call_is_harmless(self) -> None:
-        """Harmless: as above; the training has finished, and so has its run."""
+        """Harmless: as above, and the run has finished like its training."""
         runs, said, failed = self._sabotaged("after")
         assert [(bool(run.errors), run.status) for run in runs] == [(True, "finished")] * 2
         assert len(said) == len(failed) > 0
 
     def test_logging_that_fails_everywhere_is_harmless(self) -> None:
-        """Harmless: whatever the integration logs, and from wherever, a failure is its own."""
+        """Harmless: a failure in any logging call of the integration does not reach the training."""
         failing = [
             name
             for name in vars(Run)
@@ -325,7 +321,7 @@ class Contract:
     # -- removable
 
     def test_everything_is_put_back(self) -> None:
-        """Removable: every attribute of every module and class of the framework is the object it was, after a training too."""
+        """Removable: every attribute of the framework is the same object as before, also after a training."""
         import_module(self.packages[0])
         self.train(self.data())
         with assert_untouched(*self.packages, apart_from=self.changing):
@@ -337,8 +333,8 @@ class Contract:
                 assert not wrappers()
 
     def test_every_order_of_import_and_switch(self) -> None:
-        """Removable: in whatever order the framework is imported and autolog switched on and off, what is trained while it is
-        on is recorded and nothing else; afterwards nothing is left. Switching on imports no framework.
+        """Removable: in any order of importing the framework and switching autolog on and off, only the trainings while it is
+        on are recorded, and nothing is left afterwards. Switching on imports no framework.
         """
         plain = set(self._process("import train")["names"])
         for what, order in ORDERS.items():
@@ -353,24 +349,24 @@ class Contract:
     # -- the machinery
 
     def _result(self) -> bytes:
-        """The outcome, and where the random streams stand."""
+        """Return the outcome and the state of the random streams."""
         _seed()
         data = self.data()
         model = self.train(data)
         return pickle.dumps((self.outcome(model, data), _streams()))
 
     def _said(self) -> tuple[list[tuple[str, str]], str]:
-        """The warnings and the printed text of a training."""
+        """Return the warnings and the printed text of a training."""
         printed = io.StringIO()
         data = self.data()
-        gc.collect()  # what others have left behind may warn as it goes
+        gc.collect()  # objects of earlier tests may warn when they are collected
         with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(printed):
             warnings.simplefilter("always")
             self.train(data)
         return [(one.category.__name__, str(one.message)) for one in caught], printed.getvalue()
 
     def _places(self) -> list[tuple[Any, str, Any]]:
-        """What is patched now: (module or class, attribute, wrapper)."""
+        """Return what is patched now, as (module or class, attribute, wrapper)."""
         from autolog.instrument.wrapper import Wrapper
 
         found = attributes(*self.packages).items()
@@ -379,13 +375,15 @@ class Contract:
         ]
 
     def _fast_names(self, client: Any) -> set[tuple[str, str]]:
-        """The classes and names of its fast patches of methods."""
+        """Return the integration's fast patches of methods, as (class, name)."""
         patches = [one.patch for one in client.manager.states[self.integration].installations]
         paths = [one.target.partition(":")[2] for one in patches if isinstance(one, FastPatch)]
         return {(owner, name) for owner, _, name in (path.rpartition(".") for path in paths) if owner}
 
     def _sabotaged(self, place: str) -> tuple[list[Any], list[str], set[str]]:
-        """Two trainings under observers that fail at `place`: runs, what autolog said, and which failed (all hooks are one)."""
+        """Train twice under observers that fail at `place`. Return the runs, autolog's log, and the names of failed observers,
+        in which all hooks share one name.
+        """
         self.train(self.data())
         expected = self._result()
         trained: list[tuple[Any, Any, str]] = []
@@ -400,7 +398,7 @@ class Contract:
         return list(seen.runs), said, failed
 
     def _process(self, steps: str) -> dict[str, Any]:
-        """Take steps in a fresh process; what came of them."""
+        """Take `steps` in a fresh process, and return their results."""
         cls = type(self)
         with tempfile.TemporaryDirectory() as folder:
             environment = {
@@ -419,7 +417,7 @@ class Contract:
 
 
 def _broken(name: str, place: str, failed: set[str]) -> type[Integration]:
-    """An integration whose observers do all they do and then fail."""
+    """Return an integration whose observers do their work and fail at `place`."""
     cls: Any = installed()[name].load()
 
     class Broken(cls):
@@ -469,7 +467,7 @@ def _failing(observer: Observer, place: str, failed: set[str]) -> Observer:
 
 
 def _fails_after(function: Callable[..., Any] | None, place: str, failed: set[str]) -> Callable[..., Any]:
-    """A hook that does all it does, unless it is to fail at once, and then fails."""
+    """Return a hook that does its work and then fails. At place "first", it fails at once."""
 
     def fail(*args: Any, **kwargs: Any) -> None:
         if place != "first" and function is not None:
@@ -482,7 +480,7 @@ def _fails_after(function: Callable[..., Any] | None, place: str, failed: set[st
 
 @contextlib.contextmanager
 def _log() -> Generator[list[str], None, None]:
-    """What autolog says in its log inside the block."""
+    """Collect autolog's log messages inside the block."""
     said: list[str] = []
 
     class Handler(logging.Handler):
@@ -535,8 +533,8 @@ def _looks(function: Any) -> dict[str, Any]:
 
 
 def _looks_fast(function: Any) -> dict[str, Any]:
-    """What a plain function can look like that stands in for another; for one of C code, less. Its code is its own: the file
-    that `getsourcefile` says, which does not look behind it as `getsource` does.
+    """Return what the function of a fast patch shares with its original. For an original in C, that is less. The source file
+    differs: `getsource` follows `__wrapped__`, `getsourcefile` does not.
     """
     unlike = {"__defaults__", "__kwdefaults__", "file"}
     if not inspect.isfunction(inspect.unwrap(function)):
@@ -545,8 +543,8 @@ def _looks_fast(function: Any) -> dict[str, Any]:
 
 
 def _has(one: Any, names: set[str]) -> dict[str, bool | type[Exception]]:
-    # Python itself notes `__slotnames__` on a class when the first of its objects is pickled, and `__annotations__`, empty,
-    # when one without is asked for them.
+    # Python itself sets `__slotnames__` on a class when its first object is pickled, and an empty `__annotations__` when it is
+    # first read.
     noted = {"__slotnames__", "__annotations__"}
     return {name: _has_it(one, name) for name in sorted({*names, *dir(one)} - noted)}
 
@@ -554,12 +552,12 @@ def _has(one: Any, names: set[str]) -> dict[str, bool | type[Exception]]:
 def _has_it(one: Any, name: str) -> bool | type[Exception]:
     try:
         return hasattr(one, name)
-    except Exception as error:  # a property that raises something else than an AttributeError
+    except Exception as error:  # a property may raise other errors than AttributeError
         return type(error)
 
 
 def _content(run: Any) -> dict[str, Any]:
-    """What a run recorded, but for what may depend on the time it took."""
+    """Return what a run recorded, without what may depend on its duration."""
     return {
         "params": run.params, "metrics": bool(run.metrics), "status": run.status, "estimator": run.estimator,
         "datasets": run.datasets, "models": [one["path"] for one in run.models], "errors": run.errors,
@@ -589,7 +587,7 @@ def _told(error: BaseException | None) -> Any:
 def _loads_without_autolog(
     blobs: list[bytes], beneath: tuple[str, ...] = (), without: tuple[str, ...] = Contract.without
 ) -> bool:
-    """Whether a process in which autolog cannot be imported unpickles these."""
+    """Return whether the pickles load in a process that cannot import autolog."""
     script = (
         f"import pickle, sys; sys.modules.update(dict.fromkeys({without!r}))\n"
         "for blob in pickle.load(sys.stdin.buffer): pickle.loads(blob)\n"
@@ -609,7 +607,7 @@ def _seed() -> None:
 
 
 def _streams() -> str:
-    """Where the global random streams stand, as a digest."""
+    """Return a digest of the global random streams' states."""
     states: list[Any] = [random.getstate()]
     if "numpy" in sys.modules:
         states.append(sys.modules["numpy"].random.get_state())
@@ -620,7 +618,7 @@ def _streams() -> str:
 
 
 def drive() -> None:
-    """The fresh process of `Contract._process`: the words it was given, and a line of JSON of what came of them."""
+    """Take the steps of `Contract._process` in its fresh process, and print the results as one line of JSON."""
     from importlib.util import module_from_spec, spec_from_file_location
 
     import autolog
@@ -659,7 +657,7 @@ def drive() -> None:
         elif step == "state":
             states.append(_state())
     left = [] if on else wrappers()
-    gc.collect()  # frameworks make classes as they train; those that are only waiting to be collected are not there
+    gc.collect()  # frameworks create classes during training: do not count those that nothing refers to
     names = sorted(
         f"{getattr(owner, '__module__', '')}.{owner.__name__}.{name}"
         for owner, name in attributes(*case.packages)
@@ -668,11 +666,11 @@ def drive() -> None:
         "names": names, "outcomes": outcomes, "states": states, "imported": imported, "left": left, "expected": expected,
         "runs": len(autolog.runs()),
     }))  # fmt: skip
-    gc.freeze()  # else Python looks through all that the framework is as it ends, which takes a second for torch
+    gc.freeze()  # otherwise Python collects garbage among all of the framework at exit: a second for torch
 
 
 def _state() -> dict[str, Any]:
-    """What of the process belongs to the user, as plain data that can be compared with another process's."""
+    """Return the user's state of the process, as plain data that can be compared with another process's."""
     import builtins
     import signal
 
@@ -689,7 +687,7 @@ def _state() -> dict[str, Any]:
         "streams": [getattr(sys, name) is getattr(sys, f"__{name}__") for name in ("stdin", "stdout", "stderr")],
         "environment": dict(os.environ),
         "folder": os.getcwd(),
-        # Old releases of torch make a temporary folder and put it here.
+        # Old releases of torch add a temporary folder.
         "path": [re.sub(r"(?<=/tmp)\w{8}$", "", folder) for folder in sys.path],
         "signals": {str(one): str(signal.getsignal(one)) for one in signal.valid_signals()},
         "random": _streams(),

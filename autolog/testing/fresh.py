@@ -1,9 +1,9 @@
-"""Fresh Python processes for tests, in milliseconds where a framework takes seconds to import.
+"""Starts fresh Python processes for tests in milliseconds, although a framework takes seconds to import.
 
-A *fork server* has imported what the test names, and nothing else: autolog neither. It forks a process for each request. A test
-of import order must start Python anew: it names nothing to import first.
+A *fork server* has imported only the modules that the test names, and never autolog. It forks a process for each request. A
+test of import order names no modules, so that Python starts anew.
 
-Knows nothing of autolog but that it must not be imported in the server.
+This module does not use autolog.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Each line that the server reads is a request. For each it forks a keeper, and the keeper the child, whose end the keeper
-# reports: so several children run at once, and a child that hangs holds up nobody.
+# Each line that the server reads is a request. The server forks a keeper for it, and the keeper forks the child and reports its
+# exit status. So several children run at once, and a child that hangs does not block the others.
 SERVER = """
 import contextlib, gc, importlib, json, os, signal, sys, types, warnings
 
-# Warnings of the imports are not the tests'. What the frameworks add to the filters stays, as in a process of their own.
+# Hide warnings of the imports from the tests. Keep the filters that the frameworks add, as an ordinary process does.
 quiet = ("ignore", None, Warning, None, 0)
 warnings.filters.insert(0, quiet)
 warnings._filters_mutated()
-# Polars waits at the end of a process for a thread that a forked one does not have. Who can use it does without it here.
+# At exit, Polars waits for a thread that a forked process does not have. Its users work without it.
 sys.modules["polars"] = None
 for name in sys.argv[1:]:
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(name)
 del sys.modules["polars"]
-# Else each child looks through what is imported when it collects garbage, and again as it ends: a second for torch.
+# Otherwise each child collects garbage among all imported modules, and again at exit: a second for torch.
 gc.collect()
 gc.freeze()
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the keepers
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system removes ended keepers
 
 def keep(asked):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -91,7 +91,7 @@ if child:
 
 
 class Process:
-    """A process under way; the few things that tests ask of a `subprocess.Popen`."""
+    """A running process, with the few parts of `subprocess.Popen` that tests use."""
 
     def __init__(self, beneath: tuple[str, ...], given: bytes, request: dict[str, Any]) -> None:
         self._files = tempfile.mkdtemp(prefix="autolog-fresh-")
@@ -112,7 +112,9 @@ class Process:
             raise AssertionError(f"the fork server ended: {server.wait()}") from None
 
     def communicate(self, timeout: float) -> tuple[str, str]:
-        """Wait for its end: what it printed. Raises subprocess.TimeoutExpired after it is killed."""
+        """Wait for the end and return (stdout, stderr). After `timeout` seconds, kill the process and raise
+        subprocess.TimeoutExpired.
+        """
         deadline = time.monotonic() + timeout
         while self._said.count(b"\n") < 2:
             left = deadline - time.monotonic()
@@ -121,14 +123,14 @@ class Process:
                     os.kill(int(self._said.split()[0]), 9)
                 raise subprocess.TimeoutExpired("a fresh process", timeout, *self._end())
             part = os.read(self._status, 4096)
-            if not part:  # nobody has opened its other end yet
+            if not part:  # the keeper has not opened the pipe yet
                 time.sleep(0.001)
             self._said += part
         self.returncode = int(self._said.split()[1])
         return self._end()
 
     def _end(self) -> tuple[str, str]:
-        """What it printed; nothing of it is left behind."""
+        """Return (stdout, stderr), and delete the process's files."""
         out, err = (Path(self._files, name).read_text(errors="replace") for name in ("out", "err"))
         os.close(self._status)
         self._remove_files()
@@ -142,13 +144,13 @@ def start(
     """Start a process that is forked from one that has imported `beneath`.
 
     Args:
-        code: what it runs, unless `file` names a script.
-        arguments: its `sys.argv[1:]`.
-        environment: all of its variables. As in any process that runs already, PYTHON… are not heeded, PYTHONWARNINGS aside.
+        code: the code to run, unless `file` names a script.
+        arguments: the process's `sys.argv[1:]`.
+        environment: all its variables. Of PYTHON… variables, only PYTHONPATH and PYTHONWARNINGS have an effect.
         folder: its working directory.
         given: its standard input.
-        beneath: modules that it finds imported, those that are installed.
-        file: the script that it runs, as `python FILE` does.
+        beneath: modules that are already imported, if they are installed.
+        file: a script to run, as `python FILE` does.
     """
     request = {
         "code": code,
@@ -164,7 +166,7 @@ def run(
     code: str, *arguments: str, environment: dict[str, str], folder: str, given: bytes = b"", seconds: float,
     beneath: tuple[str, ...] = (), file: str = "",
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """The same to its end, as `subprocess.run`. Without `beneath`, or where there is no fork, Python is started anew."""
+    """Like `start`, but wait for the end, as `subprocess.run` does. Without `beneath` or fork, start Python anew."""
     if not beneath or not hasattr(os, "fork"):
         done = subprocess.run(
             [sys.executable, *([file] if file else ["-c", code]), *arguments], cwd=folder, input=given, timeout=seconds,
@@ -182,14 +184,14 @@ def run(
 
 
 def output(code: str, *arguments: str, **how: Any) -> str:
-    """What it printed. Raises AssertionError with what it said if it fails."""
+    """Run a process and return its standard output. Raises AssertionError with its standard error if it fails."""
     done = run(code, *arguments, **how)
     assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
     return done.stdout
 
 
 def _path(environment: dict[str, str]) -> list[str]:
-    """Where it finds modules: where its environment says, and where this process does."""
+    """Return the process's `sys.path`: its environment's PYTHONPATH, then this process's path."""
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     return list(dict.fromkeys(one for one in (*given, *sys.path) if one))
 
@@ -200,8 +202,8 @@ def _server(beneath: tuple[str, ...]) -> subprocess.Popen[str]:
         [sys.executable, "-c", SERVER, *beneath],
         text=True,
         stdin=subprocess.PIPE,
-        # `beneath` may be a module that only the tests have.
+        # `beneath` may name a module of the tests.
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONWARNINGS": ""},
     )
-    atexit.register(server.communicate)  # which ends it
+    atexit.register(server.communicate)  # closes its standard input, which ends the server
     return server

@@ -1,4 +1,4 @@
-"""Records into a store and a client of its own, so that a test sees its own runs and nothing else."""
+"""Records into a separate store with a separate client, so that a test sees only its own runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FLUSH_SECONDS = 30.0
 
 
 class Recorded:
-    """What a `recorded()` block records; to be read inside the block and after it."""
+    """The runs of a `recorded()` block. They can be read inside the block and after it."""
 
     def __init__(self, here: Client, folder: str) -> None:
         self.folder = folder
@@ -41,23 +41,23 @@ class Recorded:
 
     @property
     def runs(self) -> Runs:
-        """The runs, child runs left out, in the order in which they began."""
+        """The runs without child runs, in order of their start."""
         return self._read(children=False)
 
     @property
     def all_runs(self) -> Runs:
-        """The runs and their children."""
+        """The runs and their children, in order of their start."""
         return self._read(children=True)
 
     @property
     def run(self) -> RunRecord:
-        """The one run. Raises AssertionError if there are none or several."""
+        """The only run. Raises AssertionError if there is none, or more than one."""
         runs = self.runs
-        assert len(runs) == 1, f"there is not one run but {len(runs)}: {runs!r}"
+        assert len(runs) == 1, f"expected one run, found {len(runs)}: {runs!r}"
         return runs[0]
 
     def close(self) -> None:
-        """Stop recording. Raises AssertionError if what was recorded could not be written in time."""
+        """Stop recording. Raises AssertionError if the runs cannot be written in time."""
         self._closed = True
         assert self._client.finish(FLUSH_SECONDS), "the runs could not be written in time"
 
@@ -71,16 +71,16 @@ class Recorded:
 def recorded(
     *integrations: str | type[Integration], strict: bool = True, **settings: Any
 ) -> Generator[Recorded, None, None]:
-    """Record what is trained inside the block, with these integrations (all that are installed by default).
+    """Record the trainings inside the block, with these integrations (default: all installed ones).
 
-    An integration may be given as its class, whether or not its entry point is installed. `settings` are those of
-    `autolog.autolog()`; files and environment are not asked, and `overhead_budget` is all of the time, so that no machine is
-    too slow to record everything. With `strict`, an error of the integration's own is raised where it happens; without, the
-    training goes on as it does for users. Client, patches and store are as before after the block.
+    An integration may also be a class, whose entry point need not be installed. `settings` are those of `autolog.autolog()`.
+    Configuration files and the environment have no effect, and `overhead_budget` is 1, so that slow machines record everything,
+    too. With `strict`, errors of the integration are raised where they happen. Without it, the training continues as it does
+    for users. After the block, client, patches and store are as before.
     """
     folder = tempfile.mkdtemp(prefix="autolog-test-")
     here = Client(Layout(os.path.join(folder, ".autolog")), Config(silent=True, overhead_budget=1.0), strict)
-    here.output.keeps_code = False  # it is that of the tests
+    here.output.keeps_code = False  # the code is that of the tests
     known = installed()
     names = [one if isinstance(one, str) else one.name for one in integrations] or list(known)
     for one in integrations:

@@ -1,9 +1,8 @@
-"""A made-up framework, `toy`, to try a patch or an integration on: no machine learning library is needed.
+"""An invented framework, `toy`, for testing patches and integrations without a machine learning library.
 
-It has what real ones have and what makes them hard to patch: a base class with subclasses, a `fit` that comes from a mixin, one
-that calls its parent's, a decorated one, one that trains others, class and static methods, a function bound under two names, a
-function that is loaded when it is first used, callbacks, a coroutine that trains, global listeners that are subscribed and
-unsubscribed, and a draw from Python's global random stream.
+It has what makes real frameworks hard to patch: a base class with subclasses; a `fit` from a mixin, one that calls its
+parent's, a decorated one, and one that trains other models; class and static methods; a function under two names; a function
+that is loaded at its first use; callbacks; a coroutine that trains; global listeners; a draw from the global random stream.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ NAME = "toy"
 
 FILES = {
     "__init__.py": '''
-"""A toy framework: its models are one weight."""
+"""A toy framework. Its models have one weight."""
 
 from toy.core import Careful, Committee, Mean, Model, Slope
 from toy.training import train
@@ -35,14 +34,14 @@ def __getattr__(name):
     raise AttributeError(f"module 'toy' has no attribute {name!r}")
 ''',
     "core.py": '''
-"""Models: they predict `weight * x`."""
+"""Models that predict `weight * x`."""
 
 import functools
 import random
 
 
 class Model:
-    """What all models have."""
+    """The base of all models."""
 
     def __init__(self, rate=0.1, rounds=5):
         self.rate = rate
@@ -53,10 +52,10 @@ class Model:
 
 
 class MeanFit:
-    """A mixin: no model itself."""
+    """A mixin that is no model itself."""
 
     def fit(self, X, y, callbacks=()):
-        """One division, one round."""
+        """Fit by one division, in one round."""
         self.weight = sum(y) / sum(X)
         for callback in callbacks or ():
             callback.after_round(0, loss(self.weight, X, y))
@@ -64,11 +63,11 @@ class MeanFit:
 
 
 class Mean(MeanFit, Model):
-    """Takes `fit` from the mixin."""
+    """Inherits `fit` from the mixin."""
 
 
 def checked(method):
-    """Checks what `fit` is given."""
+    """Check the arguments of `fit`."""
 
     @functools.wraps(method)
     def check(self, X, y, *args, **kwargs):
@@ -80,11 +79,11 @@ def checked(method):
 
 
 class Slope(Model):
-    """Descends the gradient, a round at a time."""
+    """Fits by gradient descent."""
 
     @checked
     def fit(self, X, y, callbacks=(), *, noise=0.0):
-        """Starts where the global random stream says."""
+        """Start at a draw from the global random stream."""
         self.weight = noise * random.random()
         for number in range(self.rounds):
             gradient = sum((self.weight * x - t) * x for x, t in zip(X, y)) / len(X)
@@ -102,7 +101,7 @@ class Careful(Slope):
 
 
 class Committee(Model):
-    """Trains members of its own."""
+    """Trains member models."""
 
     def fit(self, X, y, callbacks=()):
         self.members = [Slope(rate, self.rounds).fit(X, y) for rate in (0.01, 0.02, 0.03)]
@@ -111,12 +110,12 @@ class Committee(Model):
 
     @classmethod
     def trained(cls, X, y, **settings):
-        """A fitted one."""
+        """Return a fitted committee."""
         return cls(**settings).fit(X, y)
 
     @staticmethod
     def error(weight, X, y):
-        """The mean squared error."""
+        """Return the mean squared error."""
         return loss(weight, X, y)
 
 
@@ -124,13 +123,13 @@ def loss(weight, X, y):
     return sum((weight * x - t) ** 2 for x, t in zip(X, y)) / len(X)
 ''',
     "training.py": '''
-"""Training by a function: `toy.train` is `toy.training.train`."""
+"""Training by a function. `toy.train` is `toy.training.train`."""
 
 from toy.core import Slope
 
 
 def train(settings, X, y, rounds=5, callbacks=()):
-    """A fitted Slope."""
+    """Return a fitted Slope."""
     return Slope(**settings, rounds=rounds).fit(X, y, callbacks)
 ''',
     "service.py": '''
@@ -143,7 +142,7 @@ from toy.core import Slope, loss
 
 
 async def learn(X, y, rounds=5, rate=0.1):
-    """A fitted Slope; between the rounds, other tasks have their turn."""
+    """Return a fitted Slope. Let other tasks run between the rounds."""
     model = Slope(rate, rounds)
     model.weight = 0.0
     for number in range(rounds):
@@ -153,7 +152,7 @@ async def learn(X, y, rounds=5, rate=0.1):
     return model
 ''',
     "events.py": '''
-"""What is told to everybody who has subscribed."""
+"""Events for subscribed listeners."""
 
 listeners = []
 
@@ -171,13 +170,13 @@ def publish(number, loss):
         listener(number, loss)
 ''',
     "tuning.py": '''
-"""A search; loaded when it is first asked for."""
+"""A search, loaded at its first use."""
 
 from toy.core import Model, loss
 
 
 def tune(model: type[Model], rates, X, y):
-    """The model with the best of these rates."""
+    """Return the model with the best of these rates."""
     tried = [model(rate).fit(X, y) for rate in rates]
     return min(tried, key=lambda one: loss(one.weight, X, y))
 ''',
@@ -185,7 +184,7 @@ def tune(model: type[Model], rates, X, y):
 
 
 def write_toy(folder: str | Path) -> None:
-    """Write the framework into `folder`, from where it can be imported."""
+    """Write the framework as a package into `folder`."""
     package = Path(folder) / NAME
     package.mkdir(parents=True, exist_ok=True)
     for name, source in FILES.items():
@@ -194,7 +193,7 @@ def write_toy(folder: str | Path) -> None:
 
 @contextmanager
 def fake_framework() -> Generator[ModuleType, None, None]:
-    """The framework `toy`, imported anew and gone after the block."""
+    """Import the framework `toy` anew, and remove it after the block."""
     from importlib import import_module, invalidate_caches
 
     with tempfile.TemporaryDirectory() as folder:
@@ -211,6 +210,6 @@ def fake_framework() -> Generator[ModuleType, None, None]:
 
 
 def _forget() -> dict[str, ModuleType]:
-    """Take the framework's modules out of `sys.modules`."""
+    """Remove the framework's modules from `sys.modules`, and return them."""
     names = [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]
     return {name: sys.modules.pop(name) for name in names}

@@ -1,4 +1,4 @@
-"""Shows that a framework is left as it was found: every attribute of its modules and classes, by identity."""
+"""Shows that a framework is unchanged: compares every attribute of its modules and classes by identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, cast
 _ABSENT: Any = object()
 _class_namespace: Any = type.__dict__["__dict__"].__get__
 
-# What Python itself writes into a class or a module as it is used.
+# Attributes that Python itself writes to classes and modules when they are used.
 _CACHES = frozenset((
     "__abstractmethods__", "_abc_impl", "__annotations__", "__annotations_cache__", "__warningregistry__", "__builtins__",
     "__firstlineno__", "__slotnames__", "__static_attributes__", "__path__",
@@ -22,9 +22,7 @@ _CACHES = frozenset((
 
 
 def attributes(*packages: str) -> dict[tuple[Any, str], Any]:
-    """All that modules and classes of these packages hold: (module or class, attribute) -> the object itself, descriptors as
-    they are.
-    """
+    """Return all attributes of these packages' modules and classes: (module or class, attribute) -> the unbound object."""
     found: dict[tuple[Any, str], Any] = {}
     for owner in _owners(packages):
         for name, value in list(_namespace(owner).items()):
@@ -35,11 +33,11 @@ def attributes(*packages: str) -> dict[tuple[Any, str], Any]:
 
 @contextmanager
 def assert_untouched(*packages: str, apart_from: tuple[str, ...] = ()) -> Generator[None, None, None]:
-    """What modules and classes of these packages hold after the block is what they held before it, the same objects;
-    `apart_from` names what is not looked at.
+    """Assert that the modules and classes of these packages hold the same objects after the block as before, except for the
+    attributes in `apart_from`.
 
-    Modules that the block has imported, and everybody else's, hold no wrapper of autolog's. Raises AssertionError naming
-    what was touched.
+    Also assert that no module, including those that the block imported, holds a wrapper of autolog. Raises AssertionError that
+    names what was changed.
     """
     hooks = list(sys.meta_path)
     before = attributes(*packages)
@@ -60,15 +58,15 @@ def assert_untouched(*packages: str, apart_from: tuple[str, ...] = ()) -> Genera
 
 
 def filter_changes(action: Callable[[], object]) -> int:
-    """How often `action` has made Python forget which warnings it has shown: `warnings.catch_warnings` does on its way in and
-    out, and so does each change of the filters.
+    """Return how often `action` makes Python forget which warnings it has shown. Entering and leaving `warnings.catch_warnings`
+    does, and each change of the filters.
     """
     return _filters_version(action) - _filters_version(lambda: None)
 
 
 def _filters_version(action: Callable[[], object]) -> int:
-    """How far the filters' version, which Python notes where a warning is given, moves while `action` runs."""
-    seen: dict[Any, Any] = {}  # Python notes the version in it, beside what was shown
+    """Return how far `action` moves the filters' version, which Python stores in the registry of a warning's module."""
+    seen: dict[Any, Any] = {}  # such a registry
     versions: list[int] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,10 +78,10 @@ def _filters_version(action: Callable[[], object]) -> int:
 
 
 def wrappers() -> list[str]:
-    """Where wrappers of autolog's are, in any module or class that can be reached from `sys.modules`."""
+    """Return the places of autolog's wrappers in all modules and classes that can be reached from `sys.modules`."""
     if not (found := _wrappers()):
         return found
-    gc.collect()  # classes that only wait to be collected are not there
+    gc.collect()  # do not count classes that nothing refers to
     return _wrappers()
 
 
@@ -91,7 +89,7 @@ def _wrappers() -> list[str]:
     module = sys.modules.get("autolog.instrument.wrapper")
     wrapped = () if module is None else (module.Wrapper, module.BoundWrapper)
     kinds = {FunctionType, classmethod, *wrapped}
-    # There are a few dozen of them, and some 400,000 things in modules and classes: those are only compared by identity.
+    # There are a few dozen wrappers and some 400,000 attributes: compare the attributes only by identity.
     ours = [
         one
         for one in gc.get_objects()
@@ -108,7 +106,7 @@ def _wrappers() -> list[str]:
 
 
 def is_fast(held: Any) -> bool:
-    """Whether this is the plain function of a fast patch."""
+    """Return whether this is the plain function of a fast patch."""
     fast = sys.modules.get("autolog.instrument.fast")
     if fast is None or type(held) is not FunctionType or held.__globals__ is not vars(fast):
         return False
@@ -121,7 +119,7 @@ def _is_our_hook(held: Any) -> bool:
 
 
 def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
-    """The modules, and the classes that they define; of all packages if None."""
+    """Yield the modules of these packages and the classes that they define; those of all packages if None."""
     metaclasses = _metaclasses()
 
     def classes(namespace: Any) -> list[Any]:
@@ -137,7 +135,7 @@ def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
             cls = waiting.pop()
             if id(cls) in seen:
                 continue
-            # By `type` itself: a metaclass may do anything when its class is asked.
+            # Read by `type` itself: a metaclass may run any code on attribute access.
             held = _class_namespace(cls)
             if not _within(str(held.get("__module__", "")), packages):
                 continue
@@ -148,7 +146,7 @@ def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
 
 
 def _metaclasses() -> set[Any]:
-    """`type`, and the classes that are derived from it."""
+    """Return `type` and all its subclasses."""
     found: set[Any] = {type}
     waiting: list[Any] = [type]
     while waiting:
@@ -163,7 +161,7 @@ def _within(module: str, packages: tuple[str, ...] | None) -> bool:
 
 
 def _namespace(owner: Any) -> Any:
-    # A lazy module loads itself when it is asked for anything in the ordinary way.
+    # Ordinary attribute access makes a lazy module load itself.
     if issubclass(type(owner), type):
         return _class_namespace(owner)
     return ModuleType.__getattribute__(owner, "__dict__")
