@@ -46,8 +46,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 # -- explicit runs
 
 
-def test_an_explicit_run_is_recorded_without_anything_switched_on() -> None:
-    """By hand, with every kind of thing that a run takes."""
+def test_an_explicit_run_is_recorded_even_if_autolog_is_off() -> None:
     Path("notes.txt").write_text("ok")
     with autolog.run("baseline", tags={"team": "blue"}) as run:
         run.log_params({"lr": 0.1})
@@ -77,8 +76,8 @@ def test_an_explicit_run_is_recorded_without_anything_switched_on() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_a_runs_status_is_how_its_block_was_left(error: BaseException, status: str, said: str) -> None:
-    """The exception passes through as it is, and is told without secrets."""
+def test_a_runs_status_says_how_its_block_ended(error: BaseException, status: str, said: str) -> None:
+    """The exception passes through unchanged; the run's error holds no secrets."""
     import re
 
     with pytest.raises(type(error)) as caught, autolog.run():
@@ -89,9 +88,7 @@ def test_a_runs_status_is_how_its_block_was_left(error: BaseException, status: s
     assert (found, re.sub("<redacted:....>", "S", text)) == (status, said)
 
 
-def test_an_exception_whose_text_raises_fails_the_run_and_nothing_else() -> None:
-    """The user gets it, whatever it is like."""
-
+def test_an_exception_without_a_readable_text_fails_only_the_run() -> None:
     class Rude(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no text")
@@ -102,8 +99,8 @@ def test_an_exception_whose_text_raises_fails_the_run_and_nothing_else() -> None
     assert (status, error.startswith("Rude")) == ("failed", True)
 
 
-def test_a_block_inside_a_block_is_a_child() -> None:
-    """Of the innermost around it; named by number unless it has a name."""
+def test_a_run_inside_a_run_is_its_child() -> None:
+    """Of the innermost run around it; numbered unless it has a name."""
     with autolog.run("outer") as outer:
         with autolog.run() as first:
             with autolog.run("deep") as deep:
@@ -125,8 +122,7 @@ def test_a_block_inside_a_block_is_a_child() -> None:
     ],
     ids=lambda value: str(value)[:10],
 )  # fmt: skip
-def test_a_run_may_be_called_anything(name: Any, text: str | None) -> None:
-    """It must be found again."""
+def test_a_run_may_have_any_name(name: Any, text: str | None) -> None:
     with autolog.run(name):
         pass
     [(found, status)] = shown("name", "status")
@@ -135,15 +131,13 @@ def test_a_run_may_be_called_anything(name: Any, text: str | None) -> None:
 
 
 @pytest.mark.parametrize("tags", [{}, None, {"a": 1, 5: None}, [("a", "b")]])
-def test_tags_of_a_run_may_be_any_mapping(tags: Any) -> None:
-    """And they become text."""
+def test_tags_may_be_any_mapping_and_become_text(tags: Any) -> None:
     with autolog.run(tags=tags):
         pass
     assert shown("tags") == [({str(key): str(value) for key, value in dict(tags or {}).items()},)]
 
 
-def test_one_block_object_makes_a_run_each_time() -> None:
-    """As in a loop."""
+def test_one_run_object_makes_a_new_run_for_each_with_block() -> None:
     block = autolog.run("again")
     for _ in range(3):
         with block:
@@ -151,8 +145,7 @@ def test_one_block_object_makes_a_run_each_time() -> None:
     assert shown("name", "status") == [("again", "finished")] * 3
 
 
-def test_an_ended_run_still_takes_what_is_measured_later() -> None:
-    """An evaluation after the training is part of it."""
+def test_an_ended_run_still_takes_metrics_and_tags() -> None:
     with autolog.run() as run:
         pass
     run.log_metrics({"test_score": 0.5})
@@ -161,9 +154,7 @@ def test_an_ended_run_still_takes_what_is_measured_later() -> None:
     assert (metrics["test_score"]["last"], tags, status) == (0.5, {"late": "yes"}, "finished")
 
 
-def test_tasks_and_contexts_have_their_own_current_run() -> None:
-    """Two coroutines that take turns do not see each other's."""
-
+def test_each_asyncio_task_has_its_own_current_run() -> None:
     async def work(name: str) -> bool:
         with autolog.run(name) as run:
             for _ in range(3):
@@ -179,8 +170,7 @@ def test_tasks_and_contexts_have_their_own_current_run() -> None:
     assert sorted(shown("name", "parent", "status")) == [("a", None, "finished"), ("b", None, "finished")]
 
 
-def test_threads_have_their_own_last_run() -> None:
-    """The last that ended in this thread."""
+def test_each_thread_has_its_own_last_run() -> None:
     seen: list[Any] = []
 
     def work() -> None:
@@ -202,8 +192,7 @@ def test_threads_have_their_own_last_run() -> None:
 # -- trainings inside a block
 
 
-def test_the_first_training_in_a_block_is_its_run_and_the_next_are_children(toy: ModuleType) -> None:
-    """A second one would collide with the first one's values."""
+def test_the_first_training_in_a_run_is_that_run_and_the_next_ones_are_children(toy: ModuleType) -> None:
     autolog.autolog(silent=True)
     with autolog.run("block") as run:
         toy.Slope().fit(X, Y)
@@ -217,8 +206,7 @@ def test_the_first_training_in_a_block_is_its_run_and_the_next_are_children(toy:
     assert [name for (name,) in shown("name")][:3] == ["block", "block/1", "block/2"]
 
 
-def test_with_children_every_training_is_one(toy: ModuleType) -> None:
-    """For loops and sweeps."""
+def test_with_children_every_training_in_a_run_is_a_child(toy: ModuleType) -> None:
     autolog.autolog(silent=True)
     with autolog.run("sweep", children=True) as run:
         for _ in range(2):
@@ -228,8 +216,7 @@ def test_with_children_every_training_is_one(toy: ModuleType) -> None:
     ]  # fmt: skip
 
 
-def test_the_run_of_a_training_is_the_current_one_for_its_callbacks(toy: ModuleType) -> None:
-    """A callback may log by itself."""
+def test_callbacks_see_the_run_of_their_training_as_the_current_run(toy: ModuleType) -> None:
     seen: list[Any] = []
 
     class Watch:
@@ -249,8 +236,8 @@ def states() -> dict[str, str]:
     return {one.name: one.state for one in autolog.status()}
 
 
-def test_a_framework_waits_for_its_import_and_is_active_then() -> None:
-    """Nothing is imported by autolog, neither the framework nor its integration."""
+def test_an_integration_waits_for_its_framework_and_is_active_once_that_is_imported() -> None:
+    """autolog imports neither the framework nor the integration."""
     autolog.autolog(include=["toy"], silent=True)
     assert states()["toy"] == "waiting for import"
     assert "toy" not in sys.modules
@@ -265,8 +252,7 @@ def test_a_framework_waits_for_its_import_and_is_active_then() -> None:
     assert shown("framework", "kind") == kinds
 
 
-def test_a_second_call_changes_what_it_is_given_and_keeps_the_rest(toy: ModuleType) -> None:
-    """Experiment and tags for the runs from then on; options for what is patched already."""
+def test_a_second_autolog_call_changes_only_the_settings_it_is_given(toy: ModuleType) -> None:
     autolog.autolog(experiment="a", tags={"x": 1}, silent=True)
     toy.Slope(rounds=1).fit(X, Y)
     autolog.autolog(experiment="b", log_datasets=False)
@@ -276,8 +262,7 @@ def test_a_second_call_changes_what_it_is_given_and_keeps_the_rest(toy: ModuleTy
     assert (second.experiment, second.tags, len(second.datasets)) == ("b", {"x": "1"}, 0)
 
 
-def test_one_framework_is_switched_on_with_its_own_options(toy: ModuleType) -> None:
-    """And the others are left as they are."""
+def test_enable_switches_one_framework_on_with_its_options(toy: ModuleType) -> None:
     autolog.enable("toy", log_rounds=False)
     toy.Slope().fit(X, Y)
     assert shown("framework", "metrics") == [("toy", {})]
@@ -287,8 +272,8 @@ def test_one_framework_is_switched_on_with_its_own_options(toy: ModuleType) -> N
     assert "loss" in shown("metrics")[1][0]
 
 
-def test_what_is_switched_off_is_not_recorded_and_not_patched(toy: ModuleType) -> None:
-    """One, or all; off by name stays off until it is switched on by name."""
+def test_what_is_disabled_is_neither_recorded_nor_patched(toy: ModuleType) -> None:
+    """A framework that is disabled by name stays off until it is enabled by name."""
     fit = vars(toy.Slope)["fit"]
     autolog.autolog(silent=True)
     assert vars(toy.Slope)["fit"] is not fit
@@ -306,8 +291,7 @@ def test_what_is_switched_off_is_not_recorded_and_not_patched(toy: ModuleType) -
     assert shown("id") == []
 
 
-def test_switching_off_what_was_never_on_is_no_error() -> None:
-    """In any order."""
+def test_disable_is_no_error_where_nothing_is_on() -> None:
     autolog.disable()
     autolog.disable("toy")
     autolog.autolog(silent=True)
@@ -329,8 +313,10 @@ def test_switching_off_what_was_never_on_is_no_error() -> None:
         (lambda: autolog.disable("tyo"), "There is no integration 'tyo'. Did you mean 'toy'?"),
     ],
 )  # fmt: skip
-def test_a_wrong_name_or_option_is_told_with_the_nearest_one(call: Any, message: str) -> None:
-    """As a ValueError, at once, and nothing is changed by it."""
+def test_a_wrong_name_or_option_is_a_value_error_that_suggests_the_nearest_one(
+    call: Any, message: str
+) -> None:
+    """Nothing is changed by it."""
     with pytest.raises(ValueError) as error:
         call()
     assert message in str(error.value)
@@ -340,8 +326,7 @@ def test_a_wrong_name_or_option_is_told_with_the_nearest_one(call: Any, message:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_a_wrong_name_to_suspend_is_told_too(on: bool) -> None:
-    """Before `autolog()` was called as after it."""
+def test_a_wrong_name_is_an_error_of_suspended_too(on: bool) -> None:
     if on:
         autolog.autolog(silent=True)
     with (
@@ -351,10 +336,9 @@ def test_a_wrong_name_to_suspend_is_told_too(on: bool) -> None:
         pass
 
 
-def test_a_store_that_is_no_folder_is_said_once_and_left_out(
+def test_a_store_that_is_no_folder_is_warned_of_once_and_ignored(
     monkeypatch: pytest.MonkeyPatch, warned: list[str], own_folder: Path
 ) -> None:
-    """No folder of that name is made; the runs are where they are without it."""
     monkeypatch.setenv("AUTOLOG_DIR", "s3://bucket/runs")
     autolog.autolog(silent=True)
     autolog.autolog(silent=True)
@@ -368,7 +352,7 @@ def test_a_store_that_is_no_folder_is_said_once_and_left_out(
     assert not list(own_folder.glob("s3*"))
 
 
-def test_a_block_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType) -> None:
+def test_a_run_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType) -> None:
     """Where a framework is imported, nothing was logged by hand, and autolog is not on."""
 
     def notes(fill: Callable[[Any], object]) -> list[str]:
@@ -395,8 +379,7 @@ def test_a_block_that_recorded_nothing_says_that_autolog_is_off(toy: ModuleType)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_set_changes_no_duration(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
-    """The run ends after what has passed since it began."""
+def test_a_changed_system_clock_changes_no_duration(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     with autolog.run() as run:
         real = time.time_ns
         monkeypatch.setattr(time, "time_ns", lambda: real() + hours * 3_600_000_000_000)
@@ -407,8 +390,7 @@ def test_a_clock_that_is_set_changes_no_duration(monkeypatch: pytest.MonkeyPatch
     assert 0.02 <= record.duration < 60
 
 
-def test_a_metric_that_no_run_has_is_warned_of() -> None:
-    """A filter or a sort key with a wrong name would select nothing, and say nothing."""
+def test_runs_warns_of_a_metric_that_no_run_has() -> None:
     with autolog.run() as run:
         run.log_metrics({"loss": 1.0})
     with pytest.warns(UserWarning, match=r"^No run has a metric 'los'\. Did you mean 'loss'\?$"):
@@ -421,10 +403,9 @@ def test_a_metric_that_no_run_has_is_warned_of() -> None:
         assert len(autolog.runs("'los' in metrics")) == 0
 
 
-def test_a_framework_that_is_not_installed_cannot_be_switched_on_by_name(
+def test_enable_of_a_framework_that_is_not_installed_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It says how to install it; `autolog()` takes it as it is."""
     import autolog_toy
 
     monkeypatch.setitem(sys.modules, "toy", None)
@@ -445,8 +426,8 @@ def _toy_entry(cls: type) -> Any:
     return Entry("toy", ("toy",), loaded=cls)
 
 
-def test_a_version_that_is_too_old_is_refused_with_one_line(toy: ModuleType, warned: list[str]) -> None:
-    """The training goes on unrecorded; asked for by name, it raises."""
+def test_a_framework_that_is_too_old_is_refused_in_one_line(toy: ModuleType, warned: list[str]) -> None:
+    """The training goes on unrecorded; `enable` raises."""
     toy.__version__ = "0.9"
     fit = vars(toy.Slope)["fit"]
     autolog.autolog(silent=True)
@@ -463,8 +444,8 @@ def test_a_version_that_is_too_old_is_refused_with_one_line(toy: ModuleType, war
 # -- suspended
 
 
-def test_nothing_is_recorded_in_a_suspended_block(toy: ModuleType) -> None:
-    """All, or those named; nested; after an exception it is over."""
+def test_nothing_is_recorded_inside_suspended(toy: ModuleType) -> None:
+    """Of all frameworks or of those named; nested; it ends with an exception too."""
     autolog.autolog(silent=True)
     with autolog.suspended():
         toy.Slope().fit(X, Y)
@@ -481,7 +462,6 @@ def test_nothing_is_recorded_in_a_suspended_block(toy: ModuleType) -> None:
 
 
 def test_suspending_another_framework_leaves_this_one_on(toy: ModuleType) -> None:
-    """By name."""
     autolog.autolog(silent=True)
     others = [name for name in states() if name != "toy"]
     with autolog.suspended(*(others or ["toy"])):
@@ -489,8 +469,7 @@ def test_suspending_another_framework_leaves_this_one_on(toy: ModuleType) -> Non
     assert shown("estimator") == ([("toy.core.Mean",)] if others else [])
 
 
-def test_a_run_inside_a_suspended_block_is_still_the_users(toy: ModuleType) -> None:
-    """He asks for it himself; trainings in it stay unrecorded."""
+def test_an_explicit_run_is_recorded_inside_suspended_and_trainings_are_not(toy: ModuleType) -> None:
     autolog.autolog(silent=True)
     with autolog.suspended(), autolog.run("mine") as run:
         toy.Slope().fit(X, Y)
@@ -501,8 +480,7 @@ def test_a_run_inside_a_suspended_block_is_still_the_users(toy: ModuleType) -> N
 # -- status, flush
 
 
-def test_status_is_a_table_and_data(toy: ModuleType) -> None:
-    """Each integration with its version, range, state, and the places that it patches."""
+def test_status_is_data_that_prints_as_a_table(toy: ModuleType) -> None:
     autolog.enable("toy")
     toy.tune
     status = autolog.status()
@@ -527,10 +505,7 @@ def test_status_is_a_table_and_data(toy: ModuleType) -> None:
     assert len(status) == len(list(status)) == len(status[:])
 
 
-def test_status_says_what_is_missing_and_what_failed(
-    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A framework that has moved a function must be seen to have."""
+def test_status_says_which_patch_points_are_missing(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOLOG_STRICT", "0")
     monkeypatch.delattr(toy, "train")
     autolog.autolog(silent=True)
@@ -539,8 +514,7 @@ def test_status_says_what_is_missing_and_what_failed(
     assert "missing: toy:train" in repr(autolog.status())
 
 
-def test_status_of_a_process_that_records_nothing() -> None:
-    """Asking changes nothing, and creates nothing."""
+def test_status_works_in_a_process_that_records_nothing_and_creates_nothing() -> None:
     status = autolog.status()
     assert (status.recording, {one.state for one in status} <= {"disabled", "failed"}) == (False, True)
     assert repr(status).startswith("autolog: not recording; the store is ")
@@ -548,7 +522,6 @@ def test_status_of_a_process_that_records_nothing() -> None:
 
 
 def test_flush_waits_until_all_is_on_the_disk() -> None:
-    """And is true at once where there is nothing."""
     assert autolog.flush()
     with autolog.run() as run:
         run.log_metrics({"loss": 0.125})
@@ -557,8 +530,7 @@ def test_flush_waits_until_all_is_on_the_disk() -> None:
         assert b"0.125" in journal.read_bytes()
 
 
-def test_importing_and_switching_on_creates_no_folder_before_there_is_a_run() -> None:
-    """Nobody wants an empty store."""
+def test_no_folder_is_created_before_there_is_a_run() -> None:
     autolog.autolog(silent=True)
     autolog.flush()
     assert not Path(".autolog").exists()
@@ -567,8 +539,8 @@ def test_importing_and_switching_on_creates_no_folder_before_there_is_a_run() ->
 # -- environment and files
 
 
-def test_one_variable_switches_everything_off(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`AUTOLOG_DISABLED=1`: nothing is patched, written or raised, not even for a wrong name."""
+def test_autolog_disabled_switches_everything_off(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is patched, written or raised, not even for a wrong name."""
     monkeypatch.setenv("AUTOLOG_DISABLED", "1")
     fit = vars(toy.Slope)["fit"]
     threads = set(threading.enumerate())
@@ -591,10 +563,10 @@ def test_one_variable_switches_everything_off(toy: ModuleType, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("variable", ["AUTOLOG_DISABLED", "LOCAL_RANK"])
-def test_a_script_goes_on_with_its_last_run_where_nothing_is_recorded(
+def test_last_run_can_be_used_where_nothing_is_recorded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
 ) -> None:
-    """Switched off, or in a job's second process: what a block has left is there to be used, and nothing comes of it."""
+    """Where autolog is disabled, or in the second process of a distributed job."""
     monkeypatch.setenv(variable, "1")
     with pytest.raises(KeyError), autolog.run("mine") as run:
         raise KeyError
@@ -606,8 +578,9 @@ def test_a_script_goes_on_with_its_last_run_where_nothing_is_recorded(
     assert capsys.readouterr().err == ""
 
 
-def test_switched_off_once_it_can_be_on_later(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that sets the variable around a part of itself."""
+def test_recording_works_after_autolog_disabled_is_unset(
+    toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AUTOLOG_DISABLED", "1")
     with autolog.run("off"):
         pass
@@ -622,7 +595,6 @@ def test_switched_off_once_it_can_be_on_later(toy: ModuleType, monkeypatch: pyte
 def test_settings_come_from_the_environment_and_a_file(
     toy: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For everything that is recorded, with and without `autolog()`."""
     Path("autolog.toml").write_text(
         'experiment = "file"\nlog_datasets = false\nsilent = true\n[toy]\nlog_rounds = false\n'
     )
@@ -636,7 +608,7 @@ def test_settings_come_from_the_environment_and_a_file(
     monkeypatch.setenv("AUTOLOG_LOG_DATASETS", "yes")
 
 
-def test_options_in_variables_are_read_by_their_types(
+def test_variables_are_read_by_the_type_of_their_option(
     toy: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`0` is false for a switch and a number for a limit."""
@@ -683,7 +655,7 @@ def test_options_in_variables_are_read_by_their_types(
         ({"AUTOLOG_EXIT_TIMEOUT": "soon"}, "", "the environment: exit_timeout='soon' is not valid"),
     ],
 )
-def test_what_a_variable_or_a_file_got_wrong_is_said_once_and_left_out(
+def test_a_wrong_variable_or_line_of_a_file_is_warned_of_once_and_ignored(
     variables: dict[str, str],
     file: str,
     message: str,
@@ -691,7 +663,7 @@ def test_what_a_variable_or_a_file_got_wrong_is_said_once_and_left_out(
     monkeypatch: pytest.MonkeyPatch,
     warned: list[str],
 ) -> None:
-    """The training is recorded with everything else, and nobody's script stops."""
+    """The training is recorded with all other settings."""
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     Path("autolog.toml").write_text(file)
@@ -724,10 +696,10 @@ def test_the_store_is_where_the_variable_says_or_the_nearest_one(
     assert (tmp_path / "elsewhere" / "journal").is_dir()
 
 
-def test_a_place_that_cannot_be_written_costs_one_warning(
+def test_a_store_that_cannot_be_written_costs_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: list[str], toy: ModuleType
 ) -> None:
-    """Training goes on, and comes to the same result."""
+    """The training has the same result."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AUTOLOG_DIR", str(tmp_path / "file" / "store"))
     plain = toy.Slope().fit(X, Y).weight
@@ -743,10 +715,10 @@ def test_a_place_that_cannot_be_written_costs_one_warning(
 # -- the line at the end
 
 
-def test_one_line_says_what_was_recorded(
+def test_one_line_on_standard_error_says_what_was_recorded(
     toy: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On standard error, at the end of an outermost run; a loop of many is announced ten times."""
+    """Of an outermost run, when it ends; ten times at most."""
     monkeypatch.setattr(sys, "stderr", sys.__stderr__)
     autolog.autolog()
     with autolog.run("brave-otter"):
@@ -764,10 +736,9 @@ def test_one_line_says_what_was_recorded(
     assert lines[10] == "autolog: further runs are recorded without a line each · autolog ls"
 
 
-def test_silence_is_silence(
+def test_nothing_is_printed_when_silent_or_when_standard_error_is_redirected(
     toy: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `silent=True`, and where standard error has been redirected within the program."""
     import io
 
     monkeypatch.setattr(sys, "stderr", sys.__stderr__)
@@ -782,7 +753,7 @@ def test_silence_is_silence(
 
 
 @pytest.mark.parametrize("module", [None, 5, "", "toy"])
-def test_a_model_of_an_odd_class_is_trained_as_without_us(toy: ModuleType, module: Any) -> None:
+def test_a_model_of_an_odd_class_is_trained_as_without_autolog(toy: ModuleType, module: Any) -> None:
     """A class without a module's name, whose instances lie about their class."""
     asked: list[str] = []
 

@@ -136,13 +136,13 @@ INNER = [
 ]
 
 
-def test_every_import_points_down() -> None:
-    """Imports inside functions and for type checkers too: what is above is handed in."""
+def test_a_module_imports_only_lower_layers() -> None:
+    """Imports inside functions and for type checkers count too."""
     assert {part_of(name) for name in AUTOLOG} - {""} == set(HEIGHT)
     assert [str(one) for one in INNER if HEIGHT[part_of(one.name)] > HEIGHT[part_of(one.by)]] == []
 
 
-def test_only_the_top_imports_what_users_see() -> None:
+def test_only_the_top_layer_imports_the_public_names() -> None:
     """`autolog` itself names everything: who imports it is above all."""
     users = {one.by for one in ALL if one.by in AUTOLOG and one.name == "autolog" and one.by != "autolog"}
     assert {part_of(name) for name in users} <= {"cli", "testing"}
@@ -160,8 +160,8 @@ def test_the_core_is_short_enough_to_be_read() -> None:
 
 
 @pytest.mark.parametrize("folder", ["autolog", *sorted({name.partition(".")[0] for name in INTEGRATIONS})])
-def test_no_modules_import_each_other_in_circles(folder: str) -> None:
-    """Imports inside functions and for type checkers too: whoever reads one of a circle must read all of it."""
+def test_there_are_no_import_circles(folder: str) -> None:
+    """Imports inside functions and for type checkers count too."""
     graph: dict[str, set[str]] = {}
     for one in ALL:
         if within(one.by, folder) and within(one.name, folder) and one.by != one.name != "autolog":
@@ -182,7 +182,6 @@ def test_no_modules_import_each_other_in_circles(folder: str) -> None:
 
 
 def test_autolog_imports_no_framework_and_no_backend() -> None:
-    """What knows one is an integration, a flavor or a sink, in a package of its own."""
     assert [str(one) for one in ALL if one.by in AUTOLOG and one.package in FRAMEWORKS | BACKENDS] == []
 
 
@@ -216,15 +215,14 @@ def test_only_the_command_line_loads_its_libraries() -> None:
 
 
 def test_wrapt_is_loaded_in_one_place() -> None:
-    """When there is something to wrap."""
     assert {one.by for one in ALL if one.package == "wrapt"} == {"autolog.instrument.wrapper"}
 
 
 # -- integrations
 
 
-def test_integrations_import_public_names_of_autolog_and_their_own() -> None:
-    """So that a third party can do what a built-in one does; and never each other."""
+def test_integrations_import_only_public_names_of_autolog_and_their_own_modules() -> None:
+    """Never each other."""
     public = {module: set(_public_names(module)) for module in ("autolog.integration", "autolog.sinks")}
     wrong: list[str] = []
     for name, path in INTEGRATIONS.items():
@@ -302,8 +300,7 @@ STATE = {
 }  # fmt: skip
 
 
-def test_there_is_no_changing_state_but_the_client() -> None:
-    """`global` is the way to it."""
+def test_only_the_client_is_global_state() -> None:
     found = {
         (name, word)
         for name, path in {**AUTOLOG, **INTEGRATIONS}.items()
@@ -314,7 +311,7 @@ def test_there_is_no_changing_state_but_the_client() -> None:
     assert found <= STATE
 
 
-def test_what_runs_as_objects_die_uses_no_module_globals() -> None:
+def test_finalizers_use_no_module_globals() -> None:
     """While Python ends, a module's globals may be None: a callback of a weak reference, a finalizer or a `__del__` that used
     one would print a traceback. It binds what it needs, as a closure or a default.
     """
@@ -349,7 +346,7 @@ def called_as_objects_die(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def test_the_rules_are_about_something() -> None:
+def test_the_rules_apply_to_existing_folders() -> None:
     """A folder that has moved would make them hold of nothing."""
     assert len(AUTOLOG) > 40
     assert "autolog_sklearn" in INTEGRATIONS

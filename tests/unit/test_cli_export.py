@@ -55,7 +55,7 @@ def test_csv_has_a_row_a_run(store: Store):
 @pytest.mark.parametrize(
     ("name", "first"), [("runs.csv", b"id,"), ("runs", b"id,"), ("runs.JSONL", b'{"id"'), ("runs.parquet", b"PAR1")]
 )  # fmt: skip
-def test_a_file_holds_what_its_name_says(store: Store, tmp_path: Path, name: str, first: bytes) -> None:
+def test_the_ending_of_a_file_says_its_format(store: Store, tmp_path: Path, name: str, first: bytes) -> None:
     if name.endswith("parquet"):
         pytest.importorskip("pyarrow")
     export(store, "--output", str(tmp_path / name))
@@ -71,15 +71,16 @@ def test_a_file_holds_what_its_name_says(store: Store, tmp_path: Path, name: str
         (["--output", "runs.csv", "--format", "jsonl"], "runs.csv would hold lines of JSON."),
     ],
 )
-def test_a_name_that_says_something_else_is_refused(store: Store, arguments: list[str], said: str) -> None:
-    """Nothing is written under it."""
+def test_an_unknown_ending_is_refused_and_nothing_is_written(
+    store: Store, arguments: list[str], said: str
+) -> None:
     done = CliRunner().invoke(app, ["export", "--store", str(store.layout.root), *arguments])
     assert done.exit_code == 1
     assert said in done.output
     assert not Path(arguments[1]).exists()
 
 
-def test_a_format_that_is_named_may_have_any_ending_but_anothers(store: Store, tmp_path: Path) -> None:
+def test_a_named_format_may_have_any_ending_but_that_of_another(store: Store, tmp_path: Path) -> None:
     """Many name lines of JSON `.json`."""
     export(store, "--format", "jsonl", "--output", str(tmp_path / "runs.json"))
     assert [json.loads(line)["name"] for line in (tmp_path / "runs.json").open()] == ["run 0", "run 1"]
@@ -101,15 +102,13 @@ def test_no_text_in_csv_is_a_formula():
     assert json.loads(lines)["params"]["0"] == "=1+1"
 
 
-def test_json_lines_are_what_show_prints(store: Store):
-    """One run a line."""
+def test_a_json_line_is_what_show_prints(store: Store):
     runs = {run.id: run.to_dict() for run in store.runs("name == 'run 1'")}
     lines = [json.loads(line) for line in export(store, "name == 'run 1'", "--format", "jsonl").splitlines()]
     assert {line["id"]: line for line in lines} == json.loads(json.dumps(runs))
 
 
-def test_histories_have_every_value(store: Store):
-    """A row a value, in each format."""
+def test_histories_have_a_row_for_each_value(store: Store):
     expected = [
         (run.id, run.name, name, *point)
         for run in store.runs(order_by="started")

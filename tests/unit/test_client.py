@@ -43,7 +43,7 @@ def stubborn(toy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return toy
 
 
-def test_one_that_cannot_be_taken_out_keeps_no_other_in(stubborn: ModuleType) -> None:
+def test_a_hook_that_cannot_be_removed_keeps_no_other_patch(stubborn: ModuleType) -> None:
     """All attributes are put back, then the failure is told; and the next session begins anew."""
     before = process.get()
     slots = vars(stubborn)["train"], vars(stubborn.Slope)["fit"], vars(threading.Thread)["start"]
@@ -57,7 +57,7 @@ def test_one_that_cannot_be_taken_out_keeps_no_other_in(stubborn: ModuleType) ->
     assert seen.run.status == "finished"
 
 
-def test_an_integration_that_fails_half_way_in_is_taken_out(
+def test_an_integration_that_fails_while_it_is_installed_is_removed(
     stubborn: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Half of its patches would record half of its trainings."""
@@ -77,8 +77,7 @@ def test_an_integration_that_fails_half_way_in_is_taken_out(
     assert "the second" in caplog.text
 
 
-def test_two_that_are_switched_off_by_turns_leave_threads_followed_to_the_last(toy: ModuleType) -> None:
-    """What follows work into threads goes with the last integration."""
+def test_threads_are_followed_until_the_last_integration_is_off(toy: ModuleType) -> None:
     start = vars(threading.Thread)["start"]
     with recorded() as seen:
         names = seen.client.manager.switched_on
@@ -89,7 +88,7 @@ def test_two_that_are_switched_off_by_turns_leave_threads_followed_to_the_last(t
 
 
 @pytest.mark.parametrize("what", ["recorder", "lineage", "sender"])
-def test_threads_that_come_first_at_once_get_the_same(what: str) -> None:
+def test_threads_that_ask_at_the_same_time_get_the_same_object(what: str) -> None:
     """What is made when it is first needed is one for all: else a run of one thread would be unknown to another."""
     client = Client()
     client.active = False

@@ -36,18 +36,16 @@ def complained(**given: Any) -> tuple[Config, list[str]]:
 # -- the order of the places
 
 
-def test_without_anything_the_defaults_hold() -> None:
-    """No setting is needed."""
+def test_no_setting_is_needed() -> None:
     assert loaded() == Config(
         experiment="default", include=None, exclude=(), tags={}, silent=False, overhead_budget=0.01, exit_timeout=5.0,
         options={}, integrations={},
     )  # fmt: skip
 
 
-def test_the_call_goes_before_the_environment_before_the_file(
+def test_a_call_wins_over_the_environment_and_that_over_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Setting by setting."""
     (tmp_path / "autolog.toml").write_text(
         'experiment = "file"\nsilent = true\nexit_timeout = 1\nlog_models = false\n'
     )
@@ -62,8 +60,8 @@ def test_the_call_goes_before_the_environment_before_the_file(
     )
 
 
-def test_a_second_call_changes_what_it_is_given_and_keeps_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """File and environment are read once."""
+def test_a_second_call_changes_only_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and the environment are read once."""
     first = loaded(experiment="a", silent=True, log_models=False, sklearn={"log_datasets": False})
     monkeypatch.setenv("AUTOLOG_EXPERIMENT", "b")
     second, complaints = load({"tags": {"n": 1}, "sklearn": {"x": 1}}, first, COMMON, NAMES)
@@ -97,8 +95,9 @@ def test_a_second_call_changes_what_it_is_given_and_keeps_the_rest(monkeypatch: 
         ({"tags": ["a"]}, "tags must be a mapping"),
     ],
 )  # fmt: skip
-def test_a_wrong_call_is_told_what_is_valid_and_near(given: dict[str, Any], message: str) -> None:
-    """At once, as a ValueError."""
+def test_a_wrong_argument_is_a_value_error_that_names_what_is_valid(
+    given: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError) as error:
         loaded(**given)
     assert message in str(error.value)
@@ -119,8 +118,7 @@ def test_a_wrong_call_is_told_what_is_valid_and_near(given: dict[str, Any], mess
         ({"experiment": None, "silent": None, "tags": None, "exclude": None}, {}),
     ],
 )  # fmt: skip
-def test_what_a_call_may_say(given: dict[str, Any], expected: dict[str, Any]) -> None:
-    """And what it becomes."""
+def test_every_setting_may_be_an_argument(given: dict[str, Any], expected: dict[str, Any]) -> None:
     assert loaded(**given) == Config()._replace(**expected)
 
 
@@ -128,7 +126,6 @@ def test_what_a_call_may_say(given: dict[str, Any], expected: dict[str, Any]) ->
     ("word", "said"), [("sklaern", " Did you mean 'sklearn'?"), ("zzzzz", ""), ("", ""), ("SKLEARN", "")]
 )
 def test_the_nearest_word_is_named_only_if_it_is_near(word: str, said: str) -> None:
-    """A wild guess helps nobody."""
     assert nearest(word, NAMES) == said
 
 
@@ -165,7 +162,7 @@ def test_the_nearest_word_is_named_only_if_it_is_near(word: str, said: str) -> N
         ("CONFIG_DIR", "/x", {}),
     ],
 )
-def test_a_variable_is_read_as_it_is_meant(
+def test_a_variable_is_read_by_the_type_of_its_setting(
     variable: str, text: str, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Options are read by the integration, which knows their types."""
@@ -191,10 +188,9 @@ def test_a_variable_is_read_as_it_is_meant(
         ("EXIT_TIMEOUT", "nan", "the environment: exit_timeout=nan is not valid"),
     ],
 )
-def test_a_wrong_variable_is_said_and_left_out(
+def test_a_wrong_variable_is_warned_of_and_ignored(
     variable: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others hold."""
     monkeypatch.setenv(f"AUTOLOG_{variable}", text)
     monkeypatch.setenv("AUTOLOG_TAGS", "a=b")
     found, complaints = complained()
@@ -206,7 +202,6 @@ def test_a_wrong_variable_is_said_and_left_out(
 
 @given(st.dictionaries(st.text(st.characters(codec="ascii", exclude_characters="=\0"), min_size=1), st.text(st.characters(codec="utf-8", exclude_characters="\0"))))  # fmt: skip # noqa: E501
 def test_no_variable_raises(variables: dict[str, str]) -> None:
-    """Whatever it is called and says."""
     with pytest.MonkeyPatch.context() as patch:
         for name, text in variables.items():
             patch.setenv(f"AUTOLOG_{name}", text)
@@ -217,10 +212,7 @@ def test_no_variable_raises(variables: dict[str, str]) -> None:
     ("text", "disabled"),
     [("1", True), ("true", True), (" YES ", True), ("on", True), ("0", False), ("", False), ("no", False)],
 )
-def test_one_variable_switches_everything_off(
-    text: str, disabled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`AUTOLOG_DISABLED=1`."""
+def test_autolog_disabled_is_read(text: str, disabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTOLOG_DISABLED", text)
     assert config.is_disabled() is disabled
 
@@ -236,8 +228,8 @@ def test_one_variable_switches_everything_off(
         ("autolog.toml", '\ufeffexperiment = "x"\r\ninclude = "sklearn"\r\nlog_models = false\r\ntags.a = 1\r\nsklearn.log_datasets = false\r\n'),  # noqa: E501
     ],
 )  # fmt: skip
-def test_a_file_says_everything_that_a_call_may(name: str, text: str, tmp_path: Path) -> None:
-    """And the options of one integration in a table of its name."""
+def test_every_setting_may_be_in_a_file(name: str, text: str, tmp_path: Path) -> None:
+    """The options of one integration stand in a table with its name."""
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     assert loaded() == Config(
         experiment="x", include=("sklearn",), tags={"a": "1"}, options={"log_models": False},
@@ -245,7 +237,7 @@ def test_a_file_says_everything_that_a_call_may(name: str, text: str, tmp_path: 
     )  # fmt: skip
 
 
-def test_the_nearest_file_with_settings_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_file_with_settings_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """autolog.toml before pyproject.toml; a pyproject.toml that says nothing of autolog is passed by."""
     below = tmp_path / "a" / "b" / "c"
     below.mkdir(parents=True)
@@ -261,7 +253,7 @@ def test_the_nearest_file_with_settings_counts(tmp_path: Path, monkeypatch: pyte
     assert loaded().experiment == "own"
 
 
-def test_another_users_file_in_a_folder_like_tmp_is_left_out_with_a_word(
+def test_another_users_file_in_a_shared_folder_is_ignored_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It could send all that is recorded elsewhere."""
@@ -290,8 +282,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("name", ["autolog.toml", "pyproject.toml"])
-def test_a_broken_file_is_said_and_left_out(kind: str, name: str, tmp_path: Path) -> None:
-    """With its path, once; the call holds."""
+def test_a_broken_file_is_warned_of_once_and_ignored(kind: str, name: str, tmp_path: Path) -> None:
     data = BROKEN[kind]
     (tmp_path / name).write_bytes(data + b"\n# tool.autolog")
     found, complaints = complained(experiment="call")
@@ -317,8 +308,9 @@ def test_a_broken_file_is_said_and_left_out(kind: str, name: str, tmp_path: Path
         ("nonsense = {a = 1}", "'nonsense' is not a setting or an option common to all integrations."),
     ],
 )
-def test_a_wrong_line_of_a_file_is_said_and_left_out(line: str, message: str | None, tmp_path: Path) -> None:
-    """The other lines hold."""
+def test_a_wrong_line_of_a_file_is_warned_of_and_ignored(
+    line: str, message: str | None, tmp_path: Path
+) -> None:
     (tmp_path / "autolog.toml").write_text(f"log_models = false\n{line}\n")
     found, complaints = complained()
     assert found.options == {"log_models": False}
@@ -344,7 +336,6 @@ def toml(value: Any) -> str:
 
 @given(st.dictionaries(st.sampled_from([*config.SETTINGS, *COMMON, *NAMES, "other"]), TOML))
 def test_no_file_raises(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
-    """Whatever value stands under whatever name."""
     folder = tmp_path_factory.mktemp("file")
     (folder / "autolog.toml").write_text(
         "".join(f"{name} = {toml(value)}\n" for name, value in values.items())
@@ -354,10 +345,9 @@ def test_no_file_raises(tmp_path_factory: pytest.TempPathFactory, values: dict[s
         complained()
 
 
-def test_a_working_directory_that_is_gone_has_no_file(
+def test_a_deleted_working_directory_means_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The defaults hold."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

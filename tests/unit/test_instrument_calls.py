@@ -41,8 +41,7 @@ def original(a: Any, b: Any = 2, *args: Any, c: Any = 3, **kwargs: Any) -> tuple
     return a, b, args, c, kwargs
 
 
-def test_what_takes_nothing_has_no_arguments(handler: CallHandler) -> None:
-    """An observer that passes callbacks where they are taken leaves `fit(self)` of the user's alone."""
+def test_takes_says_whether_a_function_takes_an_argument(handler: CallHandler) -> None:
     seen: list[bool] = []
 
     def observer(call: Call) -> Generator[None, Any, None]:
@@ -58,8 +57,8 @@ def test_what_takes_nothing_has_no_arguments(handler: CallHandler) -> None:
 # -- the observer's protocol
 
 
-def test_an_observer_stands_before_and_after_the_original(handler: CallHandler) -> None:
-    """In this order; what it is sent is what the original returned, by identity, and the user gets the same."""
+def test_an_observer_runs_before_and_after_the_original(handler: CallHandler) -> None:
+    """It is sent what the original returned; the user gets the same object."""
     seen: list[Any] = []
     result = object()
 
@@ -160,7 +159,7 @@ OBSERVERS: dict[Any, list[str]] = {
 
 
 @pytest.mark.parametrize("observer", OBSERVERS, ids=lambda one: one.__name__)
-def test_a_bad_observer_costs_the_call_nothing(handler: CallHandler, observer: Any) -> None:
+def test_a_bad_observer_does_not_change_the_call(handler: CallHandler, observer: Any) -> None:
     """The original is called once with what the user gave it; the failure is told."""
     called: list[Any] = []
 
@@ -178,10 +177,10 @@ def test_a_bad_observer_costs_the_call_nothing(handler: CallHandler, observer: A
 @pytest.mark.parametrize(
     "error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3), GeneratorExit(), StopIteration(1)]
 )
-def test_the_users_exception_passes_through_untouched(
+def test_the_users_exception_passes_through_unchanged(
     handler: CallHandler, observer: Any, error: BaseException
 ) -> None:
-    """The same object, without a cause, a context or notes of ours; once; and the traceback ends in the user's line."""
+    """The same object, raised once, with no cause, context or note added; the traceback ends in the user's line."""
     called: list[int] = []
 
     def train() -> None:
@@ -199,9 +198,7 @@ def test_the_users_exception_passes_through_untouched(
     error.__traceback__ = None
 
 
-def test_an_exception_that_the_user_raised_from_another_keeps_it(handler: CallHandler) -> None:
-    """Cause and context are his."""
-
+def test_an_exception_keeps_its_cause_and_context(handler: CallHandler) -> None:
     def train() -> None:
         try:
             raise KeyError("inner")
@@ -214,9 +211,7 @@ def test_an_exception_that_the_user_raised_from_another_keeps_it(handler: CallHa
     assert caught.value.__context__ is caught.value.__cause__
 
 
-def test_an_exception_handled_around_the_call_is_the_context_as_without_us(handler: CallHandler) -> None:
-    """`raise` inside an `except` block of the caller's."""
-
+def test_an_exception_handled_around_the_call_becomes_the_context(handler: CallHandler) -> None:
     def train() -> None:
         raise ValueError
 
@@ -228,8 +223,8 @@ def test_an_exception_handled_around_the_call_is_the_context_as_without_us(handl
     assert type(caught.value.__context__) is KeyError
 
 
-def test_what_must_be_undone_is_undone_after_an_exception(handler: CallHandler) -> None:
-    """The observer's `finally` runs, and knows the error; what stands after the yield does not."""
+def test_an_observers_finally_runs_after_an_exception(handler: CallHandler) -> None:
+    """It knows the error; what stands after the yield does not run."""
     seen: list[Any] = []
 
     def train() -> None:
@@ -247,9 +242,7 @@ def test_what_must_be_undone_is_undone_after_an_exception(handler: CallHandler) 
     assert seen == [("finally", "ValueError('mine')")]
 
 
-def test_ctrl_c_in_an_observer_is_the_users(handler: CallHandler) -> None:
-    """Only Exception is ever kept; nothing is left behind."""
-
+def test_ctrl_c_in_an_observer_reaches_the_user(handler: CallHandler) -> None:
     def observer(call: Call) -> Any:
         raise KeyboardInterrupt
         yield
@@ -260,16 +253,13 @@ def test_ctrl_c_in_an_observer_is_the_users(handler: CallHandler) -> None:
 
 
 @pytest.mark.parametrize("observer", [fails_before, fails_after, yields_twice, is_no_generator_and_fails])
-def test_strict_raises_it(observer: Any) -> None:
-    """So that our own tests see it."""
+def test_a_strict_handler_raises_an_observers_error(observer: Any) -> None:
     with pytest.raises((OSError, RuntimeError)):
         patched(CallHandler(strict=True), original, observer)(1)
     assert current.get() is None
 
 
-def test_what_a_failing_observer_replaced_is_taken_back(handler: CallHandler) -> None:
-    """Half a change is none."""
-
+def test_arguments_replaced_by_a_failing_observer_are_restored(handler: CallHandler) -> None:
     def observer(call: Call) -> Any:
         call.replace(a="replaced", c="replaced")
         raise OSError
@@ -320,10 +310,10 @@ def decorated(*args: Any, **kwargs: Any) -> Any:
         (max, (1, 2), {}, {}),
     ],
 )
-def test_arguments_are_those_that_were_given_by_name(
+def test_arguments_are_the_given_ones_by_name(
     handler: CallHandler, function: Any, args: Any, kwargs: Any, expected: dict[str, Any]
 ) -> None:
-    """Without defaults; what goes to `**kwargs` among the others."""
+    """Without defaults; what goes to `**kwargs` is among them."""
     assert arguments_of(handler, function, *args, **kwargs) == expected
 
 
@@ -351,7 +341,7 @@ def replaced(handler: CallHandler, function: Any, values: dict[str, Any], *args:
         (decorated, {"b": 9, "d": 8}, (1, 5), {}, (1, 9, (), 3, {"d": 8})),
     ],
 )
-def test_an_argument_is_replaced_where_it_stands(
+def test_an_argument_is_replaced_in_its_place(
     handler: CallHandler, function: Any, values: dict[str, Any], args: Any, kwargs: Any, expected: Any
 ) -> None:
     """Positional stays positional; one that was not given is given by name."""
@@ -369,10 +359,10 @@ def test_an_argument_is_replaced_where_it_stands(
         (lambda *values: values, "values", (1,)),
     ],
 )
-def test_an_argument_that_cannot_be_replaced_is_told_and_the_call_made_as_it_was(
+def test_replacing_an_unknown_argument_is_an_error_of_the_observer(
     handler: CallHandler, function: Any, name: str, args: Any
 ) -> None:
-    """As a TypeError of the observer's, not of the user's."""
+    """The call is made as the user made it."""
     assert replaced(handler, function, {name: 9}, *args) == function(*args)
     [(place, error)] = handler.failures
     assert (place.startswith("before "), error.startswith("TypeError:"), repr(name) in error) == (
@@ -383,8 +373,7 @@ def test_an_argument_that_cannot_be_replaced_is_told_and_the_call_made_as_it_was
 
 
 @given(st.data())
-def test_replacing_does_what_the_user_would_have_written(data: st.DataObject) -> None:
-    """For any way to call: as if the value had been given in the first place."""
+def test_a_replaced_argument_acts_as_if_the_user_had_given_it(data: st.DataObject) -> None:
     handler = CallHandler()
     args = data.draw(st.lists(st.integers(), min_size=1, max_size=4))
     kwargs = data.draw(
@@ -398,8 +387,7 @@ def test_replacing_does_what_the_user_would_have_written(data: st.DataObject) ->
     assert handler.failures == []
 
 
-def test_the_callers_own_objects_are_not_changed(handler: CallHandler) -> None:
-    """Neither the list that he passed nor the mapping that he unpacked."""
+def test_replacing_changes_no_object_of_the_caller(handler: CallHandler) -> None:
     items, options = [1], {"c": [2]}
 
     def observer(call: Call) -> Any:
@@ -441,7 +429,7 @@ class Derived(Model):
         (lambda m: type(m).score(1, y=2), None, {"X": 1, "y": 2}),
     ],
 )
-def test_methods_are_seen_with_what_they_were_called_on(
+def test_a_call_knows_what_its_method_was_called_on(
     handler: CallHandler, call: Any, instance: Any, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The instance, or the class that was asked, or nothing; never among the arguments."""
@@ -472,7 +460,7 @@ def nesting(handler: CallHandler, seen: list[Any]) -> Any:
     return observer
 
 
-def test_only_contributing_calls_are_seen_inside_a_call(handler: CallHandler) -> None:
+def test_inside_a_call_only_nested_patches_observe(handler: CallHandler) -> None:
     """They are not outermost, and belong to the run around them."""
     seen: list[Any] = []
 
@@ -491,8 +479,7 @@ def test_only_contributing_calls_are_seen_inside_a_call(handler: CallHandler) ->
     assert handler.closed == [("run 1", None)]
 
 
-def test_nothing_is_seen_inside_a_sealed_call(handler: CallHandler) -> None:
-    """A search's own fits."""
+def test_nothing_is_observed_inside_a_call_with_suppress_nested(handler: CallHandler) -> None:
     seen: list[Any] = []
     contributing = patched(handler, lambda: None, nesting(handler, seen), nested=True)
 
@@ -506,7 +493,7 @@ def test_nothing_is_seen_inside_a_sealed_call(handler: CallHandler) -> None:
     assert len(seen) == 1
 
 
-def test_a_parents_method_called_by_its_child_is_the_same_call(
+def test_a_call_of_the_parents_method_is_part_of_the_same_call(
     handler: CallHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`super().fit(…)` is not a second training; another method or another instance is another call."""
@@ -530,8 +517,7 @@ def test_a_parents_method_called_by_its_child_is_the_same_call(
     assert seen == ["Child", "Child"]
 
 
-def test_what_the_host_does_not_want_is_not_seen(handler: CallHandler) -> None:
-    """Nor anything once it is inactive, in the middle of a call too."""
+def test_what_the_handler_does_not_want_is_not_observed(handler: CallHandler) -> None:
     seen: list[Any] = []
     observer = nesting(handler, seen)
     handler.wanted = lambda instance: False
@@ -542,8 +528,8 @@ def test_what_the_host_does_not_want_is_not_seen(handler: CallHandler) -> None:
     assert seen == []
 
 
-def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(handler: CallHandler) -> None:
-    """The handler is inactive there: neither the observer's second half nor its clean-up runs."""
+def test_a_process_forked_inside_a_call_observes_nothing_more(handler: CallHandler) -> None:
+    """There the handler is inactive: neither the observer's second half nor its clean-up runs."""
     seen: list[str] = []
 
     def observer(call: Call) -> Any:
@@ -569,8 +555,7 @@ def test_a_child_process_made_in_the_middle_of_a_call_observes_nothing_more(hand
     assert "after" not in seen_during
 
 
-def test_a_switched_off_wrapper_calls_the_original_only(handler: CallHandler) -> None:
-    """Where it could not be taken out."""
+def test_a_wrapper_that_is_off_only_calls_the_original(handler: CallHandler) -> None:
     seen: list[Any] = []
     wrapper = patched(handler, original, nesting(handler, seen))
     wrapper._self_autolog_switch.on = False
@@ -582,8 +567,6 @@ def test_a_switched_off_wrapper_calls_the_original_only(handler: CallHandler) ->
 
 
 def test_a_run_is_closed_with_what_the_original_raised(handler: CallHandler) -> None:
-    """Or without an error; after the observer has had its say."""
-
     def observer(call: Call) -> Any:
         call.start_run()
         yield
@@ -600,7 +583,7 @@ def test_a_run_is_closed_with_what_the_original_raised(handler: CallHandler) -> 
     ]
 
 
-def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(handler: CallHandler) -> None:
+def test_an_observer_may_say_with_which_error_the_run_is_closed(handler: CallHandler) -> None:
     """A framework may make a Ctrl-C into an exit, and tells nobody but its observer."""
 
     def observer(call: Call) -> Any:
@@ -619,8 +602,7 @@ def test_a_run_is_closed_with_what_the_observer_knows_to_be_behind_an_exception(
     assert [repr(error) for _, error in handler.closed] == ["KeyboardInterrupt()"] * 2
 
 
-def test_a_run_may_go_on_over_several_calls(handler: CallHandler) -> None:
-    """It ends again with each."""
+def test_a_run_may_continue_in_later_calls(handler: CallHandler) -> None:
     run: list[Any] = []
 
     def observer(call: Call) -> Any:
@@ -637,7 +619,7 @@ def test_a_run_may_go_on_over_several_calls(handler: CallHandler) -> None:
     assert handler.runs == 1
 
 
-def test_an_ended_call_lets_go_of_the_users_objects(handler: CallHandler) -> None:
+def test_an_ended_call_holds_no_object_of_the_user(handler: CallHandler) -> None:
     """A context, or a thread of a pool, may keep the call itself for ever."""
     kept: list[Any] = []
 
@@ -667,7 +649,7 @@ def test_an_ended_call_lets_go_of_the_users_objects(handler: CallHandler) -> Non
 # -- frames and threads
 
 
-def test_an_ended_frame_counts_as_none() -> None:
+def test_an_ended_scope_counts_as_none() -> None:
     """Pools keep threads that were started inside calls long over."""
     outer = Scope(None, records=False, records_nested=False)
     inner = Scope(outer, records=False, records_nested=False)
@@ -683,10 +665,10 @@ def test_an_ended_frame_counts_as_none() -> None:
         current.reset(token)
 
 
-def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_not(
+def test_a_thread_is_inside_the_call_in_which_it_was_started(
     handler: CallHandler,
 ) -> None:
-    """And when the call has ended, its thread is free."""
+    """Until the call has ended; a thread that was started before is outside."""
     seen: list[Any] = []
     observer = nesting(handler, seen)
     ordinary = patched(handler, lambda: None, observer)
@@ -728,8 +710,7 @@ def test_a_thread_started_inside_a_call_is_inside_it_and_one_started_before_is_n
     ]
 
 
-def test_threads_that_call_at_once_are_calls_of_their_own(handler: CallHandler) -> None:
-    """Each outermost, each with its run."""
+def test_calls_in_several_threads_are_outermost_calls_with_runs_of_their_own(handler: CallHandler) -> None:
     ready = threading.Barrier(4)
     seen: list[Any] = []
 
@@ -763,7 +744,7 @@ class Callback:
         return self.on_round(number)
 
 
-def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(handler: CallHandler) -> None:
+def test_a_guarded_callback_that_fails_is_reported_once_and_then_does_nothing(handler: CallHandler) -> None:
     """The framework sees an object of the callback's class, with its attributes, whose methods return nothing then."""
     own = Callback()
     seen: list[Any] = []
@@ -784,8 +765,7 @@ def test_a_guarded_callback_that_fails_is_told_once_and_does_nothing_more(handle
     assert handler.failures == [("in Callback.on_round", "OSError: full")]
 
 
-def test_hostile_instances_are_left_alone(handler: CallHandler) -> None:
-    """Intercepting a method asks nothing of the object it is called on."""
+def test_intercepting_a_method_asks_nothing_of_its_instance(handler: CallHandler) -> None:
     from hostile import CALLED, hostile
 
     cls = hostile()
@@ -797,8 +777,7 @@ def test_hostile_instances_are_left_alone(handler: CallHandler) -> None:
     assert CALLED == []
 
 
-def test_this_module_needs_no_framework() -> None:
-    """Nor anything of runs, stores or settings."""
+def test_the_calls_module_imports_nothing_of_runs_stores_or_settings() -> None:
     assert not [
         name
         for name in vars(calls)

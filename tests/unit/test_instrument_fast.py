@@ -118,8 +118,9 @@ def install() -> Iterator[Installed]:
     one.remove()
 
 
-def test_it_sees_the_arguments_the_result_and_the_exception(frame: Any, install: Installed) -> None:
-    """And changes none of them."""
+def test_a_fast_patch_sees_arguments_result_and_exception_and_changes_none(
+    frame: Any, install: Installed
+) -> None:
     assert install.watch("fastframe:step").state == "found"
     assert frame.step(1, y=5) == 6
     with pytest.raises(ValueError, match="negative") as error:
@@ -131,9 +132,7 @@ def test_it_sees_the_arguments_the_result_and_the_exception(frame: Any, install:
 
 
 @pytest.mark.parametrize("name", ["step", "decorated"])
-def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed, name: str) -> None:
-    """Name, signature, source, documentation."""
-
+def test_a_fast_patch_looks_like_the_original_and_pickles(frame: Any, install: Installed, name: str) -> None:
     def looks() -> Any:
         step = getattr(frame, name)
         ask = (inspect.signature, inspect.getfullargspec, inspect.getsource, inspect.isfunction)
@@ -151,7 +150,7 @@ def test_it_looks_as_the_original_and_pickles(frame: Any, install: Installed, na
     assert pickle.loads(pickle.dumps(getattr(frame, name))) is getattr(frame, name)
 
 
-def test_taking_out_puts_back_the_same_objects(frame: Any, install: Installed) -> None:
+def test_removal_restores_the_same_objects(frame: Any, install: Installed) -> None:
     """No slot where there was none; the user's own names too, taken before and after."""
     users = types.ModuleType("fast_users")
     users.__dict__.update(__file__="/home/me/users.py", early=frame.step)
@@ -171,7 +170,7 @@ def test_taking_out_puts_back_the_same_objects(frame: Any, install: Installed) -
         del sys.modules["fast_users"]
 
 
-def test_a_wrapper_of_somebody_elses_around_it_stays(frame: Any, install: Installed) -> None:
+def test_somebody_elses_wrapper_around_a_fast_patch_stays(frame: Any, install: Installed) -> None:
     """`functools.wraps` copies attributes, and with them our mark: theirs is still theirs."""
     install.watch("fastframe:step")
     ours = frame.step
@@ -196,10 +195,9 @@ def test_a_wrapper_of_somebody_elses_around_it_stays(frame: Any, install: Instal
     ],
     ids=["an inactive handler", "a sealed frame", "a frame that hides this integration"],
 )  # fmt: skip
-def test_nothing_is_seen_where_nobody_looks(
+def test_a_fast_patch_sees_nothing_where_recording_is_off(
     frame: Any, install: Installed, where: Callable[..., Any]
 ) -> None:
-    """The original is called and nothing else."""
     install.watch("fastframe:step")
     install(Hook(target="fastframe:register_hook", hook=install.seen.append))
     token = where(install)
@@ -210,7 +208,7 @@ def test_nothing_is_seen_where_nobody_looks(
 
 
 @pytest.mark.parametrize(("integration", "seen"), [("frame", 1), ("another", 0)])
-def test_inside_a_sealed_call_only_who_sealed_it_sees(
+def test_inside_a_call_with_suppress_nested_only_its_own_integration_sees(
     frame: Any, install: Installed, integration: str, seen: int
 ) -> None:
     """A trainer's own hooks see what it does; those of the library beneath it do not."""
@@ -225,8 +223,7 @@ def test_inside_a_sealed_call_only_who_sealed_it_sees(
         current.reset(token)
 
 
-def test_what_fails_inside_a_call_is_told_with_the_call(frame: Any, install: Installed) -> None:
-    """So that its run can say so."""
+def test_an_error_inside_a_call_is_reported_with_that_call(frame: Any, install: Installed) -> None:
     told: list[Any] = []
 
     def failed(integration: str, place: str, error: Exception, call: Any = None, culprit: str = "") -> None:
@@ -243,8 +240,7 @@ def test_what_fails_inside_a_call_is_told_with_the_call(frame: Any, install: Ins
     assert told == [call]
 
 
-def test_nothing_is_seen_where_a_compiler_reads(frame: Any, install: Installed) -> None:
-    """`unless` says where."""
+def test_a_fast_patch_sees_nothing_while_unless_says_so(frame: Any, install: Installed) -> None:
     reading = [True]
     install.watch("fastframe:step", unless=lambda: reading[0])
     frame.step(1)
@@ -255,9 +251,9 @@ def test_nothing_is_seen_where_a_compiler_reads(frame: Any, install: Installed) 
 
 
 @pytest.mark.parametrize("part", ["before", "after", "raised"])
-def test_what_fails_is_said_once_and_off(frame: Any, install: Installed, part: str) -> None:
-    """The user's call has its own outcome."""
-
+def test_a_part_of_a_fast_patch_that_fails_is_reported_once_and_off(
+    frame: Any, install: Installed, part: str
+) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("ours")
 
@@ -269,7 +265,7 @@ def test_what_fails_is_said_once_and_off(frame: Any, install: Installed, part: s
     assert len(install.handler.failures) == 1
 
 
-def test_a_hook_is_called_and_taken_out(frame: Any, install: Installed) -> None:
+def test_a_hook_is_called_and_removed(frame: Any, install: Installed) -> None:
     """By the framework's own way; what it returns is not given to the framework."""
     patch = install(Hook(target="fastframe:register_hook", hook=lambda x: install.seen.append(x) or "mine"))
     assert patch.state == "found"
@@ -280,8 +276,7 @@ def test_a_hook_is_called_and_taken_out(frame: Any, install: Installed) -> None:
     assert (patch.state, frame._hooks) == ("removed", [])
 
 
-def test_a_hook_is_not_called_where_it_must_not(frame: Any, install: Installed) -> None:
-    """As while a compiler reads."""
+def test_a_hook_is_not_called_while_unless_says_so(frame: Any, install: Installed) -> None:
     reading = [True]
     install(Hook(target="fastframe:register_hook", hook=install.seen.append, unless=lambda: reading[0]))
     frame.step(1)
@@ -290,7 +285,7 @@ def test_a_hook_is_not_called_where_it_must_not(frame: Any, install: Installed) 
     assert install.seen == [2]
 
 
-def test_a_hook_that_could_not_be_taken_out_is_refused(frame: Any, install: Installed) -> None:
+def test_a_hook_that_could_not_be_removed_is_refused(frame: Any, install: Installed) -> None:
     """Its registrar gives nothing to take it out by: it is left inert, and the error says what to do."""
     registered: list[Any] = []
     said: list[str] = []
@@ -304,7 +299,7 @@ def test_a_hook_that_could_not_be_taken_out_is_refused(frame: Any, install: Inst
     assert text.endswith("Name the function that does it in `undo`, or observe what calls them, by a Patch.")
 
 
-def test_a_hook_is_taken_out_by_the_function_that_undoes_it(frame: Any, install: Installed) -> None:
+def test_a_hook_is_removed_by_the_function_named_in_undo(frame: Any, install: Installed) -> None:
     """As with subscribe and unsubscribe, which give no handle; where that function is missing, nothing is put in."""
     frame.listeners = []
     frame.subscribe = frame.listeners.append
@@ -319,7 +314,7 @@ def test_a_hook_is_taken_out_by_the_function_that_undoes_it(frame: Any, install:
     assert (wrong.state, frame.listeners) == ("missing", [str])
 
 
-def test_a_handle_that_fails_keeps_nothing_in(frame: Any, install: Installed) -> None:
+def test_a_handle_that_fails_does_not_keep_other_patches(frame: Any, install: Installed) -> None:
     """What it raises is raised when all is out."""
 
     class Handle:
@@ -337,9 +332,7 @@ def test_a_handle_that_fails_keeps_nothing_in(frame: Any, install: Installed) ->
     assert frame.step is before
 
 
-def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
-    """After one report."""
-
+def test_a_hook_that_fails_is_reported_once_and_off(frame: Any, install: Installed) -> None:
     def fail(x: int) -> None:
         raise RuntimeError("ours")
 
@@ -348,8 +341,9 @@ def test_a_hook_that_fails_is_off(frame: Any, install: Installed) -> None:
     assert install.handler.failures == [("in register_hook", "RuntimeError: ours")]
 
 
-def test_what_is_not_there_is_missing(frame: Any, install: Installed) -> None:
-    """And what is not imported is waited for."""
+def test_a_missing_target_is_missing_and_one_not_imported_is_waited_for(
+    frame: Any, install: Installed
+) -> None:
     assert install(Hook(target="fastframe:register_other", hook=print)).state == "missing"
     assert install.watch("fastframe:other").state == "missing"
     assert install(Hook(target="fastframe_later:register_hook", hook=print)).state == "waiting"

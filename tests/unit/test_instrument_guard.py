@@ -28,7 +28,7 @@ def said() -> Iterator[list[logging.LogRecord]]:
     logger.removeHandler(handler)
 
 
-def test_the_first_failure_is_said_and_later_ones_are_counted(said: list[logging.LogRecord]) -> None:
+def test_only_the_first_failure_of_a_place_is_logged(said: list[logging.LogRecord]) -> None:
     """By integration and place; each is described for the run's own record."""
     guard = Guard(strict=False)
     described = [
@@ -51,16 +51,14 @@ def test_the_first_failure_is_said_and_later_ones_are_counted(said: list[logging
     }
 
 
-def test_one_culprit_in_many_places_is_said_once(said: list[logging.LogRecord]) -> None:
-    """An observer of every class's fit is one thing that is broken."""
+def test_one_culprit_in_many_places_is_logged_once(said: list[logging.LogRecord]) -> None:
     guard = Guard(strict=False)
     for number in range(5):
         guard.report("toy", f"before Model{number}.fit", ValueError(), "Toy.fit")
     assert len(said) == 1
 
 
-def test_threads_that_fail_at_once_say_it_once(said: list[logging.LogRecord]) -> None:
-    """However many."""
+def test_many_threads_that_fail_log_once(said: list[logging.LogRecord]) -> None:
     guard = Guard(strict=False)
     ready = threading.Barrier(8)
 
@@ -76,10 +74,9 @@ def test_threads_that_fail_at_once_say_it_once(said: list[logging.LogRecord]) ->
 @pytest.mark.parametrize(
     ("value", "strict"), [("1", True), ("yes", True), ("0", False), ("", False), (None, False)]
 )
-def test_the_environment_says_whether_it_is_strict(
+def test_autolog_strict_makes_it_strict(
     value: str | None, strict: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`AUTOLOG_STRICT=1`, as in our own tests; who makes the guard may say otherwise."""
     monkeypatch.delenv("AUTOLOG_STRICT")
     if value is not None:
         monkeypatch.setenv("AUTOLOG_STRICT", value)
@@ -87,8 +84,7 @@ def test_the_environment_says_whether_it_is_strict(
     assert Guard(strict=not strict).strict is not strict
 
 
-def test_strict_raises_the_error_itself_but_not_in_the_background(said: list[logging.LogRecord]) -> None:
-    """On a thread of ours, nobody would see it."""
+def test_strict_raises_the_error_but_not_on_background_threads(said: list[logging.LogRecord]) -> None:
     guard, error = Guard(strict=True), ValueError("one")
     with pytest.raises(ValueError) as raised:
         guard.report("toy", "before fit", error)
@@ -110,10 +106,9 @@ def test_an_error_without_a_readable_text_is_described_by_its_class(said: list[l
     assert len(guard.report("toy", "y", ValueError("z" * 10_000))) < 600
 
 
-def test_the_traceback_is_shown_to_who_asks_for_it(
+def test_autolog_debug_shows_the_traceback(
     said: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`AUTOLOG_DEBUG=1`."""
     monkeypatch.setenv("AUTOLOG_DEBUG", "1")
     error = ValueError("one")
     Guard(strict=False).report("toy", "before fit", error)
@@ -121,8 +116,7 @@ def test_the_traceback_is_shown_to_who_asks_for_it(
     assert said[0].exc_info[1] is error
 
 
-def test_nothing_of_logging_is_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    """No handler, no level, nothing on standard output; a user's own settings decide what is shown."""
+def test_the_logging_settings_are_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
     root, logger = logging.getLogger(), logging.getLogger("autolog")
     before = (
         list(root.handlers),
@@ -161,7 +155,9 @@ class Handler:
 @pytest.mark.parametrize(
     "handler", [end, functools.partial(end), Handler(), Handler().__call__], ids=["function", "partial", "object", "method"]
 )  # fmt: skip
-def test_what_a_signals_handler_raises_is_the_users(handler: Any, said: list[logging.LogRecord]) -> None:
+def test_exceptions_of_the_users_signal_handlers_reach_the_user(
+    handler: Any, said: list[logging.LogRecord]
+) -> None:
     """A time limit that is up while our code runs ends what the user has limited: it is not taken for an error of ours."""
 
     def ours() -> None:

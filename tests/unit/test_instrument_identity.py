@@ -43,7 +43,7 @@ def test_a_value_is_found_by_the_object_itself(kind: type) -> None:
     assert (held.pop(one), held.get(one), held.pop(one), len(held)) == ("b", None, None, 0)
 
 
-def test_an_object_is_not_kept_alive_and_forgotten_with_its_death() -> None:
+def test_an_object_is_not_kept_alive_and_is_forgotten_when_it_dies() -> None:
     """Its successor at the same address is another one."""
     held: IdentityMap[int] = IdentityMap()
     dead = []
@@ -60,7 +60,6 @@ def test_an_object_is_not_kept_alive_and_forgotten_with_its_death() -> None:
 
 @pytest.mark.parametrize("key", [Closed(), 5, "text", (1, 2), None, [1]], ids=lambda key: type(key).__name__)
 def test_what_cannot_be_held_weakly_is_ignored(key: object) -> None:
-    """Nothing raises."""
     held: IdentityMap[str] = IdentityMap()
     held.set(key, "a")
     assert (held.get(key), held.pop(key), len(held)) == (None, None, 0)
@@ -78,8 +77,7 @@ def test_nothing_of_the_object_is_asked_or_changed() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["set", "pop", "die", "get"]), st.integers(0, 4)), max_size=40))
-def test_it_is_a_mapping_of_the_living(steps: list[tuple[str, int]]) -> None:
-    """Whatever is done in whatever order."""
+def test_it_behaves_as_a_mapping_of_living_objects(steps: list[tuple[str, int]]) -> None:
     held: IdentityMap[int] = IdentityMap()
     objects: dict[int, Model] = {}
     expected: dict[int, int] = {}

@@ -75,14 +75,12 @@ def write(site: Path, **sources: str) -> None:
 # -- when it fires
 
 
-def test_a_module_that_is_there_is_reported_at_once(hooks: Hooks) -> None:
-    """Before `when_imported` returns."""
+def test_an_imported_module_is_reported_at_once(hooks: Hooks) -> None:
     hooks.watch("json", lambda module: module is json)
     assert hooks.fired == [True]
 
 
-def test_a_module_is_reported_when_it_is_imported_and_complete(hooks: Hooks, site: Path) -> None:
-    """Not before, and once; a second import statement executes nothing."""
+def test_a_module_is_reported_once_when_its_import_is_complete(hooks: Hooks, site: Path) -> None:
     write(site, later="x = 1\ny = 2\n")
     hooks.watch("later", lambda module: (module.__name__, module.y))
     assert hooks.fired == []
@@ -92,8 +90,7 @@ def test_a_module_is_reported_when_it_is_imported_and_complete(hooks: Hooks, sit
     assert hooks.fired == [("later", 2)]
 
 
-def test_a_packages_own_modules_do_not_report_it(hooks: Hooks, site: Path) -> None:
-    """The package is complete when its `__init__` has run to the end, not when its first part has."""
+def test_a_package_is_reported_when_its_init_has_finished(hooks: Hooks, site: Path) -> None:
     write(
         site,
         pack="#package\nimport pack.part\ndone = True\n",
@@ -122,8 +119,7 @@ def test_a_half_imported_module_is_reported_when_it_has_finished(hooks: Hooks, s
     assert hooks.fired == [True]
 
 
-def test_the_next_import_reports_what_was_half_imported(hooks: Hooks, site: Path) -> None:
-    """Nobody needs to ask."""
+def test_the_next_import_reports_a_module_that_was_half_imported(hooks: Hooks, site: Path) -> None:
     write(site, half="import asking\ncomplete = True\n", asking="import sys\nsys.ask()\n", another="")
     sys.ask = lambda: hooks.watch("half", lambda module: module.complete)  # type: ignore[attr-defined]
     try:
@@ -139,7 +135,6 @@ def test_the_next_import_reports_what_was_half_imported(hooks: Hooks, site: Path
 
 
 def test_a_reload_reports_the_module_again(hooks: Hooks, site: Path) -> None:
-    """Its functions are new."""
     write(site, again="def f(): pass\n")
     hooks.watch("again", lambda module: id(module.f))
     import again
@@ -151,7 +146,6 @@ def test_a_reload_reports_the_module_again(hooks: Hooks, site: Path) -> None:
 
 
 def test_a_module_that_was_removed_and_imported_anew_is_reported_again(hooks: Hooks, site: Path) -> None:
-    """It is another one."""
     write(site, anew="")
     hooks.watch("anew", id)
     first = importlib.import_module("anew")
@@ -170,7 +164,6 @@ def test_a_module_that_replaces_itself_is_reported_as_what_it_became(hooks: Hook
 
 
 def test_a_module_that_removes_itself_is_not_reported(hooks: Hooks, site: Path) -> None:
-    """The import fails as it does without us."""
     write(site, gone="import sys\ndel sys.modules[__name__]\n")
     hooks.watch("gone")
     with pytest.raises((ImportError, KeyError), match="gone"):
@@ -178,8 +171,7 @@ def test_a_module_that_removes_itself_is_not_reported(hooks: Hooks, site: Path) 
     assert (hooks.fired, hooks.errors) == ([], [])
 
 
-def test_a_failed_import_fails_as_it_would_and_can_be_tried_again(hooks: Hooks, site: Path) -> None:
-    """The same exception; the second attempt reports."""
+def test_a_failed_import_raises_the_same_error_and_may_be_retried(hooks: Hooks, site: Path) -> None:
     write(site, fails="import sys\nif not getattr(sys, 'allow', False):\n    raise OSError('not yet')\n")
     hooks.watch("fails")
     with pytest.raises(OSError, match="not yet") as error:
@@ -195,8 +187,7 @@ def test_a_failed_import_fails_as_it_would_and_can_be_tried_again(hooks: Hooks, 
     assert hooks.fired == ["fails"]
 
 
-def test_asking_for_a_spec_imports_and_reports_nothing(hooks: Hooks, site: Path) -> None:
-    """`importlib.util.find_spec`, as libraries ask whether something is installed; importing it later reports it once."""
+def test_find_spec_imports_and_reports_nothing(hooks: Hooks, site: Path) -> None:
     write(site, asked="")
     hooks.watch("asked")
     for _ in range(3):
@@ -250,8 +241,9 @@ def loaded() -> Iterator[Any]:
     vars(sys).pop("loaded", None)
 
 
-def test_a_lazy_module_is_reported_when_it_is_first_used(hooks: Hooks, site: Path, loaded: Any) -> None:
-    """And not loaded by us."""
+def test_a_lazy_module_is_reported_when_it_is_first_used_and_not_loaded_before(
+    hooks: Hooks, site: Path, loaded: Any
+) -> None:
     write(site, lazy=LOADED)
     hooks.watch("lazy", lambda module: module.value)
     module = lazily("lazy")
@@ -261,10 +253,7 @@ def test_a_lazy_module_is_reported_when_it_is_first_used(hooks: Hooks, site: Pat
     assert hooks.fired == [3]
 
 
-def test_a_lazy_module_that_was_there_before_is_not_loaded_by_being_watched(
-    hooks: Hooks, site: Path, loaded: Any
-) -> None:
-    """It is reported when the user loads it."""
+def test_watching_a_lazy_module_does_not_load_it(hooks: Hooks, site: Path, loaded: Any) -> None:
     write(site, lazy=LOADED, another="")
     module = lazily("lazy")
     hooks.watch("lazy", lambda module: module.value)
@@ -275,7 +264,7 @@ def test_a_lazy_module_that_was_there_before_is_not_loaded_by_being_watched(
     assert hooks.fired == [3]
 
 
-def test_modules_of_a_zip_file_are_reported_each(hooks: Hooks, site: Path) -> None:
+def test_each_module_of_a_zip_file_is_reported(hooks: Hooks, site: Path) -> None:
     """They share one loader, on which nothing is left."""
     archive = site / "bundle.zip"
     with zipfile.ZipFile(archive, "w") as file:
@@ -359,8 +348,7 @@ def test_finders_of_others_are_asked_and_their_old_ways_respected(hooks: Hooks) 
             sys.meta_path.remove(finder)  # type: ignore[arg-type]
 
 
-def test_a_module_that_is_not_installed_is_not_found(hooks: Hooks) -> None:
-    """With the usual exception."""
+def test_a_missing_module_raises_the_usual_error(hooks: Hooks) -> None:
     hooks.watch("no_such_module_here")
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_module_here'") as error:
         importlib.import_module("no_such_module_here")
@@ -370,8 +358,7 @@ def test_a_module_that_is_not_installed_is_not_found(hooks: Hooks) -> None:
 # -- transparency
 
 
-def test_a_modules_spec_and_loader_are_as_without_us(hooks: Hooks, site: Path) -> None:
-    """Nothing of ours is left on them; source, resources and pickling by name work."""
+def test_a_modules_spec_and_loader_are_as_without_autolog(hooks: Hooks, site: Path) -> None:
     write(site, same="def f(): return 1\n")
     plain = importlib.import_module("same")
     spec, loader = plain.__spec__, plain.__loader__
@@ -391,9 +378,7 @@ def test_a_modules_spec_and_loader_are_as_without_us(hooks: Hooks, site: Path) -
     assert importlib.resources.files  # type: ignore[attr-defined]
 
 
-def test_nothing_is_on_the_path_of_imports_when_nobody_waits(hooks: Hooks) -> None:
-    """It goes with the last callback, and unknown pairs are ignored."""
-
+def test_the_import_hook_is_removed_with_the_last_callback(hooks: Hooks) -> None:
     def callback(module: ModuleType) -> None:
         pass
 
@@ -409,8 +394,7 @@ def test_nothing_is_on_the_path_of_imports_when_nobody_waits(hooks: Hooks) -> No
     assert sys.meta_path == before
 
 
-def test_what_is_forgotten_is_not_called(hooks: Hooks, site: Path) -> None:
-    """Even where the import had begun."""
+def test_a_forgotten_callback_is_not_called(hooks: Hooks, site: Path) -> None:
     write(site, forgotten="import sys\nsys.forget()\n")
     hooks.watch("forgotten")
     sys.forget = lambda: hooks.forget(*hooks.pairs[0])  # type: ignore[attr-defined]
@@ -424,10 +408,9 @@ def test_what_is_forgotten_is_not_called(hooks: Hooks, site: Path) -> None:
 # -- failures
 
 
-def test_a_callback_that_raises_reaches_neither_the_import_nor_the_other_callbacks(
+def test_an_error_in_a_callback_breaks_neither_the_import_nor_other_callbacks(
     hooks: Hooks, site: Path
 ) -> None:
-    """It is told to the owner."""
     write(site, trouble="value = 1\n")
 
     def fails(module: ModuleType) -> None:
@@ -445,8 +428,7 @@ def test_a_callback_that_raises_reaches_neither_the_import_nor_the_other_callbac
     assert hooks.errors[2:] == [("json", "ZeroDivisionError()")]
 
 
-def test_ctrl_c_in_a_callback_is_the_users(hooks: Hooks, site: Path) -> None:
-    """Only Exception is kept."""
+def test_ctrl_c_in_a_callback_reaches_the_user(hooks: Hooks, site: Path) -> None:
     write(site, stopped="")
 
     def stop(module: ModuleType) -> None:
@@ -459,7 +441,6 @@ def test_ctrl_c_in_a_callback_is_the_users(hooks: Hooks, site: Path) -> None:
 
 
 def test_a_callback_may_import_and_watch(hooks: Hooks, site: Path) -> None:
-    """Other modules, the same module, its parts."""
     write(site, first="#package\nvalue = 1\n", first__part="", second="")
 
     def callback(module: ModuleType) -> None:
@@ -515,7 +496,6 @@ def test_two_threads_whose_modules_import_each_other_do_not_hang(hooks: Hooks, s
 
 
 def test_threads_that_import_from_one_zip_file_see_each_module_reported(hooks: Hooks, site: Path) -> None:
-    """They write to one loader at once."""
     archive = site / "many.zip"
     names = [f"many_{number}" for number in range(20)]
     with zipfile.ZipFile(archive, "w") as file:

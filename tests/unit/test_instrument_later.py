@@ -113,8 +113,7 @@ def test_a_coroutine_is_one_call_from_its_start_to_its_end() -> None:
     assert inspect.iscoroutinefunction(watched.patched)
 
 
-def test_a_coroutine_that_fails_or_is_cancelled_says_so() -> None:
-    """The exception is the user's; the run is closed with it."""
+def test_a_run_is_closed_with_the_error_of_its_coroutine() -> None:
     watched = Watched(train)
     with pytest.raises(ValueError, match="no"):
         asyncio.run(watched.patched(1, fails=True))
@@ -132,8 +131,7 @@ def test_a_coroutine_that_fails_or_is_cancelled_says_so() -> None:
     assert cancelled.record == (["before", "CancelledError()"], [("run 1", "CancelledError()")])
 
 
-def test_a_coroutine_that_nobody_awaits_opens_nothing_and_is_warned_of_once() -> None:
-    """By its own name."""
+def test_a_coroutine_that_is_never_awaited_opens_no_run_and_is_warned_of_once() -> None:
     watched = Watched(train)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -172,8 +170,7 @@ def test_a_generator_is_one_call_and_its_caller_is_never_inside() -> None:
     assert stopped.value.value == "result"
 
 
-def test_a_generator_that_fails_or_is_left_is_closed_accordingly() -> None:
-    """Whoever wants no more rounds has not failed."""
+def test_a_generator_that_fails_has_failed_and_one_that_is_left_has_finished() -> None:
     failing = Watched(rounds)
     with pytest.raises(ValueError, match="no"):
         list(failing.patched(1, fails=True))
@@ -186,8 +183,6 @@ def test_a_generator_that_fails_or_is_left_is_closed_accordingly() -> None:
 
 
 def test_an_asynchronous_generator_is_one_call_too() -> None:
-    """In every way that it can be asked."""
-
     async def drive_async(steps: Any) -> list[Any]:
         found = [await anext(steps), await steps.asend("sent"), await anext(steps)]
         found += [await steps.athrow(KeyError("thrown")), inside()]
@@ -223,9 +218,7 @@ def test_an_asynchronous_generator_is_one_call_too() -> None:
 
 
 @pytest.mark.parametrize("original", [train, rounds, async_rounds])
-def test_an_observer_that_fails_leaves_them_as_they_are(original: Any) -> None:
-    """Before the first step."""
-
+def test_an_observer_that_fails_leaves_coroutines_and_generators_as_they_are(original: Any) -> None:
     class Fails(Watched):
         def observe(self, call: Call) -> Generator[None, Any, None]:
             raise OSError("ours")

@@ -30,7 +30,7 @@ model = Model()
 X_global = [1]
 
 
-def test_a_variable_is_found_wherever_it_lives() -> None:
+def test_the_name_of_a_variable_is_found_in_any_scope() -> None:
     """Local, global, of an enclosing function, an argument; by position or by name; with others after it."""
     X_test, y_test = [1], [2]
 
@@ -60,8 +60,7 @@ def test_a_variable_is_found_wherever_it_lives() -> None:
     assert name == "X_test"
 
 
-def test_what_is_no_variable_has_no_name() -> None:
-    """Nothing wrong: parts, attributes, results of calls and constants have no name that says what they are."""
+def test_an_argument_that_is_no_variable_has_no_name() -> None:
     X_test = [1, 2, 3]
 
     class Data:
@@ -121,8 +120,7 @@ def test_looking_does_not_keep_the_users_variables_alive() -> None:
     assert train()
 
 
-def test_inside_a_framework_nothing_is_the_users() -> None:
-    """Nothing wrong: the names of a framework's own variables are not the user's."""
+def test_variables_of_a_framework_give_no_name() -> None:
     scope: dict[str, Any] = {
         "__name__": "toy.metrics",
         "of_first_argument": names.of_first_argument,
@@ -133,5 +131,4 @@ def test_inside_a_framework_nothing_is_the_users() -> None:
 
 @pytest.mark.parametrize("text", ["model.predict(X_test)", "(lambda X_test: model.predict(X_test))([1])"])
 def test_expressions_and_lambdas_are_understood(text: str) -> None:
-    """As they are typed into a notebook or a debugger."""
     assert eval(text, {"model": model, "X_test": [1]}) == "X_test"

@@ -167,7 +167,7 @@ def owners(frame: Any) -> list[Any]:
         ("frame:Mixed.fit", lambda f: f.Mixed().fit(5), ("mixed in", 5), "Mixed.fit"),
     ],
 )
-def test_a_slot_of_any_kind_is_observed_and_put_back(
+def test_any_kind_of_function_is_observed_and_restored(
     frame: Any, patch: Patches, target: str, use: Any, result: Any, seen: str
 ) -> None:
     """Functions, methods, class and static methods; where the slot was inherited, there is none afterwards."""
@@ -181,8 +181,7 @@ def test_a_slot_of_any_kind_is_observed_and_put_back(
     assert patch.seen == [seen]
 
 
-def test_an_inherited_slot_does_not_touch_the_class_it_comes_from(frame: Any, patch: Patches) -> None:
-    """Nor its other children."""
+def test_patching_an_inherited_method_leaves_the_base_class_alone(frame: Any, patch: Patches) -> None:
     patch("frame:Child.fit")
     frame.Base().fit()
     frame.Mixed().fit()
@@ -192,8 +191,9 @@ def test_an_inherited_slot_does_not_touch_the_class_it_comes_from(frame: Any, pa
 
 
 @pytest.mark.parametrize("name", ["weight", "heavy", "label"])
-def test_what_is_no_function_is_left_alone(frame: Any, patch: Patches, name: str) -> None:
-    """A property works on as it did, and counts as missing: whoever meant to patch it should see that."""
+def test_an_attribute_that_is_no_function_is_left_alone_and_missing(
+    frame: Any, patch: Patches, name: str
+) -> None:
     before = slots(*owners(frame))
     assert patch(f"frame:Base.{name}").state == "missing"
     patch.subclasses("frame:Base", name)
@@ -203,8 +203,7 @@ def test_what_is_no_function_is_left_alone(frame: Any, patch: Patches, name: str
     assert (one.weight, type(one.weight), one.heavy is one.heavy, one.label) == (0.25, float, True, "base")
 
 
-def test_a_name_of_the_module_that_is_no_function_is_left_alone(frame: Any, patch: Patches) -> None:
-    """A constant; a class, which users ask `isinstance` with."""
+def test_constants_and_classes_of_a_module_are_left_alone_and_missing(frame: Any, patch: Patches) -> None:
     frame.LIMIT = 5
     before = slots(frame)
     assert patch("frame:LIMIT").state == "missing"
@@ -212,8 +211,9 @@ def test_a_name_of_the_module_that_is_no_function_is_left_alone(frame: Any, patc
     assert slots(frame) == before
 
 
-def test_a_missing_place_is_missing(frame: Any, patch: Patches) -> None:
-    """And one that comes with a later import is waited for."""
+def test_a_missing_target_is_missing_and_one_of_a_later_import_is_waited_for(
+    frame: Any, patch: Patches
+) -> None:
     assert patch("frame:gone").state == "missing"
     assert patch("frame:Gone.fit").state == "missing"
     assert patch("frame:Base.gone").state == "missing"
@@ -226,7 +226,7 @@ def test_a_missing_place_is_missing(frame: Any, patch: Patches) -> None:
     assert removed.state == "removed"
 
 
-def test_a_lazy_attribute_is_found_as_a_user_would_find_it(patch: Patches) -> None:
+def test_an_attribute_of_a_lazy_module_is_patched(patch: Patches) -> None:
     """`__getattr__` of a module serves it; afterwards it is served again."""
     made: list[Any] = []
     lazy = types.ModuleType("lazy_frame")
@@ -254,8 +254,7 @@ def test_a_lazy_attribute_is_found_as_a_user_would_find_it(patch: Patches) -> No
         del sys.modules["lazy_frame"]
 
 
-def test_one_function_under_several_names_stays_one(frame: Any, patch: Patches) -> None:
-    """And is observed once for each call."""
+def test_one_function_under_several_names_stays_one_and_is_observed_once(frame: Any, patch: Patches) -> None:
     frame.fit_all = frame.train
     before = slots(*owners(frame))
     patch("frame:train", "frame:fit_all")
@@ -267,8 +266,7 @@ def test_one_function_under_several_names_stays_one(frame: Any, patch: Patches) 
     assert slots(*owners(frame)) == before
 
 
-def test_two_patches_of_one_place_come_out_in_any_order(frame: Any) -> None:
-    """Each goes alone."""
+def test_two_patches_of_one_function_can_be_removed_in_any_order(frame: Any) -> None:
     for order in ((0, 1), (1, 0)):
         before = slots(*owners(frame))
         both = [Patches(), Patches()]
@@ -292,7 +290,6 @@ def test_two_patches_of_one_place_come_out_in_any_order(frame: Any) -> None:
 
 
 def test_installing_twice_patches_once(frame: Any, patch: Patches) -> None:
-    """A reload of the module, or a second name of it."""
     installation = patch("frame:train")
     held = frame.train
     installation._place_at(frame, "train", True)
@@ -317,9 +314,7 @@ def test_every_class_that_defines_the_method_is_patched(frame: Any, patch: Patch
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the class method", "its function"])
-def test_a_hook_of_subclasses_that_others_have_wrapped_stays_theirs(
-    frame: Any, patch: Patches, whole: bool
-) -> None:
+def test_somebody_elses_wrapper_around_init_subclass_stays(frame: Any, patch: Patches, whole: bool) -> None:
     """Removable: the other tool's wrapper goes on to work, and classes can be made after the removal as before."""
     patch.subclasses("frame:Base", "fit")
     ours = vars(frame.Base)["__init_subclass__"]
@@ -343,7 +338,7 @@ def test_a_hook_of_subclasses_that_others_have_wrapped_stays_theirs(
     del frame.Base.__init_subclass__
 
 
-def test_classes_made_later_are_patched_and_put_back(frame: Any, patch: Patches) -> None:
+def test_classes_made_later_are_patched_and_restored(frame: Any, patch: Patches) -> None:
     """By a class statement, by `type()`, with arguments for `__init_subclass__`, from a mixin of the user's, and below a class
     that does not pass `__init_subclass__` on.
     """
@@ -414,7 +409,7 @@ class Forbids(type):
 
 
 @pytest.mark.parametrize("meta", [Odd, Forbids, abc.ABCMeta])
-def test_classes_of_any_metaclass_do_no_harm(frame: Any, patch: Patches, meta: Any) -> None:
+def test_classes_of_hostile_metaclasses_do_no_harm(frame: Any, patch: Patches, meta: Any) -> None:
     """Patched where they can be; the others are, in any case."""
     before = meta("Before", (frame.Base,), {"fit": lambda self: "before"})
     patch.subclasses("frame:Base", "fit")
@@ -426,8 +421,7 @@ def test_classes_of_any_metaclass_do_no_harm(frame: Any, patch: Patches, meta: A
     assert later().fit() == "later"
 
 
-def test_a_class_whose_own_hook_fails_fails_as_it_would(frame: Any, patch: Patches) -> None:
-    """The user's exception, once."""
+def test_an_error_in_the_users_init_subclass_reaches_the_user(frame: Any, patch: Patches) -> None:
     patch.subclasses("frame:Base", "fit")
 
     class Strict(frame.Base):  # type: ignore[name-defined]
@@ -446,8 +440,7 @@ def test_a_class_whose_own_hook_fails_fails_as_it_would(frame: Any, patch: Patch
             pass
 
 
-def test_patched_classes_die_as_before(frame: Any, patch: Patches) -> None:
-    """Nothing holds a class that the user has let go."""
+def test_patched_classes_are_not_kept_alive(frame: Any, patch: Patches) -> None:
     patch.subclasses("frame:Base", "fit")
 
     class Short(frame.Base):  # type: ignore[name-defined]
@@ -501,7 +494,7 @@ def by_partial(function: Any) -> Any:
 
 @pytest.mark.parametrize("around", [closure, by_wrapt, by_function_wrapper], ids=lambda one: one.__name__)
 @pytest.mark.parametrize("times", [1, 3])
-def test_ours_is_spliced_out_from_under_somebody_elses(
+def test_our_wrapper_is_removed_from_under_somebody_elses(
     frame: Any, patch: Patches, around: Any, times: int
 ) -> None:
     """Theirs stays the same object and calls the original itself."""
@@ -528,8 +521,7 @@ def test_ours_is_spliced_out_from_under_somebody_elses(
 
 
 @pytest.mark.parametrize("around", [opaque, by_partial], ids=lambda one: one.__name__)
-def test_ours_is_inert_under_what_cannot_be_looked_through(frame: Any, patch: Patches, around: Any) -> None:
-    """It works on, and observes nothing."""
+def test_our_wrapper_is_inert_under_an_opaque_one(frame: Any, patch: Patches, around: Any) -> None:
     patch("frame:train")
     frame.train = theirs = around(frame.train)
     with_us = frame.train()
@@ -540,8 +532,9 @@ def test_ours_is_inert_under_what_cannot_be_looked_through(frame: Any, patch: Pa
 
 
 @pytest.mark.parametrize("around", [closure, by_wrapt], ids=lambda one: one.__name__)
-def test_a_method_is_spliced_out_too(frame: Any, patch: Patches, around: Any) -> None:
-    """In a slot of its own or an inherited one."""
+def test_our_wrapper_of_a_method_is_removed_from_under_somebody_elses(
+    frame: Any, patch: Patches, around: Any
+) -> None:
     original = vars(frame.Base)["fit"]
     patch.subclasses("frame:Base", "fit")
     frame.Base.fit = theirs = around(vars(frame.Base)["fit"])
@@ -553,7 +546,7 @@ def test_a_method_is_spliced_out_too(frame: Any, patch: Patches, around: Any) ->
     assert (frame.Child().fit(), len(patch.seen)) == (("around", ("fitted", "Child", 1)), 1)
 
 
-def test_a_slot_that_somebody_replaced_is_theirs(frame: Any, patch: Patches) -> None:
+def test_a_function_that_somebody_replaced_stays_theirs(frame: Any, patch: Patches) -> None:
     """It is neither put back nor patched again by a second removal; a deleted one stays deleted."""
     patch("frame:train")
     patch("frame:Child.fit")
@@ -567,7 +560,7 @@ def test_a_slot_that_somebody_replaced_is_theirs(frame: Any, patch: Patches) -> 
     assert not hasattr(frame.Base, "score")
 
 
-def test_names_that_were_bound_meanwhile_get_the_original_back(
+def test_names_that_were_bound_while_it_was_patched_get_the_original_back(
     frame: Any, patch: Patches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the user's module and in a library's, of a function and of a method; as a second name in a class body too."""
@@ -590,7 +583,7 @@ def test_names_that_were_bound_meanwhile_get_the_original_back(
     assert (vars(Twice)["fit"], vars(Twice)["refit"]) == (originals[1],) * 2
 
 
-def test_names_that_were_bound_before_are_observed_in_the_users_modules_only(
+def test_names_that_were_bound_before_are_patched_in_the_users_modules_only(
     frame: Any, patch: Patches, tmp_path: Any
 ) -> None:
     """`from frame import train` above `autolog()`, in a script; not inside other packages."""
@@ -618,7 +611,7 @@ def test_names_that_were_bound_before_are_observed_in_the_users_modules_only(
             del sys.modules[name]
 
 
-def test_an_installed_module_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_module_is_examined_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearly free: a framework has dozens of patches, and a program thousands of modules."""
 
     class Watched(str):
@@ -638,7 +631,7 @@ def test_an_installed_module_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert Watched.looks == 1
 
 
-def test_a_reloaded_module_is_patched_anew_and_put_back(
+def test_a_reloaded_module_is_patched_again_and_restored(
     patch: Patches, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both the old functions that somebody kept and the new ones are the originals afterwards."""
@@ -681,7 +674,7 @@ def test_a_patched_function_looks_as_it_did(frame: Any, patch: Patches) -> None:
     assert {frame.train: 1}[function] == 1
 
 
-def test_who_asks_our_classes_for_annotations_changes_no_function(frame: Any, patch: Patches) -> None:
+def test_the_annotations_of_our_classes_do_not_hide_those_of_a_function(frame: Any, patch: Patches) -> None:
     """Until Python 3.13, a class that is asked gets an empty dict, which must not stand before the function's own."""
     from autolog.instrument.wrapper import BoundWrapper, Wrapper
 
@@ -743,9 +736,7 @@ def test_an_observer_without_a_yield_is_refused_when_it_is_declared() -> None:
             SubclassPatch(base="frame:Base", methods=("fit",), observer=wrong)  # type: ignore[arg-type]
 
 
-def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any, patch: Patches) -> None:
-    """Whoever else has the mixin is not of this hierarchy, however the method is called."""
-
+def test_a_mixins_method_is_observed_only_on_instances_of_the_base(frame: Any, patch: Patches) -> None:
     class Mixin:
         def score(self, bonus: int = 0) -> int:
             return 1 + bonus
@@ -763,7 +754,7 @@ def test_a_mixins_method_is_looked_at_only_on_the_bases_own_instances(frame: Any
     assert [one.rpartition(".")[2] for one in patch.seen] == ["score"] * 3
 
 
-def test_where_nobody_would_look_the_method_itself_is_found(frame: Any, patch: Patches) -> None:
+def test_where_nothing_is_recorded_the_original_method_is_bound(frame: Any, patch: Patches) -> None:
     """Nearly free: a search's thousands of fits cost no binding of ours; what is found on a class stays one object."""
     patch.subclasses("frame:Base", "fit")
     model, original = frame.Child(), vars(frame.Base)["fit"].__wrapped__
@@ -781,7 +772,7 @@ def test_where_nobody_would_look_the_method_itself_is_found(frame: Any, patch: P
     assert patch.seen == ["Base.fit"]
 
 
-def test_what_only_says_that_it_is_a_module_is_left_alone(
+def test_an_object_that_only_claims_to_be_a_module_is_left_alone(
     frame: Any, patch: Patches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Removable: a cffi library stands in `sys.modules` and claims to be a module; it has no `__dict__` of one."""

@@ -369,7 +369,7 @@ class Machine(RuleBasedStateMachine):
                 assert inspect.isfunction(vars(self.later[0])["fit"])
 
 
-def test_whatever_others_wrap_and_take_off_again() -> None:
+def test_patches_survive_any_order_of_other_wrappers() -> None:
     """In any order: before ours, between ours, after ours; with subclasses, reloads, copies and pickles."""
     run_state_machine_as_test(
         Machine,

@@ -15,8 +15,7 @@ def warn(text: str = "old") -> None:
     warnings.warn(text, DeprecationWarning, stacklevel=1)
 
 
-def test_no_warning_is_shown_inside_and_all_are_outside() -> None:
-    """Nested, and after an exception."""
+def test_warnings_are_suppressed_only_inside() -> None:
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         with suppress_warnings():
@@ -31,8 +30,7 @@ def test_no_warning_is_shown_inside_and_all_are_outside() -> None:
     assert [str(one.message) for one in shown] == ["after", "after an exception"]
 
 
-def test_a_warning_that_would_be_an_error_is_none_inside() -> None:
-    """`-W error` in a user's tests."""
+def test_a_warning_is_suppressed_inside_though_filters_make_it_an_error() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with suppress_warnings():
@@ -41,8 +39,7 @@ def test_a_warning_that_would_be_an_error_is_none_inside() -> None:
             warn()
 
 
-def test_other_threads_are_not_silenced() -> None:
-    """It is this thread's code that we call."""
+def test_warnings_of_other_threads_are_not_suppressed() -> None:
     goes_on, warned = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -61,7 +58,7 @@ def test_other_threads_are_not_silenced() -> None:
     assert [str(one.message) for one in shown] == ["other thread"]
 
 
-def test_what_was_shown_once_is_not_shown_again_because_of_us() -> None:
+def test_a_warning_that_is_shown_once_is_not_shown_again() -> None:
     """Python forgets what it has shown when its filters change in the ordinary way."""
     registry: dict[str, Any] = {}
 
@@ -77,7 +74,7 @@ def test_what_was_shown_once_is_not_shown_again_because_of_us() -> None:
     assert len(shown) == 1
 
 
-def test_the_filters_are_as_they_were() -> None:
+def test_the_warning_filters_are_restored() -> None:
     """The list itself, and what is in it, whatever the code inside did to it."""
     before, held = warnings.filters, list(warnings.filters)
     with suppress_warnings():

@@ -522,7 +522,9 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.usefixtures("fresh")
-def test_any_order_of_things(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_order_of_imports_switches_and_trainings_is_recorded_correctly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Every training is recorded exactly when it should be.
 
     Slow: in CI it makes three times as many examples as elsewhere.

@@ -149,7 +149,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", [way for _, ways in WAYS.values() for way in ways])
-def test_work_is_where_it_was_handed_over(way: Any) -> None:
+def test_work_runs_in_the_scope_in_which_it_was_handed_over(way: Any) -> None:
     """One thread, started in a block that ends: what it is given later is in the block of that moment, or in none."""
     [make] = [make for make, ways in WAYS.values() if way in ways]
     found: list[str] = []
@@ -170,8 +170,7 @@ def test_work_is_where_it_was_handed_over(way: Any) -> None:
 
 
 @pytest.mark.parametrize("pool", [ThreadPoolExecutor, ThreadPool])
-def test_threads_of_a_pool_that_outlives_its_block_are_in_no_block(pool: Any) -> None:
-    """While the block in which they were started goes on, work from outside is outside."""
+def test_work_from_outside_is_outside_though_a_pools_threads_were_started_inside(pool: Any) -> None:
     opened, may_end = threading.Event(), threading.Event()
     made: list[Any] = []
 
@@ -193,8 +192,7 @@ def test_threads_of_a_pool_that_outlives_its_block_are_in_no_block(pool: Any) ->
     assert found == ""
 
 
-def test_callbacks_are_where_they_were_added() -> None:
-    """Chains of work hang on them: the next step is submitted from a thread of the pool."""
+def test_a_callback_runs_in_the_scope_in_which_it_was_added() -> None:
     found: list[str] = []
     go = threading.Event()
     with ThreadPoolExecutor(1) as executor:
@@ -214,9 +212,7 @@ def test_callbacks_are_where_they_were_added() -> None:
     assert found == ["callback"] * 3
 
 
-def test_an_error_has_the_traceback_that_it_would_have() -> None:
-    """Of an executor's work; in a pool of multiprocessing's, one line of autolog's is between."""
-
+def test_an_error_of_an_executors_work_has_the_traceback_that_it_has_without_autolog() -> None:
     def fail() -> None:
         raise ValueError("no")
 
@@ -229,7 +225,7 @@ def test_an_error_has_the_traceback_that_it_would_have() -> None:
     assert names == ["run", "fail"]
 
 
-def test_work_that_fails_is_let_go_of_at_once() -> None:
+def test_the_data_of_failed_work_is_released_at_once() -> None:
     """No cycle of references holds what it was given, until Python 3.10 by the frames of its traceback."""
 
     class Given:
@@ -251,7 +247,7 @@ def test_work_that_fails_is_let_go_of_at_once() -> None:
         gc.enable()
 
 
-def test_context_variables_of_work_stay_in_its_thread() -> None:
+def test_work_sees_the_context_variables_of_its_thread() -> None:
     """As without autolog: what an initializer or an earlier piece of work has set is there, what the caller has set is not."""
     from contextvars import ContextVar
 
@@ -263,7 +259,7 @@ def test_context_variables_of_work_stay_in_its_thread() -> None:
         assert (first, pool.submit(value.get).result()) == ("the thread's", "changed")
 
 
-def test_all_is_put_back(followed: PlainWrappers) -> None:
+def test_all_thread_functions_are_restored(followed: PlainWrappers) -> None:
     """The very functions; and from under somebody else's wrapper."""
     import concurrent.futures.thread as module
 
@@ -288,8 +284,7 @@ def test_all_is_put_back(followed: PlainWrappers) -> None:
         threading.Thread.start = originals[0]  # type: ignore[method-assign]
 
 
-def test_what_is_wrong_is_said_as_without_autolog() -> None:
-    """A thread that has been started; a pool that is closed."""
+def test_a_started_thread_and_a_closed_pool_raise_the_usual_errors() -> None:
     thread = threading.Thread(target=int)
     with block("around"):
         thread.start()
