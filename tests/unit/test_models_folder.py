@@ -133,8 +133,7 @@ class Hostile:
 # --- taking a model
 
 
-def test_a_model_comes_back_as_it_was_taken(tmp_path: Path) -> None:
-    """What happens to the object after the snapshot does not reach the folder."""
+def test_a_model_loads_as_it_was_when_the_snapshot_was_taken(tmp_path: Path) -> None:
     model = Model(weights=[1.0, 2.0])
     taken = take(model, tmp_path)
     model.weights.append(3.0)
@@ -159,8 +158,7 @@ def test_a_snapshot_says_what_a_folder_needs(tmp_path: Path) -> None:
     )
 
 
-def test_taking_leaves_the_model_alone(tmp_path: Path) -> None:
-    """The same attributes, by identity."""
+def test_a_snapshot_does_not_change_the_model(tmp_path: Path) -> None:
     model = Model(a=[1], b={"c": Model()})
     before = {name: id(value) for name, value in vars(model).items()}
     take(model, tmp_path)
@@ -182,10 +180,7 @@ def test_a_large_model_goes_through_a_file(tmp_path: Path, monkeypatch: pytest.M
     assert (load_model(tmp_path / "model"), list((tmp_path / "staging").iterdir())) == (model, [])
 
 
-def test_a_snapshot_that_is_not_wanted_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """discard() deletes what was spilled."""
+def test_a_discarded_snapshot_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 10)
     taken = take(Model(weights=bytes(1000)), tmp_path)
     taken.discard()
@@ -200,7 +195,7 @@ def test_a_snapshot_that_is_not_wanted_leaves_no_file(
     ],
     ids=["lock", "generator"],
 )
-def test_what_cannot_be_pickled_is_named(tmp_path: Path, state: dict[str, Any], reason: str) -> None:
+def test_an_error_names_what_cannot_be_pickled(tmp_path: Path, state: dict[str, Any], reason: str) -> None:
     """The reason is one readable sentence, and nothing is left behind."""
     pytest.importorskip("cloudpickle")  # without which the sentence says what may help
     with pytest.raises(ModelNotSaved) as caught:
@@ -208,10 +203,9 @@ def test_what_cannot_be_pickled_is_named(tmp_path: Path, state: dict[str, Any], 
     assert str(caught.value) == reason
 
 
-def test_a_failure_of_the_models_own_code_is_a_reason(
+def test_an_error_in_the_models_own_code_is_the_reason_why_it_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever __reduce__ raises becomes a ModelNotSaved; files begun are deleted."""
     monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 10)
 
     class Broken:
@@ -223,9 +217,7 @@ def test_a_failure_of_the_models_own_code_is_a_reason(
     assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_an_interrupt_passes_through(tmp_path: Path) -> None:
-    """KeyboardInterrupt is the user's, not a reason."""
-
+def test_ctrl_c_passes_through(tmp_path: Path) -> None:
     class Interrupted:
         def __reduce__(self) -> Any:
             raise KeyboardInterrupt
@@ -235,7 +227,6 @@ def test_an_interrupt_passes_through(tmp_path: Path) -> None:
 
 
 def test_a_failure_does_not_keep_the_model_alive(tmp_path: Path) -> None:
-    """The error may be kept for a report; the model, and what the attempt made of it, is not kept with it."""
     part = Model()
     model = Model(part=part, lock=threading.Lock())
     seen = weakref.ref(part)
@@ -250,7 +241,6 @@ def test_a_failure_does_not_keep_the_model_alive(tmp_path: Path) -> None:
 
 
 def test_a_model_over_the_limit_is_given_up_early(tmp_path: Path) -> None:
-    """What comes after the limit is not even looked at."""
     looked_at: list[int] = []
 
     class Part:
@@ -266,7 +256,7 @@ def test_a_model_over_the_limit_is_given_up_early(tmp_path: Path) -> None:
     assert looked_at == [0, 1, 2]
 
 
-def test_no_warning_gets_out(tmp_path: Path) -> None:
+def test_warnings_of_the_model_are_suppressed(tmp_path: Path) -> None:
     """A model that warns is heard neither as a warning nor, under `error`, as an exception; the filters stay."""
 
     class Noisy:
@@ -284,9 +274,7 @@ def test_no_warning_gets_out(tmp_path: Path) -> None:
     assert taken.size > 0
 
 
-def test_warnings_of_other_threads_are_heard(tmp_path: Path) -> None:
-    """Only what the snapshot itself calls is silenced."""
-
+def test_warnings_of_other_threads_are_not_suppressed(tmp_path: Path) -> None:
     class Meanwhile:
         def __reduce__(self) -> Any:
             other = threading.Thread(target=warnings.warn, args=("from another thread", UserWarning))
@@ -301,7 +289,6 @@ def test_warnings_of_other_threads_are_heard(tmp_path: Path) -> None:
 
 
 def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
-    """Python's memory of what it has warned about survives."""
     code = """
         import sys, warnings
         from autolog.models.capture import snapshot
@@ -321,7 +308,6 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
 
 
 def test_an_unknown_flavor_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
-    """A ModelError, at once."""
     with pytest.raises(ModelError, match=r"no model flavor 'nosuch'; known here: .*sklearn"):
         snapshot("nosuch", Model(), staging_dir=tmp_path)
 
@@ -378,7 +364,6 @@ def test_code_of_a_script_is_saved_with_the_model(
 
 
 def test_a_class_that_its_module_does_not_hold_is_saved_by_value(tmp_path: Path) -> None:
-    """Plain pickle refuses a class that is not found under its name; its code is saved instead."""
     pytest.importorskip("cloudpickle")
     Orphan = type("Orphan", (), {"answer": lambda self: 42, "__module__": "nowhere_to_be_found"})
     taken = take(Orphan(), tmp_path)
@@ -386,8 +371,7 @@ def test_a_class_that_its_module_does_not_hold_is_saved_by_value(tmp_path: Path)
     assert (taken.entry["format"], load_model(tmp_path / "model").answer()) == ("cloudpickle", 42)
 
 
-def test_an_attribute_that_only_cloudpickle_knows_is_saved(tmp_path: Path) -> None:
-    """A model that holds a module, say."""
+def test_a_model_that_holds_a_module_is_saved(tmp_path: Path) -> None:
     pytest.importorskip("cloudpickle")
     taken = take(Model(backend=shutil), tmp_path)
     write(taken, tmp_path / "model")
@@ -407,8 +391,9 @@ def test_the_modules_of_code_saved_by_value_are_known(tmp_path: Path) -> None:
 # --- the folder
 
 
-def test_a_folder_holds_all_that_serves_it(tmp_path: Path, toy: Path, request: pytest.FixtureRequest) -> None:
-    """Everything but times and random ids, as a whole record."""
+def test_a_folder_holds_all_that_serving_needs(
+    tmp_path: Path, toy: Path, request: pytest.FixtureRequest
+) -> None:
     install(toy, "local-lib", "1.2+cpu", provides="local_lib")
     request.addfinalizer(forget)
     forget()
@@ -482,8 +467,7 @@ def test_modules_are_pinned_by_the_distributions_that_provide_them() -> None:
     assert unknown == ["no_such_module"]
 
 
-def test_a_folder_that_fails_is_not_there(tmp_path: Path) -> None:
-    """Half a folder is never seen, nor left behind."""
+def test_a_folder_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     taken = take(Model(), tmp_path)
     broken = msgspec.structs.replace(taken, files={"a": b"fine", "b": tmp_path / "missing"})
     with pytest.raises(FileNotFoundError):
@@ -491,16 +475,14 @@ def test_a_folder_that_fails_is_not_there(tmp_path: Path) -> None:
     assert list((tmp_path / "store").iterdir()) == []
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
-    """A model is never written over."""
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     folder = saved(Model(a=1), tmp_path / "model")
     with pytest.raises(FileExistsError):
         saved(Model(a=2), folder)
     assert load_model(folder) == Model(a=1)
 
 
-def test_an_older_folder_gives_way_to_a_complete_one(tmp_path: Path) -> None:
-    """With `replace`; one that fails leaves the older model as it was."""
+def test_replace_exchanges_an_older_folder_only_for_a_complete_one(tmp_path: Path) -> None:
     folder = saved(Model(a=1), tmp_path / "store" / "model")
     taken = take(Model(a=2), tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -531,8 +513,7 @@ def test_every_document_reads_the_same_as_json_and_as_yaml(document: Any) -> Non
 # --- loading, and what must not run
 
 
-def test_a_folder_that_this_user_wrote_loads(tmp_path: Path) -> None:
-    """Without further ado, also after it was moved."""
+def test_a_folder_that_this_user_wrote_loads_even_after_it_was_moved(tmp_path: Path) -> None:
     folder = saved(Model(a=1), tmp_path / "model")
     moved = folder.rename(tmp_path / "elsewhere")
     assert load_model(moved) == Model(a=1)
@@ -552,7 +533,6 @@ def test_a_strangers_pickle_is_refused_before_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_pickle_that_mlflow_wrote_is_refused_before_it_runs(tmp_path: Path) -> None:
-    """An MLmodel file in YAML without any signature."""
     pytest.importorskip("yaml")
     mark = tmp_path / "it ran"
     (tmp_path / "model" / "data").mkdir(parents=True)
@@ -612,7 +592,6 @@ def forget_the_checksum(folder: Path, mark: Path) -> None:
 def test_a_folder_that_was_tampered_with_is_refused(
     tmp_path: Path, tamper: Any, error: type[Exception]
 ) -> None:
-    """However the payload, its record and its signature are rearranged, nothing foreign is unpickled."""
     mark = tmp_path / "it ran"
     folder = saved(Model(), tmp_path / "model")
     tamper(folder, mark)
@@ -633,8 +612,7 @@ def test_a_file_added_to_a_signed_folder_is_refused(tmp_path: Path) -> None:
     assert sworn.open("more.pkl").read() == b"foreign"
 
 
-def test_a_signature_does_not_hold_for_another_way_of_reading(tmp_path: Path) -> None:
-    """Signed is not only what the bytes are, but also as what they are read."""
+def test_a_signature_covers_the_loader_too(tmp_path: Path) -> None:
     folder = saved(Model(), tmp_path / "model")
     edit(folder, lambda mlmodel: mlmodel["flavors"]["toy"].update(format="other"))
     with pytest.raises(UntrustedModel):
@@ -643,7 +621,6 @@ def test_a_signature_does_not_hold_for_another_way_of_reading(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["../secret.pkl", "data/../../secret.pkl", "/etc/passwd"])
 def test_a_folder_cannot_name_files_outside_of_it(tmp_path: Path, name: str) -> None:
-    """Not even a trusted one."""
     folder = saved(Model(), tmp_path / "model")
     (tmp_path / "secret.pkl").write_bytes(pickle.dumps("secret"))
     edit(folder, lambda mlmodel: mlmodel["flavors"]["toy"].update(data=name))
@@ -651,8 +628,9 @@ def test_a_folder_cannot_name_files_outside_of_it(tmp_path: Path, name: str) -> 
         load_model(folder, trust=True)
 
 
-def test_what_is_checked_is_what_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is exchanged, or written into, right after the check changes nothing."""
+def test_a_file_that_is_exchanged_after_the_check_is_not_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mark = tmp_path / "it ran"
     folder = saved(Model(a=1), tmp_path / "model")
     genuine = pickle.load
@@ -667,7 +645,6 @@ def test_what_is_checked_is_what_is_unpickled(tmp_path: Path, monkeypatch: pytes
 
 
 def test_without_a_key_a_model_is_saved_unsigned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no key can be kept, saving goes on, and loading takes the user's word."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "file" / "config"))
     folder = saved(Model(a=1), tmp_path / "model")
@@ -676,8 +653,7 @@ def test_without_a_key_a_model_is_saved_unsigned(tmp_path: Path, monkeypatch: py
     assert load_model(folder, trust=True) == Model(a=1)
 
 
-def test_damage_is_told_even_with_trust(tmp_path: Path) -> None:
-    """To trust whoever wrote a model is not to trust a broken copy."""
+def test_a_damaged_file_is_an_error_even_with_trust(tmp_path: Path) -> None:
     folder = saved(Model(), tmp_path / "model")
     path = folder / "data" / "toy.pkl"
     path.write_bytes(path.read_bytes()[:-1])
@@ -688,8 +664,7 @@ def test_damage_is_told_even_with_trust(tmp_path: Path) -> None:
         load_model(folder, trust=True)
 
 
-def test_a_missing_module_is_named(tmp_path: Path, toy: Path) -> None:
-    """A model of the user's own module loads only where that module is."""
+def test_an_error_names_the_module_that_a_model_lacks(tmp_path: Path, toy: Path) -> None:
     (toy / "my_estimators.py").write_text("class Mine: pass\n")
     import my_estimators  # pyright: ignore
 
@@ -704,8 +679,7 @@ def test_a_missing_module_is_named(tmp_path: Path, toy: Path) -> None:
     assert read_mlmodel(folder)["metadata"]["autolog"]["own_modules"] == ["my_estimators"]
 
 
-def test_yaml_takes_pyyaml_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of mlflow's own needs one more package; the error names it."""
+def test_a_folder_in_yaml_needs_pyyaml_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {toy: {}}")
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ModelNotLoaded, match="pip install pyyaml"):
@@ -725,8 +699,9 @@ def test_yaml_takes_pyyaml_and_says_so(tmp_path: Path, monkeypatch: pytest.Monke
         ),
     ],
 )
-def test_what_is_no_model_folder_is_told(tmp_path: Path, mlmodel: str | None, message: str) -> None:
-    """One clear line each."""
+def test_an_error_says_why_something_is_no_model_folder(
+    tmp_path: Path, mlmodel: str | None, message: str
+) -> None:
     if mlmodel is not None:
         (tmp_path / "MLmodel").write_text(mlmodel)
     with pytest.raises(ModelNotLoaded, match=message):
@@ -738,10 +713,9 @@ def test_what_is_no_model_folder_is_told(tmp_path: Path, mlmodel: str | None, me
     | json_values.map(lambda value: json.dumps({"flavors": {"toy": value}, "metadata": value}).encode())
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_mlmodel_file_gives_a_model_error(
+def test_any_broken_mlmodel_file_is_a_model_error(
     tmp_path_factory: pytest.TempPathFactory, mlmodel: bytes
 ) -> None:
-    """Hostile or broken, trusted or not: never another exception."""
     pytest.importorskip("yaml")
     folder = tmp_path_factory.mktemp("model")
     (folder / "MLmodel").write_bytes(mlmodel)

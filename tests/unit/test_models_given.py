@@ -25,8 +25,7 @@ def options(**more: bool) -> Any:
     return SimpleNamespace(**{"log_models": True, "log_signatures": True, "log_input_examples": True, **more})
 
 
-def test_what_is_seen_stays_as_it_was() -> None:
-    """Right: though the data changes."""
+def test_what_is_recorded_of_data_stays_when_the_data_changes() -> None:
     frame, array = pd.DataFrame({"a": [1.0, 2.0]}), np.zeros((3, 2))
     seen, of_array = look_at(frame, options()), look_at(array, options())
     frame["b"] = 1
@@ -35,8 +34,7 @@ def test_what_is_seen_stays_as_it_was() -> None:
     assert of_array == look_at(np.zeros((3, 2)), options())
 
 
-def test_nothing_of_the_data_is_kept() -> None:
-    """Nearly free: neither it nor a view of it."""
+def test_neither_data_nor_a_view_of_it_is_kept() -> None:
     sparse = pytest.importorskip("scipy.sparse")
     kept: list[ModelInput] = []
     for make in (
@@ -70,8 +68,7 @@ def test_nothing_of_the_data_is_kept() -> None:
         (pd.DataFrame(), None, (NAMES, "")),
     ],
 )  # fmt: skip
-def test_what_is_wanted_and_missing_has_a_reason(data: Any, said: Any, reasons: tuple[str, str]) -> None:
-    """Honest: and nothing is said of what was not asked for."""
+def test_a_missing_signature_or_example_has_a_reason(data: Any, said: Any, reasons: tuple[str, str]) -> None:
     seen = look_at(data, said)
     assert (seen.unsigned, seen.unexampled) == reasons
 

@@ -51,19 +51,16 @@ def test_columns_may_come_in_any_form_and_order(data: Any) -> None:
 
 
 def test_one_row_may_be_a_dict_of_values() -> None:
-    """Scalars and texts are one row."""
     row = {name: values[0] for name, values in COLUMNS.items()}
     pd.testing.assert_frame_equal(on_columns(row), pd.DataFrame(COLUMNS).iloc[:1])
 
 
 def test_an_array_may_stand_for_columns_of_one_kind() -> None:
-    """With as many columns as in training, named in their order."""
     inputs = columns(pd.DataFrame({"a": [1.0], "b": [2.0]}))
     pd.testing.assert_frame_equal(asked(np.eye(2), inputs), pd.DataFrame(np.eye(2), columns=["a", "b"]))
 
 
-def test_a_polars_frame_stays_one() -> None:
-    """It is checked and put in order as it is."""
+def test_a_polars_frame_is_checked_and_stays_one() -> None:
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame(COLUMNS)
     passed = on_columns(frame.select("city", "income", "age"))
@@ -73,7 +70,6 @@ def test_a_polars_frame_stays_one() -> None:
 
 
 def test_the_data_given_is_not_changed() -> None:
-    """Order, names and values of the caller's frame stay."""
     frame = pd.DataFrame(COLUMNS)[["city", "age", "income"]]
     before = frame.copy(deep=True)
     on_columns(frame)
@@ -110,7 +106,7 @@ def test_the_data_given_is_not_changed() -> None:
         (3, "The data has no rows of values; the model was trained on"),
     ],
 )
-def test_the_column_that_does_not_fit_is_named(data: Any, message: str) -> None:
+def test_an_error_names_the_column_that_does_not_fit(data: Any, message: str) -> None:
     """Missing, unknown or of another type: an InputMismatch, which is a ValueError too."""
     with pytest.raises(InputMismatch) as caught:
         on_columns(data)
@@ -124,8 +120,7 @@ def test_numbers_fit_where_wider_numbers_were_seen() -> None:
     pd.testing.assert_frame_equal(on_columns(data), data)
 
 
-def test_a_column_that_may_be_missing_may_be_missing() -> None:
-    """As folders of other tools say of some."""
+def test_an_optional_column_may_be_missing() -> None:
     inputs = [
         {"type": "long", "name": "a", "required": True},
         {"type": "long", "name": "b", "required": False},
@@ -133,16 +128,14 @@ def test_a_column_that_may_be_missing_may_be_missing() -> None:
     assert list(asked({"a": [1]}, inputs)) == ["a"]
 
 
-def test_an_array_is_handed_on() -> None:
-    """The very same one; a list of rows or a frame as an array."""
+def test_an_array_is_passed_on_as_it_is() -> None:
     array = np.eye(2)
     assert on_array(array) is array
     for data in ([[1.0, 0.0], [0.0, 1.0]], pd.DataFrame(array, columns=["a", "b"])):
         np.testing.assert_array_equal(on_array(data), array)
 
 
-def test_arrays_by_name_are_handed_on_by_name() -> None:
-    """All of them, and no others."""
+def test_all_named_arrays_are_passed_on_by_name() -> None:
     inputs = [
         {"name": "a", "type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}},
         {"name": "b", "type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}},
@@ -169,15 +162,13 @@ def test_arrays_by_name_are_handed_on_by_name() -> None:
         ({"a": [1.0], "b": [2.0]}, "The model was trained on an array without column names"),
     ],
 )
-def test_an_array_that_does_not_fit_is_told(data: Any, message: str) -> None:
-    """By shape or by type."""
+def test_an_array_of_another_shape_or_type_is_an_error(data: Any, message: str) -> None:
     with pytest.raises(InputMismatch) as caught:
         on_array(data)
     assert str(caught.value).startswith(message)
 
 
 def test_integers_fit_an_array_of_floats() -> None:
-    """Numbers are numbers."""
     array = np.array([[1, 2]])
     assert on_array(array) is array
 
@@ -189,8 +180,7 @@ class Loader:
         raise AssertionError("asked")
 
 
-def test_what_a_framework_has_for_data_is_its_models_business() -> None:
-    """Handed on as it is, whatever the signature says: a loader, and what gives batches one after the other."""
+def test_data_of_a_framework_is_passed_on_as_it_is() -> None:
     for data in (Loader(), iter([1])):
         assert on_columns(data) is data
         assert on_array(data) is data
@@ -207,15 +197,14 @@ def test_whole_numbers_may_name_columns() -> None:
         asked(texts[["0"]], inputs)
 
 
-def test_without_a_signature_the_data_is_the_models_business() -> None:
-    """Handed on as it is; a dict as the frame it describes."""
+def test_without_a_signature_data_is_passed_on_as_it_is() -> None:
+    """A dict as the frame that it describes."""
     data = ["one text", "another"]
     assert asked(data, None) is data
     pd.testing.assert_frame_equal(asked(COLUMNS, None), pd.DataFrame(COLUMNS))
 
 
-def test_named_columns_take_pandas_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is not installed."""
+def test_named_columns_need_pandas_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     inputs = columns(pd.DataFrame(COLUMNS))
@@ -225,7 +214,6 @@ def test_named_columns_take_pandas_and_say_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_long_list_of_columns_is_cut() -> None:
-    """Ten names are enough to see what is meant."""
     wide = pd.DataFrame({f"c{n}": [1.0] for n in range(LOOKED_AT)})
     with pytest.raises(InputMismatch) as caught:
         asked(pd.DataFrame({"x": [1.0]}), columns(wide))

@@ -74,7 +74,6 @@ def test_a_sparse_matrix_is_a_tensor() -> None:
 
 
 def test_arrays_by_name_are_tensors_by_name() -> None:
-    """A dict of arrays, as models with several inputs take."""
     np = pytest.importorskip("numpy")
     arrays = {"image": np.zeros((2, 8, 8)), "age": np.zeros(2, "int32")}
     assert inputs(arrays) == [
@@ -134,7 +133,6 @@ def test_a_pandas_frame_gives_its_columns() -> None:
 
 
 def test_a_pandas_frame_of_arrow_columns_gives_its_columns() -> None:
-    """As of pandas' own types that can miss a value."""
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     kinds = {
@@ -204,8 +202,7 @@ def test_columns_without_distinct_names_have_no_signature(names: list[Any]) -> N
     assert inputs(frame) is None
 
 
-def test_whole_numbers_are_names_of_columns() -> None:
-    """As pandas counts them, or any others."""
+def test_columns_may_be_named_by_whole_numbers() -> None:
     pd = pytest.importorskip("pandas")
     for names in (None, [7, -1]):
         frame = pd.DataFrame([[1, 2.5]], columns=names)
@@ -275,7 +272,6 @@ def test_what_serving_would_reshape_has_no_signature(x: Any) -> None:
 
 
 def test_a_series_has_no_signature_as_input() -> None:
-    """As a list of texts."""
     pd = pytest.importorskip("pandas")
     assert infer_signature(pd.Series(["a", "b"])) is None
 
@@ -289,8 +285,7 @@ class Pretender:
 
 @pytest.mark.parametrize("module", [None, 5, "torch", "pyspark.sql.dataframe", "cudf.core"])
 @pytest.mark.parametrize("name", ["DataFrame", "ndarray", "Tensor"])
-def test_strangers_are_not_touched(module: Any, name: str) -> None:
-    """What is not NumPy's, pandas', polars' or SciPy's own has no signature and no attribute of it is asked for."""
+def test_unknown_objects_are_not_asked_for_anything(module: Any, name: str) -> None:
     stranger = type(name, (Pretender,), {"__module__": module})()
     assert infer_signature(stranger, stranger) is None
 
@@ -320,7 +315,6 @@ def test_outputs_are_what_a_model_predicts() -> None:
 
 
 def test_no_data_library_is_imported() -> None:
-    """The module knows data by the names of its types only."""
     code = (
         "import sys; from autolog.models.signature import infer_signature; infer_signature([1]); "
         "print({'numpy', 'pandas'} & {*sys.modules})"
@@ -329,8 +323,7 @@ def test_no_data_library_is_imported() -> None:
     assert done.stdout == "set()\n"
 
 
-def test_a_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:
-    """What is inferred is what a YAML reader finds in the MLmodel file."""
+def test_a_column_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:
     pd, yaml = pytest.importorskip("pandas"), pytest.importorskip("yaml")
     from autolog.models.folder import to_yaml
 

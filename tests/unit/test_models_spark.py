@@ -40,12 +40,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sparks_own_stages_need_no_trust(folder: Path) -> None:
-    """Its format holds data and names."""
     assert is_trusted(folder)
 
 
 @pytest.mark.parametrize("name", ["part-00000", "part-00001.json", "0", "_x=y", "a=b/part-00000", "x.gz"])
-def test_another_class_needs_trust_in_whichever_file_it_stands(folder: Path, name: str) -> None:
+def test_another_class_needs_trust_in_whichever_file_it_is_named(folder: Path, name: str) -> None:
     """Spark reads them all, compressed or in a folder of a partition."""
     file = folder / "stages" / "0_x" / "metadata" / name
     file.parent.mkdir(exist_ok=True)
@@ -63,14 +62,13 @@ def test_another_class_needs_trust_in_whichever_file_it_stands(folder: Path, nam
         "\ud800".encode("utf-8", "replace").decode(),
     ],
 )
-def test_what_is_not_read_as_one_description_needs_trust(folder: Path, text: str) -> None:
+def test_an_ambiguous_description_needs_trust(folder: Path, text: str) -> None:
     """Two readers may see two things in it: of a class named twice the first, or the last."""
     (folder / "stages" / "0_x" / "metadata" / "part-00000").write_text(text)
     assert not is_trusted(folder)
 
 
 def test_a_folder_with_links_needs_trust(folder: Path, tmp_path: Path) -> None:
-    """They lead Spark to what was not looked at."""
     (tmp_path / "elsewhere" / "metadata").mkdir(parents=True)
     (tmp_path / "elsewhere" / "metadata" / "part-00000").write_text(FOREIGN)
     (folder / "stages" / "1_y").symlink_to(tmp_path / "elsewhere")

@@ -22,7 +22,7 @@ def holding(content: bytes | Path) -> Snapshot:
 
 
 @given(st.lists(st.binary(max_size=40)), st.integers(0, 100))
-def test_what_is_written_is_what_is_held(
+def test_staging_holds_the_bytes_that_are_written(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int
 ) -> None:
     """Up to the limit in memory, beyond it in a file of the staging folder: the same bytes."""
@@ -41,7 +41,6 @@ def test_what_is_written_is_what_is_held(
 
 
 def test_a_file_can_be_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second try leaves nothing of the first, in memory or on disk."""
     monkeypatch.setattr("autolog.models.staging.MEMORY_LIMIT", 3)
     file = StagedFile(tmp_path, None)
     file.write(b"first try")
@@ -50,7 +49,7 @@ def test_a_file_can_be_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (file.content(), list(tmp_path.iterdir())) == (b"2nd", [])
 
 
-def test_what_a_framework_writes_by_itself_is_held_like_the_rest(
+def test_files_that_a_framework_writes_are_held_like_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small in memory, large where it was put, too large not at all; nothing is left behind."""
@@ -71,8 +70,7 @@ def test_what_a_framework_writes_by_itself_is_held_like_the_rest(
     assert list((tmp_path / "staging").iterdir()) == []
 
 
-def test_too_much_is_refused_before_it_is_written(tmp_path: Path) -> None:
-    """The limit holds for each file, exactly."""
+def test_a_file_over_the_limit_is_refused_before_it_is_written(tmp_path: Path) -> None:
     staging = Staging(tmp_path, 10)
     file = staging.open("model.pkl")
     file.write(b"0123456789")
@@ -100,7 +98,7 @@ def test_a_secret_is_found_wherever_it_stands(
 
 
 @given(st.text(min_size=1, max_size=8))
-def test_a_secret_is_found_in_the_forms_that_files_give_it(secret: str) -> None:
+def test_a_secret_is_found_in_every_encoding_that_files_have(secret: str) -> None:
     """As UTF-8, as NumPy stores text, inside JSON, and inside JSON inside JSON."""
     secret = secret.encode("utf-8", "ignore").decode() or "x"
     inner = json.dumps({"key": secret})
@@ -109,6 +107,5 @@ def test_a_secret_is_found_in_the_forms_that_files_give_it(secret: str) -> None:
 
 
 @pytest.mark.parametrize("needles", [[], [b""], [b"absent"], [b"", b"\xff\xfe"]])
-def test_what_is_not_there_is_not_found(needles: list[bytes]) -> None:
-    """No secret, an empty one, and others: not contained."""
+def test_a_text_that_is_not_there_is_not_found(needles: list[bytes]) -> None:
     assert not contains(holding(b"some content").files, needles)

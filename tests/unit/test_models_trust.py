@@ -25,15 +25,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_first_call_makes_the_key_and_later_ones_read_it(config: Path) -> None:
-    """One key for good, alone in its folder."""
     key = user_key()
     assert (len(key), user_key(), (config / "key").read_bytes()) == (32, key, key)
     assert os.listdir(config) == ["key"]
 
 
 @posix
-def test_nobody_else_can_read_the_key(config: Path) -> None:
-    """The key file is private whatever the umask."""
+def test_nobody_else_can_read_the_key_whatever_the_umask(config: Path) -> None:
     before = os.umask(0)
     try:
         user_key()
@@ -43,7 +41,6 @@ def test_nobody_else_can_read_the_key(config: Path) -> None:
 
 
 def test_processes_that_start_together_agree_on_one_key(config: Path) -> None:
-    """Of several processes that find no key, all end up with the same one."""
     code = (
         "import sys; from autolog.models.trust import user_key; input(); sys.stdout.write(user_key().hex())"
     )
@@ -62,8 +59,9 @@ def test_processes_that_start_together_agree_on_one_key(config: Path) -> None:
     assert os.listdir(config) == ["key"]
 
 
-def test_a_key_that_appears_meanwhile_is_kept(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that was overtaken while it made its key takes the other's, and never puts its own in its place."""
+def test_a_key_that_another_process_has_made_meanwhile_is_kept(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = os.urandom
     overtaken: list[str] = []
 
@@ -82,8 +80,9 @@ def test_a_key_that_appears_meanwhile_is_kept(config: Path, monkeypatch: pytest.
 
 @posix
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
-def test_a_key_that_others_can_read_is_not_used(config: Path, mode: int) -> None:
-    """What others could have signed with vouches for nothing, and the message says how to mend it."""
+def test_a_key_that_others_can_read_is_not_used_and_the_message_says_how_to_repair_it(
+    config: Path, mode: int
+) -> None:
     config.mkdir(parents=True)
     (config / "key").write_bytes(bytes(32))
     (config / "key").chmod(mode)
@@ -93,7 +92,6 @@ def test_a_key_that_others_can_read_is_not_used(config: Path, mode: int) -> None
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes root to give a file away")
 def test_a_key_that_another_user_owns_is_not_used(config: Path) -> None:
-    """A planted key vouches for nothing."""
     config.mkdir(parents=True)
     (config / "key").write_bytes(bytes(32))
     (config / "key").chmod(0o600)
@@ -104,7 +102,6 @@ def test_a_key_that_another_user_owns_is_not_used(config: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_damaged_key_is_not_used(config: Path, length: int) -> None:
-    """Neither a shorter nor a longer file is a key."""
     config.mkdir(parents=True)
     (config / "key").write_bytes(bytes(length))
     (config / "key").chmod(0o600)
@@ -112,10 +109,9 @@ def test_a_damaged_key_is_not_used(config: Path, length: int) -> None:
         user_key()
 
 
-def test_without_a_place_for_a_key_the_reason_is_given(
+def test_a_configuration_folder_that_cannot_be_made_is_a_no_user_key_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configuration directory that cannot be made is a NoUserKey, not an OSError."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "file" / "autolog"))
     with pytest.raises(NoUserKey, match="no key can be kept at"):
@@ -135,18 +131,15 @@ def test_the_key_lives_where_the_platform_keeps_configuration(monkeypatch: pytes
 
 @given(st.binary(), st.binary(min_size=32, max_size=32))
 def test_a_signature_is_recognised(message: bytes, key: bytes) -> None:
-    """What was signed with a key verifies with it."""
     assert verify(message, sign(message, key), key)
 
 
 @given(st.binary(), st.binary(), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
-def test_another_message_or_key_is_told_apart(a: bytes, b: bytes, key: bytes, other: bytes) -> None:
-    """A signature holds for one message and one key only."""
+def test_a_signature_holds_for_one_message_and_one_key(a: bytes, b: bytes, key: bytes, other: bytes) -> None:
     assert verify(b, sign(a, key), key) == (a == b)
     assert verify(a, sign(a, other), key) == (key == other)
 
 
 @given(st.text())
-def test_any_text_may_come_as_a_signature(signature: str) -> None:
-    """Forged signatures are refused, not stumbled over."""
+def test_any_text_as_a_signature_is_refused(signature: str) -> None:
     assert not verify(b"message", signature, bytes(32))

@@ -26,7 +26,6 @@ def test_every_public_name_is_there(module: str) -> None:
 
 
 def test_users_see_about_twenty_names() -> None:
-    """Whatever only authors need is elsewhere."""
     assert len(autolog.__all__) <= 22
     assert set(autolog.__all__) & {"Patch", "Integration", "Options", "Call"} == set()
 
@@ -49,7 +48,9 @@ def test_no_name_that_users_need_warns() -> None:
             autolog.__getattr__(name)  # as when it is asked for first
 
 
-def test_a_pickle_is_a_whole_flavor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flavor_of_pickles_needs_no_format_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For a framework without a format of its own: saved, loaded where it is trusted, refused where it is not."""
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setattr("autolog.models.flavors._loaded", {"toy": PickleFlavor("fractions")})

@@ -36,15 +36,14 @@ def without_what_is_new(now: Any, then: Any) -> Any:
     return now
 
 
-def test_its_runs_read_as_they_did(kept: Path) -> None:
-    """Every value of every run, children too."""
+def test_runs_of_an_old_store_read_as_before(kept: Path) -> None:
     expected = json.loads((kept / "expected.json").read_text())
     runs = [run.to_dict() for run in Store(kept).runs(order_by="started", children=True)]
     assert without_what_is_new(runs, expected) == expected
     assert len(expected) >= 6
 
 
-def test_its_series_and_files_are_there(kept: Path) -> None:
+def test_series_and_files_of_an_old_store_are_there(kept: Path) -> None:
     store = Store(kept)
     run = store.get("by hand")
     assert [(point.step, point.value) for point in run.history("loss")] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
@@ -54,8 +53,7 @@ def test_its_series_and_files_are_there(kept: Path) -> None:
     assert [run.name for run in store.runs("metrics.loss < 0.6 and params.rate == 0.1")] == ["by hand"]
 
 
-def test_its_model_is_refused_until_it_is_trusted(kept: Path) -> None:
-    """It was signed with another user's key."""
+def test_a_model_of_an_old_store_needs_trust(kept: Path) -> None:
     run = Store(kept).get("cosmic-curlew")
     with pytest.raises(UntrustedModel, match="is a pickle"):
         autolog.load_model(run)

@@ -14,8 +14,7 @@ def test_no_public_name_is_that_of_a_submodule() -> None:
     assert [name for name in autolog.__all__ if find_spec(f"autolog.{name}") is not None] == []
 
 
-def test_every_public_name_is_there_and_none_is_missing() -> None:
-    """`dir(autolog)`, `__all__` and what can be had agree, in a fresh process too."""
+def test_dir_and_all_list_exactly_the_public_names() -> None:
     code = "import autolog; print([n for n in autolog.__all__ if getattr(autolog, n, None) is None])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
@@ -23,5 +22,4 @@ def test_every_public_name_is_there_and_none_is_missing() -> None:
 
 
 def test_status_can_be_asked_twice() -> None:
-    """`status()` is data that prints as a table, whenever it is asked for."""
     assert repr(autolog.status()).splitlines() == repr(autolog.status()).splitlines()

@@ -184,7 +184,7 @@ def names(store: Store, where: str) -> str:
         ("False", ""),
     ],
 )
-def test_a_filter_selects_what_it_says(forest: Store, where: str, expected: str) -> None:
+def test_a_filter_selects_the_runs_that_it_describes(forest: Store, where: str, expected: str) -> None:
     assert names(forest, where) == expected
 
 
@@ -211,9 +211,7 @@ def test_a_filter_selects_what_it_says(forest: Store, where: str, expected: str)
         ("parent is None", "broken diverged falling"),
     ],
 )
-def test_what_a_run_does_not_have_is_none_and_compares_as_such(
-    forest: Store, where: str, expected: str
-) -> None:
+def test_a_value_that_a_run_lacks_compares_as_none(forest: Store, where: str, expected: str) -> None:
     assert names(forest, where) == expected
 
 
@@ -251,7 +249,7 @@ def kind(value: Any) -> str:
         st.sampled_from([value for value in VALUES if not isinstance(value, (list, dict))]),
     ),
 )  # fmt: skip
-def test_comparisons_are_pythons_but_that_numbers_and_texts_are_not_ordered(
+def test_comparisons_are_those_of_python_except_between_numbers_and_texts(
     values: Store, symbol: str, constant: Any
 ) -> None:
     literal = repr(constant).replace("inf", "1e999")
@@ -268,7 +266,7 @@ def test_comparisons_are_pythons_but_that_numbers_and_texts_are_not_ordered(
     assert found - {str(VALUES.index([1, 2])), str(VALUES.index({"k": 1}))} == expected
 
 
-def test_truth_is_pythons(values: Store) -> None:
+def test_truth_is_that_of_python(values: Store) -> None:
     expected = {str(place) for place, value in enumerate(VALUES) if value}
     assert {run.name for run in values.runs("params.x")} == expected
 
@@ -320,7 +318,9 @@ ONE_SIDE = "One side of a comparison must be a name, as params.C or status."
         ("params.C == " + "9" * 400, "9", "This number is too large."),
     ],
 )  # fmt: skip
-def test_a_wrong_filter_is_told_what_is_wrong_and_where(where: str, place: str, message: str) -> None:
+def test_a_wrong_filter_is_an_error_that_says_what_is_wrong_and_where(
+    where: str, place: str, message: str
+) -> None:
     with pytest.raises(FilterError) as caught:
         compile_filter(where)
     assert str(caught.value) == f"{message}\n  {where}\n  {' ' * where.index(place)}^"
@@ -343,7 +343,7 @@ def test_a_wrong_filter_is_told_what_is_wrong_and_where(where: str, place: str, 
         "params.C if name else status",
     ],
 )
-def test_what_is_not_listed_is_refused(where: str) -> None:
+def test_syntax_that_is_not_listed_is_refused(where: str) -> None:
     with pytest.raises(FilterError):
         compile_filter(where)
 

@@ -128,7 +128,6 @@ def test_a_model_trained_again_belongs_to_its_new_run(seen: Recorded, toy: Modul
 
 
 def test_a_score_of_an_unknown_model_belongs_to_the_run_around_it(seen: Recorded, model: Any) -> None:
-    """Inside `with autolog.run()` the user says where it goes."""
     X_test, y_test = Data([1.0]), [2.0]
     with run("by hand"):
         model().score(X_test, y_test)
@@ -136,7 +135,6 @@ def test_a_score_of_an_unknown_model_belongs_to_the_run_around_it(seen: Recorded
 
 
 def test_models_predictions_and_data_are_not_kept_alive(seen: Recorded, model: Any) -> None:
-    """Harmless: they are known weakly."""
     X_test = Data([1.0, 2.0])
     one = model().fit(Data([1.0, 2.0]), [2.0, 4.0])
     predicted = one.predict(X_test)

@@ -62,7 +62,6 @@ def seen(toy: ModuleType) -> Iterator[Recorded]:
 
 
 def test_a_loop_is_a_run_until_it_is_ended(seen: Recorded) -> None:
-    """Once, whoever says so again."""
     loop = start(kind="train", estimator="mine.Net")
     assert autolog.current_run() is loop.run
     assert (seen.run.status, seen.run.framework, seen.run.kind, seen.run.estimator) == (
@@ -75,13 +74,11 @@ def test_a_loop_is_a_run_until_it_is_ended(seen: Recorded) -> None:
 
 
 def test_a_loop_ends_with_the_error_it_is_given(seen: Recorded) -> None:
-    """As a call would."""
     Loops.here.end_run(start().run, ValueError("bad"))
     assert (seen.run.status, seen.run.error) == ("failed", "ValueError: bad")
 
 
-def test_switching_off_ends_it(seen: Recorded) -> None:
-    """What is left is logged first."""
+def test_disable_ends_a_loop_after_its_last_values_are_logged(seen: Recorded) -> None:
     loop = start()
     seen.client.disable()
     assert (seen.run.status, loop.count) == ("finished", 1)
@@ -101,15 +98,13 @@ def test_the_first_loop_of_a_block_is_its_run_and_the_next_are_children(seen: Re
 
 
 def test_a_block_that_raises_fails_the_loops_inside(seen: Recorded) -> None:
-    """All of them are over for the same reason."""
     with pytest.raises(ValueError, match="bad"), autolog.run("block", children=True):
         start()
         raise ValueError("bad")
     assert [one.status for one in seen.all_runs] == ["failed", "failed"]
 
 
-def test_an_exit_is_watched_from_the_first_loop_until_all_is_off(seen: Recorded) -> None:
-    """Removable: `sys.exit` is Python's own before and after."""
+def test_sys_exit_is_wrapped_only_while_there_may_be_loops(seen: Recorded) -> None:
     own = sys.exit
     assert not hasattr(own, "__wrapped__")
     start()
@@ -123,7 +118,6 @@ def test_an_exit_is_watched_from_the_first_loop_until_all_is_off(seen: Recorded)
 
 
 def test_a_loop_before_a_block_goes_on_after_it(seen: Recorded) -> None:
-    """It is not the block's."""
     loop = start()
     with autolog.run("other"):
         pass
@@ -131,7 +125,9 @@ def test_a_loop_before_a_block_goes_on_after_it(seen: Recorded) -> None:
     assert [one.status for one in seen.runs] == ["running", "finished"]
 
 
-def test_inside_a_call_a_loop_adds_to_its_run(seen: Recorded, toy: ModuleType, monkeypatch: Any) -> None:
+def test_a_loop_inside_a_call_adds_to_the_calls_run(
+    seen: Recorded, toy: ModuleType, monkeypatch: Any
+) -> None:
     """And is over with the call; ending it by hand leaves the call's run alone."""
     loops: list[Closing] = []
     monkeypatch.setattr("toy.core.loss", lambda *_: loops.append(start()) or 0.0)
@@ -141,8 +137,9 @@ def test_inside_a_call_a_loop_adds_to_its_run(seen: Recorded, toy: ModuleType, m
     assert {(loop.run.id, loop.count) for loop in loops} == {(seen.run.id, 1)}
 
 
-def test_inside_a_sealed_call_there_is_no_loop(seen: Recorded, toy: ModuleType, monkeypatch: Any) -> None:
-    """Its parts are nobody's trainings."""
+def test_there_is_no_loop_inside_a_call_with_suppress_nested(
+    seen: Recorded, toy: ModuleType, monkeypatch: Any
+) -> None:
     loops: list[Closing] = []
     monkeypatch.setattr("toy.core.loss", lambda *_: loops.append(start()) or 0.0)
     toy.train({}, [1.0], [2.0], rounds=1, callbacks=[type("Ask", (), {"after_round": lambda *_: None})()])
@@ -167,7 +164,6 @@ def test_a_loop_is_none_where_nothing_is_recorded(seen: Recorded, monkeypatch: p
 
 
 def test_threads_have_loops_of_their_own(seen: Recorded) -> None:
-    """Two at once do not know of each other."""
     found: list[Any] = []
 
     def train() -> None:
@@ -184,8 +180,7 @@ def test_threads_have_loops_of_their_own(seen: Recorded) -> None:
     assert [one.status for one in seen.runs] == ["running", "finished"]
 
 
-def test_what_fails_while_a_loop_is_closed_is_harmless(toy: ModuleType) -> None:
-    """It ends all the same, and says so."""
+def test_an_error_while_a_loop_is_closed_is_reported_and_the_loop_ends(toy: ModuleType) -> None:
     with recorded(Loops, strict=False) as seen:
         loop = start()
         loop.run = None  # closing will fail

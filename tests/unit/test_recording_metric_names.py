@@ -19,7 +19,7 @@ def gone() -> None:
     return None
 
 
-def test_the_same_is_called_the_same_and_other_things_otherwise() -> None:
+def test_equal_quantities_share_a_name_and_others_do_not() -> None:
     names, keys = Names(), Keys()
     X, other = Data(), Data()
 
@@ -41,8 +41,7 @@ def test_the_same_is_called_the_same_and_other_things_otherwise() -> None:
         ]  # fmt: skip
 
 
-def test_what_is_known_of_a_metric_is_said() -> None:
-    """The settings as they were given; of long ones, that they were."""
+def test_a_metric_says_its_settings() -> None:
     names, keys = Names(), Keys()
     made = named(
         names, keys, "f1", data=("X", 1, gone), part=Part("[:, 1]", "column_1"),
@@ -55,7 +54,7 @@ def test_what_is_known_of_a_metric_is_said() -> None:
     }  # fmt: skip
 
 
-def test_data_that_comes_and_goes_while_the_model_learns_is_one_series() -> None:
+def test_batches_of_a_learning_model_are_one_series() -> None:
     """A batch takes the name of the one before it, which is gone; not of one that is alive, or while nothing is learnt."""
     names = Names()
     here = Data()
@@ -71,7 +70,7 @@ def test_data_that_comes_and_goes_while_the_model_learns_is_one_series() -> None
 @given(
     st.lists(st.tuples(st.sampled_from(["X", "X_2", ""]), st.integers(0, 8), st.integers(0, 3)), max_size=60)
 )
-def test_no_name_is_given_to_two_things(asked: list[tuple[str, int, int]]) -> None:
+def test_no_two_quantities_share_a_name(asked: list[tuple[str, int, int]]) -> None:
     """Whatever the script calls its data: also by names that we would make."""
     names, given_names = Names(), dict[str, Any]()
     for called, data, by in asked:
@@ -79,14 +78,14 @@ def test_no_name_is_given_to_two_things(asked: list[tuple[str, int, int]]) -> No
         assert given_names.setdefault(made.name, (data, by)) == (data, by)
 
 
-def test_very_many_things_are_one_series() -> None:
+def test_very_many_quantities_are_one_series() -> None:
     names = Names()
     found = [named(names, Keys(), "r2", data=("X", number, gone)).name for number in range(MOST_NAMES + 5)]
     assert found[:3] == ["r2_X", "r2_X_2", "r2_X_3"]
     assert found[-6:] == [f"r2_X_{MOST_NAMES}", *["r2_X_others"] * 5]
 
 
-def test_a_part_of_a_prediction_is_told_by_where_it_lies() -> None:
+def test_a_part_of_a_prediction_is_named_by_its_place() -> None:
     """Columns and slices by name; a reshaped whole is the whole; of two classes the second's probabilities are."""
     np = pytest.importorskip("numpy")
     whole = np.arange(12.0).reshape(6, 2)
@@ -103,7 +102,6 @@ def test_a_part_of_a_prediction_is_told_by_where_it_lies() -> None:
 
 
 def test_keys_are_equal_for_equal_content() -> None:
-    """And for nothing else that can be told at once."""
     np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
     keys = Keys()
     X = np.random.default_rng(0).normal(size=(500, 4))

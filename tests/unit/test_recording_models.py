@@ -96,15 +96,15 @@ def test_the_best_model_so_far_is_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_better_is_read_off_the_metrics_name(tmp_path: Path) -> None:
+def test_the_name_of_a_metric_says_which_value_is_better(tmp_path: Path) -> None:
     here = Here(tmp_path, log_models="best")
     for name, auc in (("low", 0.6), ("high", 0.8), ("lower", 0.5)):
         here.train(name, **{"valid_0-auc": auc})
     assert here.kept() == ["low", "high"]
 
 
-def test_what_is_said_of_a_metric_counts_and_not_its_name(tmp_path: Path) -> None:
-    """Whoever computes it knows which way is better; where it is unknown, every model is kept."""
+def test_a_stated_direction_wins_over_the_metrics_name(tmp_path: Path) -> None:
+    """Where it is stated to be unknown, every model is kept."""
     here = Here(tmp_path, log_models="best")
     for name, value in (("good", 0.6), ("bad", 0.8)):
         here.train(name, directions={"val_accuracy": "lower"}, val_accuracy=value)
@@ -133,7 +133,6 @@ def test_models_are_compared_within_an_experiment(tmp_path: Path) -> None:
     "metrics", [{}, {"loss": 0.5, "training_score": 0.5}, {"val_loss": float("nan")}, {"val_x": 1.0}]
 )
 def test_without_a_validation_metric_every_model_is_kept(tmp_path: Path, metrics: dict[str, float]) -> None:
-    """How well a model fits what it was trained on does not say how good it is."""
     here = Here(tmp_path, log_models="best")
     for name in "ab":
         here.train(name, **metrics)
@@ -169,12 +168,14 @@ def test_a_run_that_goes_on_replaces_its_own_best_model(tmp_path: Path) -> None:
         ([], None),
     ],
 )
-def test_models_are_judged_by_data_that_they_have_not_seen(metrics: list[str], chosen: str | None) -> None:
+def test_models_are_compared_by_data_that_they_were_not_trained_on(
+    metrics: list[str], chosen: str | None
+) -> None:
     assert primary_metric(metrics) == chosen
 
 
 @given(st.lists(st.text(max_size=10)))
-def test_any_names_may_be_judged(names: list[str]) -> None:
+def test_metrics_of_any_names_can_be_compared(names: list[str]) -> None:
     chosen = primary_metric(names)
     assert chosen is None or (chosen in names and guess(chosen) is not None)
 
@@ -223,13 +224,12 @@ def test_an_example_of_an_array_is_its_first_rows() -> None:
 
 
 @pytest.mark.parametrize("data", [None, [1, 2], "text", {}, {"a": [1]}, object()])
-def test_of_other_data_there_is_no_example(data: Any) -> None:
+def test_other_data_has_no_example(data: Any) -> None:
     with pytest.raises(NoExample):
         example_of(data)
 
 
 def test_an_example_is_saved_on_request_only(tmp_path: Path) -> None:
-    """It is the user's data."""
     np = pytest.importorskip("numpy")
     folders: list[Path] = []
     for wanted in (False, True):
@@ -242,6 +242,6 @@ def test_an_example_is_saved_on_request_only(tmp_path: Path) -> None:
     assert json.loads((folders[1] / "input_example.json").read_text()) == [[1.0, 1.0]] * 5
 
 
-def test_an_unknown_flavor_is_an_error_by_hand(tmp_path: Path) -> None:
+def test_an_unknown_flavor_is_an_error_of_log_model(tmp_path: Path) -> None:
     with pytest.raises(errors.ModelError, match="there is no model flavor 'nonsense'"):
         Here(tmp_path).train("x").log_model(b"", flavor="nonsense")

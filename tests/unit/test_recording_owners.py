@@ -86,7 +86,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_trainings_inside_are_children(toy: ModuleType, sweeper: Any, way: str) -> None:
+def test_trainings_inside_a_call_may_be_child_runs(toy: ModuleType, sweeper: Any, way: str) -> None:
     """Of the call's own run, wherever inside of the call they are; a training after it is none."""
 
     def train(rate: float) -> None:
@@ -100,8 +100,9 @@ def test_trainings_inside_are_children(toy: ModuleType, sweeper: Any, way: str) 
     assert told(seen) == [SEARCH, *CHILDREN, (after, None, "fit", "Slope", ["loss"])]
 
 
-def test_between_the_steps_of_a_generator_nobody_is_inside(toy: ModuleType, sweeper: Any) -> None:
-    """What its caller trains between two steps is the caller's own."""
+def test_trainings_between_the_steps_of_a_generator_are_not_inside_its_call(
+    toy: ModuleType, sweeper: Any
+) -> None:
     with recorded("toy", Sweeper) as seen:
         for _ in sweeper.stepwise(lambda rate: toy.Slope(rate=rate).fit([1, 2], [2, 4]), [0.1]):
             toy.Slope(rate=0.3).fit([1, 2], [2, 4])
@@ -111,18 +112,16 @@ def test_between_the_steps_of_a_generator_nobody_is_inside(toy: ModuleType, swee
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("inside", "metrics"), [("parts", ["loss", "over"]), ("nothing", ["over"])])
-def test_trainings_inside_are_parts_or_nothing(
+def test_trainings_inside_a_call_may_be_parts_of_its_run_or_not_recorded(
     toy: ModuleType, sweeper: Any, monkeypatch: pytest.MonkeyPatch, way: str, inside: str, metrics: list[str]
 ) -> None:
-    """Parts give their metrics to the run."""
     monkeypatch.setattr(Sweeper, "inside", inside)
     with recorded("toy", Sweeper) as seen:
         WAYS[way](sweeper, lambda rate: toy.Slope(rate=rate).fit([1, 2], [2, 4]))
     assert told(seen) == [("sweep", None, "search", "", metrics)]
 
 
-def test_a_search_in_a_block_is_a_search_with_children(toy: ModuleType, sweeper: Any) -> None:
-    """It is the block's first training, and so the block's run; its children are the block's."""
+def test_a_search_inside_an_explicit_run_is_that_run_with_children(toy: ModuleType, sweeper: Any) -> None:
     with recorded("toy", Sweeper) as seen, autolog.run("mine"):
         sweeper.sweep(lambda rate: toy.Slope(rate=rate).fit([1, 2], [2, 4]), [0.1])
     assert told(seen) == [
@@ -131,9 +130,9 @@ def test_a_search_in_a_block_is_a_search_with_children(toy: ModuleType, sweeper:
     ]
 
 
-def test_a_search_that_fails_ends_as_its_children_do(toy: ModuleType, sweeper: Any) -> None:
-    """The exception is the user's, the statuses are true, and nothing stays open."""
-
+def test_a_search_that_fails_has_failed_and_its_finished_children_have_not(
+    toy: ModuleType, sweeper: Any
+) -> None:
     def train(rate: float) -> None:
         toy.Slope(rate=rate).fit([1, 2], [2, 4])
         raise KeyError("mine")
@@ -147,9 +146,7 @@ def test_a_search_that_fails_ends_as_its_children_do(toy: ModuleType, sweeper: A
     ]  # fmt: skip
 
 
-def test_arguments_have_their_defaults() -> None:
-    """By whatever way they were passed; what the original does not take is None."""
-
+def test_argument_knows_defaults_however_the_others_were_passed() -> None:
     def train(data: Any, rounds: int = 5, *, rate: float = 0.1, **more: Any) -> None: ...
 
     class Handler:

@@ -47,7 +47,6 @@ def test_a_run_under_a_token_is_named_after_its_parent() -> None:
 
 
 def test_a_token_of_a_child_makes_grandchildren() -> None:
-    """Whatever block is around: the token says whose."""
     with (
         autolog.run("top") as top,
         autolog.run("middle") as middle,
@@ -57,14 +56,13 @@ def test_a_token_of_a_child_makes_grandchildren() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "autolog:1:", "brave-otter", 7, b"autolog:1:e30", ["autolog:1:e30"]])
-def test_what_is_no_token_is_refused(wrong: object) -> None:
-    """Before anything of the block runs."""
+def test_a_text_that_is_no_token_is_refused_before_the_block_runs(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"^parent must be a run's token: `run\.token`, as text\.$"):
         autolog.run(parent=wrong)  # type: ignore[arg-type]
 
 
 @given(st.text() | st.binary().map(repr) | st.from_regex(r"autolog:1:[A-Za-z0-9_-]*", fullmatch=True))
-def test_any_text_is_refused_or_read(text: str) -> None:
+def test_any_text_is_refused_or_read_as_a_token(text: str) -> None:
     """A token may come from anywhere: nothing but ValueError, and no id that leads out of the store."""
     try:
         said = tokens.read(text)
@@ -73,8 +71,7 @@ def test_any_text_is_refused_or_read(text: str) -> None:
     assert said.run.replace("-", "").replace("_", "").isalnum()
 
 
-def test_a_token_with_a_run_that_leads_elsewhere_is_refused() -> None:
-    """An id is the name of a folder too."""
+def test_a_token_whose_run_id_is_a_path_is_refused() -> None:
     import base64
 
     for run in ("../../etc", "", "a/b"):
@@ -84,13 +81,12 @@ def test_a_token_with_a_run_that_leads_elsewhere_is_refused() -> None:
 
 
 @pytest.mark.parametrize("how", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_run_itself_stays_in_its_process_and_says_what_to_do(how: object) -> None:
-    """Captured in a closure that is sent to tasks, it is refused there and then."""
+def test_pickling_a_run_is_an_error_that_says_to_use_its_token(how: object) -> None:
     with autolog.run("sweep") as run, pytest.raises(TypeError, match=r"Hand `run\.token`, a text"):
         how(run)  # type: ignore[operator]
 
 
-def test_what_a_worker_could_not_record_is_told_without_secrets(tmp_path: Path) -> None:
+def test_a_worker_reports_what_it_could_not_record_without_secrets(tmp_path: Path) -> None:
     """The reason is kept in a file of the store until the sender reads it."""
     token = tokens.Token("", "", "default", str(tmp_path / "store"), sender="0123")
     tokens.report(token)

@@ -135,7 +135,7 @@ def test_a_record_holds_everything_that_was_logged(tmp_path: Path) -> None:
     assert record.folder == tmp_path / "artifacts" / run
 
 
-def test_a_history_has_every_value_by_step_and_says_what_there_is(tmp_path: Path) -> None:
+def test_a_history_has_every_value_by_step(tmp_path: Path) -> None:
     run = id_of(1)
     keep(
         tmp_path,
@@ -176,7 +176,7 @@ def test_a_history_goes_on_over_journals_and_reads_on_while_they_grow(tmp_path: 
     }  # fmt: skip
 
 
-def test_a_metric_means_what_was_said_of_it(tmp_path: Path) -> None:
+def test_a_metric_has_the_direction_and_the_value_that_were_stated(tmp_path: Path) -> None:
     """Its direction, whenever and in whichever journal that was said, and the kept model's value, until it is logged again.
     Nobody guesses what is said to be unknown, and a metric that was described and never logged is none.
     """
@@ -315,7 +315,9 @@ def test_a_run_is_found_by_name_id_beginning_and_place(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_reference_is_told_what_there_is(tmp_path: Path, reference: str, message: str) -> None:
+def test_a_wrong_reference_is_an_error_that_says_what_there_is(
+    tmp_path: Path, reference: str, message: str
+) -> None:
     keep(tmp_path, began(1, "first"), began(2, "second"), began(3, "second"))
     with pytest.raises(UnknownRun) as caught:
         Store(tmp_path).get(reference)
@@ -407,7 +409,7 @@ def test_a_run_on_another_machine_is_lost_when_its_journal_is_silent_and_back_wh
     assert store.get("otter").status == "finished"
 
 
-def test_a_process_that_has_the_number_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_process_with_the_pid_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
     path = keep(tmp_path, began(1))
     lines = path.read_bytes().splitlines(keepends=True)
     header = json.loads(lines[0])
@@ -421,7 +423,7 @@ def test_a_process_that_has_the_number_of_a_dead_one_is_not_taken_for_it(tmp_pat
 # -- journals in every condition
 
 
-def test_a_torn_last_line_is_as_if_not_there_until_it_is_whole(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_ignored_until_it_is_complete(tmp_path: Path) -> None:
     path = keep(tmp_path, began(1), ParamsLogged(id_of(1), {"C": 1}))
     line = encode([ParamsLogged(id_of(1), {"C": 2}), ended(1)])
     with open(path, "ab") as file:
@@ -434,7 +436,7 @@ def test_a_torn_last_line_is_as_if_not_there_until_it_is_whole(tmp_path: Path) -
     assert store.get("otter").status == "finished"
 
 
-def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_unreadable_lines_and_files_are_skipped(tmp_path: Path) -> None:
     path = keep(tmp_path, began(1))
     with open(path, "ab") as file:
         file.write(
@@ -448,7 +450,7 @@ def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     assert Store(tmp_path).get("otter").params == {"C": 1}
 
 
-def test_a_journal_of_a_newer_version_is_left_for_it(tmp_path: Path) -> None:
+def test_a_journal_of_a_newer_version_is_not_read(tmp_path: Path) -> None:
     path = keep(tmp_path, began(1, "old"))
     newer = keep(tmp_path, began(2, "new"))
     newer.write_bytes(newer.read_bytes().replace(b'"version":1', b'"version":2'))
@@ -509,7 +511,7 @@ EVENTS = st.one_of(
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(EVENTS, max_size=8))
-def test_any_events_are_read_and_the_rest_of_the_store_with_them(
+def test_no_events_make_a_store_unreadable(
     tmp_path_factory: pytest.TempPathFactory, events: list[Event]
 ) -> None:
     root = tmp_path_factory.mktemp("any")
@@ -570,7 +572,7 @@ def test_an_index_that_is_damaged_while_a_store_is_open_is_made_again(tmp_path: 
     assert names(store) == ["owl", "otter"]
 
 
-def test_where_the_store_holds_no_database_the_index_is_in_the_cache_directory(
+def test_the_index_is_in_the_cache_directory_where_the_store_cannot_hold_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -662,7 +664,7 @@ def test_stores_are_merged_by_copying_files(tmp_path: Path) -> None:
     assert {"one", "two"} == set(names(Store(first)))
 
 
-def test_a_journal_that_is_taken_away_takes_its_runs_along_and_no_others(tmp_path: Path) -> None:
+def test_removing_a_journal_removes_exactly_its_runs(tmp_path: Path) -> None:
     keep(tmp_path, began(1, "one"), MetricsLogged(id_of(1), 0, NOON, {"loss": 1.0}), name="a")
     gone = keep(
         tmp_path, began(2, "two"), MetricsLogged(id_of(1), 1, NOON, {"loss": 2.0}), RunRemoved(id_of(3)), name="b"
@@ -677,7 +679,7 @@ def test_a_journal_that_is_taken_away_takes_its_runs_along_and_no_others(tmp_pat
     assert [point.value for point in one.history("loss")] == [1.0]
 
 
-def test_a_removed_run_is_gone_with_its_children_and_files_and_stays_so(tmp_path: Path) -> None:
+def test_a_removed_run_stays_removed_with_its_children_and_files(tmp_path: Path) -> None:
     keep(
         tmp_path, began(1, "search"), RunStarted(id_of(2), NOON, "child", "default", id_of(1)),
         RunRecorded(id_of(3), id_of(2), "grandchild", "default", NOON, NOON, "candidate"), began(4, "kept"), name="z",
@@ -697,7 +699,7 @@ def test_a_removed_run_is_gone_with_its_children_and_files_and_stays_so(tmp_path
     assert names(Store(tmp_path), children=True) == ["kept"]
 
 
-def test_the_store_is_the_nearest_one_above_but_for_the_root(
+def test_the_store_is_the_nearest_one_above_but_never_in_the_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUTOLOG_DIR", raising=False)
@@ -716,7 +718,7 @@ def test_the_store_is_the_nearest_one_above_but_for_the_root(
     assert find("/").root == Path("/.autolog")
 
 
-def test_another_users_store_in_a_folder_like_tmp_is_not_taken(
+def test_another_users_store_in_a_shared_folder_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever made it would read all that is recorded. A team's, in a folder of its own, is taken as before."""

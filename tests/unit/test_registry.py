@@ -41,8 +41,7 @@ toy = autolog_toy.sinks:ToySink
 """
 
 
-def test_all_that_is_installed_here_is_found_as_importlib_finds_it() -> None:
-    """Though it is read in a hundredth of the time."""
+def test_installed_entry_points_are_those_that_importlib_finds() -> None:
     for group in (GROUP, SINKS, "autolog.flavors"):
         expected = {
             (point.name, point.value.replace(" ", ""))
@@ -52,8 +51,7 @@ def test_all_that_is_installed_here_is_found_as_importlib_finds_it() -> None:
     assert installed()["sklearn"] == Entry("sklearn", ("sklearn",), "autolog_sklearn:SklearnIntegration")
 
 
-def test_a_strangers_integration_and_sink_are_found(site: Path) -> None:
-    """By their entry points; none is loaded."""
+def test_third_party_integrations_and_sinks_are_found_and_not_loaded(site: Path) -> None:
     distribution(site, "autolog_toy", TOY)
     assert installed() == {"toy": Entry("toy", ("toy",), "autolog_toy:ToyIntegration")}
     assert sinks() == {"toy": "autolog_toy.sinks:ToySink"}
@@ -84,7 +82,7 @@ def test_one_integration_may_be_woken_by_several_modules(site: Path) -> None:
     ],
     ids=range(6),
 )
-def test_entry_points_are_read_as_they_are_written_in_the_wild(site: Path, text: str) -> None:
+def test_entry_points_are_read_however_they_are_written(site: Path, text: str) -> None:
     """Line ends, comments, extras, groups of similar names; by us and by `importlib.metadata` alike."""
     distribution(site, "autolog_toy", text)
     for _ in range(2):
@@ -95,7 +93,6 @@ def test_entry_points_are_read_as_they_are_written_in_the_wild(site: Path, text:
 
 
 def test_of_two_versions_the_first_on_the_path_counts(site: Path, tmp_path: Path) -> None:
-    """It is the one that is imported."""
     distribution(tmp_path / "other", "autolog_toy", TOY.replace("ToyIntegration", "Old"), "0.9")
     distribution(site, "Autolog_Toy", TOY)
     sys.path += [str(tmp_path / "other")]
@@ -105,8 +102,7 @@ def test_of_two_versions_the_first_on_the_path_counts(site: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("damage", ["binary", "a folder", "nothing", "no such group"])
-def test_a_damaged_distribution_costs_no_other(site: Path, damage: str) -> None:
-    """Nothing raises."""
+def test_a_damaged_distribution_hides_no_other(site: Path, damage: str) -> None:
     broken = distribution(site, "broken", "") / "entry_points.txt"
     if damage == "binary":
         broken.write_bytes(b"[autolog.integrations]\nx = \xff\xfe:Y\n")
@@ -123,8 +119,7 @@ def test_a_damaged_distribution_costs_no_other(site: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 5, b"bytes", Path("/x"), object()])
-def test_what_programs_put_on_the_path_beside_folders_is_passed_over(site: Path, odd: Any) -> None:
-    """Python's own import system does so, too."""
+def test_entries_of_the_path_that_are_no_folders_are_skipped(site: Path, odd: Any) -> None:
     from autolog.tracking.environment import distributions
 
     distribution(site, "autolog_toy", TOY)
@@ -133,8 +128,7 @@ def test_what_programs_put_on_the_path_beside_folders_is_passed_over(site: Path,
     assert distributions() == {"autolog-toy": "1.0"}
 
 
-def test_what_is_in_a_zip_file_is_found_too(site: Path) -> None:
-    """As in a bundled application: `importlib.metadata` is asked where anything is unusual."""
+def test_distributions_in_a_zip_file_are_found(site: Path) -> None:
     distribution(site / "inside", "autolog_toy", TOY)
     with zipfile.ZipFile(site / "bundle.zip", "w") as file:
         for path in (site / "inside").rglob("*"):
@@ -171,14 +165,14 @@ def test_an_unusual_finder_is_asked(site: Path, monkeypatch: pytest.MonkeyPatch)
         ("json:dumps", TypeError, "json:dumps is not a subclass of autolog.integration.Integration"),
     ],
 )
-def test_an_entry_that_leads_nowhere_says_so(value: str, error: type[Exception], message: str) -> None:
-    """When it is loaded."""
+def test_an_entry_point_that_leads_nowhere_is_an_error_when_it_is_loaded(
+    value: str, error: type[Exception], message: str
+) -> None:
     with pytest.raises(error, match=message):
         Entry("x", ("x",), value).load()
 
 
-def test_an_entry_is_loaded_or_already_is() -> None:
-    """A class may be given itself."""
+def test_an_entry_may_hold_its_class() -> None:
     from autolog.integration import Integration
 
     class Own(Integration):

@@ -86,28 +86,27 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 DATA = [1.0, 2.0], [2.0, 4.0]
 
 
-def test_a_run_counts_observers_callbacks_and_hooks_once(toy: ModuleType, clock: Clock) -> None:
+def test_overhead_counts_observers_callbacks_and_hooks_once(toy: ModuleType, clock: Clock) -> None:
     """Nearly free: three rounds with a callback and a loss each are 1 + 3 × (0.5 + 0.25) + 2 seconds."""
     with recorded(Toy) as seen:
         toy.Slope(rounds=3).fit(*DATA)
     assert seen.run.overhead == 5.25
 
 
-def test_what_is_seen_inside_counts_for_the_run_around_it(toy: ModuleType, clock: Clock) -> None:
+def test_overhead_of_nested_calls_counts_for_the_run_around_them(toy: ModuleType, clock: Clock) -> None:
     """`toy.train` fits a model: both are observed, and there is one run."""
     with recorded(Toy) as seen:
         toy.train({"rate": 0.1}, *DATA, rounds=2)
     assert seen.run.overhead == 10 + (1 + 2 * 0.75 + 2) + 20
 
 
-def test_a_training_that_fails_has_cost_something_too(toy: ModuleType, clock: Clock) -> None:
-    """Honest: what was spent before and after the exception is counted."""
+def test_a_failed_training_has_overhead_too(toy: ModuleType, clock: Clock) -> None:
     with recorded(Toy) as seen, pytest.raises(ValueError, match="targets"):
         toy.Slope().fit([1.0], [1.0, 2.0])
     assert (seen.run.status, seen.run.overhead) == ("failed", 3)
 
 
-def test_a_block_counts_its_trainings_and_each_training_itself(toy: ModuleType, clock: Clock) -> None:
+def test_the_overhead_of_a_run_includes_that_of_its_children(toy: ModuleType, clock: Clock) -> None:
     """A parent's time is that of its children, too; what another thread trains is not its."""
     with recorded(Toy) as seen:
         with autolog.run("all", children=True):
@@ -122,7 +121,7 @@ def test_a_block_counts_its_trainings_and_each_training_itself(toy: ModuleType, 
     assert (parent.overhead, threads.overhead, last.overhead) == (8.25, 6, 3.75)
 
 
-def test_what_is_optional_may_take_a_tenth_of_a_second_and_a_share_of_the_time() -> None:
+def test_optional_work_may_take_a_tenth_of_a_second_and_a_share_of_the_time() -> None:
     """The default is 1 % of the training's time beyond 100 ms. What comes after the end counts no more."""
     from autolog.tracking.run import Run
 
@@ -148,8 +147,7 @@ def test_the_share_is_a_setting(given: float, toy: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-0.1, "much", True])
-def test_a_wrong_share_is_an_error_that_says_what_is_right(wrong: Any) -> None:
-    """Not a training without what was meant."""
+def test_a_wrong_overhead_budget_is_an_error_that_says_what_is_valid(wrong: Any) -> None:
     with pytest.raises(
         ValueError, match=r"overhead_budget=.* must be a share of the training's time, as 0\.01"
     ):
