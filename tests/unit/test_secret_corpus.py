@@ -31,15 +31,14 @@ def text_of(template: str, secret: Secret) -> str:
     return template.format(name=secret.name, s=secret.value, url=quote(secret.value, safe=""))
 
 
-def test_the_corpus_is_as_large_as_it_says() -> None:
-    """And none of it stands in it twice."""
+def test_the_corpus_has_as_many_entries_as_it_says_and_no_duplicates() -> None:
     assert len({secret.value for secret in SECRETS}) == len(SECRETS) >= 170
     assert len(set(INNOCENTS)) == len(INNOCENTS) >= 120
     assert len(PLACES) + len(BARE) >= 60
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_beside_its_name_no_secret_is_left(place: str) -> None:
+def test_a_secret_beside_its_name_is_redacted(place: str) -> None:
     """In code, configuration, diffs, command lines, URLs, headers, exceptions; also as a cell of a notebook's file."""
     texts = {secret: text_of(PLACES[place], secret) for secret in SECRETS}
     left = [secret.name for secret, text in texts.items() if left_of(secret.value, redact_text(text))]
@@ -51,8 +50,7 @@ def test_beside_its_name_no_secret_is_left(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", BARE)
-def test_by_its_shape_alone_no_secret_is_left(place: str) -> None:
-    """Under a harmless name, or none. All of it is found, and reported."""
+def test_a_secret_of_a_known_shape_is_redacted_under_any_name(place: str) -> None:
     for secret in SHAPED:
         found: set[str] = set()
         shown = redact_text(text_of(BARE[place], secret), found)
@@ -62,7 +60,7 @@ def test_by_its_shape_alone_no_secret_is_left(place: str) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1_900, 30_000])
-def test_it_makes_no_difference_how_much_text_is_around(before: int) -> None:
+def test_secrets_in_long_texts_are_redacted(before: int) -> None:
     """Long texts are read in parts; no part ends between a name and its value."""
     around = "".join(f"lr_{number} = 0.1  # of many\n" for number in range(before // 20))
     for place in ("yaml over two lines", "yaml rows", "parentheses", "click", "assignment"):
@@ -72,8 +70,7 @@ def test_it_makes_no_difference_how_much_text_is_around(before: int) -> None:
 
 
 @pytest.mark.parametrize("innocent", INNOCENTS)
-def test_what_is_no_secret_is_not_changed(innocent: str) -> None:
-    """As text, as a param, as a model's vocabulary."""
+def test_text_without_secrets_is_not_changed(innocent: str) -> None:
     found: set[str] = set()
     assert redact_text(innocent, found) == innocent
     assert plain(innocent, "note", found) == innocent
@@ -118,8 +115,7 @@ NESTED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("place", NESTED)
-def test_in_params_no_secret_is_left(place: str) -> None:
-    """Wherever it stands in what is nested."""
+def test_secrets_in_nested_params_are_redacted(place: str) -> None:
     for secret in SECRETS:
         found: set[str] = set()
         params = plain_params(NESTED[place](secret.name, secret.value), found)
@@ -143,11 +139,10 @@ COMMANDS = [text for text in INNOCENTS if text.startswith(("-p ", "docker ", "sr
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_line_without_secrets_is_not_changed(command: str) -> None:
-    """Ports, partitions, users' numbers."""
     assert redact_arguments(command.split(" ")) == command.split(" ")
 
 
-def test_tokens_of_services_and_of_words_are_told_apart() -> None:
+def test_tokens_of_services_and_tokens_of_text_are_told_apart() -> None:
     """By what they look like, where the name may mean either."""
     key = "aB3dE5fG7hI9jK1lM3nO5pQ7"
     shown = plain_params(
@@ -157,8 +152,7 @@ def test_tokens_of_services_and_of_words_are_told_apart() -> None:
     assert marked == {"tokens.hf": "S", "tokens.pad": "<pad>", "keys": ["S", "customer"], "auth": "S"}
 
 
-def test_arguments_lose_no_more_than_their_secrets() -> None:
-    """Flags of one letter, users with passwords; ports and users' numbers are none."""
+def test_a_command_line_loses_only_its_secrets() -> None:
     arguments = [
         "--pass",
         "x",
@@ -203,10 +197,9 @@ QUOTES = st.sampled_from(["'", '"', '\\"', '"""', "`"])
     AROUND, AROUND, st.sampled_from(SECRETS), QUOTES, st.sampled_from([" = ", "=", ": ", ":", " => ", " := "]),
     st.sampled_from(["", " ", "    ", "\t", "+", "-    "]), st.sampled_from(["\n", "\r\n", "\n\n"]),
 )  # fmt: skip
-def test_whatever_is_around_it_no_secret_is_left(
+def test_a_secret_in_any_text_is_redacted(
     before: str, after: str, secret: Secret, quotes: str, joined: str, indent: str, end: str
 ) -> None:
-    """Random texts, line ends, indents, quotes and separators."""
     line = f"{indent}{secret.name}{joined}{quotes}{secret.value}{quotes}"
     shown = redact_text(f"{before}{end}{line}{end}{after}")
     assert not left_of(secret.value, shown)
@@ -227,8 +220,7 @@ def test_a_shape_is_found_in_any_text(before: str, after: str, secret: Secret) -
         max_leaves=20,
     )
 )
-def test_no_value_is_too_strange(value: Any) -> None:
-    """Nothing raises, and what is replaced is text."""
+def test_redaction_takes_any_value(value: Any) -> None:
     found: set[str] = set()
     plain_params({"x": value}, found)
     assert all(isinstance(one, str) for one in found)
@@ -243,8 +235,7 @@ def own(request: pytest.FixtureRequest) -> Any:
     use(own_rules(()))
 
 
-def test_a_project_adds_shapes_and_names_and_takes_out_what_is_none(own: Any) -> None:
-    """By three kinds of rules."""
+def test_a_project_may_add_shapes_and_names_and_exclude_texts(own: Any) -> None:
     texts = [
         "see acme_0123abcd here",
         "badge: 4711-x",
@@ -269,8 +260,7 @@ def test_a_project_adds_shapes_and_names_and_takes_out_what_is_none(own: Any) ->
     ("rule", "said"),
     [("(", "is not a regular expression"), ("a*", "matches the empty text"), ("!", "matches the empty text")],
 )
-def test_what_is_no_rule_is_told(rule: str, said: str) -> None:
-    """With the rule."""
+def test_an_invalid_rule_is_an_error_that_names_it(rule: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         own_rules([rule])
     assert repr(rule) in str(caught.value)

@@ -109,7 +109,7 @@ def fields(event: Any) -> tuple[type, list[Any]]:
 @example(
     [e.RunEnded("null", 0, "null", "null"), e.RunStarted("1", 0, "null", "true", "null", estimator="NaN")]
 )
-def test_what_is_written_is_read_back(written: Sequence[Any]) -> None:
+def test_every_kind_of_event_is_read_back_as_it_was_written(written: Sequence[Any]) -> None:
     """Every kind of event, a line each; non-finite numbers exactly, texts that look like something else as texts."""
     lines = encode(written).splitlines(keepends=True)
     assert len(lines) == len(written)
@@ -126,7 +126,7 @@ def test_what_is_written_is_read_back(written: Sequence[Any]) -> None:
         min_size=1, max_size=3,
     )
 )  # fmt: skip
-def test_what_json_cannot_hold_comes_as_near_as_it_can(written: Sequence[Any]) -> None:
+def test_values_that_json_cannot_hold_are_written_as_closely_as_possible(written: Sequence[Any]) -> None:
     """Lone surrogates, numbers beyond 64 bits and beyond a float: no line is missing, and all can be read."""
     lines = encode(written).splitlines(keepends=True)
     assert len(lines) == len(written)
@@ -139,8 +139,7 @@ def test_what_json_cannot_hold_comes_as_near_as_it_can(written: Sequence[Any]) -
                 assert all(type(value) in (int, float) for value in getattr(found, name).values())
 
 
-def test_a_number_that_is_too_large_does_not_take_the_other_metrics_of_its_step_along() -> None:
-    """However many they are."""
+def test_a_number_that_is_too_large_costs_no_other_metric() -> None:
     values: dict[str, Any] = {f"m{number}": number for number in range(500)}
     values["huge"], values["huger"] = 10**30, -(10**400)
     found = decode(encode([e.MetricsLogged("r", 1, 2, values)]))
@@ -148,8 +147,7 @@ def test_a_number_that_is_too_large_does_not_take_the_other_metrics_of_its_step_
     assert found.v == {**values, "huge": 1e30, "huger": -math.inf}
 
 
-def test_a_name_that_is_no_text_does_not_take_the_other_metrics_of_its_step_along() -> None:
-    """Nor its own number."""
+def test_a_name_that_is_no_text_costs_no_metric() -> None:
     values = {f"m{number}": number for number in range(500)}
     written = [
         e.MetricsLogged("r", 1, 2, {**values, "\udc80": 5}),
@@ -168,8 +166,7 @@ class Odd:
 @pytest.mark.parametrize(
     "odd", [Odd(), 10**5000, {1: {2: Odd()}}, {"a": {Odd(): 1}}, "\udc80", b"\xff", 1j], ids=range(7)
 )
-def test_one_event_that_cannot_be_encoded_does_not_take_the_batch_along(odd: Any) -> None:
-    """It is written as near as possible, the others as they are."""
+def test_an_event_that_cannot_be_encoded_costs_no_other(odd: Any) -> None:
     before, after = e.Heartbeat(1), e.Heartbeat(2)
     lines = encode([before, e.ParamsLogged("r", {"a": 1, "odd": odd}), after]).splitlines()
     found = [decode(line) for line in lines]
@@ -179,7 +176,6 @@ def test_one_event_that_cannot_be_encoded_does_not_take_the_batch_along(odd: Any
 
 
 def test_a_line_is_short() -> None:
-    """Journals hold millions of points."""
     line = encode([e.MetricsLogged("01JD0000000000000000000000", 12345, 1_790_000_000_000, {"loss": 0.25})])
     assert (
         line
@@ -199,14 +195,12 @@ def test_a_line_is_short() -> None:
 @example(b'{"e":"nothing"}')
 @example(b"\xff\xfe")
 @example(b'"\xed\xa0\x80"')
-def test_no_bytes_raise(line: bytes) -> None:
-    """An unreadable line is none."""
+def test_reading_any_bytes_raises_nothing(line: bytes) -> None:
     decode(line)
 
 
 @given(events(TEXT, NUMBERS), st.data())
-def test_a_damaged_line_is_read_or_passed_over(event: Any, data: st.DataObject) -> None:
-    """Bytes changed, cut, doubled."""
+def test_a_damaged_line_is_read_or_skipped(event: Any, data: st.DataObject) -> None:
     line = bytearray(encode([event]))
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(line) - 1))
@@ -223,7 +217,7 @@ def test_a_damaged_line_is_read_or_passed_over(event: Any, data: st.DataObject) 
     assert found is None or isinstance(found, e.Event)
 
 
-def test_a_reader_of_this_version_takes_what_a_later_one_adds() -> None:
+def test_a_journal_of_a_later_version_can_be_read() -> None:
     """Unknown fields are ignored, unknown events passed over, missing fields have their defaults."""
     assert decode(b'{"e":"alive","t":5,"later":[1]}') == e.Heartbeat(5)
     assert decode(b'{"e":"from the future","t":5}') is None
@@ -233,7 +227,7 @@ def test_a_reader_of_this_version_takes_what_a_later_one_adds() -> None:
 
 
 @given(st.lists(events(TEXT, NUMBERS), min_size=1, max_size=4), st.data())
-def test_only_whole_lines_are_read_and_the_place_is_kept(
+def test_reading_stops_at_the_last_whole_line_and_goes_on_from_there(
     tmp_path_factory: pytest.TempPathFactory, written: list[Any], data: st.DataObject
 ) -> None:
     """A file that is still being written, cut anywhere: reading on from where it stopped gives each event once."""
@@ -252,7 +246,6 @@ def test_only_whole_lines_are_read_and_the_place_is_kept(
 
 
 def test_reading_stops_where_it_is_told(tmp_path: Path) -> None:
-    """At the size that a reader has seen, though the file grows meanwhile."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(encode([e.Heartbeat(number) for number in range(10)]))
     half = len(encode([e.Heartbeat(number) for number in range(5)]))
@@ -266,8 +259,7 @@ def read(path: Path) -> list[Any]:
     return [event for *_, event in read_from(path, 0)]
 
 
-def test_a_journal_begins_with_who_writes_it(tmp_path: Path) -> None:
-    """Its folders are made when there is something to write."""
+def test_a_journal_begins_with_the_process_that_writes_it(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path / "store" / "journal" / "x.jsonl")
     assert (journal.is_open, journal.unwritten) == (False, 0)
     journal.keep(encode([e.Heartbeat(1)]))
@@ -302,7 +294,7 @@ class Disk:
 
 
 @given(st.integers(0, 400), st.integers(1, 200), st.lists(st.integers(0, 200), max_size=5))
-def test_what_a_full_disk_does_not_take_goes_first_when_there_is_room(
+def test_lines_that_a_full_disk_refused_are_written_first_when_there_is_room(
     tmp_path_factory: pytest.TempPathFactory, room: int, at_once: int, more: list[int]
 ) -> None:
     """In order, nothing twice, no line torn in the end, wherever the disk was full."""
@@ -324,8 +316,7 @@ def test_what_a_full_disk_does_not_take_goes_first_when_there_is_room(
     assert read(path)[1:] == [e.Heartbeat(number) for number in range(10)]
 
 
-def test_what_is_given_up_leaves_whole_lines(tmp_path: Path) -> None:
-    """The line that is half on the disk is finished, the others are counted."""
+def test_dropped_lines_are_counted_and_leave_whole_lines(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path / "x.jsonl")
     journal.open()
     journal.keep(encode([e.Heartbeat(number) for number in range(5)]))
@@ -343,7 +334,6 @@ def test_what_is_given_up_leaves_whole_lines(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
 def test_a_deleted_journal_is_noticed(tmp_path: Path) -> None:
-    """What is written to it now would be lost."""
     journal = JournalWriter(tmp_path / "x.jsonl")
     assert not journal.is_deleted()
     journal.open()
@@ -354,8 +344,7 @@ def test_a_deleted_journal_is_noticed(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_the_start_of_a_process_tells_it_from_a_later_one_of_its_number() -> None:
-    """Empty where that cannot be known."""
+def test_the_start_time_tells_processes_with_the_same_pid_apart() -> None:
     assert process_start(os.getpid()) == process_start(os.getpid())
     assert process_start(2**22 + 5) == ""
     if os.path.exists("/proc/1/stat"):
@@ -363,7 +352,6 @@ def test_the_start_of_a_process_tells_it_from_a_later_one_of_its_number() -> Non
 
 
 def test_the_encoder_writes_no_default_values() -> None:
-    """They would double a journal's size."""
     assert msgspec.json.decode(encode([e.RunEnded("r", 1, "finished")])) == {
         "e": "end", "run": "r", "t": 1, "status": "finished",
     }  # fmt: skip

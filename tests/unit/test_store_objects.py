@@ -84,14 +84,12 @@ def test_a_hundred_equal_files_take_the_room_of_one(layout: Layout) -> None:
     )
 
 
-def test_small_files_are_left_alone(layout: Layout) -> None:
-    """A name takes room too."""
+def test_small_files_are_not_deduplicated(layout: Layout) -> None:
     put(layout, 1, ONE[:-1])
     assert not layout.objects.exists()
 
 
-def test_a_file_of_unknown_content_is_shared_too(layout: Layout) -> None:
-    """Artifacts that are copied have had no digest taken."""
+def test_a_file_without_a_known_digest_is_deduplicated_too(layout: Layout) -> None:
     one, other = put(layout, 1, ONE), layout.artifacts_of(id_of(2)) / "data.bin"
     other.parent.mkdir(parents=True)
     other.write_bytes(ONE)
@@ -132,7 +130,7 @@ def test_processes_that_write_the_same_at_once_share_it_and_lose_nothing(layout:
 
 
 @pytest.mark.parametrize("harm", ["changed", "cut", "another mode"])
-def test_an_object_is_not_believed(layout: Layout, harm: str) -> None:
+def test_a_damaged_object_never_replaces_a_runs_file(layout: Layout, harm: str) -> None:
     """What was changed in place, or copied in part, is never put in the place of a run's file: it gives way."""
     first = put(layout, 1, ONE)
     if harm == "another mode":
@@ -147,10 +145,9 @@ def test_an_object_is_not_believed(layout: Layout, harm: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["link", "makedirs", "replace"])
-def test_where_nothing_can_be_shared_files_stay_as_they_are(
+def test_files_stay_as_they_are_where_links_are_impossible(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """A file system without hard links, or a folder that takes no more."""
     first, second = put(layout, 1, ONE), layout.artifacts_of(id_of(2)) / "x"
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -166,10 +163,9 @@ def test_where_nothing_can_be_shared_files_stay_as_they_are(
     assert not list(layout.root.rglob("*.tmp"))
 
 
-def test_a_file_that_has_too_many_names_makes_room_for_another(
+def test_a_new_object_is_begun_when_a_file_has_too_many_links(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """File systems allow so many names of a file; then the next file is the one that is shared."""
     first = put(layout, 1, ONE)
     link = os.link
 
@@ -186,8 +182,7 @@ def test_a_file_that_has_too_many_names_makes_room_for_another(
     assert not list(layout.root.rglob("*.tmp"))
 
 
-def test_removing_runs_frees_what_no_other_has(layout: Layout) -> None:
-    """`autolog rm` says how much that is."""
+def test_rm_frees_and_counts_only_what_no_other_run_has(layout: Layout) -> None:
     store = recorded(layout, 1, 2, 3)
     paths = [put(layout, number, ONE) for number in (1, 2)] + [put(layout, 3, OTHER)]
     runs = [store.layout.artifacts_of(id_of(number)) for number in (1, 2, 3)]
@@ -247,7 +242,7 @@ def test_gc_removes_what_killed_processes_have_left(layout: Layout) -> None:
     assert (unknown / leftovers[2]).exists()
 
 
-def test_gc_removes_what_nobody_has_read_of_workers(layout: Layout) -> None:
+def test_gc_removes_old_reports_of_workers(layout: Layout) -> None:
     """The process that they told it was killed; what is told today may still be read."""
     recorded(layout, 1)
     layout.workers.mkdir()
@@ -260,7 +255,6 @@ def test_gc_removes_what_nobody_has_read_of_workers(layout: Layout) -> None:
 
 
 def test_gc_removes_what_is_left_of_removed_runs(layout: Layout) -> None:
-    """A process that went on writing after its run was removed, say."""
     store = recorded(layout, 1, 2)
     kept = put(layout, 2, ONE)
     store.remove([store.get("run-1")])

@@ -243,7 +243,7 @@ def assert_all_is_well(root: Path) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_all_kinds_of_rubbish_at_once_hide_nothing(kept: Path, place: str) -> None:
+def test_no_rubbish_in_a_store_hides_its_runs(kept: Path, place: str) -> None:
     """Empty and torn files, folders and links named like journals, pipes, sockets, stores in the store."""
     with copy_of(kept) as (root, good):
         for number, kind in enumerate(KINDS):
@@ -254,9 +254,7 @@ def test_all_kinds_of_rubbish_at_once_hide_nothing(kept: Path, place: str) -> No
 
 @pytest.mark.parametrize("kind", [KINDS[number] for number in (1, 4, 5, 6, 8, 9, 15)])
 @pytest.mark.parametrize("place", OWN[2:])
-def test_rubbish_in_place_of_what_is_not_needed_to_read_hides_nothing(
-    kept: Path, place: str, kind: Any
-) -> None:
+def test_rubbish_in_place_of_index_or_notes_hides_no_run(kept: Path, place: str, kind: Any) -> None:
     """The index is made anew, or elsewhere; without notes of what was sent, all of it is sent."""
     with copy_of(kept) as (root, _):
         if (root / place).is_dir():
@@ -270,8 +268,7 @@ def test_rubbish_in_place_of_what_is_not_needed_to_read_hides_nothing(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 @given(rubbish=st.lists(pieces, min_size=1, max_size=12))
-def test_any_rubbish_hides_nothing(kept: Path, rubbish: list[Any]) -> None:
-    """Of any name, in odd encodings too, and any content, anywhere."""
+def test_random_rubbish_hides_no_run(kept: Path, rubbish: list[Any]) -> None:
     with copy_of(kept) as (root, good):
         for piece in rubbish:
             lay(root, good, *piece)

@@ -104,15 +104,13 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 # -- order and flush
 
 
-def test_nothing_is_made_before_there_is_something_to_write(store: Store) -> None:
-    """Neither the folder nor a file; flushing nothing is done at once."""
+def test_no_file_is_created_before_there_is_something_to_write(store: Store) -> None:
     store.writer.start()
     assert store.writer.flush(10)
     assert (store.writer.written, store.root.exists()) == (None, False)
 
 
 def test_events_are_written_in_the_order_in_which_they_were_put(store: Store) -> None:
-    """One file, each event once."""
     store.writer.start()
     events: list[Any] = [started(), *(point(number) for number in range(5000)), ended()]
     for event in events:
@@ -122,8 +120,7 @@ def test_events_are_written_in_the_order_in_which_they_were_put(store: Store) ->
     assert (len(store.journals), store.writer.written, store.reports) == (1, store.journals[0], [])
 
 
-def test_what_was_put_before_the_start_is_written_after_it(store: Store) -> None:
-    """The queue is there first."""
+def test_events_put_before_the_start_are_written_after_it(store: Store) -> None:
     store.writer.put(started())
     assert not store.writer.flush(0.01)
     store.writer.start()
@@ -131,8 +128,7 @@ def test_what_was_put_before_the_start_is_written_after_it(store: Store) -> None
     assert store.read() == [started()]
 
 
-def test_events_are_written_without_being_asked_for(store: Store) -> None:
-    """A process that is killed loses a fifth of a second."""
+def test_events_are_written_without_a_flush(store: Store) -> None:
     store.writer.start()
     store.writer.put(started())
     wait_for(lambda: store.read() == [started()])
@@ -140,8 +136,7 @@ def test_events_are_written_without_being_asked_for(store: Store) -> None:
     wait_for(lambda: store.read() == [started(), point(1)])
 
 
-def test_threads_that_log_at_once_lose_nothing_and_keep_their_order(store: Store) -> None:
-    """While others flush."""
+def test_threads_that_log_while_others_flush_lose_nothing_and_keep_their_order(store: Store) -> None:
     store.writer.start()
     ready = threading.Barrier(5)
 
@@ -163,8 +158,7 @@ def test_threads_that_log_at_once_lose_nothing_and_keep_their_order(store: Store
         assert [event.step for event in found if event.run == run] == list(range(1000))
 
 
-def test_a_flush_that_is_not_in_time_says_so_and_the_next_one_may_be(store: Store, gate: Gate) -> None:
-    """The caller is held no longer than he said."""
+def test_a_flush_returns_false_after_its_timeout(store: Store, gate: Gate) -> None:
     store.writer.start()
     gate.open.clear()
     store.writer.put(started())
@@ -174,8 +168,7 @@ def test_a_flush_that_is_not_in_time_says_so_and_the_next_one_may_be(store: Stor
     assert store.read() == [started()]
 
 
-def test_who_waits_for_news_is_told_after_each_write(store: Store) -> None:
-    """On the thread that writes."""
+def test_listeners_are_called_after_each_write(store: Store) -> None:
     told: list[tuple[str, int]] = []
     store.writer.wrote = lambda: told.append((here.get(), len(store.read())))
     store.writer.start()
@@ -205,8 +198,7 @@ def test_deferred_work_is_done_in_order_on_a_thread_of_its_own(store: Store) -> 
     assert set(names) == {"autolog-files"}
 
 
-def test_work_that_takes_long_does_not_hold_up_the_journal(store: Store) -> None:
-    """Points are on the disk while a model is being written."""
+def test_slow_deferred_work_does_not_delay_the_journal(store: Store) -> None:
     store.writer.start()
     goes_on, begun = threading.Event(), threading.Event()
 
@@ -225,8 +217,7 @@ def test_work_that_takes_long_does_not_hold_up_the_journal(store: Store) -> None
     assert store.read() == [started(), ended()]
 
 
-def test_work_that_fails_is_told_and_the_next_is_done(store: Store) -> None:
-    """Whatever it raises."""
+def test_deferred_work_that_fails_is_reported_and_the_next_is_done(store: Store) -> None:
     store.writer.start()
 
     def fails() -> list[e.Event]:
@@ -243,8 +234,7 @@ def test_work_that_fails_is_told_and_the_next_is_done(store: Store) -> None:
     assert store.reports[0][1] == "nothing there"
 
 
-def test_work_may_log_and_defer_by_itself(store: Store) -> None:
-    """Though it runs on the writer's own thread."""
+def test_deferred_work_may_log_and_defer(store: Store) -> None:
     store.writer.start()
 
     def work() -> list[e.Event]:
@@ -275,9 +265,7 @@ def test_the_environment_is_described_once_there_is_something_to_describe(store:
     assert store.read() == [started(), ended(), e.EnvironmentLogged({"python": "3"})]
 
 
-def test_an_environment_that_cannot_be_described_is_told(store: Store) -> None:
-    """And costs nothing else."""
-
+def test_an_environment_that_cannot_be_described_is_reported(store: Store) -> None:
     def describe() -> e.Event:
         raise OSError("no /proc")
 
@@ -315,8 +303,7 @@ def test_a_full_queue_drops_metric_points_only_and_counts_them(
     assert store.writer.close(20)
 
 
-def test_a_caller_that_waits_for_room_gets_it(tmp_path: Path, gate: Gate) -> None:
-    """As soon as the disk goes on, nothing is lost."""
+def test_nothing_is_dropped_if_the_disk_goes_on_in_time(tmp_path: Path, gate: Gate) -> None:
     store = Store(tmp_path / "store", queue_limit=10)
     gate.open.clear()
     store.writer.start()
@@ -339,7 +326,7 @@ def test_a_caller_that_waits_for_room_gets_it(tmp_path: Path, gate: Gate) -> Non
 NO_SPACE = OSError(28, "No space left on device")
 
 
-def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
+def test_events_that_a_full_disk_refused_are_written_when_there_is_room(
     store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a further event; in order, nothing twice."""
@@ -358,8 +345,7 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
     assert store.read() == [*(point(number) for number in range(100)), ended()]
 
 
-def test_a_flush_on_a_full_disk_says_that_it_is_not_written(store: Store, gate: Gate) -> None:
-    """At once: nobody's exit waits for a disk that takes nothing."""
+def test_a_flush_on_a_full_disk_returns_false_at_once(store: Store, gate: Gate) -> None:
     store.writer.start()
     gate.error = NO_SPACE
     store.writer.put(started())
@@ -367,8 +353,9 @@ def test_a_flush_on_a_full_disk_says_that_it_is_not_written(store: Store, gate: 
     assert not store.writer.close(20)
 
 
-def test_what_waits_for_room_is_bounded(store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory too is the user's: beyond the limit it is given up, and later lines are whole."""
+def test_memory_for_events_that_wait_for_the_disk_is_bounded(
+    store: Store, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "UNWRITTEN_LIMIT", 10_000)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.0)
     store.writer.start()
@@ -391,8 +378,7 @@ def test_what_waits_for_room_is_bounded(store: Store, gate: Gate, monkeypatch: p
 
 
 @pytest.mark.parametrize("obstacle", ["a file in the way", "no permission", "a link to nowhere"])
-def test_a_place_that_cannot_be_made_costs_nothing_but_the_record(store: Store, obstacle: str) -> None:
-    """It is told; when the place can be made, what is kept goes there."""
+def test_a_folder_that_cannot_be_made_is_reported_and_tried_again(store: Store, obstacle: str) -> None:
     if obstacle == "a file in the way":
         store.root.write_text("")
     elif obstacle == "no permission":
@@ -415,8 +401,7 @@ def test_a_place_that_cannot_be_made_costs_nothing_but_the_record(store: Store, 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted there")
-def test_a_store_that_is_deleted_is_begun_anew_with_the_runs_in_progress(store: Store) -> None:
-    """Whose ends would else belong to nothing."""
+def test_a_deleted_store_is_begun_again_with_the_runs_in_progress(store: Store) -> None:
     store.writer.start()
     for event in (started("over"), ended("over"), started("going on"), point(1, "going on")):
         store.writer.put(event)
@@ -430,8 +415,7 @@ def test_a_store_that_is_deleted_is_begun_anew_with_the_runs_in_progress(store: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an open file cannot be moved there")
-def test_a_store_that_is_moved_is_written_on_where_it_is(store: Store, tmp_path: Path) -> None:
-    """The file is the same."""
+def test_a_moved_store_is_written_on_where_it_is(store: Store, tmp_path: Path) -> None:
     store.writer.start()
     store.writer.put(started())
     store.writer.flush(20)
@@ -445,7 +429,7 @@ def test_a_store_that_is_moved_is_written_on_where_it_is(store: Store, tmp_path:
 # -- life
 
 
-def test_a_silent_training_gives_signs_of_life(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_logs_nothing_has_heartbeats(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a run is open and nothing is logged; not before and not after."""
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.02)
     store.writer.start()
@@ -462,8 +446,7 @@ def test_a_silent_training_gives_signs_of_life(store: Store, monkeypatch: pytest
     assert store.read()[len(found) :] == [point(9)]
 
 
-def test_after_the_end_nothing_is_taken_and_the_threads_are_gone(store: Store) -> None:
-    """Closing twice is no error."""
+def test_a_closed_writer_takes_nothing_and_has_no_threads(store: Store) -> None:
     store.writer.start()
     store.writer.put(started())
     assert store.writer.close(20)
@@ -475,8 +458,7 @@ def test_after_the_end_nothing_is_taken_and_the_threads_are_gone(store: Store) -
     assert store.read() == [started()]
 
 
-def test_what_was_put_is_written_though_the_end_comes_at_once(tmp_path: Path) -> None:
-    """Many times, since it is a race."""
+def test_events_are_written_though_the_writer_is_closed_at_once(tmp_path: Path) -> None:
     for number in range(30):
         store = Store(tmp_path / str(number))
         store.writer.start()
@@ -498,7 +480,7 @@ def test_an_abandoned_writer_does_nothing(store: Store) -> None:
     assert not store.root.exists()
 
 
-def test_its_threads_are_not_among_the_users(store: Store) -> None:
+def test_its_threads_are_not_in_threading_enumerate(store: Store) -> None:
     """A program that waits for all threads but its own does not wait for ours, which end with the process."""
     before, running = set(threading.enumerate()), len(sys._current_frames())
     store.writer.start(once_recording=lambda: e.Heartbeat(1))
@@ -510,7 +492,7 @@ def test_its_threads_are_not_among_the_users(store: Store) -> None:
     assert set(threading.enumerate()) == before
 
 
-def test_what_is_left_is_written_though_the_threads_cannot_come_back(
+def test_events_are_written_though_threads_can_no_longer_start(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are sent away for a fork, and Python 3.12 starts no thread once the interpreter has begun to end."""

@@ -58,13 +58,11 @@ def memory(data: Any) -> int:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_plain_data_is_described_as_far_as_it_shows(data: Any, expected: dict[str, Any]) -> None:
-    """Lists by their length and a sample; other things by their kind."""
+def test_plain_data_is_described_by_length_and_kind(data: Any, expected: dict[str, Any]) -> None:
     assert described(data) == expected
 
 
-def test_what_can_be_read_only_once_is_not_read() -> None:
-    """A generator, a file, a loader."""
+def test_data_that_can_be_read_only_once_is_not_read() -> None:
     taken: list[int] = []
 
     def generate() -> Any:
@@ -98,7 +96,6 @@ def test_nothing_is_asked_of_an_unknown_object(kind: str) -> None:
 
 
 def test_nothing_is_asked_of_an_unknown_class() -> None:
-    """Of its metaclass neither."""
     value = hostile_objects()["with metaclass"]
     CALLED.clear()
     described(value, [value])
@@ -106,7 +103,6 @@ def test_nothing_is_asked_of_an_unknown_class() -> None:
 
 
 def test_a_long_list_is_sampled() -> None:
-    """It is not copied, and its texts are cut."""
     assert memory([0.5] * 3_000_000) < 200_000
     assert memory(["x" * 1_000_000] * 1000) < 2_000_000
     assert memory([[0.5] * 1_000_000] * 10) < 200_000
@@ -123,7 +119,6 @@ def test_a_digest_tells_data_apart() -> None:
 
 
 def test_a_digest_tells_texts_from_numbers() -> None:
-    """`"1"` is not `1`."""
     assert describe([1, 2])["digest"] != describe(["1", "2"])["digest"]
 
 
@@ -131,7 +126,6 @@ def test_a_digest_tells_texts_from_numbers() -> None:
 
 
 def test_arrays_are_described_by_shape_and_type() -> None:
-    """Of any number of dimensions."""
     np = pytest.importorskip("numpy")
     floats = {"kind": "numpy.ndarray", "dtype": "float64", "digest": "…"}
     for shape, more in (
@@ -151,7 +145,6 @@ def test_arrays_are_described_by_shape_and_type() -> None:
 
 
 def test_a_digest_is_of_the_values_and_not_of_their_layout() -> None:
-    """Row by row or column by column, a view or a copy."""
     np = pytest.importorskip("numpy")
     data = np.arange(600.0).reshape(200, 3)
     digest = describe(data)["digest"]
@@ -167,7 +160,6 @@ def test_a_digest_is_of_the_values_and_not_of_their_layout() -> None:
     "shape", [(2_000_000, 3), (3, 2_000_000), (6_000_000,), (100, 100, 600), (1, 6_000_000)]
 )
 def test_a_large_array_is_sampled(shape: tuple[int, ...]) -> None:
-    """Tall, wide, deep; by rows or by columns."""
     np = pytest.importorskip("numpy")
     data = np.zeros(shape)
     assert memory(data) < 400_000
@@ -176,7 +168,6 @@ def test_a_large_array_is_sampled(shape: tuple[int, ...]) -> None:
 
 
 def test_a_deep_view_is_sampled_too() -> None:
-    """Pictures whose channels come last, seen with the channels first."""
     np = pytest.importorskip("numpy")
     assert memory(np.zeros((1_000, 1_000, 3)).T) < 400_000
 
@@ -200,7 +191,6 @@ def test_a_memory_mapped_file_is_read_at_its_start_only(tmp_path: Path) -> None:
 
 
 def test_data_is_neither_changed_nor_kept() -> None:
-    """It belongs to the user."""
     np = pytest.importorskip("numpy")
     data = np.arange(10.0)
     data.setflags(write=False)
@@ -212,7 +202,6 @@ def test_data_is_neither_changed_nor_kept() -> None:
 
 
 def test_objects_in_an_array_are_described_by_their_class() -> None:
-    """No method of theirs is called."""
     np = pytest.importorskip("numpy")
     made = [value for kind, value in hostile_objects().items() if kind not in ("with metaclass", "class")]
     data = np.empty(len(made), dtype=object)
@@ -227,7 +216,6 @@ def test_objects_in_an_array_are_described_by_their_class() -> None:
 
 
 def test_a_table_is_described_by_its_columns() -> None:
-    """Names and types of the first two hundred."""
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(
         {
@@ -255,7 +243,6 @@ def test_a_table_is_described_by_its_columns() -> None:
 
 @pytest.mark.parametrize("column", ["x", "s", "c", "t"])
 def test_a_changed_value_in_any_column_is_another_table(column: str) -> None:
-    """Where the sample has it."""
     pd = pytest.importorskip("pandas")
 
     def frame() -> Any:
@@ -282,7 +269,6 @@ def test_numbers_are_sampled_alike_wherever_the_texts_stand() -> None:
 
 
 def test_a_large_table_is_sampled() -> None:
-    """Its texts too."""
     np = pytest.importorskip("numpy")
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(np.zeros((500_000, 4)), columns=list("abcd"))
@@ -292,14 +278,12 @@ def test_a_large_table_is_sampled() -> None:
 
 
 def test_an_index_is_described() -> None:
-    """As a target, it sometimes is one."""
     pd = pytest.importorskip("pandas")
     assert "note" not in described(pd.Index([1, 2, 3]))
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr"])
 def test_a_sparse_matrix_is_described_without_making_it_dense(form: str) -> None:
-    """Shape, type, and how much is stored."""
     sparse = pytest.importorskip("scipy.sparse")
     data = sparse.random(2_000, 300, density=0.01, format=form, random_state=0)
     said = described(data)
@@ -312,7 +296,6 @@ def test_a_sparse_matrix_is_described_without_making_it_dense(form: str) -> None
 
 
 def test_polars_tables_are_described_and_lazy_ones_left_alone() -> None:
-    """A lazy frame would have to be computed."""
     pl = pytest.importorskip("polars")
     frame = pl.DataFrame({"a": [1, 2], "s": ["x", None]})
     assert described(frame) == {
@@ -344,7 +327,6 @@ class Undecided:
 
 
 def test_other_arrays_are_described_by_shape_and_type_only() -> None:
-    """Nothing is transferred or computed; what fails is said."""
     assert described(Tensor()) == {"kind": f"{__name__}.Tensor", "rows": 3, "columns": 2, "dtype": "float32"}
     assert described(Undecided()) == {
         "kind": f"{__name__}.Undecided", "note": "not fully described: RuntimeError",
@@ -370,7 +352,6 @@ class Later:
 
 
 def test_a_lazy_table_is_not_counted() -> None:
-    """Dask's tables have a number of rows that is computed when it is asked for; what is known of the shape is said."""
     shape = property(lambda self: (Later(), 4))
     frame = type("DataFrame", (), {"__module__": "dask.dataframe.core", "shape": shape, "dtype": "float64"})
     assert described(frame()) == {"kind": "dask.DataFrame", "columns": 4, "dtype": "float64"}

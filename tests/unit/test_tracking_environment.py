@@ -36,7 +36,6 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_clean_checkout_is_its_commit_and_branch(repository: Path) -> None:
-    """Also from a folder below."""
     (repository / "below").mkdir()
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True
@@ -108,18 +107,16 @@ def test_nothing_is_written_to_the_repository_and_no_program_of_its_settings_run
         ("../models", "../models"),
     ],
 )
-def test_a_clone_says_where_it_is_from(repository: Path, url: str, said: str) -> None:
-    """Without the token that stands before the host."""
+def test_a_clone_has_the_url_of_its_remote_without_the_token(repository: Path, url: str, said: str) -> None:
     subprocess.run(["git", "remote", "add", "origin", url], cwd=repository, check=True)
     found = git(str(repository))
     assert found is not None
     assert found["remote"] == said
 
 
-def test_outside_a_repository_and_without_git_there_is_none(
+def test_there_is_no_commit_outside_a_repository_or_without_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor in a repository without a commit."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git(str(tmp_path)) is None
     assert git(str(tmp_path / "nowhere")) is None
@@ -130,7 +127,6 @@ def test_outside_a_repository_and_without_git_there_is_none(
 
 
 def test_a_git_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a network drive that has gone away."""
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)
@@ -140,7 +136,6 @@ def test_a_git_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_installed_distributions_are_those_that_metadata_knows() -> None:
-    """With their versions, from the names of their folders alone."""
     found = distributions()
     for name in ("pytest", "hypothesis", "msgspec", "wrapt"):
         assert found[name] == distribution(name).version
@@ -160,7 +155,6 @@ def test_the_installed_distributions_are_those_that_metadata_knows() -> None:
 def test_names_and_versions_are_read_from_folder_names(
     folder: str, name: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As pip and setuptools write them, and as Linux distributions do."""
     (tmp_path / folder).mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "nowhere"), ""])
     assert distributions() == {name: version}
@@ -169,7 +163,6 @@ def test_names_and_versions_are_read_from_folder_names(
 def test_of_two_versions_on_the_path_the_first_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the one that is imported."""
     for folder in ("a/toy-2.dist-info", "b/toy-1.dist-info"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "a"), str(tmp_path / "b")])
@@ -177,7 +170,6 @@ def test_of_two_versions_on_the_path_the_first_counts(
 
 
 def test_a_process_is_described_by_its_code_and_machine(repository: Path) -> None:
-    """The script's own repository, the command line without secrets, Python, the machine."""
     said = describe(str(repository / "train.py"), ["train.py", "--password", "hunter2!"], "/elsewhere")
     assert said["git"]["branch"] == "trunk"
     assert said["arguments"][:2] == ["train.py", "--password"]
@@ -192,7 +184,6 @@ def test_a_process_is_described_by_its_code_and_machine(repository: Path) -> Non
 
 
 def test_a_notebook_has_no_script_and_is_described_by_its_folder(repository: Path) -> None:
-    """The code is looked for where the process was started."""
     assert describe(None, [], str(repository))["git"]["branch"] == "trunk"
 
 
@@ -202,7 +193,6 @@ def test_a_notebook_has_no_script_and_is_described_by_its_folder(repository: Pat
     ids=range(4),
 )
 def test_any_command_line_becomes_bounded_text(arguments: list[str], tmp_path: Path) -> None:
-    """Names of files that are no UTF-8, programs that put other things into sys.argv, a whole folder as arguments."""
     said = describe("/x/\udc80\ud800\0.py", arguments, "/y/\udc80")
     assert (
         len(msgspec.json.encode({key: said[key] for key in ("script", "arguments", "working_directory")}))
@@ -211,7 +201,6 @@ def test_any_command_line_becomes_bounded_text(arguments: list[str], tmp_path: P
 
 
 def test_a_user_without_a_name_is_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in containers that run under a number."""
     import getpass
 
     def fail() -> str:
@@ -226,6 +215,5 @@ def test_python_remembers_which_warnings_it_has_shown(repository: Path) -> None:
     assert filter_changes(lambda: describe(str(repository / "train.py"), ["train.py"], "/")) == 0
 
 
-def test_the_platform_is_told_as_python_tells_it() -> None:
-    """Without the process that Python starts for it."""
+def test_the_platform_is_that_of_the_platform_module() -> None:
     assert describe(None, [], "/")["platform"] == platform.platform()

@@ -33,15 +33,13 @@ def test_an_id_is_a_ulid_of_its_time() -> None:
     assert before <= _milliseconds(identifier) <= after
 
 
-def test_ids_made_one_after_the_other_sort_so_and_differ() -> None:
-    """Within one millisecond, too."""
+def test_ids_sort_in_the_order_in_which_they_were_made() -> None:
     made = [new_id() for _ in range(20_000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
 
 
-def test_the_order_holds_when_the_count_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The count within a millisecond starts where it likes, near its end too."""
+def test_ids_keep_their_order_when_the_count_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ids, "_counter", iter(range(2**24 - 3, 2**24 + 3)))
     made = [new_id() for _ in range(6)]
     assert len(set(made)) == 6
@@ -49,14 +47,12 @@ def test_the_order_holds_when_the_count_begins_anew(monkeypatch: pytest.MonkeyPa
 
 
 def test_threads_at_once_get_different_ids() -> None:
-    """Without a lock."""
     made: list[str] = []
     in_threads(*[lambda: made.extend([new_id() for _ in range(2000)])] * 4)
     assert len(set(made)) == 8000
 
 
 def test_processes_at_once_get_different_ids() -> None:
-    """A forked child does not repeat what its parent makes."""
     code = "from autolog.tracking.ids import new_id; print(*[new_id() for _ in range(500)])"
     processes = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -65,16 +61,14 @@ def test_processes_at_once_get_different_ids() -> None:
     assert len(made) == len(set(made)) == 1000
 
 
-def test_a_name_is_two_words_that_a_command_line_takes() -> None:
-    """Lower case, no quotes needed, none offends by being cut: all from the two lists."""
+def test_a_name_is_two_words_that_need_no_quotes_in_a_shell() -> None:
     assert all(re.fullmatch(r"[a-z]+-[a-z]+", new_name()) for _ in range(200))
     for words in (ADJECTIVES, ANIMALS):
         assert len(words) == len(set(words)) > 100
         assert all(re.fullmatch(r"[a-z]{2,12}", word) for word in words)
 
 
-def test_names_differ_mostly() -> None:
-    """Of a hundred, hardly two are the same."""
+def test_names_rarely_repeat() -> None:
     assert len({new_name() for _ in range(100)}) > 95
 
 

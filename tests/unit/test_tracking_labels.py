@@ -72,7 +72,7 @@ OTHERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("which", OTHERS)
-def test_what_does_not_follow_from_it_is_not_recognized(which: str) -> None:
+def test_values_that_do_not_follow_from_a_prediction_are_not_recognized(which: str) -> None:
     assert digest_of(OTHERS[which]) not in following(P)
 
 
@@ -87,11 +87,11 @@ def test_what_does_not_follow_from_it_is_not_recognized(which: str) -> None:
         "too many",
     ],
 )  # fmt: skip
-def test_from_these_no_labels_follow(prediction: Any) -> None:
+def test_no_labels_follow_from_such_predictions(prediction: Any) -> None:
     assert following(prediction) == set()
 
 
-def test_what_is_no_number_costs_no_warning() -> None:
+def test_nan_in_a_prediction_gives_no_warning() -> None:
     """Also where the user has NumPy raise for it."""
     hostile = [
         np.array([np.nan] * 9),

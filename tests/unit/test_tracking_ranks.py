@@ -40,7 +40,7 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, 0),
     ],
 )
-def test_each_launchers_rank_is_found(
+def test_the_rank_of_each_launcher_is_found(
     environ: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """torchrun inside Slurm counts as torchrun: it is what started this process."""

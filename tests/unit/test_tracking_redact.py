@@ -44,15 +44,13 @@ SHAPES = [
     "around", ["{}", "use {} here", "a={}&b=1", "'{}'", "path/{}/x", '{{"k": "{}"}}', "x_{}"]
 )
 def test_a_known_shape_is_replaced_wherever_it_stands(secret: str, around: str) -> None:
-    """Keys, tokens and private keys that can be told by their shape are taken out of any text."""
     found: set[str] = set()
     text = redact_text(around.format(secret), found)
     assert MARK.sub("S", text) == around.format("S")
     assert found == {secret}
 
 
-def test_a_private_key_that_is_cut_off_is_taken_out_to_the_end() -> None:
-    """As where the text that it stood in was shortened."""
+def test_a_truncated_private_key_is_redacted() -> None:
     assert MARK.sub("S", redact_text(f"key: {PEM[:300]}")) == "key: S"
 
 
@@ -97,7 +95,6 @@ def test_a_url_loses_its_credentials_only(url: str, redacted: str) -> None:
     step.params.password sas_token db_pass""".split(),
 )  # fmt: skip
 def test_a_name_can_say_that_its_value_is_secret(name: str) -> None:
-    """However words are joined."""
     assert is_secret_key(name)
 
 
@@ -110,8 +107,7 @@ def test_a_name_can_say_that_its_value_is_secret(name: str) -> None:
     access api account private connection connections string cookies_eaten_per_hour signature sign C alpha
     return_dict hash sha commit auth_score""".split(),
 )  # fmt: skip
-def test_an_ordinary_name_is_not_taken_for_a_secrets(name: str) -> None:
-    """A model whose params contained a "secret" would not be saved: taking too much costs too."""
+def test_the_value_of_an_ordinary_name_is_not_redacted(name: str) -> None:
     assert not is_secret_key(name)
 
 
@@ -155,7 +151,6 @@ def test_an_ordinary_name_is_not_taken_for_a_secrets(name: str) -> None:
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
-    """Hashes, paths, addresses, names, and code that only handles secrets."""
     found: set[str] = set()
     assert redact_text(text, found) == text
     assert found == set()
@@ -191,8 +186,7 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
         ("password: 12345678", "password: S"),
     ],
 )  # fmt: skip
-def test_a_secret_beside_its_name_is_taken_out_of_code_and_diffs(text: str, redacted: str) -> None:
-    """Only the value: the line can still be read."""
+def test_a_secret_beside_its_name_is_redacted_in_code_and_diffs(text: str, redacted: str) -> None:
     assert MARK.sub("S", redact_text(text)) == redacted
 
 
@@ -220,13 +214,14 @@ def test_a_secret_beside_its_name_is_taken_out_of_code_and_diffs(text: str, reda
         (["", "a\0b", "\udcff"], ["", "a\0b", "\udcff"]),
     ],
 )  # fmt: skip
-def test_a_command_line_loses_what_its_flags_call_secret(arguments: list[str], redacted: list[str]) -> None:
+def test_values_of_secret_flags_are_redacted_in_a_command_line(
+    arguments: list[str], redacted: list[str]
+) -> None:
     """Whatever characters the value has, in the same argument or the next; the number of arguments stays."""
     assert [MARK.sub("S", argument) for argument in redact_arguments(arguments)] == redacted
 
 
 def test_equal_secrets_look_equal_and_different_ones_differ() -> None:
-    """One can see that two runs had the same password, and not which."""
     assert mark("hunter2") == mark("hunter2") != mark("hunter3")
     assert MARK.fullmatch(mark("hunter2"))
 
@@ -244,7 +239,6 @@ def test_the_mark_depends_on_the_users_key(tmp_path, monkeypatch) -> None:
 
 
 def test_without_a_place_for_a_key_secrets_are_still_replaced(tmp_path, monkeypatch) -> None:
-    """A read-only home must not make a secret visible, nor stop anything."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "file" / "below"))
     assert MARK.fullmatch(mark("hunter2"))
@@ -258,7 +252,6 @@ SECRETS = st.text(string.ascii_letters + string.digits, min_size=6, max_size=30)
 
 @given(st.text(max_size=60), SECRETS, st.sampled_from(["password={}", '"api_key": "{}"', "--token={}", "pwd: {}"]), st.text(max_size=60))  # fmt: skip # noqa: E501
 def test_an_assigned_secret_never_survives(before: str, secret: str, how: str, after: str) -> None:
-    """Whatever stands around it on the other lines."""
     text = f"{before}\n{how.format(secret)}\n{after}"
     hidden = redact_text(text)
     assert secret not in hidden.replace(before, "").replace(after, "")
@@ -266,8 +259,7 @@ def test_an_assigned_secret_never_survives(before: str, secret: str, how: str, a
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_taken_and_taking_twice_changes_nothing(text: str) -> None:
-    """Nothing raises, and what has been replaced is not replaced again."""
+def test_any_text_can_be_redacted_and_doing_it_twice_changes_nothing(text: str) -> None:
     once = redact_text(text)
     assert redact_text(once) == once
 
@@ -288,7 +280,7 @@ def test_any_text_is_taken_and_taking_twice_changes_nothing(text: str) -> None:
         "secret  ",
     ],
 )
-def test_cost_grows_with_the_length_and_not_faster(word: str) -> None:
+def test_the_time_for_redaction_is_linear(word: str) -> None:
     """A minified file in a diff: eight times the text takes about eight times as long, not sixty-four."""
 
     def seconds(length: int) -> float:

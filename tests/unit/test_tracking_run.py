@@ -77,7 +77,6 @@ def points(kept: Kept) -> list[tuple[int, dict[str, float], float | None]]:
 
 
 def test_params_are_logged_flat_and_later_ones_replace_earlier(run: Run, kept: Kept) -> None:
-    """One event each time; the reader takes the last value of a name."""
     run.log_params({"depth": 3, "opt": {"lr": 0.1}})
     run.log_params({"depth": 4})
     run.log_params({})
@@ -102,8 +101,7 @@ def test_a_run_keeps_two_thousand_params_and_says_so_once(run: Run, kept: Kept) 
     assert run.param_count == 2000
 
 
-def test_secrets_in_params_and_tags_are_remembered_for_the_models_sake(run: Run, kept: Kept) -> None:
-    """The run knows which texts must not be in a saved model; the events do not."""
+def test_the_run_remembers_secrets_to_look_for_them_in_models(run: Run, kept: Kept) -> None:
     run.log_params({"password": "hunter2!"})
     run.set_tags({"api_key": "k-123456"})
     run.record_child(
@@ -158,16 +156,16 @@ class Fails(Scalar):
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_a_metric_is_a_number_or_what_has_one(run: Run, kept: Kept, value: Any, expected: Any) -> None:
-    """Anything else is left out, and the others of the step are kept."""
+def test_a_value_that_is_no_number_costs_no_other_metric(
+    run: Run, kept: Kept, value: Any, expected: Any
+) -> None:
     run.log_metrics({"x": value, "loss": 0.25})
     expected_values = {"loss": 0.25} if expected is None else {"x": expected, "loss": 0.25}
     assert points(kept) == [(0, expected_values, None)]
     assert type(points(kept)[0][1].get("x", 0.0)) in (int, float)
 
 
-def test_what_is_no_number_is_left_out_and_said_once(run: Run, kept: Kept) -> None:
-    """A note for each name: a metric that is missing was logged, and the user should know why it is not there."""
+def test_a_value_that_is_no_number_is_noted_once(run: Run, kept: Kept) -> None:
     for _ in range(3):
         run.log_metrics({"loss": "0.5", "acc": None, "fine": 1})
     assert [event.text for event in kept.events if isinstance(event, e.NoteLogged)] == [
@@ -178,13 +176,11 @@ def test_what_is_no_number_is_left_out_and_said_once(run: Run, kept: Kept) -> No
 
 
 def test_nan_is_a_metric(run: Run, kept: Kept) -> None:
-    """It says that the training has gone wrong."""
     run.log_metrics({"loss": math.nan})
     assert math.isnan(points(kept)[0][1]["loss"])
 
 
 def test_numpys_scalars_are_metrics(run: Run, kept: Kept) -> None:
-    """As plain numbers."""
     np = pytest.importorskip("numpy")
     run.log_metrics(
         {"a": np.float32(0.5), "b": np.int64(3), "c": np.array(2.0), "d": np.array([[1.5]]), "e": np.zeros(2)}
@@ -197,7 +193,7 @@ def test_numpys_scalars_are_metrics(run: Run, kept: Kept) -> None:
     assert {type(value) for _, values, _ in points(kept) for value in values.values()} == {float, int}
 
 
-def test_steps_follow_on_from_the_last(run: Run, kept: Kept) -> None:
+def test_a_step_that_is_not_given_follows_the_last(run: Run, kept: Kept) -> None:
     """Of the first metric's name; a given step is taken as it is, out of order too."""
     run.log_metrics({"loss": 1})
     run.log_metrics({"loss": 1, "acc": 1})
@@ -217,8 +213,7 @@ def test_steps_follow_on_from_the_last(run: Run, kept: Kept) -> None:
     ["x", math.nan, math.inf, 2**70, -(2**70), [], object(), 10**5000],
     ids=lambda step: type(step).__name__,
 )
-def test_a_step_that_is_none_is_as_if_it_had_not_been_given(run: Run, kept: Kept, step: Any) -> None:
-    """The point is worth more than its place."""
+def test_a_step_of_none_counts_as_not_given(run: Run, kept: Kept, step: Any) -> None:
     run.log_metrics({"loss": 1}, step=5)
     run.log_metrics({"loss": 2}, step=step)
     assert points(kept) == [(5, {"loss": 1}, None), (6, {"loss": 2}, None)]
@@ -226,7 +221,6 @@ def test_a_step_that_is_none_is_as_if_it_had_not_been_given(run: Run, kept: Kept
 
 @pytest.mark.parametrize(("step", "taken"), [(3.0, 3), (True, 1), (Scalar(4), 4), ("7", 7), (-1, -1)])
 def test_a_step_may_be_any_whole_number(run: Run, kept: Kept, step: Any, taken: int) -> None:
-    """A float, numpy's integers, text."""
     run.log_metrics({"loss": 1}, step=step)
     assert points(kept) == [(taken, {"loss": 1}, None)]
     assert type(points(kept)[0][0]) is int
@@ -236,14 +230,12 @@ def test_a_step_may_be_any_whole_number(run: Run, kept: Kept, step: Any, taken: 
     ("epoch", "taken"), [(2, 2), (0.5, 0.5), (Scalar(1), 1), ("x", None), (object(), None), (math.nan, None)]
 )
 def test_an_epoch_is_a_number_or_left_out(run: Run, kept: Kept, epoch: Any, taken: float | None) -> None:
-    """A wrong one does not cost the point."""
     run.log_metrics({"loss": 1}, epoch=epoch)
     assert points(kept) == [(0, {"loss": 1}, taken)]
 
 
 @pytest.mark.parametrize("metrics", [None, 5, [1], "loss"])
-def test_what_is_no_mapping_has_no_metrics_and_no_tags(run: Run, kept: Kept, metrics: Any) -> None:
-    """Nothing raises in the middle of a training."""
+def test_metrics_and_tags_that_are_no_mapping_raise_nothing(run: Run, kept: Kept, metrics: Any) -> None:
     run.log_metrics(metrics)
     run.log_params(metrics)
     run.set_tags(metrics)
@@ -252,7 +244,6 @@ def test_what_is_no_mapping_has_no_metrics_and_no_tags(run: Run, kept: Kept, met
 
 
 def test_names_of_metrics_are_text_of_limited_length(run: Run, kept: Kept) -> None:
-    """Whatever the keys were."""
     run.log_metrics({1: 1, None: 2, "x" * 1000: 3, ("a", 1): 4, "a\udc80": 5})  # type: ignore[dict-item]
     [(_, values, _)] = points(kept)
     assert list(values) == ["1", "None", "x" * 250 + "… [cut: 1000 characters]", "(a, 1)", "a\\udc80"]
@@ -276,8 +267,7 @@ def test_nothing_that_a_run_is_given_can_make_it_raise(run: Run, kept: Kept, kin
 
 
 @given(st.dictionaries(st.text() | st.integers(), st.floats() | st.integers() | st.text() | st.none()), st.none() | st.integers() | st.floats())  # fmt: skip # noqa: E501
-def test_any_metrics_are_taken(metrics: dict[Any, Any], step: Any) -> None:
-    """And what is emitted holds only numbers."""
+def test_any_metrics_become_events_of_numbers(metrics: dict[Any, Any], step: Any) -> None:
     kept = Kept(Path("."))
     Run(kept, "n", "e").log_metrics(metrics, step=step)
     for step, values, _ in points(kept):
@@ -290,7 +280,6 @@ def test_any_metrics_are_taken(metrics: dict[Any, Any], step: Any) -> None:
 
 
 def test_tags_are_text(run: Run, kept: Kept) -> None:
-    """Whatever they were."""
     run.set_tags({"team": "blue", "n": 3, "on": True, "none": None, 5: 0.5, "list": [1, "a"]})  # type: ignore[dict-item]
     assert kept.events == [
         e.TagsSet(
@@ -301,7 +290,6 @@ def test_tags_are_text(run: Run, kept: Kept) -> None:
 
 
 def test_notes_are_bounded_in_length_and_number(run: Run, kept: Kept) -> None:
-    """A callback that notes something at every step does not fill the store."""
     run.note("x" * 10_000)
     for _ in range(500):
         run.note("password=hunter2!", error=True)
@@ -311,7 +299,6 @@ def test_notes_are_bounded_in_length_and_number(run: Run, kept: Kept) -> None:
 
 
 def test_a_child_is_one_event(run: Run, kept: Kept) -> None:
-    """Named after its parent, with everything in it."""
     run.framework, run.version, run.estimator = "toy", "1.0", "toy.Model"
     child = run.record_child(
         "3", kind="candidate", params={"depth": 3}, metrics={"score": 0.5, "text": "x", 1: 2}, tags={"rank": 1}, started=10,
@@ -327,7 +314,6 @@ def test_a_child_is_one_event(run: Run, kept: Kept) -> None:
 
 
 def test_a_run_is_shown_by_name_id_and_status(run: Run) -> None:
-    """As in a debugger."""
     assert repr(run) == f"<Run brave-otter {run.id} running>"
 
 
@@ -335,7 +321,6 @@ def test_a_run_is_shown_by_name_id_and_status(run: Run) -> None:
 
 
 def test_a_file_and_a_folder_are_copied_into_the_run(run: Run, kept: Kept, tmp_path: Path) -> None:
-    """With their sizes, under their own names or others."""
     (tmp_path / "plots" / "deep").mkdir(parents=True)
     (tmp_path / "plots" / "a.png").write_bytes(b"123")
     (tmp_path / "plots" / "deep" / "b.png").write_bytes(b"45")
@@ -354,7 +339,6 @@ def test_a_file_and_a_folder_are_copied_into_the_run(run: Run, kept: Kept, tmp_p
 
 
 def test_a_folder_that_holds_the_store_is_copied_without_it(tmp_path: Path) -> None:
-    """`run.log_artifact(".")` keeps the code, not every earlier run, nor itself in itself."""
     kept = Kept(tmp_path / "project" / ".autolog")
     run = Run(kept, "n", "e")
     (tmp_path / "project" / ".autolog" / "artifacts" / "other").mkdir(parents=True)
@@ -365,8 +349,9 @@ def test_a_folder_that_holds_the_store_is_copied_without_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../b", "", ".", "C:\\x", "c:/x", "nul\0"])
-def test_no_name_leads_out_of_the_runs_folder(run: Run, kept: Kept, tmp_path: Path, name: str) -> None:
-    """It is refused, before anything is copied."""
+def test_an_artifact_name_that_leads_out_of_the_runs_folder_is_refused(
+    run: Run, kept: Kept, tmp_path: Path, name: str
+) -> None:
     (tmp_path / "x").write_bytes(b"1")
     with pytest.raises(ValueError, match="not a path inside"):
         run.log_artifact(tmp_path / "x", name or "./")
@@ -375,37 +360,33 @@ def test_no_name_leads_out_of_the_runs_folder(run: Run, kept: Kept, tmp_path: Pa
     assert kept.events == []
 
 
-def test_a_missing_file_is_told_at_once(run: Run) -> None:
-    """The caller is wrong, and should know."""
+def test_a_missing_file_is_an_error_at_once(run: Run) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
         run.log_artifact("nothing.png")
 
 
 def test_plain_data_is_written_as_json(run: Run, kept: Kept) -> None:
-    """A curve, a matrix; with its size."""
     run.log_json("curves/roc.json", {"fpr": [0, 0.5, 1]})
     file = os.path.join(kept.folder_of(run.id), "curves", "roc.json")
     assert kept.events == [e.ArtifactLogged(run.id, "curves/roc.json", os.path.getsize(file))]
     assert msgspec.json.decode(Path(file).read_bytes()) == {"fpr": [0, 0.5, 1]}
 
 
-def test_text_is_written_as_it_is(run: Run, kept: Kept) -> None:
-    """In UTF-8; what cannot be encoded is escaped."""
+def test_text_is_written_in_utf_8(run: Run, kept: Kept) -> None:
     run.log_text("summary.txt", "21 parameters · \udc80\n")
     file = os.path.join(kept.folder_of(run.id), "summary.txt")
     assert kept.events == [e.ArtifactLogged(run.id, "summary.txt", os.path.getsize(file))]
     assert Path(file).read_text("utf-8") == "21 parameters · \\udc80\n"
 
 
-def test_a_model_is_given_to_the_outlet(run: Run, kept: Kept) -> None:
-    """With what the user said of it."""
+def test_log_model_passes_the_model_on(run: Run, kept: Kept) -> None:
     run.log_model("model", flavor="toy", path="final/best", data=[1])
     assert kept.saved == [(run, "model", "toy", {"path": "final/best", "data": [1], "by_hand": True})]
     with pytest.raises(ValueError, match="not a path inside"):
         run.log_model("model", path="../best")
 
 
-def test_an_artifact_that_cannot_be_is_refused_at_once(run: Run, kept: Kept) -> None:
+def test_an_impossible_artifact_name_is_an_error_at_once(run: Run, kept: Kept) -> None:
     """An empty path, as of a variable that is not set, is not the working directory; and what no file can be called would fail
     only later, where nobody sees it.
     """
@@ -419,7 +400,6 @@ def test_an_artifact_that_cannot_be_is_refused_at_once(run: Run, kept: Kept) -> 
 
 @given(st.text(max_size=30))
 def test_a_name_of_an_artifact_stays_below_its_folder(name: str) -> None:
-    """Whatever the text: it is refused or leads to a place inside."""
     try:
         found = artifact_name(name)
     except ValueError:
@@ -432,7 +412,6 @@ def test_a_name_of_an_artifact_stays_below_its_folder(name: str) -> None:
 
 
 def test_threads_that_log_at_once_lose_nothing(run: Run, kept: Kept) -> None:
-    """Every point of every thread is emitted."""
     ready = threading.Barrier(4)
 
     def work(number: int) -> None:
@@ -449,7 +428,6 @@ def test_threads_that_log_at_once_lose_nothing(run: Run, kept: Kept) -> None:
 
 
 def test_events_cannot_be_changed(run: Run) -> None:
-    """What was logged is what will be stored."""
     with pytest.raises(AttributeError):
         e.ParamsLogged(run.id, {}).run = "other"  # type: ignore[misc]
 
@@ -459,16 +437,13 @@ EVENTS: Iterable[type] = [
 ]
 
 
-def test_every_event_is_known_to_the_reader_by_a_tag_of_its_own() -> None:
-    """A kind that is added and not listed would be skipped by readers without a word."""
+def test_every_kind_of_event_has_a_tag_that_the_reader_knows() -> None:
     kinds = set(EVENTS) - {e.Event}
     assert set(e.AnyEvent.__args__) == kinds
     assert len({kind.__struct_config__.tag for kind in kinds}) == len(kinds)
 
 
-def test_what_is_known_of_a_container_is_part_of_its_description(kept: Kept, run: Run) -> None:
-    """Of what cannot be looked into, the caller says what it knows; bounded like everything else."""
-
+def test_a_caller_may_add_to_the_description_of_data(kept: Kept, run: Run) -> None:
     class Matrix:
         pass
 
