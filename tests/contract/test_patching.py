@@ -71,9 +71,7 @@ FIT = SubclassPatch(base="toy.core:Model", methods=("fit",), observer=nothing)
 # -- what is left
 
 
-def test_a_mixin_is_put_back_when_the_class_that_led_to_it_has_died(toy: Any) -> None:
-    """Removable: what was patched is known by itself, not only by the hierarchy it was found in."""
-
+def test_a_mixin_is_restored_though_the_class_that_led_to_it_has_died(toy: Any) -> None:
     class Mixin:
         def fit(self, X: Any, y: Any) -> Any:
             return self
@@ -90,8 +88,7 @@ def test_a_mixin_is_put_back_when_the_class_that_led_to_it_has_died(toy: Any) ->
     assert vars(Mixin)["fit"] is original
 
 
-def test_a_mock_over_a_patched_method_comes_and_goes(toy: Any) -> None:
-    """Transparent: `mock.patch.object` works on what is patched."""
+def test_mock_patch_object_works_on_a_patched_method(toy: Any) -> None:
     with assert_untouched("toy"), Probe(FIT).on():
         with unittest.mock.patch.object(toy.Slope, "fit", autospec=True) as fit:
             toy.Slope().fit(X, Y)
@@ -99,8 +96,7 @@ def test_a_mock_over_a_patched_method_comes_and_goes(toy: Any) -> None:
         assert toy.Slope().fit(X, Y).weight
 
 
-def test_a_bound_method_kept_over_the_end_is_inert(toy: Any) -> None:
-    """Removable: a method that the user stored while autolog was on works, unobserved, when it is off."""
+def test_a_bound_method_that_was_stored_works_unobserved_when_autolog_is_off(toy: Any) -> None:
     probe = Probe(FIT)
     with probe.on():
         stored = toy.Slope().fit
@@ -108,8 +104,7 @@ def test_a_bound_method_kept_over_the_end_is_inert(toy: Any) -> None:
     assert probe.calls == []
 
 
-def test_classes_and_their_instances_travel_by_value(toy: Any) -> None:
-    """Transparent: cloudpickle writes a class of the user's script, with a hook of its own, as if there were no autolog."""
+def test_cloudpickle_writes_patched_classes_as_without_autolog(toy: Any) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
     made: list[str] = []
 
@@ -160,8 +155,7 @@ def test_a_method_found_on_a_class_is_always_the_same_object(toy: Any) -> None:
         assert same.fit.__func__ is vars(toy.Slope)["fit"].__wrapped__
 
 
-def test_help_shows_what_it_showed(toy: Any) -> None:
-    """Transparent: `help()` of a class and of a module is the same text."""
+def test_help_shows_the_same_text(toy: Any) -> None:
     import pydoc
 
     shown = [pydoc.render_doc(one) for one in (toy.Careful, toy.Committee, toy.Mean, toy.training)]
@@ -247,9 +241,7 @@ def test_a_failed_training_keeps_nothing_alive(toy: Any) -> None:
     assert seen.run.status == "failed"
 
 
-def test_an_injected_callback_that_fails_is_off_from_then_on(toy: Any) -> None:
-    """Harmless: a callback of the integration's own raises once; the training goes on, and the run knows."""
-
+def test_a_callback_of_the_integrations_that_fails_is_off_and_the_run_says_so(toy: Any) -> None:
     class Own:
         rounds: list[int] = []
 
@@ -271,9 +263,7 @@ def test_an_injected_callback_that_fails_is_off_from_then_on(toy: Any) -> None:
     assert seen.run.errors == ["toy: in Own.after_round: RuntimeError: mine"]
 
 
-def test_a_users_subclass_belongs_to_whom_its_base_belongs(toy: Any) -> None:
-    """Complete, once: the nearest class that an integration claims decides, not the module that the user's class is in."""
-
+def test_a_users_subclass_belongs_to_the_integration_of_its_nearest_base(toy: Any) -> None:
     class Broad(Integration):
         name = "json"
         supports = "json"
@@ -295,8 +285,7 @@ def test_a_users_subclass_belongs_to_whom_its_base_belongs(toy: Any) -> None:
     assert [run.framework for run in seen.runs] == ["toy", "json"]
 
 
-def test_recorded_leaves_the_session_around_it_alone(toy: Any) -> None:
-    """Removable: a `recorded()` block inside another records its own runs, and the outer one goes on afterwards."""
+def test_a_recorded_block_inside_another_leaves_the_outer_one_alone(toy: Any) -> None:
     fixture = "toy"
 
     def names(seen: Recorded) -> list[str | None]:
@@ -335,7 +324,7 @@ def watching(kind: str, function: str, **fast: Any) -> type[Integration]:
 
 @pytest.mark.parametrize("kind", ["method", "function", "fast", "subclass hook"])
 @pytest.mark.parametrize("nobody_looks", [False, True])
-def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
+def test_a_warning_of_a_framework_names_the_line_of_its_caller(
     toy: Any, kind: str, nobody_looks: bool
 ) -> None:
     """Transparent: `stacklevel=2` means the line that called the framework, whatever of ours stands between."""
@@ -380,9 +369,7 @@ def test_the_caller_is_to_blame_for_what_a_framework_warns_of(
 
 @pytest.mark.parametrize("kind", ["method", "function", "fast", "subclass hook"])
 @pytest.mark.parametrize("nobody_looks", [False, True])
-def test_what_shows_tracebacks_is_told_to_leave_our_frames_out(
-    toy: Any, kind: str, nobody_looks: bool
-) -> None:
+def test_our_frames_ask_to_be_hidden_in_tracebacks(toy: Any, kind: str, nobody_looks: bool) -> None:
     """Transparent: notebooks and pytest show the user's frames and the framework's, and hide those that say so: all of ours."""
 
     def fail(*_: Any, **__: Any) -> None:
@@ -413,6 +400,6 @@ def test_what_shows_tracebacks_is_told_to_leave_our_frames_out(
         if not trace.tb_frame.f_locals.get("__tracebackhide__"):
             shown.append(trace.tb_frame.f_code.co_name)
         trace = trace.tb_next
-    mine = ["test_what_shows_tracebacks_is_told_to_leave_our_frames_out"]
+    mine = ["test_our_frames_ask_to_be_hidden_in_tracebacks"]
     hook = ["__init_subclass__"] if kind == "subclass hook" else []
     assert shown == [*mine, *hook, "fail"]

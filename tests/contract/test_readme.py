@@ -19,8 +19,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_page_shows_the_whole_fixture() -> None:
-    """What a reader copies is what passes the contract suite, to the letter."""
+def test_the_page_shows_the_fixture_to_the_letter() -> None:
     integration, example, contract = blocks("python")
     (points,) = blocks("toml")
     assert integration == (FIXTURE / "autolog_toy.py").read_text()
@@ -31,8 +30,7 @@ def test_the_page_shows_the_whole_fixture() -> None:
     space["test_rounds_are_recorded"]()  # type: ignore[operator]
 
 
-def test_what_the_page_names_exists() -> None:
-    """Every attribute of a call that the table lists is there."""
+def test_attributes_of_a_call_that_the_page_lists_exist() -> None:
     table = PAGE.partition("| of a `call` |")[2].partition("\n\n")[0]
     names = re.findall(
         r"`(\w+)(?:\([^`]*\))?`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:])

@@ -165,7 +165,9 @@ def of_spark() -> Any:
 def _spark_frame() -> Any:
     from helpers import spark_session
 
-    return spark_session().createDataFrame(X.astype("float64").tolist(), "a double, b double, c double, d double")
+    return spark_session().createDataFrame(
+        X.astype("float64").tolist(), "a double, b double, c double, d double"
+    )
 
 
 class Hostile:
@@ -342,7 +344,7 @@ def same(found: Any, expected: Any) -> bool:
     return np.asarray(found).astype(expected.dtype).tobytes() == expected.tobytes()
 
 
-def test_it_is_loaded_by_autolog_natively_and_as_a_predictor(trained: Trained) -> None:
+def test_autolog_loads_it_natively_and_as_a_predictor(trained: Trained) -> None:
     """Both predict what the model predicted before.
 
     Slow: for Spark's model, the first load of a process starts a JVM.
@@ -352,7 +354,7 @@ def test_it_is_loaded_by_autolog_natively_and_as_a_predictor(trained: Trained) -
     assert same(predictor.predict(asked(trained.name)), trained.expected)
 
 
-def test_a_stranger_gets_no_code_run(
+def test_a_model_of_another_user_runs_no_code(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where the framework's own format runs none, it is loaded whoever made it."""
@@ -382,7 +384,7 @@ def test_mlflow_loads_it_natively_and_as_pyfunc(trained: Trained) -> None:
     assert same(mlflow.pyfunc.load_model(str(trained.folder)).predict(asked(trained.name)), trained.expected)
 
 
-def test_code_that_a_stranger_put_into_it_is_not_run(
+def test_code_that_somebody_put_into_a_model_folder_is_not_run(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Safe: it is refused, whether the folder is still signed or was never; told to trust it, the same code is seen to run."""
@@ -415,8 +417,7 @@ def mlflow_command(trained: Trained, command: str) -> tuple[list[str], dict[str,
     return ["models", command, *model], {**os.environ, "PATH": path}
 
 
-def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
-    """`mlflow models predict` of the folder."""
+def test_mlflow_models_predict_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
     command, environment = mlflow_command(trained, "predict")
     if _version("mlflow") < (3,) and b'"inputs"' in request_of(trained):
         pytest.skip("the command line of older mlflows takes numbers for doubles whatever the signature")
@@ -431,7 +432,7 @@ def test_mlflows_command_line_predicts_the_same(trained: Trained, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_mlflows_server_answers_with_the_same(trained: Trained, tmp_path: Path) -> None:
+def test_mlflow_models_serve_predicts_the_same(trained: Trained, tmp_path: Path) -> None:
     """`mlflow models serve` of the folder, asked for the rows that the training saw; and with the example in the folder.
 
     Slow: mlflow starts two Pythons one after the other, each of which imports it. The command line's answer, which is made by

@@ -93,10 +93,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("what", HARD)
-def test_what_stands_in_the_script_itself_is_loaded_in_another_program(
-    what: str, tmp_path: Path, own_key: None
-) -> None:
-    """Classes, functions and lambdas of `__main__`: the model is loaded where the script is not."""
+def test_a_model_with_code_of_main_loads_in_another_program(what: str, tmp_path: Path, own_key: None) -> None:
     needs, body = HARD[what]
     for module in needs:
         pytest.importorskip(module)
@@ -133,8 +130,7 @@ def test_what_stands_in_the_script_itself_is_loaded_in_another_program(
         assert (done.returncode, printed, done.stderr) == (0, [], ""), program
 
 
-def test_what_cannot_be_saved_is_a_note_and_no_error(own_key: None) -> None:
-    """The training goes on, and the run says why there is no model."""
+def test_a_model_that_cannot_be_saved_is_a_note_and_no_error(own_key: None) -> None:
     linear = pytest.importorskip("sklearn.linear_model")
 
     class Holding(linear.Ridge):

@@ -171,9 +171,7 @@ def test_a_model_of_local_modules_loads_where_they_are_not(
         assert json.loads(done.stdout.splitlines()[-1]) == pytest.approx(expected, rel=1e-5)
 
 
-def test_what_is_no_python_source_or_holds_a_secret_is_not_kept_and_said(
-    project: Path, tmp_path: Path
-) -> None:
+def test_modules_that_cannot_be_kept_with_a_model_are_noted(project: Path, tmp_path: Path) -> None:
     """Said: the model alone would not load elsewhere."""
     pytest.importorskip("sklearn")
     (project / "parts.py").write_text(lines(PARTS["sklearn"]))
@@ -190,8 +188,7 @@ def test_what_is_no_python_source_or_holds_a_secret_is_not_kept_and_said(
     assert sorted(files_below(run.folder / "model" / "code")) == sorted(["parts.py", *KEPT[1:]])
 
 
-def test_code_of_somebody_elses_is_not_found(project: Path, tmp_path: Path) -> None:
-    """Harmless: the sources of a folder that nobody vouches for, or that was changed, are not imported."""
+def test_code_in_an_untrusted_model_folder_is_not_imported(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     (project / "parts.py").write_text(lines(PARTS["sklearn"]))
     head = "import numpy as np\nimport autolog\nautolog.autolog()\nX = np.arange(10.0).reshape(5, 2)\ny = X.sum(axis=1)\n"
@@ -210,8 +207,7 @@ def test_code_of_somebody_elses_is_not_found(project: Path, tmp_path: Path) -> N
     assert sys.meta_path == before
 
 
-def test_modules_that_are_there_win_and_packages_without_init_are_found(tmp_path: Path) -> None:
-    """Transparent: what can be imported already stays what it is."""
+def test_installed_modules_win_over_those_in_a_model_folder(tmp_path: Path) -> None:
     finder = code.KeptModules()
     finder.add(
         {"space/one.py": b"WHO = 'kept'", "json.py": b"WHO = 'kept'", "pack/__init__.py": b"WHO = 1"},

@@ -51,7 +51,7 @@ def columns(draw: st.DrawFn) -> dict[str, tuple[str, list[Any]]]:
 @given(columns())
 @example({"a": ("int64", [1]), "b": ("float64", [float("nan")]), "é\x85😀": ("object", ["x"])})
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
+def test_mlflow_accepts_any_frame_that_has_a_signature(drawn: Any) -> None:
     """Whenever a frame has a signature, mlflow's enforcement of it accepts that frame and changes no value."""
     pd = pytest.importorskip("pandas")
     pytest.importorskip("mlflow", minversion="3")  # earlier ones refuse some types that they write themselves
@@ -74,8 +74,7 @@ def test_mlflow_lets_through_what_the_model_was_fitted_on(drawn: Any) -> None:
     shape=st.lists(st.integers(0, 3), max_size=4),
 )
 @settings(deadline=None)
-def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, shape: list[int]) -> None:
-    """Whenever an array has a signature, mlflow's enforcement of it hands that array on as it is."""
+def test_mlflow_accepts_any_array_that_has_a_signature(dtype: str, shape: list[int]) -> None:
     from mlflow.models.utils import _enforce_schema
     from mlflow.types.schema import Schema
 
@@ -87,7 +86,6 @@ def test_mlflow_lets_through_the_array_that_the_model_was_fitted_on(dtype: str, 
 
 @pytest.mark.usefixtures("own_key")
 def test_mlflow_reads_the_example_that_is_saved_on_request() -> None:
-    """The first five rows of the user's data."""
     pytest.importorskip("mlflow", minversion="3")  # 2.11 reads no array's example of this form
     from mlflow.models import Model
 

@@ -58,7 +58,7 @@ def content(store: Store, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_whatever_is_older_than_a_fifth_of_a_second_survives_sigkill(tmp_path: Path) -> None:
+def test_points_older_than_a_fifth_of_a_second_survive_sigkill(tmp_path: Path) -> None:
     """Nothing lost: after `kill -9`, again and again into one store, every older point is there, each run is lost, and
     runs recorded before are as they were; from the index, and from one built anew.
     """
@@ -114,7 +114,9 @@ FINISHER = """
 
 
 @pytest.mark.timeout(600 + 10 * KILLS)
-def test_what_was_flushed_is_whole_wherever_in_the_ends_of_runs_the_process_is_killed(tmp_path: Path) -> None:
+def test_flushed_runs_are_complete_though_the_process_is_killed_while_it_writes_models(
+    tmp_path: Path,
+) -> None:
     """Nothing lost and nothing half: while models and files are written, events are flushed, the process exits, and readers
     make the index. A model's folder is there as a whole, and loads, or is not there; whatever was said to be flushed is whole.
     """
@@ -176,8 +178,7 @@ def check_ends(store: Store, name: str, flushed: list[int]) -> int:
     return whole
 
 
-def test_a_torn_last_line_and_rubbish_are_passed_over(tmp_path: Path) -> None:
-    """Nothing lost: a journal cut anywhere gives all of its whole lines."""
+def test_all_whole_lines_of_a_truncated_journal_are_read(tmp_path: Path) -> None:
     assert script(LOGGER.replace("1_000_000", "30"), tmp_path, "whole").returncode == 0
     (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
     data = journal.read_bytes()
@@ -225,10 +226,7 @@ def test_many_processes_log_into_one_store_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 15)", "os.abort()"])
-def test_a_process_that_ends_without_a_word_is_lost_and_its_runs_before_are_whole(
-    tmp_path: Path, end: str
-) -> None:
-    """Nothing lost: whatever ends the process, a finished run is finished, the one under way is lost."""
+def test_a_run_is_lost_when_its_process_dies_and_earlier_runs_are_complete(tmp_path: Path, end: str) -> None:
     code = f"""
         import os, autolog, toy
         autolog.autolog(silent=True)

@@ -68,7 +68,6 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_store_that_cannot_be_made_costs_one_warning(tmp_path: Path, place: str) -> None:
-    """Harmless: the result and the exit code are the plain ones."""
     if place == "in /proc" and not os.path.isdir("/proc/self"):
         pytest.skip("no /proc")
     where = PLACES[place](tmp_path)
@@ -76,26 +75,22 @@ def test_a_store_that_cannot_be_made_costs_one_warning(tmp_path: Path, place: st
 
 
 def test_a_store_on_a_read_only_file_system_costs_one_warning(tmp_path: Path, tmpfs: Path) -> None:
-    """Harmless: as above, where even root cannot write."""
     subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
     check(script(TRAINING, tmp_path, AUTOLOG_DIR=str(tmpfs / "store")), expected(tmp_path))
 
 
 def test_a_full_disk_costs_one_warning(tmp_path: Path, tmpfs: Path) -> None:
-    """Harmless: the disk fills up while the training runs."""
     (tmpfs / "ballast").write_bytes(bytes(1_000_000))
     check(script(TRAINING, tmp_path, AUTOLOG_DIR=str(tmpfs / "store")), expected(tmp_path))
 
 
 def test_a_file_size_limit_costs_one_warning(tmp_path: Path) -> None:
-    """Harmless: a quota, or `ulimit -f`, without being root."""
     limit = "    import resource, signal; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
     limited = limit + "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n" + TRAINING
     check(script(limited, tmp_path), expected(tmp_path))
 
 
-def test_a_run_that_is_not_on_the_disk_is_not_said_to_be(tmp_path: Path) -> None:
-    """Honest: its line does not send the user to look for what is not there."""
+def test_a_run_that_is_not_on_the_disk_is_not_announced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code = """
         import autolog
@@ -131,8 +126,7 @@ def test_recording_goes_on_when_there_is_space_again(tmp_path: Path, tmpfs: Path
     assert (len(after.history("loss")), after.status) == (3, "finished")
 
 
-def test_space_that_comes_when_nothing_more_is_logged_is_used(tmp_path: Path, tmpfs: Path) -> None:
-    """Nothing lost: the writer tries again by itself, not only with the next event."""
+def test_the_writer_tries_a_full_disk_again_without_a_further_event(tmp_path: Path, tmpfs: Path) -> None:
     ballast = tmpfs / "ballast"
     ballast.write_bytes(bytes(1_000_000))
     code = f"""
@@ -150,7 +144,7 @@ def test_space_that_comes_when_nothing_more_is_logged_is_used(tmp_path: Path, tm
     assert (len(run.params), run.status) == (100, "finished")
 
 
-def test_a_store_deleted_meanwhile_is_begun_anew(tmp_path: Path) -> None:
+def test_a_store_that_is_deleted_while_runs_are_open_is_begun_again(tmp_path: Path) -> None:
     """Harmless: somebody removes `.autolog` while runs are open; one warning, and what comes after it is recorded."""
     code = """
         import shutil, autolog, toy
@@ -177,8 +171,7 @@ def test_a_store_deleted_meanwhile_is_begun_anew(tmp_path: Path) -> None:
     assert (len(opened.artifacts), after.estimator, after.status) == (1, "toy.core.Mean", "finished")
 
 
-def test_the_exit_waits_no_longer_than_it_says(tmp_path: Path) -> None:
-    """Harmless: work that never ends does not keep the process; `exit_timeout` bounds the wait."""
+def test_the_exit_waits_no_longer_than_exit_timeout(tmp_path: Path) -> None:
     code = """
         import threading, autolog, autolog.process
         with autolog.run("x") as run:
@@ -192,7 +185,7 @@ def test_the_exit_waits_no_longer_than_it_says(tmp_path: Path) -> None:
     assert (run.status, run.metrics["m"]["last"]) == ("finished", 1)
 
 
-def test_a_training_that_outruns_the_disk_loses_points_only_and_says_how_many(tmp_path: Path) -> None:
+def test_a_slow_disk_costs_only_points_and_the_run_says_how_many(tmp_path: Path) -> None:
     """Harmless: the caller waits once, a second at most, and not again for each point; the rest is complete."""
     code = """
         import threading, autolog, autolog.process

@@ -40,7 +40,7 @@ def last_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_a_training_ends_as_it_would(tmp_path: Path, end: str) -> None:
+def test_a_training_ends_as_without_autolog(tmp_path: Path, end: str) -> None:
     """Transparent: exit code, output and exception are the plain ones; the run has its outcome and the rounds before it."""
     what, status, error = ENDS[end]
     plain = script(FIT.format(on="", what=what), tmp_path)
@@ -53,8 +53,7 @@ def test_a_training_ends_as_it_would(tmp_path: Path, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_an_explicit_run_ends_as_its_block_does(tmp_path: Path, end: str) -> None:
-    """Transparent: the same for `with autolog.run(…)`, without `autolog()`."""
+def test_an_explicit_run_ends_as_without_autolog(tmp_path: Path, end: str) -> None:
     what, status, _ = ENDS[end]
     code = """
         import os, sys, signal, autolog
@@ -72,8 +71,7 @@ def test_an_explicit_run_ends_as_its_block_does(tmp_path: Path, end: str) -> Non
     assert (run.status, run.metrics["m"]["last"]) == (status, 1)
 
 
-def test_ctrl_c_from_outside_interrupts_a_fit(tmp_path: Path) -> None:
-    """Transparent: SIGINT to a training process ends it by SIGINT, with the run interrupted."""
+def test_sigint_ends_a_training_process_by_sigint(tmp_path: Path) -> None:
     code = FIT.format(on="autolog.autolog(silent=True)", what='print("ready", flush=True); signal.pause()')
     with running(code, tmp_path) as process:
         assert process.stdout.readline() == "ready\n"
@@ -94,8 +92,7 @@ def test_a_script_that_ends_at_once_is_recorded_with_its_environment(tmp_path: P
     assert run.environment["arguments"][1:] == ["--argument"]
 
 
-def test_a_training_at_exit_is_recorded(tmp_path: Path) -> None:
-    """Nothing lost: what the user trains in an `atexit` function, registered after `autolog()`, is there."""
+def test_a_training_in_an_atexit_function_is_recorded(tmp_path: Path) -> None:
     code = """
         import atexit, autolog, toy
         autolog.autolog(silent=True)
@@ -105,8 +102,7 @@ def test_a_training_at_exit_is_recorded(tmp_path: Path) -> None:
     assert [run.status for run in Store(tmp_path / ".autolog").runs()] == ["finished"]
 
 
-def test_a_training_in_a_daemon_thread_does_not_hold_the_exit(tmp_path: Path) -> None:
-    """Harmless: the process ends while a thread still trains; its run is lost."""
+def test_a_training_in_a_daemon_thread_does_not_delay_the_exit_and_is_lost(tmp_path: Path) -> None:
     code = """
         import threading, autolog, toy
         autolog.autolog(silent=True)
@@ -126,7 +122,7 @@ def announced(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("autolog: ")]
 
 
-def test_each_outermost_run_is_one_quiet_line_on_standard_error(tmp_path: Path) -> None:
+def test_each_outermost_run_is_one_line_on_standard_error(tmp_path: Path) -> None:
     """As the design shows it: name, model, counts, how to see it; none with `silent`, none on standard output, ten at most."""
     code = """
         import sys, autolog, toy
@@ -149,8 +145,7 @@ def test_each_outermost_run_is_one_quiet_line_on_standard_error(tmp_path: Path) 
     assert script(code.format(silent=True, times=3), tmp_path).stderr == ""
 
 
-def test_a_line_does_not_stand_in_the_middle_of_a_progress_bar(tmp_path: Path) -> None:
-    """What is written while bars are there comes after them, in order, or at the end of the process."""
+def test_a_line_is_printed_after_a_progress_bar_and_not_inside(tmp_path: Path) -> None:
     pytest.importorskip("tqdm")
     code = """
         import sys, autolog, toy
@@ -185,8 +180,7 @@ RANKS: dict[str, tuple[dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("launcher", RANKS)
-def test_one_job_is_one_run(tmp_path: Path, launcher: str) -> None:
-    """Rank 0 records; the others train as without autolog, and make no store."""
+def test_only_rank_0_of_a_distributed_job_records(tmp_path: Path, launcher: str) -> None:
     variables, runs = RANKS[launcher]
     code = """
         import autolog, toy
@@ -233,7 +227,7 @@ HELD = pytest.mark.parametrize("held", ["None", "__main__", "list(sys.modules.va
 
 
 @HELD
-def test_what_the_users_objects_do_at_the_very_end_they_do(tmp_path: Path, held: str) -> None:
+def test_finalizers_of_the_users_objects_work_while_python_ends(tmp_path: Path, held: str) -> None:
     """Transparent: finalizers train whatever of Python has been taken apart by then, ours included; nothing is ignored on
     standard error.
     """
@@ -279,16 +273,14 @@ LEFT_OPEN = """
 
 
 @HELD
-def test_blocks_that_are_left_open_and_what_is_logged_at_the_very_end_are_silent(
-    tmp_path: Path, held: str
-) -> None:
+def test_logging_while_python_ends_raises_and_records_nothing(tmp_path: Path, held: str) -> None:
     """Harmless: a generator leaves its block while Python is taken apart; a finalizer logs to a run. Neither is recorded."""
     assert clean_script(LEFT_OPEN.format(held=held), tmp_path).startswith("logged <Run y ")
     (y,) = Store(tmp_path / ".autolog").runs("name == 'y'", children=True)
     assert (y.metrics["m"]["last"], y.params, y.artifacts) == (1, {}, [])
 
 
-def test_the_users_modules_are_held_by_nobody_at_the_end(tmp_path: Path) -> None:
+def test_autolog_does_not_hold_main_while_python_ends(tmp_path: Path) -> None:
     """Transparent: whether `__main__` is held decides in which order its objects die, and which weak references tell of it."""
     code = """
         import atexit, gc, sys, types, weakref
@@ -329,8 +321,7 @@ SUBINTERPRETER = """
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="before, Python runs no code in one that has threads")
-def test_a_subinterpreter_that_ends_takes_nobody_along(tmp_path: Path) -> None:
-    """Python ends the process where one has a thread left."""
+def test_a_subinterpreter_ends_without_ending_the_process(tmp_path: Path) -> None:
     done = script(SUBINTERPRETER, tmp_path)
     assert (done.stdout, done.returncode) == ("goes on\n", 0), done.stderr
     assert [run.name for run in Store(tmp_path / ".autolog").runs()] == ["in a subinterpreter"]

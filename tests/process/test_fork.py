@@ -76,7 +76,6 @@ def own_threads(where: str) -> dict[str, str]:
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("leave", ["os._exit", "sys.exit"])
 def test_a_child_that_trains_writes_nothing_and_does_not_hang(tmp_path: Path, where: str, leave: str) -> None:
-    """Nothing lost, nothing doubled: the store is what it is without the fork."""
     work = f"lambda: (fit(), autolog.flush(), autolog.last_run() and autolog.last_run().log_params({{'a': 1}}), {leave}(0))"
     plain, forked = tmp_path / "plain", tmp_path / "forked"
     for folder, code in ((plain, WHERE[where].replace("child(WORK)", "None")), (forked, WHERE[where])):
@@ -91,8 +90,7 @@ def test_a_child_that_trains_writes_nothing_and_does_not_hang(tmp_path: Path, wh
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_a_child_that_switches_on_records_for_itself(tmp_path: Path, where: str) -> None:
-    """Its runs are complete, in a journal of its own; the parent's are as they are without it."""
+def test_a_forked_child_that_calls_autolog_has_a_journal_of_its_own(tmp_path: Path, where: str) -> None:
     work = "lambda: (autolog.autolog(), fit(), autolog.flush(30))"
     code = START + "\n    " + WHERE[where].replace("WORK", work) + "; print(parent)"
     printed = clean_script(code, tmp_path, **own_threads(where))
@@ -112,7 +110,7 @@ def _events(path: Path) -> list[Any]:
     return [event for _, _, event in journals.read_from(path, 0)]
 
 
-def test_a_child_that_switches_on_in_the_middle_of_a_fit_leaves_the_parents_run_alone(tmp_path: Path) -> None:
+def test_a_child_that_calls_autolog_inside_a_fit_leaves_the_parents_run_alone(tmp_path: Path) -> None:
     """The fit that both are in ends in both; only the parent's end is the run's, and what the child logs on it goes nowhere."""
     code = """
     forked = []
@@ -135,7 +133,6 @@ def test_a_child_that_switches_on_in_the_middle_of_a_fit_leaves_the_parents_run_
 
 
 def test_children_forked_while_other_threads_log_do_not_hang(tmp_path: Path) -> None:
-    """A lock that another thread held at the fork is not waited for: forty forks under fire."""
     code = """
     going = True
     def log():
@@ -153,7 +150,7 @@ def test_children_forked_while_other_threads_log_do_not_hang(tmp_path: Path) -> 
     assert [run for run in runs(tmp_path) if run[1]] == [("finished", 3, False)] * 20
 
 
-def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
+def test_python_warns_of_a_fork_only_where_it_does_without_autolog(tmp_path: Path) -> None:
     """Transparent: Python 3.12 warns of a fork beside other threads; ours are not there then, all is on the disk, and they are
     back for the next thing to record. Older Pythons do not warn, and the threads stay the ones they were.
     """
@@ -181,8 +178,7 @@ def test_a_fork_is_warned_of_only_where_it_would_be(tmp_path: Path) -> None:
     assert (len(run.artifacts), bool(run.environment)) == (200, True)
 
 
-def test_a_process_forked_without_a_session_can_record(tmp_path: Path) -> None:
-    """The first `autolog()` of all may come in the child."""
+def test_the_first_autolog_call_may_come_in_a_forked_child(tmp_path: Path) -> None:
     code = START.replace("autolog.autolog(silent=True)", "")
     code += "\n    child(lambda: (autolog.autolog(silent=True), fit()), sys.exit)"
     code = code.replace("child(lambda", "child(leave=sys.exit, work=lambda").replace(", sys.exit)", ")")
@@ -202,16 +198,12 @@ AGAIN = "child(lambda: (autolog.autolog(silent=True), fit(), autolog.flush(30)))
         f"fit(callbacks=[Forks(lambda: autolog.suspended().__enter__() or {AGAIN})])",
     ],
 )
-def test_a_child_that_records_records_nothing_of_what_was_switched_off_around_it(
-    tmp_path: Path, code: str
-) -> None:
-    """As in the parent, where `autolog()` lifts neither a block nor what was switched off by name."""
+def test_what_is_off_in_the_parent_stays_off_in_a_child_that_calls_autolog(tmp_path: Path, code: str) -> None:
     clean_script(START + f"    {code}\n", tmp_path, **WARNED)
     assert runs(tmp_path) == ([("finished", 3, False)] if "Forks" in code else [])
 
 
-def test_a_thread_that_was_started_in_a_fit_forks_a_child_that_records(tmp_path: Path) -> None:
-    """The fit is the parent's, though the thread had not asked for it before it forked."""
+def test_a_child_forked_by_a_thread_of_a_fit_can_record(tmp_path: Path) -> None:
     code = f"""
     def forks():
         thread = threading.Thread(target=lambda: {AGAIN})

@@ -49,15 +49,14 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("training", TRAININGS)
-def test_nothing_is_imported_on_a_thread_of_autologs(tmp_path: Path, training: str) -> None:
+def test_nothing_is_imported_on_autologs_threads(tmp_path: Path, training: str) -> None:
     """Transparent: a fork at any moment leaves the child able to import whatever it likes."""
     if training == "sklearn":
         pytest.importorskip("sklearn")
     assert clean_script(WATCHED.format(TRAININGS[training]), tmp_path).splitlines()[-1] == "[]"
 
 
-def test_switching_on_imports_next_to_nothing(tmp_path: Path) -> None:
-    """Nearly free: `import autolog; autolog.autolog()` loads few modules, and none of those that are slow to load."""
+def test_autolog_imports_few_modules_and_no_slow_ones(tmp_path: Path) -> None:
     code = """
         import sys
         before = set(sys.modules)
@@ -74,8 +73,7 @@ def test_switching_on_imports_next_to_nothing(tmp_path: Path) -> None:
     assert len(loaded) <= 64, loaded
 
 
-def test_disabled_by_the_environment_it_does_nothing_at_all(tmp_path: Path) -> None:
-    """`AUTOLOG_DISABLED=1`: no store, no thread, no patch, no hook; explicit runs are silent."""
+def test_with_autolog_disabled_there_is_no_store_thread_patch_or_hook(tmp_path: Path) -> None:
     code = """
         import sys, toy, types
         hooks = list(sys.meta_path)

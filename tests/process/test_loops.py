@@ -95,7 +95,7 @@ def test_a_loop_ends_with_its_process(tmp_path: Path, end: str) -> None:
     assert done.stdout == ""
 
 
-def test_a_loop_ends_while_what_was_imported_after_autolog_still_works(tmp_path: Path) -> None:
+def test_a_loop_ends_before_exit_functions_of_libraries_imported_after_autolog(tmp_path: Path) -> None:
     """Nothing lost: its model is saved before a library's own exit function, registered later than autolog's, takes away what
     that needs, as h5py's does; and what such a function of the user's logs after that is there, too.
     """
@@ -152,7 +152,6 @@ def test_a_loop_in_a_thread_ends_with_its_thread(tmp_path: Path, end: str) -> No
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_leaves_the_loop_to_its_parent(tmp_path: Path) -> None:
-    """It neither ends it nor logs into it."""
     what = "pid = os.fork()\n    if pid == 0: sys.exit(0)\n    os.waitpid(pid, 0)"
     done = script(LOOP.format(what=what), tmp_path)
     (run,) = Store(tmp_path / ".autolog").runs()

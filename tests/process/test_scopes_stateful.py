@@ -280,7 +280,9 @@ class Scopes(RuleBasedStateMachine):
         } == {block.name: (block.parent, "failed" if block.failed else "finished") for block in self.known}
 
 
-def test_the_parent_of_every_run_is_the_one_that_the_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_run_has_the_parent_of_the_block_in_which_its_work_was_handed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Blocks, suspensions, pools that outlive them, callbacks, tasks, processes, exceptions, in every order."""
     monkeypatch.setenv("AUTOLOG_STRICT", "1")
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:

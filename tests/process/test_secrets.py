@@ -63,8 +63,7 @@ SCRIPT = f"""
 """
 
 
-def test_the_scanner_finds_a_secret_in_whatever_form() -> None:
-    """Otherwise the tests below could not fail."""
+def test_the_scanner_finds_a_secret_in_any_encoding() -> None:
     secret = 'hunter2 "& more"'
     text = f"x{secret}y"
     forms = {
@@ -185,7 +184,7 @@ HOSTILE = f"""
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
-def test_whatever_is_given_as_a_name_stays_in_its_place_and_tells_no_secret(tmp_path: Path) -> None:
+def test_no_name_leads_out_of_the_store_or_reveals_a_secret(tmp_path: Path) -> None:
     """Names of runs, experiments, tags, params, metrics, files and classes, of the script's folder and its branch; a remote's
     URL, settings and variables: in the store, in sinks, in the user's folders and in the temporary folder. With a umask of 0,
     nobody else can read a thing, and nothing is left behind.
@@ -280,7 +279,7 @@ def test_secrets_in_sklearn_are_nowhere_in_the_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["fit", "file", "large model"])
-def test_the_store_is_its_users_alone(tmp_path: Path, first: str) -> None:
+def test_only_the_user_can_read_a_new_store(tmp_path: Path, first: str) -> None:
     """Whatever is written first, nobody else can look into the store; who shares it opens it once, and it stays open."""
     what = {
         "fit": "toy.Slope(rounds=2).fit([1.0, 2.0], [2.0, 4.0])",

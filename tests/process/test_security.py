@@ -281,9 +281,7 @@ def asked(place: Place) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_store_of_somebody_elses_does_no_harm(
-    tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_malicious_store_does_no_harm(tmp_path: Path, attack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command goes through its work, or says in a line what is wrong; the run beside is there; nothing else happens."""
     pytest.importorskip("tensorboard")
     for variable, folder in (
@@ -317,10 +315,9 @@ def test_a_store_of_somebody_elses_does_no_harm(
         ("nul\0", False), ("x" * 5000, False), ("x/" * 5000 + "x", False),
     ],
 )  # fmt: skip
-def test_a_path_in_a_journal_is_one_in_the_runs_folder_or_none(
+def test_a_path_that_leads_out_of_the_runs_folder_is_no_file_of_the_run(
     tmp_path: Path, path: str, inside: bool
 ) -> None:
-    """For sinks and for models: what leads out, by itself or through a link, is no file of the run."""
     place = Place(tmp_path)
     folder = place.layout.artifacts_of("good")
     (folder / "a").mkdir(parents=True)

@@ -65,8 +65,7 @@ def test_without_a_commit_the_script_and_what_it_imports_are_kept(project: Path)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
-def test_what_a_commit_holds_is_not_kept_again(project: Path) -> None:
-    """Only what is untracked, or ignored; a change is in the diff."""
+def test_committed_files_are_not_kept_again(project: Path) -> None:
     (project / ".gitignore").write_text("lib/helper.py\n")
     git(project, "init -q", "add .gitignore train.py", "commit -q -m first")
     assert run(project)["sources"] == {"lib/helper.py": HELPER.replace("s3cr3t-pass", "S")}
@@ -74,14 +73,12 @@ def test_what_a_commit_holds_is_not_kept_again(project: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
 def test_when_all_is_committed_nothing_is_kept(project: Path) -> None:
-    """The commit says it."""
     git(project, "init -q", "add -A", "commit -q -m first")
     said = run(project)
     assert (said["sources"], said["git"]["dirty"]) == ({}, False)
 
 
-def test_too_much_is_left_out_and_said(project: Path) -> None:
-    """A file of megabytes, as generated ones are."""
+def test_a_very_large_source_file_is_left_out_and_noted(project: Path) -> None:
     (project / "lib" / "helper.py").write_text(HELPER + "# x\n" * 200_000)
     assert run(project)["sources"] == {
         "train.py": KEPT,
@@ -90,8 +87,7 @@ def test_too_much_is_left_out_and_said(project: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="no git")
-def test_what_a_commit_holds_does_not_count(project: Path) -> None:
-    """A large package that is committed leaves the script, which is not, its place."""
+def test_committed_files_do_not_count_towards_the_limit(project: Path) -> None:
     for number in range(120):
         (project / "lib" / f"part{number}.py").write_text(f"x = {number}\n")
     imports = "".join(f"import lib.part{number}\n" for number in range(120))
@@ -127,7 +123,7 @@ def test_what_is_imported_later_is_kept_too(project: Path) -> None:
             assert kept[main] == (LATE if main == "run.py" else code)
 
 
-def test_a_word_that_a_param_calls_secret_goes_out_of_the_code_where_it_is_quoted(tmp_path: Path) -> None:
+def test_the_value_of_a_secret_param_is_redacted_where_the_code_quotes_it(tmp_path: Path) -> None:
     """A call's argument has no name in the code. Where the word is part of another, it stays; what looks like a secret goes."""
     code = """
         import autolog, toy
@@ -176,7 +172,6 @@ def test_a_notebooks_cells_are_kept_as_they_were_run(tmp_path: Path) -> None:
 
 
 def test_show_prints_the_code(project: Path) -> None:
-    """As one text, to be run again or read."""
     run(project)
     show = [sys.executable, "-m", "autolog", "show", "@last", "--store", str(project.parent / ".autolog")]
     shown = subprocess.run([*show, "--code"], capture_output=True, text=True, timeout=60, check=True).stdout

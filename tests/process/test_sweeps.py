@@ -205,7 +205,7 @@ ROOTS = """
 """
 
 
-def test_without_a_block_they_are_runs_of_their_own(work: Path) -> None:
+def test_without_a_block_trainings_of_workers_are_runs_of_their_own(work: Path) -> None:
     """With experiment and tags of the process that handed them over, which says how many there are. Where that is suspended,
     nothing is recorded.
     """
@@ -239,8 +239,7 @@ MEASURED = """
 """
 
 
-def test_what_is_measured_after_a_training_is_there_when_its_worker_is_terminated(work: Path) -> None:
-    """A pool ends its workers with the last result."""
+def test_metrics_measured_after_a_training_survive_the_end_of_its_worker(work: Path) -> None:
     assert clean_script(MEASURED, work) == ""
     found = [run for run in runs(work) if run.parent]
     assert sorted((run.metrics["seen"]["last"], run.status) for run in found) == [
@@ -270,7 +269,7 @@ KILLED = """
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_a_killed_worker_was_training_is_lost_and_said(work: Path, method: str) -> None:
+def test_the_training_of_a_killed_worker_is_lost_and_says_so(work: Path, method: str) -> None:
     """What it had trained before is complete. The pool is broken and the exit code is the same as without; nothing hangs."""
     as_plain(KILLED, work, method)
     found = children(work)
@@ -307,7 +306,6 @@ ABSENT = """
 
 
 def test_a_worker_without_autolog_works_and_the_run_says_what_is_not_recorded(work: Path) -> None:
-    """What is sent there unpickles without it."""
     done = script(ABSENT, work)
     text = "What 4 tasks trained in worker processes is not recorded: install autolog-ml in their environment, and let "
     assert done.returncode == 0, done.stderr
@@ -344,7 +342,6 @@ ELSEWHERE = """
 
 
 def test_a_pool_that_outlives_its_blocks_records_where_each_piece_of_work_belongs(work: Path) -> None:
-    """One worker, five pieces of work."""
     assert clean_script(ELSEWHERE, work) == ""
     assert {name: [run.params["rate"] for run in under] for name, under in children(work).items()} == {
         "first": [0.1], "second": [0.1], "third": [0.4], "": [0.2],
@@ -369,8 +366,7 @@ NESTED = """
 """
 
 
-def test_workers_hand_work_on(work: Path) -> None:
-    """To threads and processes of their own."""
+def test_work_that_workers_hand_on_is_recorded(work: Path) -> None:
     assert clean_script(NESTED, work) == ""
     assert sorted(run.params["rate"] for run in children(work)["sweep"]) == [0.1, 0.2, 0.3]
 
@@ -411,7 +407,7 @@ UNCHANGED = """
 """
 
 
-def test_the_work_itself_is_unchanged(work: Path) -> None:
+def test_work_runs_in_workers_as_without_autolog(work: Path) -> None:
     """Its ContextVars, its traceback, objects that can be called, and what cannot be pickled."""
     as_plain(UNCHANGED, work)
 
@@ -434,8 +430,7 @@ IDLE = """
 """
 
 
-def test_an_idle_worker_has_nothing_of_autologs(work: Path) -> None:
-    """Until work is handed to it that may be recorded."""
+def test_an_idle_worker_has_not_imported_autolog(work: Path) -> None:
     (work / "work.py").write_text("import toy\n")
     done = script(IDLE, work)
     assert (done.stdout, done.stderr) == ("[(False, 'function')]\n[(True, 'Wrapper')]\n", "")
@@ -486,7 +481,6 @@ DASK = """
 
 
 def test_dasks_local_schedulers_record(work: Path) -> None:
-    """Processes and threads."""
     pytest.importorskip("dask")
     as_plain(DASK, work)
     assert {name: sorted(run.params["rate"] for run in under) for name, under in children(work).items()} == {
@@ -494,7 +488,7 @@ def test_dasks_local_schedulers_record(work: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_framework_keeps_to_itself_what_it_hands_out(work: Path) -> None:
+def test_work_that_a_framework_hands_out_makes_no_runs_of_its_own(work: Path) -> None:
     """A search's candidates are parts of the search, a function of the framework's that fits in processes trains nothing of the
     user's; what the user hands to the same pool is a run each.
     """
@@ -601,8 +595,7 @@ SABOTAGED = """
 
 
 @pytest.mark.parametrize("where", ["here", "there"])
-def test_an_error_of_autologs_costs_the_record_and_not_the_work(work: Path, where: str) -> None:
-    """It is said once, in this process or by the run."""
+def test_an_error_in_autolog_costs_the_record_and_not_the_work(work: Path, where: str) -> None:
     done = script(SABOTAGED, work, where, AUTOLOG_SILENT="")
     assert (len(done.stdout.splitlines()), done.returncode) == (1, 0), done.stderr
     [sweep] = runs(work)

@@ -84,8 +84,7 @@ def test_what_workers_train_is_under_the_drivers_run(tasks: Path, method: str) -
     ]
 
 
-def test_threads_of_the_same_process_continue_too(tasks: Path) -> None:
-    """A pool's threads do not know whose run they work for; the token tells them, and the session goes on as it was."""
+def test_a_token_works_in_threads_of_the_same_process(tasks: Path) -> None:
     code = """
         from concurrent.futures import ThreadPoolExecutor
         import tasks, autolog
@@ -115,8 +114,7 @@ LOKY = """
 """
 
 
-def test_workers_of_joblib_continue(tasks: Path) -> None:
-    """Its processes are made anew and outlive the block; nobody says to them when the script ends."""
+def test_a_token_works_in_workers_of_joblib(tasks: Path) -> None:
     pytest.importorskip("joblib")
     clean_script(LOKY, tasks)
     [(_, children)] = tree(tasks, "name", "status")
@@ -124,7 +122,7 @@ def test_workers_of_joblib_continue(tasks: Path) -> None:
 
 
 @pytest.mark.parametrize("death", ["die_after", "die_inside"])
-def test_what_a_task_has_trained_is_there_when_its_process_is_killed(tasks: Path, death: str) -> None:
+def test_the_finished_runs_of_a_task_survive_the_death_of_its_process(tasks: Path, death: str) -> None:
     """Nothing lost: at the end of the block all is on the disk. Killed inside of it, the task's run is lost and says so; the
     driver's goes on.
     """
@@ -165,7 +163,7 @@ def elsewhere(folder: Path, task: str, options: str = "", experiment: str = "nig
     return clean_script(code, folder, **variables)
 
 
-def test_a_task_takes_over_what_was_switched_on_but_no_sink(tasks: Path) -> None:
+def test_a_task_takes_over_the_drivers_options_but_not_its_sinks(tasks: Path) -> None:
     """The driver's options and experiment hold in the task. Where its runs go on to does not travel: a URL may hold a password;
     `autolog sync` delivers them.
     """
@@ -176,8 +174,7 @@ def test_a_task_takes_over_what_was_switched_on_but_no_sink(tasks: Path) -> None
     assert "rate 0.1" not in (tasks / "events.jsonl").read_text()
 
 
-def test_what_the_driver_has_not_switched_on_a_task_does_not_record(tasks: Path) -> None:
-    """A driver that records by hand alone has tasks that do."""
+def test_a_task_records_no_framework_that_is_off_in_the_driver(tasks: Path) -> None:
     code = """
         import subprocess, sys, autolog
         with autolog.run("by hand") as run:
@@ -201,7 +198,7 @@ MOVES = """
 """
 
 
-def test_a_process_that_records_elsewhere_records_for_the_driver(tasks: Path) -> None:
+def test_a_token_redirects_a_process_that_records_into_another_store(tasks: Path) -> None:
     """A task that has switched on for itself in a store of its own: the token says where from now on. What was recorded before
     is complete in the other store.
     """
@@ -213,8 +210,9 @@ def test_a_process_that_records_elsewhere_records_for_the_driver(tasks: Path) ->
 
 
 @pytest.mark.parametrize("where", ["driver", "task"])
-def test_switched_off_on_either_side_the_work_is_done_and_nothing_recorded(tasks: Path, where: str) -> None:
-    """AUTOLOG_DISABLED=1: tokens are given and taken as ever."""
+def test_with_autolog_disabled_on_either_side_the_work_is_done_and_not_recorded(
+    tasks: Path, where: str
+) -> None:
     task = "import sys, tasks; print(tasks.task(sys.argv[1], 0.1) == tasks.fit(0.1))"
     if where == "driver":
         assert elsewhere(tasks, task, AUTOLOG_DISABLED="1") == "True\n"
@@ -224,8 +222,7 @@ def test_switched_off_on_either_side_the_work_is_done_and_nothing_recorded(tasks
         assert [children for _, children in tree(tasks)] == [[]]
 
 
-def test_a_store_that_a_task_cannot_write_to_does_not_stop_it(tasks: Path) -> None:
-    """Harmless: a machine without the shared folder trains the same, and says once what is not recorded."""
+def test_a_task_that_cannot_write_to_the_store_works_and_says_so_once(tasks: Path) -> None:
     task = (
         "import base64, json, sys, tasks; head, _, body = sys.argv[1].rpartition(':');"
         "said = json.loads(base64.urlsafe_b64decode(body + '==')); said['store'] = '/proc/nowhere/.autolog';"
@@ -238,8 +235,7 @@ def test_a_store_that_a_task_cannot_write_to_does_not_stop_it(tasks: Path) -> No
     assert [children for _, children in tree(tasks)] == [[]]
 
 
-def test_a_generator_is_a_task_too(tasks: Path) -> None:
-    """Engines hand out batches and take results through a generator: its block is open while it waits."""
+def test_a_token_works_in_a_generator(tasks: Path) -> None:
     code = """
         import tasks, autolog
         autolog.autolog(silent=True)

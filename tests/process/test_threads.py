@@ -26,8 +26,7 @@ def _toy_as_it_is_now() -> None:
     globals()["toy"] = importlib.import_module("toy")
 
 
-def test_many_threads_training_at_once_are_as_many_complete_runs() -> None:
-    """Each with its own params, rounds and file; overlapping for certain, as they meet in the middle of their fits."""
+def test_simultaneous_trainings_in_threads_are_complete_runs() -> None:
     together = threading.Barrier(8)
 
     class Meeting:
@@ -43,8 +42,7 @@ def test_many_threads_training_at_once_are_as_many_complete_runs() -> None:
     ] == [("finished", rate / 100, 4, 1) for rate in range(8)]
 
 
-def test_a_pool_inside_a_run_makes_children() -> None:
-    """`with autolog.run("sweep", children=True)` and a ThreadPoolExecutor: every fit is a child of the sweep."""
+def test_trainings_of_a_thread_pool_inside_a_run_are_children() -> None:
     with recorded("toy") as seen:
         with autolog.run("sweep", children=True), ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda rate: toy.Slope(rate, 2).fit(X, Y), [0.01, 0.02, 0.03, 0.04]))
@@ -58,8 +56,7 @@ def test_a_pool_inside_a_run_makes_children() -> None:
     assert len({run.name for run in children}) == 4
 
 
-def test_the_first_of_two_threads_inside_a_run_is_the_run() -> None:
-    """Two trainings race for an explicit run: one is it, the other is its child; nothing is lost."""
+def test_of_two_threads_inside_a_run_one_is_the_run_and_the_other_its_child() -> None:
     together = threading.Barrier(2)
 
     def train() -> None:
@@ -72,8 +69,7 @@ def test_the_first_of_two_threads_inside_a_run_is_the_run() -> None:
     assert [len(one.history("loss")) for one in (seen.run, child)] == [3, 3]
 
 
-def test_threads_kept_by_a_pool_after_the_block_are_outside_again() -> None:
-    """A pool whose threads were started inside a run that has ended: what they train later is a run of its own."""
+def test_a_pool_that_outlives_its_run_makes_runs_of_its_own() -> None:
     with recorded("toy") as seen:
         pool = ThreadPoolExecutor(1)
         with autolog.run("first", children=True):
@@ -85,8 +81,7 @@ def test_threads_kept_by_a_pool_after_the_block_are_outside_again() -> None:
     assert second.estimator == "toy.core.Slope"
 
 
-def test_a_suspension_holds_in_threads_started_inside_and_nowhere_else() -> None:
-    """`suspended()` is this thread's and its threads'; another one goes on recording."""
+def test_suspended_holds_in_this_thread_and_in_threads_that_it_starts() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def suspended() -> None:
@@ -107,8 +102,7 @@ def test_a_suspension_holds_in_threads_started_inside_and_nowhere_else() -> None
     assert seen.run.estimator == "toy.core.Slope"
 
 
-def test_blocks_that_end_in_another_context_do_not_raise() -> None:
-    """Harmless: an async fixture enters a block in one context and leaves it in another."""
+def test_a_block_may_end_in_another_context_than_it_began_in() -> None:
     import contextvars
 
     with recorded("toy") as seen:
@@ -122,8 +116,7 @@ def test_blocks_that_end_in_another_context_do_not_raise() -> None:
     ]
 
 
-def test_two_threads_that_begin_the_first_run_start_one_writer() -> None:
-    """Without `autolog()`, explicit runs in several threads share the threads that write."""
+def test_threads_that_begin_the_first_run_together_share_one_writer() -> None:
     from helpers import script
 
     code = """
@@ -148,7 +141,7 @@ def test_two_threads_that_begin_the_first_run_start_one_writer() -> None:
     assert done.stdout.splitlines() == ["['autolog-files', 'autolog-journal'] True", "8"]
 
 
-def test_who_joins_all_threads_does_not_wait_for_ours(tmp_path: Path) -> None:
+def test_joining_all_threads_does_not_wait_for_autologs(tmp_path: Path) -> None:
     """Harmless: as tutorials end a program. Also where a sink's client runs, on a thread that Python knows and that logs."""
     from helpers import script
 

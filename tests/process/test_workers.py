@@ -33,7 +33,7 @@ TRAINER = """
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_top_of_a_module_switches_nothing_on_in_a_worker(tmp_path: Path, method: str) -> None:
+def test_autolog_at_the_top_of_a_module_does_nothing_in_a_worker(tmp_path: Path, method: str) -> None:
     """It is imported again in a spawned worker, where `autolog()` does nothing: what is recorded there is work that is handed
     over, here none.
     """
@@ -69,8 +69,7 @@ def test_a_worker_that_switches_on_in_a_function_records(tmp_path: Path, method:
     ]
 
 
-def test_spawned_workers_record_when_asked_to(tmp_path: Path) -> None:
-    """`AUTOLOG_CHILDREN=1` makes the call at the top of the module count in workers too."""
+def test_autolog_children_makes_spawned_workers_record(tmp_path: Path) -> None:
     write_script(TRAINER, tmp_path, "trainer.py")
     code = """
         import multiprocessing, trainer
@@ -86,8 +85,7 @@ def test_spawned_workers_record_when_asked_to(tmp_path: Path) -> None:
     assert (run.params["rate"], run.status) == (0.3, "finished")
 
 
-def test_a_worker_that_is_terminated_leaves_the_others_runs_whole(tmp_path: Path) -> None:
-    """A pool's `terminate()` in the middle of work: the parent's runs and the finished ones of workers are complete."""
+def test_terminate_of_a_pool_leaves_finished_runs_complete(tmp_path: Path) -> None:
     write_script(TRAINER, tmp_path, "trainer.py")
     code = """
         import multiprocessing, trainer

@@ -90,8 +90,7 @@ def test_many_points_arrive(backend: Backend):
     assert backend.facts(session) == backend.of([("start", "many"), *steps, ("end", "many", "finished")])
 
 
-def test_numbers_that_are_none_arrive(backend: Backend):
-    """NaN and infinities are what they were."""
+def test_nan_and_infinities_arrive(backend: Backend):
     values = {
         "nan": math.nan,
         "up": math.inf,
@@ -181,7 +180,7 @@ def test_files_arrive(backend: Backend, tmp_path: Path):
     )
 
 
-def test_a_file_that_runs_share_on_the_disk_arrives_for_each(backend: Backend, tmp_path: Path):
+def test_a_deduplicated_file_arrives_for_each_run(backend: Backend, tmp_path: Path):
     """Equal content takes room once here; a sink is shown an ordinary file under each run, and leaves it as it is."""
     (tmp_path / "same.bin").write_bytes(b"1" * 20_000)
     with recording_to(backend) as session:
@@ -200,7 +199,7 @@ def test_a_file_that_runs_share_on_the_disk_arrives_for_each(backend: Backend, t
     "path",
     ["../../../secret.txt", "{folder}/secret.txt", "link.txt", "../r/fine.txt", "nul\0"],
 )
-def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend: Backend, path: str):
+def test_a_malicious_journal_sends_no_file_from_outside_the_run(backend: Backend, path: str):
     """A crafted path leads out of the run's folder, if only to come back: nothing there is read, sent or written."""
     folder = backend.folder
     (folder / "secret.txt").write_text("hunter2")
@@ -232,7 +231,7 @@ def test_a_journal_of_somebody_elses_sends_no_file_that_is_not_the_runs(backend:
     ]
 
 
-def test_a_journal_of_somebody_elses_makes_nothing_outside(backend: Backend, tmp_path: Path):
+def test_a_malicious_journal_creates_nothing_outside_the_sink(backend: Backend, tmp_path: Path):
     """A run's id that is a path, or a parent's that is half a query, holds up nothing and leads nowhere."""
     journal = Journal(backend.folder / ".autolog")
     fine = [started(), RunEnded("r", 2000, "finished")]
@@ -266,7 +265,7 @@ def test_a_sink_that_lasts_is_resumed_where_it_was_left(backend: Backend):
     assert backend.facts() == backend.of(facts_of(written))
 
 
-def test_a_repeat_does_no_harm(backend: Backend):
+def test_delivering_events_twice_does_no_harm(backend: Backend):
     """At-least-once: the same events again are taken without complaint, and change nothing where the sink can tell."""
     journal = Journal(backend.folder / ".autolog")
     written = [started(), *points(0, 5), RunEnded("r", 2000, "finished")]
@@ -277,8 +276,7 @@ def test_a_repeat_does_no_harm(backend: Backend):
         assert backend.facts() == backend.of(facts_of(written))
 
 
-def test_events_it_does_not_know_are_passed_over(backend: Backend):
-    """A journal with something of a later version in it is delivered around that."""
+def test_unknown_events_are_skipped(backend: Backend):
     journal = Journal(backend.folder / ".autolog")
     journal.append([started()])
     journal.append_torn(b'{"e":"telepathy","run":"r"}\nnot even json\n\n')

@@ -34,7 +34,7 @@ def printed(capfd: pytest.CaptureFixture[str], *events: Event) -> str:
 START = RunStarted("r", 1_000, "brave-otter", "default", kind="fit", estimator="sklearn.svm._classes.SVC")
 
 
-def test_a_run_reads_as_lines(capfd: pytest.CaptureFixture[str]):
+def test_a_run_is_printed_as_lines(capfd: pytest.CaptureFixture[str]):
     """Start, each step with all its metrics however they were logged, end; a child recorded whole is one line."""
     assert printed(
         capfd,
@@ -80,8 +80,7 @@ REDIRECTED = """
 """
 
 
-def test_what_a_program_redirects_stays_as_it_was(tmp_path: Path):
-    """A program that catches its own output, to compare it, finds nothing of ours in it."""
+def test_nothing_is_printed_into_redirected_streams(tmp_path: Path):
     done = script(REDIRECTED, tmp_path, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (0, "''\n")
     assert "autolog: hidden · step 0 · loss 1\n" in done.stderr
@@ -91,7 +90,6 @@ def test_what_a_program_redirects_stays_as_it_was(tmp_path: Path):
     "before", ["sys.stderr.close()", "sys.stderr = sys.__stderr__ = None", "os.close(2)"]
 )
 def test_a_program_without_standard_error_goes_on(tmp_path: Path, before: str):
-    """A daemon or a windowed program has none; its training is none of the worse for it."""
     code = REDIRECTED.replace("import contextlib", f"import os, sys; {before}; import contextlib").replace(
         "assert autolog.flush(60, sinks=True)", "autolog.flush(60)"
     )
@@ -112,7 +110,7 @@ FULL = """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes block otherwise elsewhere")
-def test_a_terminal_that_takes_no_more_does_not_hold_up_the_process(tmp_path: Path):
+def test_a_full_pipe_as_standard_error_does_not_delay_the_process(tmp_path: Path):
     """Standard error is a full pipe that nobody reads: the process trains, ends in bounded time, and with its own exit code."""
     with running(FULL, tmp_path, AUTOLOG_EXIT_TIMEOUT="0.5") as process:
         assert process.wait(TIMEOUT) == 3

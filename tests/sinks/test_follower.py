@@ -135,7 +135,7 @@ def test_a_sink_that_goes_on_failing_backs_off_with_one_line(
     assert len(caplog.records) == 1
 
 
-def test_a_sink_that_refuses_for_good_is_not_asked_again(
+def test_a_sink_with_a_permanent_error_is_not_tried_again(
     journal: Journal, feeding: Live, caplog: pytest.LogCaptureFixture
 ):
     """An error that trying again cannot help parks the sink at once; waiting for it is of no use and ends at once."""
@@ -153,8 +153,8 @@ def test_a_sink_that_refuses_for_good_is_not_asked_again(
     )
 
 
-def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.MonkeyPatch, journal: Journal):
-    """Exponential back-off with jitter, up to five minutes; from a random stream of its own, never the user's."""
+def test_retries_back_off_exponentially_with_jitter(monkeypatch: pytest.MonkeyPatch, journal: Journal):
+    """Up to five minutes; from a random stream of its own, never the user's."""
     before = random.getstate()
     feed = live.Feed(Scripted(), lambda: None, journal.store, Threads())
     waits: list[float] = []
@@ -171,8 +171,7 @@ def test_tries_come_later_and_later_and_not_all_at_once(monkeypatch: pytest.Monk
 # -- sinks that hang or are slow
 
 
-def test_a_sink_that_hangs_holds_up_nothing_but_itself(tmp_path: Path):
-    """The run ends, the journal is written, and the other sink has everything, while one never answers."""
+def test_a_sink_that_hangs_delays_nothing_else(tmp_path: Path):
     with recorded(sinks=["hanging:", f"ledger:{tmp_path / 'ledger'}"], exit_timeout=0) as seen:
         with autolog.run("undisturbed") as run:
             for step in range(100):
@@ -239,16 +238,14 @@ def test_exit_is_bounded_and_says_what_is_left(tmp_path: Path):
     )
 
 
-def test_a_process_that_ends_at_once_has_delivered_everything(tmp_path: Path):
-    """Exit waits for a sink that is well, and says nothing."""
+def test_the_exit_waits_for_a_working_sink(tmp_path: Path):
     done = script(EXIT, tmp_path, "ledger:ledger", timeout=TIMEOUT)
     (journal,) = (tmp_path / ".autolog" / "journal").iterdir()
     assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
     assert encode(ledger_events(tmp_path / "ledger")) == encode(events_of(journal))
 
 
-def test_a_refused_sink_does_not_hold_up_the_exit(tmp_path: Path):
-    """What cannot succeed is not waited for: with an hour allowed, the process ends at once."""
+def test_the_exit_does_not_wait_for_a_sink_with_a_permanent_error(tmp_path: Path):
     code = EXIT.replace("sys, autolog", "sys, autolog, logging") + "    autolog.flush(60, sinks=True)\n"
     done = script(code, tmp_path, "refusing:", AUTOLOG_EXIT_TIMEOUT="3600", timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (0, "trained\n")
@@ -339,8 +336,7 @@ def test_the_position_is_kept_without_credentials_and_after_the_flush(journal: J
     "note",
     [b"", b"{", b"[1]", b'{"position":"x"}', b'{"position":7}', b'{"position":99999999}', b'{"position":-1}'],
 )
-def test_a_damaged_note_means_from_the_beginning(journal: Journal, note: bytes):
-    """A position that is not the end of a line of this journal is none: better twice than not at all."""
+def test_a_damaged_position_means_from_the_beginning(journal: Journal, note: bytes):
     journal.append([started()])
     assert Follower(Scripted(), journal.path, journal.store).advance()
     (path,) = journal.store.followers.glob("*.json")
@@ -350,8 +346,7 @@ def test_a_damaged_note_means_from_the_beginning(journal: Journal, note: bytes):
     assert sink.flushed == journal.events
 
 
-def test_a_store_that_takes_no_notes_is_fed_from_all_the_same(journal: Journal):
-    """Where the position cannot be kept, events are delivered; a later process delivers them again."""
+def test_events_are_delivered_though_the_position_cannot_be_kept(journal: Journal):
     journal.store.followers.write_text("in the way")
     journal.append([started()])
     sink = Scripted()
@@ -361,7 +356,7 @@ def test_a_store_that_takes_no_notes_is_fed_from_all_the_same(journal: Journal):
     assert sink.flushed == journal.events
 
 
-def test_a_resumed_sink_can_ask_what_came_before(journal: Journal):
+def test_a_resumed_sink_can_read_earlier_events(journal: Journal):
     """The starts of runs whose metrics still come are there to be read again, and the folder of their files."""
     journal.append([started()])
     assert Follower(Scripted(), journal.path, journal.store).advance()
@@ -380,7 +375,6 @@ def test_a_resumed_sink_can_ask_what_came_before(journal: Journal):
 
 
 def test_a_line_is_delivered_when_it_is_whole(journal: Journal):
-    """A torn last line is as if it were not there, until the rest of it is."""
     sink = Scripted()
     one = Follower(sink, journal.path, journal.store)
     assert one.advance()
@@ -394,7 +388,6 @@ def test_a_line_is_delivered_when_it_is_whole(journal: Journal):
 
 
 def test_a_line_longer_than_a_batch_is_delivered(journal: Journal, monkeypatch: pytest.MonkeyPatch):
-    """No line is too long, and batches are bounded otherwise."""
     monkeypatch.setattr(follower, "BATCH_BYTES", 200)
     long = MetricsLogged("r", 0, 0, {f"metric {number}": 1.0 for number in range(1000)})
     journal.append([*points(0, 10), long, *points(10, 20)])
@@ -405,7 +398,6 @@ def test_a_line_longer_than_a_batch_is_delivered(journal: Journal, monkeypatch: 
 
 
 def test_a_journal_that_was_deleted_and_begun_anew_is_followed(tmp_path: Path):
-    """The user deletes the store while training: what the writer begins anew is delivered from its beginning."""
     with recorded(sinks=[f"ledger:{tmp_path / 'ledger'}"], strict=False) as seen, autolog.run("kept") as run:
         run.log_metrics({"loss": 1.0}, step=0)
         assert autolog.flush(TIMEOUT, sinks=True)
@@ -424,7 +416,7 @@ def received(session: Any, number: int = 0) -> list[str]:
     return [event.name for event in session.output.sinks[number].events if hasattr(event, "name")]
 
 
-def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
+def test_the_sinks_argument_replaces_the_sinks(tmp_path: Path):
     """`autolog(sinks=…)` replaces the set, without the setting it stays; who leaves has got what was logged until then."""
     with recorded(sinks=["memory:one"], strict=True) as seen:
         (one,) = seen.client.output.sinks
@@ -447,8 +439,7 @@ def test_sinks_that_are_given_again_replace_those_before(tmp_path: Path):
         assert seen.client.output.sinks == ()
 
 
-def test_a_view_of_the_moment_begins_with_the_moment():
-    """A console that is added later does not repeat what was before."""
+def test_a_sink_for_live_events_gets_no_earlier_ones():
     with recorded(sinks=[]) as seen:
         with autolog.run("before") as run:
             run.log_metrics({"loss": 1.0}, step=0)  # not yet on the disk
@@ -522,7 +513,7 @@ FORKING = """
 """
 
 
-def test_a_process_that_forks_is_fed_from_on_after_it(tmp_path: Path):
+def test_delivery_goes_on_after_a_fork(tmp_path: Path):
     """Forks at any moment, as data loaders make them: no warning, no child that hangs, nothing lost, twice or out of order."""
     sinks = ["ledger:ledger", "jsonl:out", "memory:"]
     done = script(f"    SINKS, DELIVERED = {sinks}, True\n{FORKING}", tmp_path, timeout=TIMEOUT)
@@ -534,8 +525,7 @@ def test_a_process_that_forks_is_fed_from_on_after_it(tmp_path: Path):
     assert [follower.decode(line) for line in (tmp_path / "out").read_bytes().splitlines()] == everything
 
 
-def test_a_sink_that_hangs_does_not_hold_up_forks(tmp_path: Path):
-    """A thread that cannot leave for a fork is left where it is."""
+def test_a_sink_that_hangs_does_not_delay_forks(tmp_path: Path):
     code = FORKING.replace("import autolog", 'warnings.filterwarnings("ignore", ".*fork.*"); import autolog')
     done = script(
         f"    SINKS, DELIVERED = ['hanging:'], False\n{code}",
@@ -577,8 +567,7 @@ def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):
     assert "403 from refusing:key with <redacted:" in done.stderr
 
 
-def test_nothing_of_it_is_imported_without_sinks(tmp_path: Path):
-    """Switching on costs nothing more for sinks that nobody asked for, and reading entry points is left out too."""
+def test_no_module_of_sinks_is_imported_without_sinks(tmp_path: Path):
     code = """
         import sys, autolog
         autolog.autolog(silent=True)

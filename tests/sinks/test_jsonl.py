@@ -36,7 +36,7 @@ def test_a_path_may_be_written_in_several_ways(tmp_path: Path, monkeypatch: pyte
     assert lines(tmp_path / "a" / "b.jsonl") == [started()]
 
 
-def test_each_line_is_json_as_the_standard_has_it(tmp_path: Path):
+def test_each_line_is_standard_json(tmp_path: Path):
     """NaN and infinities have the journal's names, as JSON has none."""
 
     def refuse(name: str) -> None:
@@ -55,8 +55,7 @@ def test_each_line_is_json_as_the_standard_has_it(tmp_path: Path):
     ]  # fmt: skip
 
 
-def test_a_line_that_was_torn_does_not_spoil_the_next(tmp_path: Path):
-    """What a killed process or a full disk left half written is ended before more comes."""
+def test_a_torn_line_does_not_damage_the_next(tmp_path: Path):
     path = tmp_path / "out.jsonl"
     path.write_bytes(b'{"e":"m","run"')
     sink = JsonLinesSink("jsonl:out.jsonl")
@@ -65,8 +64,7 @@ def test_a_line_that_was_torn_does_not_spoil_the_next(tmp_path: Path):
     assert lines(path) == [None, started(), *points(0, 1)]
 
 
-def test_a_file_that_is_moved_away_is_begun_anew(tmp_path: Path):
-    """As log rotation does it."""
+def test_a_file_that_is_rotated_away_is_begun_again(tmp_path: Path):
     sink = JsonLinesSink("jsonl:out.jsonl")
     sink.write([started()])
     os.rename("out.jsonl", "old.jsonl")
@@ -75,8 +73,7 @@ def test_a_file_that_is_moved_away_is_begun_anew(tmp_path: Path):
     assert lines(tmp_path / "out.jsonl") == points(0, 1)
 
 
-def test_a_place_that_cannot_be_written_is_not_tried_for_ever(tmp_path: Path):
-    """A path through a file: an error that says where, and that trying again is of no use."""
+def test_a_path_that_cannot_be_written_is_a_permanent_error(tmp_path: Path):
     sink = JsonLinesSink("jsonl:file/out.jsonl")
     (tmp_path / "file").write_text("")
     with pytest.raises(SinkError) as caught:

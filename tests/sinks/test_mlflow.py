@@ -272,7 +272,7 @@ def sync(monkeypatch: pytest.MonkeyPatch) -> Sync:
 # -- all of it
 
 
-def test_what_mlflow_says_is_what_show_says(
+def test_mlflow_shows_what_show_says(
     server: str, trained: tuple[Path, str], store: Path, sync: Sync, tmp_path: Path
 ):
     """Field by field; the models are on their page, are registered and can be loaded. A repeat of all of it, as after a crash,
@@ -322,8 +322,7 @@ for run in sys.argv[1:]:
     assert found.stdout == "True 5\n" * 2, found.stderr
 
 
-def test_it_arrives_while_the_training_goes_on(server3: str, experiment: str, tmp_path: Path):
-    """Live, and nothing is said or shown; the user's own mlflow is left as it is."""
+def test_events_arrive_while_the_training_goes_on(server3: str, experiment: str, tmp_path: Path):
     code = TRAINING.replace(
         '    print("delivered"',
         """
@@ -351,10 +350,9 @@ def test_a_database_takes_runs_without_a_server(
     assert json.loads(said)[0]["events"] == 0
 
 
-def test_some_runs_with_their_children_and_none_that_was_removed(
+def test_sync_of_a_named_run_sends_it_with_its_children_and_no_removed_run(
     server3: str, trained: tuple[Path, str], store: Path, sync: Sync
 ):
-    """`autolog sync --to URL RUN`; and what was removed is not sent."""
     journal = next((store / "journal").iterdir())
     journal.rename(
         journal.with_name(f"20260101T000000-{uuid.uuid4().hex}.jsonl")
@@ -393,7 +391,7 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / ".autolog")
 
 
-def test_nothing_is_too_much(server: str, experiment: str, journal: Journal):
+def test_values_beyond_mlflows_limits_arrive_cut_or_in_parts(server: str, experiment: str, journal: Journal):
     """Values, names and numbers beyond MLflow's limits arrive, cut or in parts; none takes another along.
 
     Slow: the servers but the first need a database or an environment of their own.
@@ -459,7 +457,7 @@ def test_a_param_that_changes_is_kept_as_a_tag(server3: str, experiment: str, jo
     assert run.data.tags["autolog.param.C"] == "2"
 
 
-def test_a_run_that_was_deleted_in_mlflow_stays_so(server3: str, experiment: str, journal: Journal):
+def test_a_run_that_was_deleted_in_mlflow_stays_deleted(server3: str, experiment: str, journal: Journal):
     """What still comes for it is left out, whether it is known already that it is gone or not; other runs are not held up."""
     client = MlflowClient(server3)
     sink = MlflowSink(f"mlflow+{server3}")
@@ -485,7 +483,7 @@ def test_a_run_that_was_deleted_in_mlflow_stays_so(server3: str, experiment: str
     assert list(there(server3, experiment)) == ["other"]
 
 
-def test_what_is_refused_is_said_and_holds_nothing_up(
+def test_a_value_that_the_server_refuses_is_noted_and_costs_no_other(
     server3: str, experiment: str, journal: Journal, tmp_path: Path
 ):
     """A file and a param too large for what is in front of the server: the run says so, and the rest arrives."""
@@ -587,7 +585,7 @@ def test_servers_in_trouble_cost_the_training_nothing(
 
 
 @pytest.mark.parametrize("name", ["slow", "dying", "filling up"])
-def test_what_a_server_took_before_it_failed_is_not_there_twice(
+def test_what_a_failing_server_took_does_not_arrive_twice(
     server3: str, experiment: str, tmp_path: Path, sync: Sync, name: str
 ):
     """One that takes a second to answer, that dies and whose disk fills up in the middle of a run: the process ends as it
@@ -618,7 +616,7 @@ def test_what_a_server_took_before_it_failed_is_not_there_twice(
 
 
 @pytest.mark.parametrize("fate", [pytest.param("drop", marks=pytest.mark.slow), "deaf"])
-def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: Path, fate: str):
+def test_everything_arrives_once_whichever_request_fails(server3: str, tmp_path: Path, fate: str):
     """Each request in turn is not taken, or taken without an answer; the next process goes on from the kept position.
 
     Slow: there are as many rounds as requests. Every run has the harder one, where it is taken without an answer, and a server
@@ -659,7 +657,7 @@ def test_whatever_request_fails_all_of_it_is_there_once(server3: str, tmp_path: 
     assert failures == at - 1 >= 10
 
 
-def test_what_does_not_answer_like_mlflow_is_said(store: Path, sync: Sync, server3: str):
+def test_a_server_that_is_not_mlflow_is_a_permanent_error_in_one_line(store: Path, sync: Sync, server3: str):
     """Another web server, and one that wants a password: no retries, one clear line, no credentials in it."""
     for answer, why in (
         ((404, b"<html>nothing here</html>"), "404 Trouble (is it an MLflow server?)"),

@@ -70,8 +70,7 @@ def test_all_journals_are_delivered_once(store: Path, tmp_path: Path):
     assert len(ledger_events(tmp_path / "ledger")) == len(expected)
 
 
-def test_some_runs_come_with_their_children_and_nothing_else(store: Path, tmp_path: Path):
-    """A run by its name; what was removed is not sent at all."""
+def test_sync_of_named_runs_sends_them_with_their_children(store: Path, tmp_path: Path):
     assert sync(store, "--to", "ledger:ledger", "alpha")[0] == 0
     runs = {getattr(event, "run", None) for event in ledger_events(tmp_path / "ledger")}
     assert runs == {None, "a", "b"}
@@ -81,8 +80,7 @@ def test_some_runs_come_with_their_children_and_nothing_else(store: Path, tmp_pa
     assert runs == {None, "a", "c"}
 
 
-def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path):
-    """Two at once would both make a run that is not there yet."""
+def test_a_journal_that_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path):
     code = """
         import sys
         from pathlib import Path
@@ -125,8 +123,9 @@ def test_what_another_process_delivers_is_left_to_it(store: Path, tmp_path: Path
         ),
     ],
 )
-def test_what_cannot_be_done_is_one_line(store: Path, arguments: list[str], complaint: str):
-    """And exit code 1, without a password."""
+def test_an_error_is_one_line_and_exit_code_1_without_a_password(
+    store: Path, arguments: list[str], complaint: str
+):
     code, out, said = sync(store, *arguments)
     assert (code, out) == (1, "")
     assert said.startswith(complaint)
@@ -134,10 +133,9 @@ def test_what_cannot_be_done_is_one_line(store: Path, arguments: list[str], comp
     assert "hunter22" not in said
 
 
-def test_without_a_place_the_configured_sinks_are_meant(
+def test_without_to_the_configured_sinks_are_fed(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """As the line at a process's end says: `autolog sync` delivers the rest."""
     monkeypatch.setenv("AUTOLOG_SINKS", "ledger:one,ledger:two")
     assert sync(store)[0] == 0
     for name in ("one", "two"):
@@ -145,7 +143,6 @@ def test_without_a_place_the_configured_sinks_are_meant(
 
 
 def test_following_goes_on_until_ctrl_c(tmp_path: Path):
-    """What is recorded while it follows arrives, and Ctrl-C ends it with a word."""
     code = """
         import autolog
         with autolog.run("one") as run:
@@ -201,10 +198,9 @@ def test_whatever_a_sink_raises_it_is_tried_again(
     assert len(ledger_events(tmp_path / "ledger")) == len(all_events(store)) + 1
 
 
-def test_a_client_that_fails_when_it_delivers_at_its_end_is_said(
+def test_an_error_in_a_sinks_close_is_reported_and_the_delivery_can_be_repeated(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """In a line, with an error's exit code, and the same command begins again."""
     from third_party_sinks import LedgerSink
 
     def close(self: Any) -> None:

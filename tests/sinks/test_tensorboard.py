@@ -123,8 +123,7 @@ def test_a_run_is_a_folder_with_scalars_hyperparameters_and_a_text(journal: Jour
 
 
 @pytest.mark.parametrize("part", range(1, len(RUN), 3))
-def test_a_repeat_is_not_written_twice(journal: Journal, tmp_path: Path, part: int):
-    """However often a process goes on from wherever, each point is there once, and so is the text."""
+def test_events_that_are_delivered_twice_are_written_once(journal: Journal, tmp_path: Path, part: int):
     journal.append(RUN)
     feed(journal, tmp_path / "whole")
     lines = journal.path.read_bytes().splitlines(keepends=True)
@@ -148,7 +147,6 @@ def test_a_torn_file_loses_nothing(journal: Journal, tmp_path: Path):
 
 
 def test_many_runs_need_few_open_files(journal: Journal, tmp_path: Path):
-    """The candidates of a large search, in turn."""
     ids = [f"01RUN{number:03}" for number in range(100)]
     journal.append([e.RunStarted(run, 1000, f"run {run}", "default") for run in ids])
     for step in range(2):
@@ -164,16 +162,14 @@ def test_many_runs_need_few_open_files(journal: Journal, tmp_path: Path):
         assert shown["scalars"] == {"loss": [(0, 1000, 1.0), (1, 1001, 1.0)]}
 
 
-def test_a_long_name_in_any_script_is_a_folder_too(tmp_path: Path):
-    """File systems count bytes: one that was refused held up all that came after it."""
+def test_a_long_name_in_any_script_fits_into_a_folder_name(tmp_path: Path):
     sink = TensorboardSink(f"tensorboard:{tmp_path / 'logs'}")
     sink.write([e.RunStarted("01RUNAAA", 1000, "名" * 250, "default")])
     sink.close()
     assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"{'名' * 33}-runaaa"]
 
 
-def test_a_place_that_cannot_be_written_is_said(journal: Journal, tmp_path: Path):
-    """A folder below a file: a reason, and no events lost."""
+def test_a_folder_that_cannot_be_written_is_an_error_with_its_reason(journal: Journal, tmp_path: Path):
     (tmp_path / "file").write_text("")
     journal.append(RUN)
     sink = TensorboardSink(f"tensorboard:{tmp_path / 'file' / 'logs'}")

@@ -261,7 +261,7 @@ def recorded_there(store: Path) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def test_what_wandb_says_is_what_show_says(tmp_path: Path):
+def test_wandb_shows_what_show_says(tmp_path: Path):
     """Field by field, for a run and its child; nothing but W&B's own word about credentials is said on the terminal; a repeat
     of all of it changes nothing.
     """
@@ -341,7 +341,6 @@ def test_after_a_kill_sync_delivers_the_rest(tmp_path: Path):
 @pytest.mark.parametrize(
     "url", ["wandb://key@entity/project", "wandb://a/b/c", "wandb://a/b?mode=of", "wandb://a?x=1"]
 )
-def test_a_wrong_url_is_refused(url: str):
-    """Before anything is imported; a key belongs into W&B's own settings."""
+def test_a_wrong_url_is_refused_before_wandb_is_imported(url: str):
     with pytest.raises(ValueError, match="wandb: is as in"):
         WandbSink(url)

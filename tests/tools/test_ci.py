@@ -45,7 +45,7 @@ def record(core: str, own: str, day: int, **more: str) -> dict[str, str]:
     return {"core": core, "own": own, "ended": f"2026-01-{day:02}T00:00:00+00:00", **more}
 
 
-def test_a_stage_runs_whole_short_or_not_by_what_has_changed(ci: ModuleType) -> None:
+def test_changes_decide_whether_a_stage_runs_whole_short_or_not_at_all(ci: ModuleType) -> None:
     """The table in the module's docstring; and the one whose last whole pass is the oldest runs whole in any case."""
     names = ("new", "own", "core", "core, no short", "none", "none, short", "oldest")
     short = ((),)
@@ -70,7 +70,7 @@ def test_a_stage_runs_whole_short_or_not_by_what_has_changed(ci: ModuleType) -> 
     }
 
 
-def test_where_nothing_has_changed_one_stage_runs_all_the_same(ci: ModuleType) -> None:
+def test_without_a_change_the_oldest_stage_runs(ci: ModuleType) -> None:
     """And each has its turn: after a pass, another is the oldest."""
     stages = [ci.Stage(name, "", (), ((),)) for name in "abc"]
     now = {stage.name: ci.Inputs("core", "own") for stage in stages}
@@ -84,15 +84,13 @@ def test_where_nothing_has_changed_one_stage_runs_all_the_same(ci: ModuleType) -
 
 
 def test_a_change_of_one_integration_runs_its_stages_and_no_other(ci: ModuleType) -> None:
-    """Nothing else has its turn then: the run stays short."""
     stages = [ci.Stage(name, "", (), ((),), ((),)) for name in "abc"]
     now = {stage.name: ci.Inputs("core", "own 2" if stage.name == "b" else "own") for stage in stages}
     records = {name: record("core", "own", 2) for name in "abc"}
     assert [name for name, (how, _) in ci.decide(stages, now, records).items() if how] == ["b"]
 
 
-def test_a_change_makes_those_stages_old_that_depend_on_it(ci: ModuleType, tmp_path: Path) -> None:
-    """A change of an integration, of a framework's tests, of the versions in an environment, of the core, of the docs."""
+def test_a_change_makes_the_stages_that_depend_on_it_old(ci: ModuleType, tmp_path: Path) -> None:
     for folder in ("autolog", "integrations", "tests", "compat", "docs", ".ci"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -164,10 +162,9 @@ def test_each_test_belongs_to_a_stage_that_runs_it_whole(ci: ModuleType) -> None
     assert of_frameworks <= named
 
 
-def test_what_needs_the_readmes_environment_runs_after_it_and_times_are_measured_alone(
+def test_stages_run_side_by_side_except_for_measurements_and_the_readmes_environment(
     ci: ModuleType,
 ) -> None:
-    """Everything else runs beside."""
     assert [stage.name for stage in ci.STAGES if not stage.beside] == [
         "slow", "slow-sinks", "suites", "figures", "mlflow-oldest",
     ]  # fmt: skip
@@ -175,14 +172,13 @@ def test_what_needs_the_readmes_environment_runs_after_it_and_times_are_measured
 
 
 def test_ci_runs_the_commands_that_the_readme_shows(runner: ModuleType) -> None:
-    """The first installs and runs the main job, the second runs the tests."""
     first, second = runner.readme_commands(ROOT)
     assert first.startswith("python -m venv .venv")
     assert "tests/quickstart.py" in first
     assert second == "pip install '.[test]' && python -m pytest"
 
 
-def test_a_report_of_pytests_is_counted(runner: ModuleType, tmp_path: Path) -> None:
+def test_a_report_of_pytest_is_counted(runner: ModuleType, tmp_path: Path) -> None:
     """Numbers and times, and which slow tests give no reason."""
     report = tmp_path / "junit.xml"
     report.write_text(

@@ -79,7 +79,7 @@ def test_a_matrix_says_once_what_each_cell_is(tmp_path: Path) -> None:
         (MATRIX.replace(">=3.11", ">=3.15"), "frameworks.toy: no Python is for 2.0.0"),
     ],
 )
-def test_a_matrix_that_cannot_be_says_where(tmp_path: Path, wrong: str, says: str) -> None:
+def test_an_impossible_matrix_is_an_error_that_says_where(tmp_path: Path, wrong: str, says: str) -> None:
     with pytest.raises(cells.MatrixError, match=says):
         matrix(tmp_path, wrong)
 
@@ -97,8 +97,7 @@ def line(cell: str, status: str, version: str = "1.0") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_of_each_cell_the_latest_result_is_kept(tmp_path: Path) -> None:
-    """A run that is cut off leaves what it has: the file is replaced whole, line by line."""
+def test_the_latest_result_of_each_cell_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     for one in (line("b", "fail"), line("a", "pass"), line("b", "pass")):
         results.write(one, path)
@@ -181,8 +180,7 @@ def test_new_releases_are_taken_once_they_are_a_week_old(tmp_path: Path) -> None
     )
 
 
-def test_a_cell_whose_tests_fail_is_red_and_says_which(tmp_path: Path) -> None:
-    """The numbers and the names come from pytest's own report."""
+def test_a_red_cell_names_the_tests_that_failed(tmp_path: Path) -> None:
     import subprocess
 
     (tmp_path / "test_it.py").write_text(
@@ -213,8 +211,7 @@ def declared() -> cells.Matrix:
     return cells.matrix()
 
 
-def test_the_matrix_begins_where_each_integration_says_that_it_begins(declared: cells.Matrix) -> None:
-    """Every integration's folder is a framework's section, whose oldest version is the floor that it declares."""
+def test_the_oldest_version_in_the_matrix_is_the_floor_of_its_integration(declared: cells.Matrix) -> None:
     folders = {
         path.parent.name.removeprefix("autolog_")
         for path in (ROOT / "integrations").glob("autolog_*/__init__.py")
@@ -230,7 +227,7 @@ def test_the_matrix_begins_where_each_integration_says_that_it_begins(declared: 
         assert Version(floor).release[:2] == oldest.release[:2], name
 
 
-def test_what_is_said_of_tested_versions_is_what_was_run(declared: cells.Matrix) -> None:
+def test_the_documented_versions_are_those_that_were_tested(declared: cells.Matrix) -> None:
     """docs/compatibility.md and each integration's `tested` are made of results.jsonl: `python -m compat table`."""
     held = results.read()
     assert set(held) <= {cell.name for cell in declared.cells}, (
@@ -241,8 +238,7 @@ def test_what_is_said_of_tested_versions_is_what_was_run(declared: cells.Matrix)
         assert table.stated(name) == table.wanted(name, held), name
 
 
-def test_tox_reads_the_cells_as_they_stand(declared: cells.Matrix, tmp_path: Path) -> None:
-    """No file is generated for it: what `python -m compat list` shows is what `tox -c compat` knows."""
+def test_tox_reads_the_cells_of_the_matrix(declared: cells.Matrix, tmp_path: Path) -> None:
     import subprocess
 
     for module in ("tox", "tox_uv"):

@@ -24,30 +24,28 @@ def module(path: str) -> ModuleType:
     return found
 
 
-def test_the_page_is_that_of_the_figures_that_are_kept() -> None:
-    """Honest: a page that was edited by hand, or forgotten, is noticed."""
+def test_the_page_of_figures_is_up_to_date() -> None:
     figures = module("benchmarks/figures.py")
     assert figures.PAGE.read_text() == figures.render(figures.read())
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_chart_is_that_of_the_figures_that_are_kept(theme: str) -> None:
-    """Honest: a picture that was forgotten is noticed. `python docs/pictures.py` makes it."""
+def test_the_chart_of_figures_is_up_to_date(theme: str) -> None:
+    """`python docs/pictures.py` makes it."""
     figures = module("benchmarks/figures.py")
     text = (TESTS.parent / "docs" / "pictures" / f"cost-{theme}.svg").read_text()
     drawn = json.loads(html.unescape(text.partition("<dc:description>")[2].partition("</dc:description>")[0]))
     assert drawn == [list(bar) for bar in figures.added(figures.read())]
 
 
-def test_the_table_of_suites_is_that_of_the_results_that_are_kept() -> None:
+def test_the_table_of_suites_is_up_to_date() -> None:
     results = module("suites/results.py")
     assert results.TABLES.read_text() == results.render(results.read())
 
 
-def test_a_row_that_is_measured_again_takes_its_own_place_and_leaves_the_others(
+def test_a_row_that_is_measured_again_replaces_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Frameworks that do not fit into one environment are measured one after the other."""
     figures = module("benchmarks/figures.py")
     path = tmp_path / "figures.json"
 
@@ -127,10 +125,9 @@ def test_a_suite_that_has_got_worse_is_named_in_its_row(tmp_path: Path) -> None:
         ("as its client", "points a second", 1, 2, None),
     ],
 )
-def test_a_cost_is_told_in_multiples_of_its_goal(
+def test_a_cost_is_shown_as_a_multiple_of_its_goal(
     goal: str, unit: str, plain: float, autolog: float, times: float | None
 ) -> None:
-    """A regression is a multiple that no busy machine explains."""
     values = {
         name: {"min": value, "median": value} for name, value in (("plain", plain), ("autolog", autolog))
     }

@@ -101,10 +101,9 @@ def _seen(name: str, folder: Path) -> tuple[dict[str, Any], set[str], set[str]]:
 
 
 @pytest.mark.parametrize("name", INTEGRATIONS)
-def test_what_is_watched_is_where_it_was_or_the_matrix_says_that_it_is_not(
+def test_every_patch_point_is_found_or_declared_as_missing(
     name: str, tmp_path: Path, record_property: Any
 ) -> None:
-    """A patch point is found, or its module belongs to something that is not installed, or it is declared as missing."""
     seen, missing, not_installed = _seen(name, tmp_path)
     if seen["framework_version"] is None:
         pytest.skip(f"{name} is not installed")
@@ -116,10 +115,7 @@ def test_what_is_watched_is_where_it_was_or_the_matrix_says_that_it_is_not(
     assert missing == declared - not_installed
 
 
-def test_a_method_that_a_new_version_has_renamed_is_missed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A broken patch point is seen: the same look as above, at a framework whose `tune` is called otherwise now."""
+def test_a_renamed_method_is_reported_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _seen("toy", tmp_path)[1] == set()
     write_toy(tmp_path)
     tuning = tmp_path / "toy" / "tuning.py"

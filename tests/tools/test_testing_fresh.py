@@ -56,14 +56,13 @@ def test_a_forked_script_does_what_a_script_does(tmp_path: Path, how: dict[str, 
     assert ("[4, 9]" in plain.stdout) == (not dies)
 
 
-def test_it_finds_modules_imported_and_nothing_of_autologs(how: dict[str, Any]) -> None:
+def test_a_fresh_process_finds_the_modules_imported_and_nothing_of_autolog(how: dict[str, Any]) -> None:
     code = "import sys; print('sqlite3' in sys.modules, [one for one in sys.modules if one.startswith('autolog')])"
     assert fresh.output(code, **how) == "False []\n"
     assert fresh.output(code, beneath=BENEATH, **how) == "True []\n"
 
 
-def test_what_one_process_does_no_other_sees(how: dict[str, Any]) -> None:
-    """Each is a copy of the server, which itself runs none of their code."""
+def test_fresh_processes_do_not_affect_each_other(how: dict[str, Any]) -> None:
     assert (
         fresh.output("import sqlite3; sqlite3.mark = 1; print(sqlite3.mark)", beneath=BENEATH, **how) == "1\n"
     )
@@ -82,8 +81,7 @@ def test_several_run_at_once_and_wait_for_each_other(how: dict[str, Any], tmp_pa
     assert (reads.returncode, writes.returncode) == (0, 0)
 
 
-def test_one_that_hangs_is_killed(how: dict[str, Any], tmp_path: Path) -> None:
-    """The pipe that it holds open is closed when it is dead."""
+def test_a_fresh_process_that_hangs_is_killed(how: dict[str, Any], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     how["seconds"] = 2
     with pytest.raises(subprocess.TimeoutExpired) as error:
@@ -96,6 +94,6 @@ def test_one_that_hangs_is_killed(how: dict[str, Any], tmp_path: Path) -> None:
     assert reader.wait(60) == 0
 
 
-def test_a_failure_says_what_the_process_said(how: dict[str, Any]) -> None:
+def test_a_failure_shows_the_output_of_the_process(how: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match=r"1: Traceback[\s\S]*ValueError: no"):
         fresh.output("raise ValueError('no')", beneath=BENEATH, **how)

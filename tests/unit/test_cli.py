@@ -294,14 +294,13 @@ def test_ls_shows_what_it_sorts_by(tmp_path: Path) -> None:
 
 
 def test_a_store_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an option and as a variable: nobody reads the store of another place in its stead."""
     said = "A store is a folder, not s3://…; `autolog sync` sends what is in a folder on."
     assert cli("ls", "--store", "s3://bucket/x") == (1, "", f"autolog: {said}\n")
     monkeypatch.setenv("AUTOLOG_DIR", "s3://bucket/x")
     assert cli("ls") == (1, "", f"autolog: AUTOLOG_DIR: {said}\n")
 
 
-def test_ls_says_when_there_is_nothing(tmp_path: Path, example: Path) -> None:
+def test_ls_says_that_there_are_no_runs(tmp_path: Path, example: Path) -> None:
     empty = tmp_path / ".autolog"
     empty.mkdir()
     assert cli("ls", "--store", str(empty)) == (
@@ -323,7 +322,7 @@ def test_ls_says_how_long_ago_recent_runs_began(tmp_path: Path) -> None:
     assert "3 min ago" in cli("ls", "--store", str(tmp_path)).out
 
 
-def test_json_is_what_the_records_are_and_always_valid(example: Path) -> None:
+def test_json_is_the_records_and_always_valid(example: Path) -> None:
     """One documented shape: `ls`, `show` and `to_dict()` agree; NaN is a text."""
     listed = json.loads(cli("ls", "--json", "--store", str(example)).out, parse_constant=pytest.fail)
     assert listed == [run.to_dict() for run in Store(example).runs()]
@@ -513,7 +512,7 @@ def test_text_from_a_run_cannot_act_on_the_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("crafted", ["../../kept", "..", "", "/", "nul\x00"])
-def test_a_run_whose_id_would_lead_out_of_the_store_is_none(tmp_path: Path, crafted: str) -> None:
+def test_rm_never_removes_files_outside_the_store(tmp_path: Path, crafted: str) -> None:
     """A journal of somebody else's may say any id: the removal of such a run would remove what is not the store's."""
     theirs = [RunStarted(crafted, NOON, "theirs", "default"), RunEnded(crafted, NOON, "finished")]
     keep(tmp_path / "kept" / ".autolog", *a_run(1, "mine"), *theirs)
@@ -590,7 +589,7 @@ Equal: run (7), params (1), metrics (1), data (1), code (1), distributions (1). 
         ("terror", None), ("F1Score", "higher"), ("", None),
     ],
 )  # fmt: skip
-def test_the_words_of_a_name_say_which_way_is_better(metric: str, expected: str | None) -> None:
+def test_the_name_of_a_metric_says_which_values_are_better(metric: str, expected: str | None) -> None:
     assert guess(metric) == expected
 
 
@@ -605,7 +604,7 @@ def a_store_to_remove_from(root: Path) -> None:
         (folder / "model.pkl").write_bytes(b"x" * size)
 
 
-def test_rm_refuses_when_nobody_can_be_asked(tmp_path: Path) -> None:
+def test_rm_without_a_terminal_needs_yes(tmp_path: Path) -> None:
     a_store_to_remove_from(tmp_path)
     assert cli("rm", "curves", "--store", str(tmp_path)) == (
         1, "", "autolog: Nothing was removed: there is no terminal to ask on. Pass --yes to remove.\n",
@@ -626,7 +625,7 @@ def test_rm_removes_runs_with_their_children_and_files_and_says_so(tmp_path: Pat
     assert removed == {"removed": [id_of(4)], "bytes": 0}
 
 
-def test_rm_of_nothing_unknown_or_running_removes_nothing(tmp_path: Path) -> None:
+def test_rm_removes_nothing_if_one_of_the_runs_is_unknown_or_running(tmp_path: Path) -> None:
     a_store_to_remove_from(tmp_path)
     keep(tmp_path, RunStarted(id_of(9), NOON, "alive", "default"))
     assert cli("rm", "plain", "alive", "--yes", "--store", str(tmp_path)) == (
@@ -715,7 +714,7 @@ def test_status_says_what_would_be_recorded_without_importing_it(tmp_path: Path)
         (["ls", "--nothing"], 2, None),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_on_standard_error_with_its_exit_code(
+def test_an_error_goes_to_standard_error_with_its_exit_code(
     example: Path, arguments: list[str], code: int, said: str | None
 ) -> None:
     result = cli(*arguments, *(["--store", str(example)] if arguments != ["nothing"] else []))
@@ -726,7 +725,7 @@ def test_what_is_wrong_is_said_on_standard_error_with_its_exit_code(
         assert result.err.startswith("Usage: autolog ")
 
 
-def test_a_store_that_is_not_there_is_an_error_where_it_was_named(tmp_path: Path) -> None:
+def test_a_named_store_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "none"
     assert cli("ls", "--store", str(path)) == (1, "", f"autolog: There is no store at {path}.\n")
 
@@ -746,7 +745,7 @@ def test_every_command_has_a_help_with_an_example(command: str) -> None:
     assert re.search(rf"^  autolog {command}\b", shown.out, re.MULTILINE)
 
 
-def test_the_version_and_the_module(example: Path) -> None:
+def test_python_m_autolog_works_and_prints_the_version(example: Path) -> None:
     assert cli("--version") == (0, f"autolog {__version__}\n", "")
     listed = process("-m", "autolog", "ls", cwd=example.parent)
     assert listed == cli("ls", "--store", str(example))
@@ -771,7 +770,7 @@ def test_the_shell_completes_names_of_runs(example: Path) -> None:
 @pytest.mark.parametrize(
     "evil", ["$(touch x)", "`touch x`", "a;touch x", "--yes", "a b", "*", "a\\nb", "~", "'x", "a\x1b[2J"]
 )
-def test_the_shell_is_offered_no_name_that_it_would_act_on(tmp_path: Path, evil: str) -> None:
+def test_completion_offers_no_name_that_the_shell_would_interpret(tmp_path: Path, evil: str) -> None:
     """Names may come from anybody's journal, and a shell puts what it is offered onto the command line as it is."""
     keep(
         tmp_path,
@@ -811,8 +810,7 @@ def test_on_a_terminal_tables_have_colours_and_fit(example: Path) -> None:
     assert "└──" in drawn
 
 
-def test_on_a_terminal_an_export_does_not_act_on_it(tmp_path: Path) -> None:
-    """In a pipe or a file, it is the data as it is."""
+def test_on_a_terminal_an_export_prints_no_control_characters(tmp_path: Path) -> None:
     evil = "\x1b[2J\x9b2J\u202e\u200f\r,\n"
     keep(tmp_path / ".autolog", RunStarted(id_of(1), NOON, evil, "default"))
     for format in ("csv", "jsonl"):
@@ -989,8 +987,7 @@ def test_run_works_from_the_installed_command_too(scripts: Path, tmp_path: Path)
         assert process(str(command), "run", *arguments, cwd=scripts) == process(*arguments, cwd=scripts)
 
 
-def test_run_records_here_and_leaves_the_environment_of_programs_alone(scripts: Path) -> None:
-    """A program that the script starts is its own."""
+def test_run_does_not_record_programs_that_the_script_starts(scripts: Path) -> None:
     recorded = process("-m", "autolog", "run", "recorded.py", cwd=scripts).out
     plain = process("recorded.py", cwd=scripts).out
     assert (recorded.startswith("True "), plain.startswith("False ")) == (True, True)
@@ -1006,7 +1003,7 @@ def test_run_records_here_and_leaves_the_environment_of_programs_alone(scripts: 
         (["--lr", "3", "script.py"], "Error: Unknown option --lr. Put options for the script after its name.\n"),
     ],
 )  # fmt: skip
-def test_run_without_a_script_is_told_how(scripts: Path, arguments: list[str], said: str) -> None:
+def test_run_without_a_script_prints_its_usage(scripts: Path, arguments: list[str], said: str) -> None:
     done = process("-m", "autolog", "run", *arguments, cwd=scripts)
     assert (done.code, done.out) == (2, "")
     assert done.err.endswith(said.format(folder=scripts))
