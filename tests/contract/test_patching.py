@@ -104,7 +104,7 @@ def test_a_bound_method_that_was_stored_works_unobserved_when_autolog_is_off(toy
     assert probe.calls == []
 
 
-def test_cloudpickle_writes_patched_classes_as_without_autolog(toy: Any) -> None:
+def test_cloudpickle_writes_patched_classes_like_plain_ones(toy: Any) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
     made: list[str] = []
 

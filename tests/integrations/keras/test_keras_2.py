@@ -40,10 +40,10 @@ def model(**compiled: Any) -> Any:
     return made
 
 
-def test_a_fit_and_an_evaluation_are_one_run_with_all_that_can_be_told(
+def test_a_fit_and_an_evaluation_are_one_complete_run(
     seen: Recorded, visible: Visible, points: Points, tmp_path: Path
 ) -> None:
-    """Complete: as of Keras 3, by position too; and nothing that is not said here."""
+    """Complete: as of Keras 3, by position too; nothing else is recorded."""
     one = model(metrics=["mae"])
     callbacks = [
         keras.callbacks.EarlyStopping(patience=2, min_delta=100.0, restore_best_weights=True),
@@ -152,8 +152,9 @@ def test_a_model_loads_back_and_predicts_the_same(seen: Recorded) -> None:
         assert (np.asarray(mlflow.pyfunc.load_model(str(place)).predict(X)) == expected).all()
 
 
-def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, monkeypatch: Any, tmp_path: Path) -> None:
-    """Safe: it is code; this user's own model loads, one that another has signed only with trust."""
+def test_a_lambda_of_another_user_is_loaded_only_with_trust(
+    seen: Recorded, monkeypatch: Any, tmp_path: Path
+) -> None:
     one = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(1)])
     one.compile("sgd", "mse", run_eagerly=True)
     one.fit(X, Y, verbose=0)
@@ -204,7 +205,7 @@ def test_layers_of_the_users_are_saved_or_the_run_says_why_not(seen: Recorded) -
     assert (refused.status, refused.errors) == ("finished", [])
 
 
-def test_names_that_keras_gives_go_on_where_they_were() -> None:
+def test_saving_a_model_does_not_change_the_names_that_keras_gives() -> None:
     """Transparent: to save a model, Keras makes objects of its base classes, which are named and so counted."""
 
     def names() -> list[str]:

@@ -239,7 +239,7 @@ print(sum(counters["graph_break"].values()), dict(counters["stats"]))
 """
 
 
-def test_a_step_that_torch_compiles_is_compiled_as_without_us(tmp_path: Path) -> None:
+def test_torch_compiles_a_step_as_without_autolog(tmp_path: Path) -> None:
     """Invisible: as many graphs, with as many calls in them, and no breaks that are ours; and the fit is recorded.
 
     Slow: torch traces Keras's step, call by call, once with autolog and once without.

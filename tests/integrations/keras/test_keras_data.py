@@ -17,8 +17,7 @@ tf = pytest.importorskip("tensorflow")
 Points = Callable[[RunRecord, str], list[tuple[int, float]]]
 
 
-def test_a_data_set_that_never_ends_is_trained_on_as_ever(seen: Recorded, points: Points) -> None:
-    """Harmless: nothing is taken from it; what its specification says is recorded."""
+def test_nothing_is_taken_from_an_endless_dataset(seen: Recorded, points: Points) -> None:
     taken: list[int] = []
 
     def rows() -> Iterator[Any]:
@@ -47,8 +46,7 @@ def test_a_data_set_that_never_ends_is_trained_on_as_ever(seen: Recorded, points
     assert model_["flavor"] == "keras"
 
 
-def test_a_generator_gives_each_batch_to_keras(seen: Recorded) -> None:
-    """Transparent: it is used up by the training alone."""
+def test_no_batch_is_taken_from_a_generator(seen: Recorded) -> None:
     given: list[int] = []
 
     def batches() -> Iterator[Any]:
@@ -76,8 +74,7 @@ class _Sequence(keras.utils.PyDataset):
         return X[:16], Y[:16]
 
 
-def test_a_pydataset_is_asked_by_keras_only(seen: Recorded) -> None:
-    """Transparent: as often as without."""
+def test_a_pydataset_is_asked_as_often_as_without_autolog(seen: Recorded) -> None:
     counted: list[Any] = []
     from autolog import suspended
 
@@ -110,8 +107,7 @@ def test_class_weights_and_frames_are_recorded(seen: Recorded) -> None:
     assert run.datasets[0]["schema"] == {"a": "float32", "b": "float32", "c": "float32"}
 
 
-def test_two_replicas_are_said(seen: Recorded) -> None:
-    """Complete: a strategy and how many it trains on, on two virtual CPUs."""
+def test_a_strategy_and_its_replicas_are_params(seen: Recorded) -> None:
     # TensorFlow's collective operations remember the shapes of another strategy's in the same process.
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
     with strategy.scope():
@@ -123,7 +119,7 @@ def test_two_replicas_are_said(seen: Recorded) -> None:
     assert run.models
 
 
-def test_modes_of_execution_are_said(seen: Recorded, points: Points) -> None:
+def test_modes_of_execution_are_params(seen: Recorded, points: Points) -> None:
     """Complete: a graph, several steps in one, mixed precision with its scaled loss."""
     one = model(run_eagerly=False, steps_per_execution=3)
     one.fit(X, Y, batch_size=16, epochs=2, verbose=0)
@@ -144,8 +140,7 @@ def test_modes_of_execution_are_said(seen: Recorded, points: Points) -> None:
     assert points(half, "learning_rate") == [(0, 0.1)]
 
 
-def test_a_compiled_step_is_recorded_as_any(seen: Recorded, points: Points) -> None:
-    """Complete: with `jit_compile`, and the values are those of its history."""
+def test_a_training_with_jit_compile_is_recorded(seen: Recorded, points: Points) -> None:
     one = model(run_eagerly=False, jit_compile=True)
     history = one.fit(X, Y, batch_size=16, epochs=2, verbose=0, sample_weight=np.ones(48)).history["loss"]
     run = seen.run
@@ -153,9 +148,7 @@ def test_a_compiled_step_is_recorded_as_any(seen: Recorded, points: Points) -> N
     assert points(run, "loss") == [(step, round(value, 6)) for step, value in enumerate(history)]
 
 
-def test_a_resumed_training_goes_on_with_its_epochs(seen: Recorded, points: Points, tmp_path: Any) -> None:
-    """Complete: after BackupAndRestore the epochs are counted as Keras counts them."""
-
+def test_a_resumed_training_goes_on_counting_epochs(seen: Recorded, points: Points, tmp_path: Any) -> None:
     class Fails(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             if epoch == 2:
@@ -173,9 +166,7 @@ def test_a_resumed_training_goes_on_with_its_epochs(seen: Recorded, points: Poin
     assert history.epoch in ([2, 3], [0, 1, 2, 3])
 
 
-def test_ctrl_c_in_the_middle_of_an_epoch(seen: Recorded, points: Points) -> None:
-    """Transparent and complete: it reaches the user; the epochs that were over are there."""
-
+def test_ctrl_c_keeps_the_epochs_that_were_over(seen: Recorded, points: Points) -> None:
     class Stops(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             if self.model.optimizer.iterations.numpy() >= 5:

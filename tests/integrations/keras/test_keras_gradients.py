@@ -62,7 +62,7 @@ def trained(net: Net, step: Any, epochs: int = 2) -> tuple[list[float], list[flo
 
 
 @pytest.mark.parametrize("traced", [False, True])
-def test_a_tape_is_one_run_with_all_that_can_be_told(visible: Visible, points: Points, traced: bool) -> None:
+def test_a_loop_with_a_tape_is_one_complete_run(visible: Visible, points: Points, traced: bool) -> None:
     """Complete: the loss of each step, the user's metric as he reads it, the data, the optimizer, the model as it is last."""
     with recorded("keras") as seen:
         net = Net()
@@ -122,7 +122,7 @@ def test_two_models_that_are_trained_together_are_one_run(points: Points, traced
     assert run.params["second_model.parameters"] == 4
 
 
-def test_a_later_model_is_another_run_and_another_optimizer_of_the_same_is_not() -> None:
+def test_another_model_is_another_run_and_another_optimizer_is_not() -> None:
     """Complete: a sweep is a run each; fine-tuning goes on in the one that there is."""
     with recorded("keras") as seen:
         net = Net()
@@ -138,7 +138,7 @@ def test_a_later_model_is_another_run_and_another_optimizer_of_the_same_is_not()
     assert [len(run.models) for run in (both, later)] == [1, 1]
 
 
-def test_what_it_measures_afterwards_belongs_to_it(points: Points) -> None:
+def test_metrics_after_a_loop_belong_to_its_run(points: Points) -> None:
     """Complete: the block's run, `evaluate`, and a second metric of the same name under a name of its own."""
     with recorded("keras") as seen, autolog.run("mine") as run:
         net = Net()
@@ -157,7 +157,6 @@ def test_what_it_measures_afterwards_belongs_to_it(points: Points) -> None:
 
 
 def test_an_exception_ends_the_run_as_failed() -> None:
-    """Complete: what was recorded before it is there."""
     with recorded("keras") as seen, pytest.raises(KeyError), autolog.run("mine"):
         net = Net()
         trained(net, net.step, 1)
@@ -165,9 +164,7 @@ def test_an_exception_ends_the_run_as_failed() -> None:
     assert (seen.run.status, seen.run.metrics["loss"]["count"]) == ("failed", 3)
 
 
-def test_a_step_of_fit_or_of_a_batch_is_no_loop(seen: Recorded) -> None:
-    """Once: a `train_step` of the user's inside fit and train_on_batch is Keras's."""
-
+def test_a_train_step_of_the_users_is_no_loop_of_its_own(seen: Recorded) -> None:
     class Mine(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -211,9 +208,7 @@ def test_gradients_of_a_strategys_replicas_are_one_run(points: Points) -> None:
 
 
 @pytest.mark.parametrize("traced", [False, True])
-def test_a_loop_is_the_same_bits_and_its_function_is_traced_as_often(traced: bool) -> None:
-    """Transparent: weights, losses, random streams, and how often a graph is made."""
-
+def test_a_loop_has_the_same_bits_and_its_function_is_traced_as_often(traced: bool) -> None:
     def results() -> Any:
         keras.utils.set_random_seed(5)
         net = Net()
@@ -230,7 +225,7 @@ def test_a_loop_is_the_same_bits_and_its_function_is_traced_as_often(traced: boo
 
 
 @pytest.mark.parametrize("small", [True, False])
-def test_a_model_of_a_function_is_saved_and_a_large_one_is_not_kept_for_it(
+def test_a_model_that_a_function_releases_is_saved_if_it_is_small(
     monkeypatch: pytest.MonkeyPatch, small: bool
 ) -> None:
     """Complete and harmless: what a function lets go of is there for its run's end if it is small, and never after it."""

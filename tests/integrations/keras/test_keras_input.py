@@ -67,8 +67,7 @@ def batches() -> Any:
         yield X[at : at + 16], Y[at : at + 16]
 
 
-def test_what_gives_batches_has_the_models_signature(seen: Recorded) -> None:
-    """Complete: a generator is not asked for one to learn what it holds."""
+def test_a_generator_has_the_models_signature_and_is_not_read_for_it(seen: Recorded) -> None:
     one = model()
     one.fit(batches(), verbose=0)
     assert signature_of(seen.run, "inputs") == MODELS
@@ -90,8 +89,7 @@ class Careless(keras.Sequential):
 
 
 @pytest.mark.parametrize("kind", ["array", "frame"])
-def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(kind: str) -> None:
-    """Right: in signature, example and description."""
+def test_the_record_is_of_the_data_before_the_fit_changed_it(kind: str) -> None:
     given = X.copy() if kind == "array" else pd.DataFrame(X, columns=list("abc"))
     one = Careless([keras.Input((3,)), keras.layers.Dense(1)])
     one.compile("sgd", "mse", run_eagerly=True)
@@ -103,8 +101,7 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(kind: str
     assert seen.run.datasets[0]["columns"] == 3
 
 
-def test_sizes_that_the_model_leaves_open_are_open(seen: Recorded) -> None:
-    """Right: a model of texts of any length takes another length than that of its training; a column may come flat."""
+def test_dimensions_that_the_model_leaves_open_are_open_in_the_signature(seen: Recorded) -> None:
     one = keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),
@@ -146,8 +143,7 @@ def test_several_inputs_and_outputs_have_their_names(seen: Recorded) -> None:
         ]
 
 
-def test_a_loop_of_batches_has_the_example_of_its_first_one() -> None:
-    """Complete: as of a fit."""
+def test_the_example_of_a_loop_is_from_its_first_batch() -> None:
     one = model()
     with recorded("keras", log_input_examples=True) as seen, autolog.run():
         for at in range(0, 48, 16):

@@ -28,7 +28,7 @@ def looped(one: Any, batches: int = 3, **how: Any) -> list[Any]:
     return [one.train_on_batch(X[i * 8 : i * 8 + 8], Y[i * 8 : i * 8 + 8], **how) for i in range(batches)]
 
 
-def test_a_loop_is_one_run_with_a_value_a_batch(points: Points) -> None:
+def test_a_loop_of_train_on_batch_is_one_run_with_a_value_for_each_batch(points: Points) -> None:
     """Complete: whichever way the results come back; what is evaluated meanwhile belongs to it; the model is its last."""
     with recorded("keras") as seen:
         with autolog.run("loop"):
@@ -53,7 +53,7 @@ def test_a_loop_is_one_run_with_a_value_a_batch(points: Points) -> None:
     assert [run.params[name] for name in names] == ["SGD", "mse", 8, 21]
 
 
-def test_models_that_were_there_join_and_a_later_one_is_another_run(points: Points) -> None:
+def test_models_that_are_trained_in_turn_are_one_run_and_a_new_model_is_another(points: Points) -> None:
     """Complete: of a GAN's two models each value by the model's name; a sweep is a run each."""
     with recorded("keras") as seen:
         judge, gan = model(), model()
@@ -69,8 +69,7 @@ def test_models_that_were_there_join_and_a_later_one_is_another_run(points: Poin
     assert [run.status for run in seen.runs] == ["finished", "finished"]
 
 
-def test_nothing_is_recorded_of_a_loop_inside_a_fit(seen: Recorded) -> None:
-    """Once: a callback that trains on batches of its own is a part of the fit."""
+def test_a_loop_inside_a_fit_makes_no_run(seen: Recorded) -> None:
     other = model()
 
     class Trains(keras.callbacks.Callback):
@@ -82,8 +81,6 @@ def test_nothing_is_recorded_of_a_loop_inside_a_fit(seen: Recorded) -> None:
 
 
 def test_a_loop_trains_the_same_bits() -> None:
-    """Transparent: results and weights are those without autolog."""
-
     def results() -> Any:
         keras.utils.set_random_seed(5)
         one = model(metrics=["mae"])
@@ -96,7 +93,7 @@ def test_a_loop_trains_the_same_bits() -> None:
     assert len(seen.runs) == 1
 
 
-def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -> None:
+def test_a_trainable_layer_that_is_no_model_is_recorded(points: Points) -> None:
     """Complete: as Keras's own tests make one of a trainer and a layer."""
     trainer = pytest.importorskip("keras.src.backend.tensorflow.trainer").TensorFlowTrainer
 
@@ -115,7 +112,7 @@ def test_a_layer_that_trains_is_recorded_though_it_is_no_model(points: Points) -
     assert [one["path"] for one in run.models] == ["model"]
 
 
-def test_a_script_that_switches_autolog_on_before_it_imports_keras_keeps_its_model(tmp_path: Path) -> None:
+def test_a_loop_that_ends_with_its_process_has_its_model(tmp_path: Path) -> None:
     """Nothing lost: in the README's order, a loop whose run ends with the process has its last model, which loads."""
     code = """
         import autolog

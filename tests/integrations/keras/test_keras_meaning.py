@@ -19,8 +19,7 @@ def my_score(truth: Any, predicted: Any) -> Any:
 
 
 @pytest.mark.parametrize("restore", [True, False])
-def test_the_value_is_that_of_the_epoch_whose_weights_are_kept(seen: Recorded, restore: bool) -> None:
-    """Early stopping goes back to the best epoch, if it is asked to. The series stay as they were."""
+def test_a_metrics_value_is_that_of_the_epoch_whose_weights_are_kept(seen: Recorded, restore: bool) -> None:
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=restore)
     made = model(optimizer=keras.optimizers.SGD(1.2))  # too fast: the loss soon rises
     history = made.fit(
@@ -36,8 +35,7 @@ def test_the_value_is_that_of_the_epoch_whose_weights_are_kept(seen: Recorded, r
         assert metric["direction"] == "lower"
 
 
-def test_what_callbacks_watch_is_better_as_they_say(seen: Recorded) -> None:
-    """Whatever it is called; our own numbers and those that nobody watches have none, or what their words say, as a guess."""
+def test_a_metric_that_a_callback_watches_has_the_callbacks_direction(seen: Recorded) -> None:
     made = model(metrics=[my_score])
     made.fit(
         X, Y, epochs=2, verbose=0, validation_data=(X, Y),

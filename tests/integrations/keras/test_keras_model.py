@@ -95,8 +95,7 @@ class Own(keras.Model):
         return self.dense(inputs)
 
 
-def test_classes_and_functions_of_the_users_load_where_they_can_be_imported(seen: Recorded) -> None:
-    """Clear: without registration, compiled as it was."""
+def test_unregistered_classes_and_functions_load_where_they_can_be_imported(seen: Recorded) -> None:
     layered = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation=halved)])
     for one in (Own(), layered):
         one.compile("sgd", squared, metrics=[squared], run_eagerly=True)
@@ -115,10 +114,9 @@ class Theirs(keras.layers.Layer):
 """
 
 
-def test_of_anothers_model_no_module_is_imported_that_keras_would_not(
+def test_loading_a_model_of_another_user_imports_none_of_its_modules(
     seen: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Safe: where the user's own are looked for is code, too."""
     (tmp_path / "theirs.py").write_text(THEIRS)
     monkeypatch.syspath_prepend(str(tmp_path))
     one = keras.Sequential([keras.Input((3,)), import_module("theirs").Theirs(), keras.layers.Dense(1)])
@@ -140,7 +138,7 @@ def test_of_anothers_model_no_module_is_imported_that_keras_would_not(
     assert type(autolog.load_model(place, trust=True).layers[0]).__name__ == "Theirs"
 
 
-def test_what_stands_inside_of_a_function_is_named_when_it_is_missed(seen: Recorded) -> None:
+def test_an_error_names_the_local_object_that_a_model_lacks(seen: Recorded) -> None:
     """Clear: it is saved by name; the error says which name, and Keras's own scope gives it."""
 
     class Tripled(keras.layers.Layer):
@@ -157,8 +155,7 @@ def test_what_stands_inside_of_a_function_is_named_when_it_is_missed(seen: Recor
     assert (loaded.predict(X, verbose=0) == one.predict(X, verbose=0)).all()
 
 
-def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, tmp_path: Path) -> None:
-    """Safe: it is code; this user's own model loads, another's only with trust."""
+def test_a_lambda_of_another_user_is_loaded_only_with_trust(seen: Recorded, tmp_path: Path) -> None:
     one = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(1)])
     one.compile("sgd", "mse", run_eagerly=True)
     one.fit(X, Y, verbose=0)
@@ -172,8 +169,7 @@ def test_a_lambda_is_loaded_only_from_those_who_may(seen: Recorded, tmp_path: Pa
     assert autolog.load_model(place, trust=True).layers
 
 
-def test_weights_are_those_that_early_stopping_restored(seen: Recorded) -> None:
-    """What is saved is what the user holds after the fit."""
+def test_the_saved_weights_are_those_that_early_stopping_restored(seen: Recorded) -> None:
     one = model(optimizer=keras.optimizers.SGD(5.0))
     stopping = keras.callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True)
     one.fit(X, Y, epochs=5, verbose=0, callbacks=[stopping])
@@ -184,7 +180,6 @@ def test_weights_are_those_that_early_stopping_restored(seen: Recorded) -> None:
 
 
 def test_a_model_may_be_left_out_or_too_large() -> None:
-    """As the options say."""
     for options, notes in (({"log_models": False}, 0), ({"max_model_bytes": 100}, 1)):
         with recorded("keras", **options) as seen:
             model().fit(X, Y, verbose=0)
@@ -192,8 +187,7 @@ def test_a_model_may_be_left_out_or_too_large() -> None:
         assert len(seen.run.notes) == notes
 
 
-def test_the_file_is_keras_own(seen: Recorded) -> None:
-    """Native: any Keras reads it without autolog."""
+def test_the_model_file_is_keras_own_format(seen: Recorded) -> None:
     model().fit(X, Y, verbose=0)
     path = folder(seen.run) / "data" / "model.keras"
     assert zipfile.is_zipfile(path)

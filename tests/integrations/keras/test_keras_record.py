@@ -24,10 +24,10 @@ _MODEL = [
 ]  # fmt: skip
 
 
-def test_a_fit_and_an_evaluation_are_one_run_with_all_that_can_be_told(
+def test_a_fit_and_an_evaluation_are_one_complete_run(
     seen: Recorded, visible: Visible, tmp_path: Path
 ) -> None:
-    """Complete: with Keras's own callbacks; and nothing that is not said here."""
+    """Complete: with Keras's own callbacks; nothing else is recorded."""
     one = model(metrics=["mae"])
     stopping = keras.callbacks.EarlyStopping(min_delta=100.0, patience=2, restore_best_weights=True)
     keeping = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"), save_best_only=True)
@@ -78,7 +78,7 @@ def test_a_fit_and_an_evaluation_are_one_run_with_all_that_can_be_told(
     assert run.metrics["evaluate_loss_x_test"]["last"] == loss
 
 
-def test_values_are_those_of_history(seen: Recorded, points: Points) -> None:
+def test_metrics_are_the_values_of_history(seen: Recorded, points: Points) -> None:
     """Complete and once each; callbacks may add to them, and change the learning rate, which is that of the epoch's steps."""
 
     class Adds(keras.callbacks.Callback):
@@ -98,9 +98,7 @@ def test_values_are_those_of_history(seen: Recorded, points: Points) -> None:
     assert points(run, "learning_rate") == [(0, 0.01), (1, 0.005), (2, 0.0025)]
 
 
-def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, points: Points) -> None:
-    """True: what his callback tells History as `epoch_time` is recorded, and ours of that name is not; nor another of ours."""
-
+def test_a_metric_of_the_users_replaces_ours_of_the_same_name(seen: Recorded, points: Points) -> None:
     class Tells(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             logs.update(epoch_time=42.0, best_epoch=7.0)
@@ -148,8 +146,7 @@ def test_every_form_of_the_arguments_is_recorded_and_left_alone(
     assert run.params.get("callbacks") == (["_Once"] if own.began else None)
 
 
-def test_a_callback_list_is_the_users(seen: Recorded, points: Points) -> None:
-    """Complete: with a list made by hand, with History or without; nothing is added to it."""
+def test_nothing_is_added_to_a_callback_list_of_the_users(seen: Recorded, points: Points) -> None:
     for add_history in (True, False):
         one = model()
         made = keras.callbacks.CallbackList([_Once()], add_history=add_history, model=one, epochs=2, steps=2)
@@ -161,8 +158,7 @@ def test_a_callback_list_is_the_users(seen: Recorded, points: Points) -> None:
         assert [step for step, _ in points(run, "loss")] == [0, 1]
 
 
-def test_the_same_callbacks_twice_are_two_complete_runs(seen: Recorded, points: Points) -> None:
-    """Complete: the second training's metrics are not the first run's."""
+def test_callbacks_that_are_used_twice_give_two_complete_runs(seen: Recorded, points: Points) -> None:
     callbacks = [keras.callbacks.EarlyStopping("loss", patience=5)]
     one = model()
     first = one.fit(X, Y, epochs=2, verbose=0, callbacks=callbacks).history["loss"]
@@ -176,7 +172,6 @@ def test_the_same_callbacks_twice_are_two_complete_runs(seen: Recorded, points: 
 
 
 def test_batches_are_recorded_if_asked_for(points: Points) -> None:
-    """Every so many batches, counted over the whole training."""
     with recorded("keras") as seen:
         enable("keras", log_every_n_steps=2)
         model().fit(X, Y, batch_size=16, epochs=2, verbose=0)
@@ -184,8 +179,7 @@ def test_batches_are_recorded_if_asked_for(points: Points) -> None:
     assert [step for step, _ in points(seen.run, "loss")] == [0, 1]
 
 
-def test_several_inputs_and_outputs(seen: Recorded) -> None:
-    """Complete: each input is described, each output's loss and metrics are recorded by its name."""
+def test_several_inputs_and_outputs_are_recorded_by_name(seen: Recorded) -> None:
     a, b = keras.Input((3,), name="a"), keras.Input((1,), name="b")
     both = keras.layers.Concatenate()([a, b])
     one = keras.Model([a, b], [keras.layers.Dense(1, name="u")(both), keras.layers.Dense(1, name="v")(both)])
@@ -223,8 +217,7 @@ class _OfMine(keras.Model):
         return super().fit(*args, **kwargs)
 
 
-def test_a_subclass_is_one_run_and_complete(seen: Recorded) -> None:
-    """Complete: one that calls its parent's fit; its size is known when it is built."""
+def test_a_subclass_that_calls_its_parents_fit_is_one_complete_run(seen: Recorded) -> None:
     one = _OfMine()
     one.compile("sgd", "mse", run_eagerly=True)
     one.fit(X, Y, verbose=0)
@@ -233,9 +226,7 @@ def test_a_subclass_is_one_run_and_complete(seen: Recorded) -> None:
     assert [artifact["path"] for artifact in run.artifacts][-1] == "model_summary.txt"
 
 
-def test_a_schedule_is_said_and_its_values_are_followed(seen: Recorded, points: Points) -> None:
-    """Complete: a learning rate that is computed; one of the user's that cannot say what it is, too."""
-
+def test_a_learning_rate_schedule_is_params_and_a_series(seen: Recorded, points: Points) -> None:
     class Mine(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:
             return 0.1
@@ -255,13 +246,11 @@ def test_a_schedule_is_said_and_its_values_are_followed(seen: Recorded, points: 
 
 
 def test_an_evaluation_of_a_model_that_was_not_fitted_is_no_run(seen: Recorded) -> None:
-    """No run is made of what is no training."""
     model().evaluate(X, Y, verbose=0)
     assert not seen.runs
 
 
 def test_what_scikit_learn_measures_of_a_prediction_is_in_the_run() -> None:
-    """Complete: whoever measures it."""
     metrics = pytest.importorskip("sklearn.metrics")
     with recorded("keras", "sklearn") as seen:
         one = model()

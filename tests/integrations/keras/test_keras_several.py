@@ -41,7 +41,7 @@ class Pair(keras.Model):
         return told
 
 
-def test_the_optimizers_that_a_model_holds_itself_are_those_that_train_it(seen: Recorded) -> None:
+def test_optimizers_that_a_model_holds_itself_are_recorded_by_their_names(seen: Recorded) -> None:
     """By the user's names for them; the one that Keras compiles it with by default is not said to."""
     pair = Pair()
     pair.compile(keras.optimizers.Adam(0.002), keras.optimizers.SGD(0.001))
@@ -59,8 +59,7 @@ def test_the_optimizers_that_a_model_holds_itself_are_those_that_train_it(seen: 
     ]  # fmt: skip
 
 
-def test_a_model_that_was_never_called_is_said_to_be_that(seen: Recorded) -> None:
-    """It has weights, those of the models in it; Keras can not save it before it is built."""
+def test_a_model_that_was_never_called_is_not_saved_and_the_run_says_so(seen: Recorded) -> None:
     if keras.backend.backend() != "tensorflow":
         pytest.skip("this backend builds it before it trains")
     pair = Pair()
@@ -69,8 +68,7 @@ def test_a_model_that_was_never_called_is_said_to_be_that(seen: Recorded) -> Non
     assert seen.run.notes == ["The model was not saved: it was never called itself, only models in it"]
 
 
-def test_what_is_tested_on_a_batch_is_no_training(seen: Recorded, points: Points) -> None:
-    """Its values are not those of a step."""
+def test_test_on_batch_is_no_training(seen: Recorded, points: Points) -> None:
     one = model(metrics=["mae"])
     told = []
     for i in range(3):

@@ -71,14 +71,14 @@ def hooks() -> list[Any]:
     return [*sees.seen, sorted(vars(one)), sorted(vars(history)), history.params, sorted(vars(sees))]
 
 
-def test_hooks_and_attributes_are_those_of_the_user() -> None:
+def test_callback_hooks_and_attributes_are_the_same() -> None:
     """No callback of ours is there, and every hook is called as often and in the same order."""
     plain = hooks()
     with recorded("keras"):
         assert hooks() == plain
 
 
-def test_names_that_keras_gives_go_on_where_they_were() -> None:
+def test_saving_a_model_does_not_change_the_names_that_keras_gives() -> None:
     """Transparent: to save a model, Keras makes objects of its base classes, which are named and so counted."""
 
     def names() -> list[str]:
@@ -98,8 +98,7 @@ def test_names_that_keras_gives_go_on_where_they_were() -> None:
     assert seen.run.models
 
 
-def test_a_model_is_let_go(seen: Recorded) -> None:
-    """A record keeps none of the user's objects."""
+def test_a_model_is_not_kept_alive(seen: Recorded) -> None:
     one = model()
     one.fit(X, Y, verbose=0)
     one.evaluate(X, Y, verbose=0)
@@ -111,7 +110,6 @@ def test_a_model_is_let_go(seen: Recorded) -> None:
 
 
 def test_tensorboard_need_not_be_installed(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Harmless: no callback that needs it is put in."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # to import it fails
@@ -120,7 +118,6 @@ def test_tensorboard_need_not_be_installed(seen: Recorded, monkeypatch: pytest.M
 
 
 def test_every_patch_point_of_this_version_is_there(seen: Recorded) -> None:
-    """Honest about versions: nothing has rotted silently, whatever the distributions are called."""
     model().fit(X, Y, verbose=0)
     points = seen.client.manager.states["keras"].installations
     # Those of Keras 2 wait for modules that are not there.

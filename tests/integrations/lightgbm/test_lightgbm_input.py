@@ -79,7 +79,7 @@ class Careless(lgb.LGBMRegressor):
         return super().predict(X.assign(sum=X.sum(axis=1)), **more)
 
 
-def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None:
+def test_the_record_is_of_the_data_before_the_fit_changed_it() -> None:
     """Right: four columns are four; what a class of the user's predicts is not known, and the run says so."""
     given = frame()
     with recorded("lightgbm", log_input_examples=True) as seen:
@@ -97,8 +97,7 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None
     assert (predictor.predict(frame()) == model.predict(frame())).all()
 
 
-def test_a_dataset_is_of_the_data_as_it_was_when_it_was_read() -> None:
-    """Right: LightGBM has binned it by then, though it keeps the table."""
+def test_the_record_is_of_the_data_as_the_dataset_read_it() -> None:
     given = frame()
     with recorded("lightgbm", log_input_examples=True) as seen:
         dataset = lgb.Dataset(given, Y, params=BINARY, free_raw_data=False).construct()
@@ -118,7 +117,7 @@ def test_an_example_does_not_need_a_signature() -> None:
         assert (signature_of(run, "inputs"), example_of(run), run.notes) == (None, X[:5].tolist(), [])
 
 
-def test_where_the_data_is_not_at_hand_the_run_says_so() -> None:
+def test_the_run_says_why_there_is_no_signature_or_example() -> None:
     """Honest: of a part of a Dataset's rows the columns are known, of one that was read before autolog was on nothing."""
     before = lgb.Dataset(X, Y, params=BINARY).construct()
     with recorded("lightgbm", log_input_examples=True) as seen:

@@ -52,9 +52,7 @@ def test_directions_are_those_that_lightgbm_gives_its_callbacks(
     assert {name: direction_of(name.removeprefix("v-")) for name in told} == told
 
 
-def test_a_metric_of_the_users_is_better_as_the_user_says(seen: Recorded) -> None:
-    """Whatever it is called."""
-
+def test_a_metric_of_the_users_has_the_users_direction(seen: Recorded) -> None:
     def my_loss(predictions: Any, data: Any) -> tuple[str, float, bool]:
         return "my_loss", float(np.mean((predictions > 0.5) == data.get_label())), True
 
@@ -64,9 +62,7 @@ def test_a_metric_of_the_users_is_better_as_the_user_says(seen: Recorded) -> Non
     assert seen.run.metrics["v-my_loss"]["direction"] == "higher"
 
 
-def test_two_sets_or_metrics_of_one_name_are_recorded_all_the_same(seen: Recorded) -> None:
-    """LightGBM takes them; the last one of a name counts, in each round."""
-
+def test_of_two_sets_or_metrics_with_one_name_the_last_is_recorded(seen: Recorded) -> None:
     def auc(predictions: Any, data: Any) -> tuple[str, float, bool]:
         return "auc", 0.25, False
 
@@ -78,7 +74,7 @@ def test_two_sets_or_metrics_of_one_name_are_recorded_all_the_same(seen: Recorde
     assert (seen.run.errors, seen.run.notes) == ([], [])
 
 
-def test_the_value_is_that_of_the_best_round(seen: Recorded) -> None:
+def test_a_metrics_value_is_that_of_the_best_round(seen: Recorded) -> None:
     """With early stopping: the booster predicts with it, and is saved with it. The series stays as it was."""
     model = lgb.LGBMClassifier(n_estimators=50, early_stopping_round=2, **API).fit(X, Y, eval_set=[(V, W)])
     metric = seen.run.metrics["valid_0-binary_logloss"]
@@ -91,7 +87,7 @@ def test_the_value_is_that_of_the_best_round(seen: Recorded) -> None:
     }  # fmt: skip
 
 
-def test_folds_that_differ_more_are_neither_better_nor_worse(seen: Recorded) -> None:
+def test_the_deviation_over_folds_has_no_direction(seen: Recorded) -> None:
     lgb.cv(
         {**BINARY, "metric": "auc"},
         lgb.Dataset(X, Y),
@@ -106,7 +102,6 @@ def test_folds_that_differ_more_are_neither_better_nor_worse(seen: Recorded) -> 
 
 
 def test_of_two_regressors_the_better_model_is_kept(own_key: None) -> None:
-    """The squared error `l2` says nothing by its letters; the one with the smaller is better."""
     with recorded("lightgbm", log_models="best") as seen:
         scores = {}
         for rate in (0.3, 0.001, 0.2):

@@ -49,8 +49,7 @@ def outputs(model: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimators_load_again(seen: Recorded, name: str) -> None:
-    """By autolog as it was, by mlflow natively and as pyfunc."""
+def test_estimators_load_by_autolog_and_by_mlflow(seen: Recorded, name: str) -> None:
     model = fitted(name)
 
     def same(loaded: Any) -> None:
@@ -66,9 +65,7 @@ def test_estimators_load_again(seen: Recorded, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_estimators_in_skops_files_load_whoever_made_them(
-    name: str, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_estimators_in_skops_files_load_without_trust(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     """Safe: where the user has chosen so, without running code from the file; mlflow reads the same folder."""
     pytest.importorskip("skops")
     mlflow = pytest.importorskip("mlflow")
@@ -87,8 +84,9 @@ def test_estimators_in_skops_files_load_whoever_made_them(
         assert outputs(loaded) == outputs(model)
 
 
-def test_a_pickle_of_somebody_elses_is_not_loaded(seen: Recorded, tmp_path: Path, monkeypatch: Any) -> None:
-    """Safe: to load a pickle is to run it."""
+def test_a_pickle_of_another_user_is_loaded_only_with_trust(
+    seen: Recorded, tmp_path: Path, monkeypatch: Any
+) -> None:
     model = fitted("classifier")
     shutil.copytree(seen.run.folder / "model", tmp_path / "model")
     monkeypatch.setenv("AUTOLOG_CONFIG_DIR", str(tmp_path / "somebody else's"))
@@ -107,10 +105,7 @@ BOOSTERS = {
 
 
 @pytest.mark.parametrize("name", BOOSTERS)
-def test_boosters_load_again_whoever_made_them(
-    seen: Recorded, name: str, tmp_path: Path, monkeypatch: Any
-) -> None:
-    """Safe: a booster is LightGBM's own text; autolog and mlflow read it, and predict as the trained one does."""
+def test_boosters_load_without_trust(seen: Recorded, name: str, tmp_path: Path, monkeypatch: Any) -> None:
     params, y, more = BOOSTERS[name]
     sets = {"valid_sets": [lgb.Dataset(*one) for one in more["valid_sets"]]} if "valid_sets" in more else {}
     booster = lgb.train({**BINARY, **params}, lgb.Dataset(X, y), 50, **{**more, **sets})
@@ -125,7 +120,7 @@ def test_boosters_load_again_whoever_made_them(
     assert mlflow.pyfunc.load_model(str(folder)).predict(V).tolist() == expected
 
 
-def test_categories_are_part_of_a_boosters_text(seen: Recorded) -> None:
+def test_a_loaded_booster_knows_the_categories_of_its_frame(seen: Recorded) -> None:
     """Complete: the loaded one knows the frame's categories; of which no signature can tell, so there is none."""
     frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(np.where(X[:, 1] > 0, "x", "y"))})
     booster = lgb.train(BINARY, lgb.Dataset(frame, Y), 3)
@@ -148,15 +143,13 @@ def test_a_signature_says_what_is_predicted_or_nothing_where_that_is_not_known(
 
 
 def test_a_model_can_be_logged_by_hand(seen: Recorded) -> None:
-    """The flavor is that of the run's framework, or said."""
     booster = lgb.train(BINARY, lgb.Dataset(X, Y), 2)
     with autolog.run("mine") as run:
         run.log_model(booster, flavor="lightgbm", data=X)
     assert autolog.load_model(seen.runs[1]).predict(V).tolist() == booster.predict(V).tolist()
 
 
-def test_the_requirements_name_what_loading_takes(seen: Recorded) -> None:
-    """Complete: LightGBM, and scikit-learn for an estimator, as they are installed."""
+def test_the_requirements_name_lightgbm_and_scikit_learn(seen: Recorded) -> None:
     fitted("regressor")
     pins = (seen.run.folder / "model" / "requirements.txt").read_text().splitlines()
     assert f"lightgbm=={lgb.__version__}" in pins
@@ -164,7 +157,6 @@ def test_the_requirements_name_what_loading_takes(seen: Recorded) -> None:
 
 
 def test_a_damaged_text_is_a_readable_error(seen: Recorded) -> None:
-    """Safe: what was saved is what is loaded."""
     lgb.train(BINARY, lgb.Dataset(X, Y), 2)
     folder = seen.run.folder / "model"
     (folder / "model.lgb").write_text("tree\n")

@@ -60,8 +60,7 @@ def test_a_search_has_only_its_candidates(seen_both: Recorded, jobs: int | None)
     assert not [name for name in run.metrics if "binary_logloss" in name]
 
 
-def test_a_resampling_and_an_ensemble_take_no_rounds(seen_both: Recorded) -> None:
-    """Nothing too much: they train several, whose rounds are not theirs."""
+def test_a_cross_validation_and_an_ensemble_have_no_rounds_of_their_members(seen_both: Recorded) -> None:
     model = lgb.LGBMClassifier(n_estimators=2, **API)
     name = (
         "params" if "params" in signature(cross_validate).parameters else "fit_params"
@@ -89,7 +88,6 @@ class Own(RegressorMixin, BaseEstimator):
 
 
 def test_a_users_estimator_that_trains_a_booster_is_one_run_with_its_rounds(seen_both: Recorded) -> None:
-    """Once, complete."""
     Own().fit(X, Y)
     [run] = seen_both.all_runs
     assert run.estimator == f"{__name__}.Own"

@@ -19,7 +19,7 @@ Last = Callable[[RunRecord], dict[str, Any]]
 MODEL = ["model/MLmodel", "model/conda.yaml", "model/python_env.yaml", "model/requirements.txt"]
 
 
-def test_a_training_is_one_run_with_all_that_can_be_told(
+def test_a_training_is_one_complete_run(
     seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]], series: Series
 ) -> None:
     """Complete: params, resolved rounds, every round of every set, early stopping, importances, data, model; nothing else."""
@@ -57,8 +57,7 @@ def test_a_training_is_one_run_with_all_that_can_be_told(
             assert series(seen.run, f"{name}-{metric}") == list(enumerate(values))
 
 
-def test_importances_are_data(seen: Recorded, artifact: Callable[[RunRecord, str], Any]) -> None:
-    """Complete: both kinds, by the features' names, in one file."""
+def test_importances_are_kept_by_feature(seen: Recorded, artifact: Callable[[RunRecord, str], Any]) -> None:
     booster = lgb.train(
         {**BINARY, "num_boost_round": 3}, lgb.Dataset(X, Y, feature_name=["a", "b", "c", "d"])
     )
@@ -68,8 +67,7 @@ def test_importances_are_data(seen: Recorded, artifact: Callable[[RunRecord, str
     }  # fmt: skip
 
 
-def test_without_a_validation_set_no_metric_is_invented(seen: Recorded) -> None:
-    """Honest: nothing was measured, so nothing is recorded."""
+def test_without_a_validation_set_there_are_no_metrics(seen: Recorded) -> None:
     lgb.train(BINARY, lgb.Dataset(X, Y), num_boost_round=2)
     lgb.LGBMClassifier(n_estimators=2, **API).fit(X, Y)
     assert [run.metrics for run in seen.runs] == [{}, {}]
@@ -77,15 +75,13 @@ def test_without_a_validation_set_no_metric_is_invented(seen: Recorded) -> None:
 
 
 @pytest.mark.parametrize("alias", ["num_iterations", "n_iter", "num_trees", "n_estimators", "nrounds", None])
-def test_the_rounds_are_those_that_lightgbm_made_out(seen: Recorded, alias: str | None) -> None:
-    """Complete: under whatever name they were given."""
+def test_the_number_of_rounds_is_known_under_every_alias(seen: Recorded, alias: str | None) -> None:
     given = {} if alias is None else {alias: 3}
     lgb.train({**BINARY, **given}, lgb.Dataset(X, Y), *([] if alias else [3]))
     assert seen.run.params == {**BINARY, **given, "num_boost_round": 3}
 
 
-def test_every_binding_is_recorded(seen: Recorded) -> None:
-    """Complete: wherever `train` and `cv` are taken from."""
+def test_every_name_of_train_and_cv_is_recorded(seen: Recorded) -> None:
     for train in (lgb.train, lgb.engine.train, lgb.sklearn.train):
         train(BINARY, lgb.Dataset(X, Y), 1)
     for cv in (lgb.cv, lgb.engine.cv):
@@ -134,7 +130,6 @@ def test_early_stopping_is_recorded_in_every_form(seen: Recorded, last: Last, fo
 def test_early_stopping_of_an_estimator_is_recorded_in_every_form(
     seen: Recorded, last: Last, form: str
 ) -> None:
-    """Complete: the same through the scikit-learn API."""
     params, callbacks = FORMS[form]
     model = lgb.LGBMClassifier(n_estimators=50, **API, **params).fit(
         X, Y, eval_set=[(V, W)], callbacks=[c() for c in callbacks]
@@ -142,7 +137,7 @@ def test_early_stopping_of_an_estimator_is_recorded_in_every_form(
     stopped(seen, last, model.booster_, model.best_iteration_ + 3)
 
 
-def test_a_callback_of_the_users_that_stops_is_no_exception(seen: Recorded, last: Last) -> None:
+def test_a_training_that_a_callback_stops_has_finished(seen: Recorded, last: Last) -> None:
     """Complete: whoever raises LightGBM's EarlyStopException, and however early it is called."""
 
     def stop(env: Any) -> None:
@@ -156,16 +151,14 @@ def test_a_callback_of_the_users_that_stops_is_no_exception(seen: Recorded, last
     assert len(seen.run.history("valid_0-binary_logloss")) == 5
 
 
-def test_early_stopping_that_did_not_happen_stopped_nowhere(seen: Recorded, last: Last) -> None:
-    """Honest: all rounds were run, and one of them was best."""
+def test_there_is_no_stopped_iteration_if_all_rounds_were_run(seen: Recorded, last: Last) -> None:
     lgb.train({**BINARY, "early_stopping_round": 5}, lgb.Dataset(X, Y), 6, valid_sets=[lgb.Dataset(X, Y)])
     shown = last(seen.run)
     assert shown["best_iteration"] == 6
     assert "stopped_iteration" not in shown
 
 
-def test_a_continued_training_goes_on_counting(seen: Recorded, series: Series) -> None:
-    """Complete: LightGBM numbers the rounds on, and so does the run."""
+def test_a_continued_training_goes_on_counting_rounds(seen: Recorded, series: Series) -> None:
     first = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
     lgb.train(BINARY, lgb.Dataset(X, Y), 2, valid_sets=[lgb.Dataset(V, W)], init_model=first)
     assert [step for step, _ in series(seen.runs[1], "valid_0-binary_logloss")] == [3, 4]
@@ -250,10 +243,9 @@ def test_every_estimator_is_one_run(seen: Recorded) -> None:
     assert seen.runs[2].params["fit.group"] == "given"
 
 
-def test_an_estimators_run_has_all_that_can_be_told(
+def test_a_fit_of_an_estimator_is_one_complete_run(
     seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]]
 ) -> None:
-    """Complete: its params are those of get_params(), its validation sets are data."""
     model = lgb.LGBMClassifier(n_estimators=4, metric="auc", **API)
     model.fit(X, Y, sample_weight=np.ones(120), eval_set=[(X, Y), (V, W)], eval_names=["same", "other"])
     shown = visible(seen.run)
@@ -296,7 +288,7 @@ def test_labels_made_of_a_prediction_are_that_prediction(seen_both: Recorded, la
     assert last(block.children[0])["r2_score_V"] == r2
 
 
-def test_labels_that_follow_from_different_data_are_of_neither(seen_both: Recorded, last: Last) -> None:
+def test_equal_labels_of_different_data_belong_to_neither(seen_both: Recorded, last: Last) -> None:
     """Nothing wrong: a number of one data set is not recorded as another's. A cell that is run again has its number again."""
     from sklearn.metrics import accuracy_score
 
@@ -311,8 +303,7 @@ def test_labels_that_follow_from_different_data_are_of_neither(seen_both: Record
     assert [last(run) for run in seen_both.runs] == accuracies
 
 
-def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded, last: Last) -> None:
-    """Complete: metrics of scikit-learn's on the predictions of a booster and of an estimator, and its score."""
+def test_scikit_learns_metrics_of_predictions_belong_to_the_run(seen_both: Recorded, last: Last) -> None:
     from sklearn.metrics import accuracy_score, roc_auc_score
 
     booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)
@@ -329,7 +320,6 @@ def test_what_is_measured_of_predictions_belongs_to_the_run(seen_both: Recorded,
 
 
 def test_the_training_data_is_no_test_set(seen_both: Recorded) -> None:
-    """Honest: a booster that is measured on what it was trained on has no test data."""
     from sklearn.metrics import roc_auc_score
 
     booster = lgb.train(BINARY, lgb.Dataset(X, Y), 3)

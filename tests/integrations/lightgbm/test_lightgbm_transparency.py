@@ -183,8 +183,7 @@ TRAININGS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("what", TRAININGS)
-def test_the_same_is_trained(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Transparent: bit for bit; and recorded without a failure of autolog's own."""
+def test_the_same_bits_are_trained(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plain = TRAININGS[what]()
     with recorded("lightgbm") as seen:
@@ -197,8 +196,7 @@ def test_the_same_is_trained(what: str, tmp_path: Path, monkeypatch: pytest.Monk
 # -- the user's own objects
 
 
-def test_a_list_of_callbacks_used_twice_gives_two_complete_runs_and_is_unchanged(seen: Recorded) -> None:
-    """Transparent and complete: nothing of ours stays in the list, and the second training's rounds are its own."""
+def test_callbacks_that_are_used_twice_give_two_complete_runs_and_are_unchanged(seen: Recorded) -> None:
     evaluated: dict[str, Any] = {}
 
     def mine(env: Any) -> None:
@@ -215,7 +213,7 @@ def test_a_list_of_callbacks_used_twice_gives_two_complete_runs_and_is_unchanged
     assert [len(run.history(name)) for run, name in zip(seen.runs, names, strict=True)] == [3, 5, 4, 2]
 
 
-def test_a_callback_of_the_users_is_told_what_it_is_told_without(seen: Recorded) -> None:
+def test_the_order_of_the_users_callbacks_is_the_same(seen: Recorded) -> None:
     """Transparent: LightGBM writes a place in the order into the user's callbacks; ours does not move them."""
 
     def places() -> Any:
@@ -240,8 +238,7 @@ def test_callbacks_that_lightgbm_refuses_are_refused(seen: Recorded) -> None:
         lgb.train(BINARY, lgb.Dataset(X, Y), 2, callbacks=(c for c in [lgb.record_evaluation({})]))  # type: ignore[arg-type]
 
 
-def test_the_arguments_are_left_as_they_were(seen: Recorded) -> None:
-    """Transparent: params, sets and arrays."""
+def test_params_sets_and_arrays_are_not_changed(seen: Recorded) -> None:
     params, data = {**BINARY, "n_iter": 2, "metric": ["auc"]}, (X.copy(), Y.copy(), V.copy(), W.copy())
     before = copy.deepcopy((params, data))
     train = lgb.Dataset(data[0], data[1])
@@ -252,7 +249,7 @@ def test_the_arguments_are_left_as_they_were(seen: Recorded) -> None:
     assert pickle.dumps((params, data)) == pickle.dumps(before)
 
 
-def test_the_data_is_let_go_when_lightgbm_lets_it_go(seen: Recorded) -> None:
+def test_data_is_released_when_lightgbm_releases_it(seen: Recorded) -> None:
     """Transparent: a table that only the Dataset holds is gone once it is binned, during the training."""
     table = X.copy()
     held, alive = weakref.ref(table), []
@@ -263,9 +260,7 @@ def test_the_data_is_let_go_when_lightgbm_lets_it_go(seen: Recorded) -> None:
     assert seen.run.datasets[0]["rows"] == 120
 
 
-def test_nothing_is_kept_alive(seen: Recorded) -> None:
-    """Transparent: models, data and callbacks die when the user lets go of them."""
-
+def test_models_data_and_callbacks_are_not_kept_alive(seen: Recorded) -> None:
     class Mine:
         def __call__(self, env: Any) -> None:
             pass
@@ -291,7 +286,6 @@ def test_a_dataset_is_not_read_before_lightgbm_reads_it(seen: Recorded) -> None:
 
 
 def test_a_dataset_that_is_read_late_is_described_with_its_file(seen: Recorded, tmp_path: Path) -> None:
-    """Complete: rows, columns and names as LightGBM has read them."""
     np.savetxt(tmp_path / "train.csv", np.column_stack([Y, X]), delimiter=",")
     lgb.train(BINARY, lgb.Dataset(tmp_path / "train.csv", params={"label_column": 0}), 1)
     assert seen.run.datasets == [
@@ -312,8 +306,7 @@ def test_a_callback_that_outlives_its_training_opens_no_run(seen: Recorded) -> N
     assert len(seen.run.history("valid_0-binary_logloss")) == 2
 
 
-def test_the_version_is_asked_of_the_module(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Honest: whatever the distribution is called."""
+def test_the_version_is_that_of_the_module(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda name: pytest.fail(f"asked for {name}"))
     lgb.train(BINARY, lgb.Dataset(X, Y), 1)
     assert seen.run.framework_version == lgb.__version__

@@ -86,7 +86,7 @@ def test_a_model_whose_class_is_in_the_script_is_loaded_elsewhere(launched: list
 
 @pytest.mark.timeout(280)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_processes_that_the_trainer_forks_give_their_last_metrics(tmp_path: Path) -> None:
+def test_a_training_in_forked_processes_has_its_last_metrics_and_weights(tmp_path: Path) -> None:
     """The one that called has the run: it sees no epoch, but what the Trainer brings back, and the weights; and says so."""
     [run] = job(tmp_path, "ddp_fork")
     assert (run.status, run.errors, len(run.models)) == ("finished", [], 1)

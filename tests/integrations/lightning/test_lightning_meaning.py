@@ -10,8 +10,7 @@ from regression import Regression, loader, trainer
 from autolog.testing import Recorded
 
 
-def test_what_callbacks_watch_is_better_as_they_say(seen: Recorded, tmp_path: Any) -> None:
-    """A loss that is called so is guessed; what early stopping and checkpoints watch is known; our own numbers have none."""
+def test_a_metric_that_a_callback_watches_has_the_callbacks_direction(seen: Recorded, tmp_path: Any) -> None:
     callbacks = [
         EarlyStopping("val_loss", mode="max", patience=9),
         ModelCheckpoint(tmp_path, monitor="train_loss", mode="min"),

@@ -20,7 +20,6 @@ class _Local(Regression):
 
 
 def test_the_model_is_loaded_natively_and_as_a_predictor(seen: Recorded) -> None:
-    """The LightningModule, with its hparams."""
     module = Regression(lr=0.2)
     trainer(max_epochs=1).fit(module, loader())
     loaded = autolog.load_model(seen.run, trust=True)
@@ -34,8 +33,7 @@ def test_the_model_is_loaded_natively_and_as_a_predictor(seen: Recorded) -> None
     assert predictor.predict(loader()).shape == expected.shape
 
 
-def test_what_the_model_needs_is_listed(seen: Recorded) -> None:
-    """Lightning too, which only the class's bases name."""
+def test_the_requirements_name_torch_and_lightning(seen: Recorded) -> None:
     trainer(max_epochs=1).fit(Regression(), loader())
     lines = (seen.run.folder / "model" / "requirements.txt").read_text()
     assert "torch==" in lines
@@ -59,15 +57,13 @@ class _Unpicklable(Regression):
         self.rows = (row for row in X)
 
 
-def test_what_cannot_be_pickled_is_a_note(seen: Recorded) -> None:
-    """The training has its run all the same."""
+def test_a_module_that_cannot_be_pickled_is_a_note(seen: Recorded) -> None:
     trainer(max_epochs=1).fit(_Unpicklable(), loader())
     assert (seen.run.status, seen.run.models, seen.run.errors) == ("finished", [], [])
     assert seen.run.notes[0].startswith("The model was not saved:")
 
 
-def test_no_model_where_none_is_wanted(seen: Recorded) -> None:
-    """By option, too large, or only tried out."""
+def test_no_model_is_saved_if_it_is_not_wanted_or_too_large(seen: Recorded) -> None:
     autolog.enable("lightning", log_models=False)
     trainer(max_epochs=1).fit(Regression(), loader())
     autolog.enable("lightning", log_models=True, max_model_bytes=1000)

@@ -29,7 +29,7 @@ TENSOR = {"kind": "torch.Tensor", "rows": 32, "dtype": "torch.float32"}
         ),
     ],
 )
-def test_a_fit_and_a_test_are_one_run_with_all_that_can_be_told(
+def test_a_fit_and_a_test_are_one_complete_run(
     seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]], package: str
 ) -> None:
     """Complete: of either package's Trainer, with its own callbacks; and nothing that is not said here."""
@@ -147,8 +147,7 @@ class _HasOurNames(Regression):
         self.log("best_score", 32.0)
 
 
-def test_a_name_that_the_user_has_for_a_metric_is_the_users(seen: Recorded, points: Points) -> None:
-    """True: ours of the same name stays out."""
+def test_a_metric_of_the_users_replaces_ours_of_the_same_name(seen: Recorded, points: Points) -> None:
     stopping = import_module("lightning.pytorch.callbacks").EarlyStopping("val_loss")
     trainer(max_epochs=2, callbacks=[stopping]).fit(_HasOurNames(), loader(), loader())
     expected = {"lr-SGD": 0.25, "epoch_time": 64.0, "best_score": 32.0}
@@ -164,7 +163,7 @@ class _NamedAfterSteps(Regression):
         return self.loss(batch)
 
 
-def test_a_users_name_that_ends_as_those_of_batches_is_not_two_series_in_one(
+def test_a_users_metric_whose_name_ends_in_step_is_a_series_of_its_own(
     seen: Recorded, points: Points
 ) -> None:
     """In order: an epoch's value under the name, as in `callback_metrics`, and the batches' under `<name>_step`."""
@@ -186,7 +185,6 @@ def test_a_users_name_that_ends_as_those_of_batches_is_not_two_series_in_one(
     ids=["without a sanity check", "fast_dev_run", "only in the second epoch"],
 )
 def test_validation_data_that_is_there_later_is_described(seen: Recorded, how: dict[str, Any]) -> None:
-    """Complete: once, though Lightning asks for it only after the training has begun."""
     trainer(max_epochs=2, **how).fit(Regression(), loader(), loader())
     assert [(one["context"], one["rows"]) for one in seen.run.datasets] == [("train", 32), ("validation", 32)]
 
@@ -301,8 +299,7 @@ class _Endless(torch.utils.data.IterableDataset):
             yield X[0], Y[0]
 
 
-def test_endless_data_is_not_looked_into(seen: Recorded) -> None:
-    """Complete, as far as can be told, and no row is taken but those that are trained on."""
+def test_no_row_of_endless_data_is_taken(seen: Recorded) -> None:
     data = _Endless()
     trainer(max_steps=5, max_epochs=-1, log_every_n_steps=1).fit(
         Regression(), torch.utils.data.DataLoader(data, batch_size=2)
@@ -320,8 +317,7 @@ class _Unoptimized(Regression):
         return None
 
 
-def test_a_module_without_optimizers(seen: Recorded, points: Points) -> None:
-    """Complete: Lightning trains it all the same, with an optimizer of no parameters that nobody has asked for."""
+def test_a_module_without_optimizers_is_recorded(seen: Recorded, points: Points) -> None:
     trainer(max_epochs=2).fit(_Unoptimized(), loader(), loader())
     run = seen.run
     assert [name for name in run.params if name.startswith(("optimizer", "scheduler"))] == []
@@ -343,7 +339,6 @@ def test_several_validations_an_epoch_are_counted_in_steps(seen: Recorded, point
 
 
 def test_learning_rates_are_those_that_an_epoch_began_with(seen: Recorded, points: Points) -> None:
-    """Complete: schedulers have been there already when an epoch ends."""
     trainer(max_epochs=3).fit(Regression(lr=0.4), loader())
     assert points(seen.run, "lr-SGD") == [(0, 0.4), (1, 0.2), (2, 0.1)]
 

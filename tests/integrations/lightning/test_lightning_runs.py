@@ -31,7 +31,6 @@ def epochs(run: RunRecord) -> list[int]:
 
 
 def test_a_trainer_fitted_twice_gives_two_complete_runs(seen: Recorded) -> None:
-    """Complete: the second training's metrics are not the first one's, and go on with the Trainer's own epochs."""
     one = trainer(max_epochs=2)
     one.fit(Regression(lr=0.1), loader(), loader())
     one.fit_loop.max_epochs = 3
@@ -81,8 +80,7 @@ def test_callbacks_are_recorded_as_they_were_given(seen: Recorded) -> None:
     assert len(given) > 1
 
 
-def test_a_measurement_that_fails_leaves_the_fit_as_it_was(seen: Recorded) -> None:
-    """True: the training had finished."""
+def test_a_test_that_fails_leaves_the_fit_finished(seen: Recorded) -> None:
     module = Regression()
     trainer().fit(module, loader())
     module.test_step = lambda *_: 1 / 0
@@ -91,8 +89,7 @@ def test_a_measurement_that_fails_leaves_the_fit_as_it_was(seen: Recorded) -> No
     assert seen.run.status == "finished"
 
 
-def test_a_measurement_alone_is_a_run(seen: Recorded, points: Points) -> None:
-    """Complete: of a module that was not fitted here, as one loaded from a checkpoint."""
+def test_a_test_without_a_fit_is_a_run(seen: Recorded, points: Points) -> None:
     module = Regression()
     trainer().validate(module, loader(), verbose=False)
     trainer().test(module, loader(), verbose=False)
@@ -102,8 +99,7 @@ def test_a_measurement_alone_is_a_run(seen: Recorded, points: Points) -> None:
     assert [dataset["context"] for run in seen.runs for dataset in run.datasets] == ["validation", "test"]
 
 
-def test_after_a_resume_epochs_go_on(seen: Recorded) -> None:
-    """True: nothing is shifted, no epoch is recorded twice."""
+def test_a_resumed_training_goes_on_counting_epochs(seen: Recorded) -> None:
     one = trainer(max_epochs=2, enable_checkpointing=True)
     one.fit(Regression(), loader(), loader())
     path = one.checkpoint_callback.best_model_path
@@ -169,7 +165,6 @@ class _Tunable(Regression):
 
 
 def test_the_tuner_and_predictions_are_no_runs(seen: Recorded) -> None:
-    """Nothing else is a run."""
     module = _Tunable()
     Tuner(trainer()).lr_find(module, num_training=3)
     Tuner(trainer()).scale_batch_size(module, max_trials=1, steps_per_trial=1)
@@ -188,8 +183,7 @@ def test_trials_inside_a_fit_are_not_its_epochs(seen: Recorded) -> None:
     assert [point.step for point in run.history("train_loss_step")] == list(range(8))
 
 
-def test_a_fast_dev_run_has_no_epochs(seen: Recorded) -> None:
-    """True: it is a try. Sanity checks, too: the first validation is that of the first epoch."""
+def test_a_fast_dev_run_and_sanity_checks_have_no_epochs(seen: Recorded) -> None:
     trainer(fast_dev_run=True).fit(Regression(), loader(), loader())
     trainer(max_epochs=1, num_sanity_val_steps=2).fit(Regression(), loader(), loader())
     tried, fitted = seen.runs
@@ -197,8 +191,7 @@ def test_a_fast_dev_run_has_no_epochs(seen: Recorded) -> None:
     assert [point.step for point in fitted.history("val_loss")] == [0]
 
 
-def test_a_fit_that_has_nothing_to_do_is_a_run_all_the_same(seen: Recorded) -> None:
-    """Complete: params and model are there."""
+def test_a_fit_without_epochs_is_a_run(seen: Recorded) -> None:
     trainer(max_epochs=0).fit(Regression(), loader())
     assert (seen.run.status, seen.run.params["model.parameters"], len(seen.run.models)) == ("finished", 4, 1)
 

@@ -56,8 +56,7 @@ def _arrays(value: Any) -> Any:
     return [_arrays(item) for item in value] if isinstance(value, list) else value
 
 
-def test_a_function_in_the_place_of_torch_save_is_called_by_lightning_alone(seen: Recorded) -> None:
-    """A test that counts checkpoints counts the same, and the run has its model."""
+def test_a_mock_of_torch_save_is_called_by_lightning_only(seen: Recorded) -> None:
     with mock.patch("torch.save") as save:
         trainer(max_epochs=2, enable_checkpointing=True).fit(Regression(), loader(), loader())
     with recorded("torch"), mock.patch("torch.save") as by_hand:
@@ -105,15 +104,13 @@ def hooks() -> list[Any]:
     return [*vars(order)["seen"], one.callbacks == [order], sorted(vars(one))]
 
 
-def test_callbacks_hooks_and_attributes_are_those_of_the_user() -> None:
-    """No callback of ours is there, during a fit or after it, and every hook is called as often and in the same order."""
+def test_callbacks_hooks_and_attributes_are_the_same() -> None:
     plain = hooks()
     with recorded("lightning"):
         assert hooks() == plain
 
 
-def test_a_trainer_can_be_pickled_and_copied_in_the_middle(seen: Recorded) -> None:
-    """As launchers do that start processes; and nothing in it is ours."""
+def test_a_trainer_can_be_pickled_and_copied_during_a_fit(seen: Recorded) -> None:
     blobs: list[bytes] = []
 
     class Pickles(Callback):
@@ -129,8 +126,7 @@ def test_a_trainer_can_be_pickled_and_copied_in_the_middle(seen: Recorded) -> No
     assert seen.run.errors == []
 
 
-def test_trainer_and_module_are_let_go(seen: Recorded) -> None:
-    """A record keeps none of the user's objects."""
+def test_trainer_and_module_are_not_kept_alive(seen: Recorded) -> None:
     one, module = trainer(max_epochs=1), Regression()
     one.fit(module, loader())
     one.test(module, loader(), verbose=False)
@@ -158,8 +154,7 @@ def test_raw_torch_records_nothing_inside_a_fit() -> None:
     assert sorted(seen.run.metrics) == ["epoch_time", "lr-SGD", "train_loss", "val_error"]
 
 
-def test_a_loop_of_fabric_is_a_raw_one() -> None:
-    """Once: the user owns the loop, whose run is PyTorch's."""
+def test_a_loop_of_fabric_is_a_run_of_torch() -> None:
     from lightning.fabric import Fabric
 
     with recorded("lightning", "torch") as seen:

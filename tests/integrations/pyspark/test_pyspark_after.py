@@ -28,7 +28,7 @@ def measured(run: RunRecord, last: Last) -> dict[str, Any]:
     return {name: value for name, value in last(run).items() if name not in AT_HAND}
 
 
-def test_an_evaluator_of_a_models_predictions(seen: Recorded, frame: Any, last: Last) -> None:
+def test_an_evaluators_metric_belongs_to_the_run_of_the_model(seen: Recorded, frame: Any, last: Last) -> None:
     """Complete: under the metric's name and that of the data, also of what is selected of the predictions; the data is a test
     set, once, as the script has it, without the model's columns.
 
@@ -50,7 +50,7 @@ def test_an_evaluator_of_a_models_predictions(seen: Recorded, frame: Any, last: 
     assert [(one["context"], one["columns"]) for one in seen.run.datasets] == [("train", 3), ("test", 3)]
 
 
-def test_of_several_models_each_gets_its_own(seen: Recorded, frame: Any, last: Last) -> None:
+def test_metrics_of_several_models_go_to_their_own_runs(seen: Recorded, frame: Any, last: Last) -> None:
     """Complete: also where one frame has the predictions of two, and where the model itself is not kept."""
     first = LogisticRegression(maxIter=1, regParam=0.1).fit(frame)
     both = LogisticRegression(
@@ -71,7 +71,9 @@ class Share(Evaluator, HasPredictionCol):
         return 0.25
 
 
-def test_users_own_evaluators_and_frames_of_nobody(seen: Recorded, frame: Any, last: Last) -> None:
+def test_metrics_of_unknown_predictions_belong_to_the_explicit_run_around_them(
+    seen: Recorded, frame: Any, last: Last
+) -> None:
     """Complete, and nothing is invented: a class is a metric's name too; what no known model has predicted is of no run, but of
     the block's that it is measured in.
     """
@@ -103,15 +105,13 @@ def test_a_summary_is_a_metric_when_it_is_read(
     assert measured(seen.run, last) == found
 
 
-def test_what_was_asked_for_is_no_metric(seen: Recorded, frame: Any, last: Last) -> None:
-    """Nothing is invented: a summary says the number of clusters again, which is a param."""
+def test_a_number_of_a_summary_that_is_a_param_is_no_metric(seen: Recorded, frame: Any, last: Last) -> None:
     summary = KMeans(k=2, seed=1).fit(frame).summary
     assert (summary.k, seen.run.params["k"]) == (2, 2)
     assert last(seen.run) == {"numIter": summary.numIter, "trainingCost": summary.trainingCost}
 
 
-def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last: Last) -> None:
-    """Complete: topics have no other measure than those that their model itself computes."""
+def test_a_measure_that_a_model_computes_of_data_is_a_metric(seen: Recorded, frame: Any, last: Last) -> None:
     model = LDA(k=2, maxIter=1, seed=1).fit(frame)
     test = frame.where("id >= 20")
     found = {
@@ -122,8 +122,7 @@ def test_what_a_model_says_of_data_is_measured(seen: Recorded, frame: Any, last:
     assert [dataset["context"] for dataset in seen.run.datasets] == ["train", "test"]
 
 
-def test_nothing_of_the_users_is_kept(seen: Recorded, frame: Any) -> None:
-    """Transparent: model, predictions and summary go when the user lets go of them."""
+def test_model_predictions_and_summary_are_not_kept_alive(seen: Recorded, frame: Any) -> None:
     model = LogisticRegression(maxIter=1).fit(frame)
     predictions = model.transform(frame)
     summary = model.evaluate(frame)

@@ -95,7 +95,7 @@ def runs(script: str, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line[4:]) for line in done.stdout.splitlines() if line.startswith("RUN ")]
 
 
-def test_on_a_cluster_the_driver_records_and_the_workers_know_nothing(tmp_path: Path) -> None:
+def test_on_a_cluster_only_the_driver_records(tmp_path: Path) -> None:
     """Complete: with executors in processes of their own, the same run, and a model that loads.
 
     Slow: a driver and two executors are JVMs, each of which starts in seconds.

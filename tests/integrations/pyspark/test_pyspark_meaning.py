@@ -39,8 +39,7 @@ def test_directions_are_those_of_the_evaluators(frame: Any, evaluator: Any) -> N
     assert {name: directions.of(name) == "higher" for name in names} == larger
 
 
-def test_what_was_measured_and_searched_says_which_way_is_better(seen: Recorded, frame: Any) -> None:
-    """Of a training summary, an evaluator, the candidates of a search and its best; nothing is guessed."""
+def test_metrics_of_summaries_evaluators_and_searches_have_a_direction(seen: Recorded, frame: Any) -> None:
     model = LogisticRegression(maxIter=2).fit(frame)
     evaluation.MulticlassClassificationEvaluator(metricName="logLoss").evaluate(model.transform(frame))
     lr = LinearRegression(maxIter=1)

@@ -99,8 +99,7 @@ def test_rows_keep_their_order_and_dropped_ones_their_place(seen: Recorded, spar
     assert {one["name"] for one in signature_of(seen.run)["inputs"]} == {"user", "item"}
 
 
-def test_a_model_that_spark_cannot_tell_the_columns_of_has_no_signature(seen: Recorded, colors: Any) -> None:
-    """Honest: no signature rather than a wrong one."""
+def test_a_model_with_unknown_columns_has_no_signature(seen: Recorded, colors: Any) -> None:
     sql = SQLTransformer(statement="select *, x * 2 as z from __THIS__ where y > 0")
     assembler = VectorAssembler(inputCols=["z"], outputCol="features")
     stages = [
@@ -153,7 +152,9 @@ def test_a_folder_that_was_changed_is_refused(seen: Recorded, frame: Any) -> Non
         load_model(folder)
 
 
-def test_what_cannot_be_saved_is_a_note(seen: Recorded, frame: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_saved_is_a_note(
+    seen: Recorded, frame: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Harmless: too large, or a file system that Spark cannot write to: training goes on, nothing is left behind."""
     autolog.enable("pyspark", max_model_bytes=10)
     LogisticRegression(maxIter=1).fit(frame)
@@ -164,7 +165,6 @@ def test_what_cannot_be_saved_is_a_note(seen: Recorded, frame: Any, monkeypatch:
 
 
 def test_a_pipeline_that_predicts_nothing_is_no_predictor(seen: Recorded, colors: Any) -> None:
-    """Honest: an error that says so."""
     with autolog.run("features") as run:
         run.log_model(StringIndexer(inputCol="color", outputCol="i").fit(colors), flavor="spark")
     with pytest.raises(ModelError, match="predicts nothing"):

@@ -29,9 +29,7 @@ LOGISTIC = {
 MODEL = ["model/MLmodel", "model/conda.yaml", "model/python_env.yaml", "model/requirements.txt"]
 
 
-def test_a_fit_is_one_run_with_all_that_can_be_told(
-    seen: Recorded, frame: Any, visible: Visible, series: Series
-) -> None:
+def test_a_fit_is_one_complete_run(seen: Recorded, frame: Any, visible: Visible, series: Series) -> None:
     """Complete: params with their defaults, the objective of every iteration, data, model; nothing else."""
     model = LogisticRegression(maxIter=3, regParam=0.1).fit(frame)
     history = model.summary.objectiveHistory
@@ -90,8 +88,7 @@ def test_a_pipeline_is_one_run_with_the_params_of_its_stages(
     data.unpersist()
 
 
-def test_a_table_is_told_by_its_name(seen: Recorded, spark: Any, frame: Any) -> None:
-    """Complete: the table that the data comes from, through whatever is selected of it."""
+def test_a_table_is_described_by_its_name(seen: Recorded, spark: Any, frame: Any) -> None:
     frame.write.mode("overwrite").saveAsTable("measured")
     try:
         LogisticRegression(maxIter=1).fit(spark.table("measured").where("id > 3").select("features", "label"))
@@ -123,8 +120,9 @@ def test_each_of_a_list_of_param_maps_is_a_run(seen: Recorded, frame: Any, how: 
     assert [(run.status, run.parent, len(run.models)) for run in seen.runs] == [("finished", None, 1)] * 2
 
 
-def test_in_a_block_they_are_its_children(seen: Recorded, frame: Any) -> None:
-    """Complete: who wants them together says so."""
+def test_fits_of_several_param_maps_inside_an_explicit_run_are_its_children(
+    seen: Recorded, frame: Any
+) -> None:
     estimator = KMeans(k=2, seed=1)
     with autolog.run("ks", children=True):
         estimator.fit(frame, [{estimator.k: 2}, {estimator.k: 3}])
@@ -140,8 +138,7 @@ def test_in_a_block_they_are_its_children(seen: Recorded, frame: Any) -> None:
         [lambda **names: Pipeline(stages=[StringIndexer(**names)])],
     ],
 )
-def test_what_only_prepares_features_makes_no_run(seen: Recorded, frame: Any, stages: list[Any]) -> None:
-    """Nothing is invented: no empty run of an indexer, nor of a pipeline of such."""
+def test_a_fit_of_a_transformer_makes_no_run(seen: Recorded, frame: Any, stages: list[Any]) -> None:
     made = [stage(inputCol="id", outputCol="index") for stage in stages]
     for stage in made:
         if isinstance(stage, Estimator):
@@ -199,7 +196,6 @@ class Bare(Estimator):
 
 
 def test_an_estimator_without_params_is_recorded(seen: Recorded, frame: Any) -> None:
-    """Harmless: what Spark does not miss, we do not miss either."""
     Bare().fit(frame)
     assert (seen.run.estimator, seen.run.params, seen.run.errors) == (f"{__name__}.Bare", {}, [])
 
@@ -232,7 +228,7 @@ def test_estimators_of_third_parties_are_recorded(
     assert [row.prediction for row in run.model().transform(frame).collect()] == expected
 
 
-def test_a_one_against_the_rest_is_one_run(seen: Recorded, frame: Any) -> None:
+def test_one_vs_rest_is_one_run(seen: Recorded, frame: Any) -> None:
     """Complete: the classifier that it fits again and again is among its params and makes no runs."""
     OneVsRest(classifier=LinearSVC(maxIter=1)).fit(frame)
     assert seen.run.params["classifier"] == "LinearSVC"
@@ -254,10 +250,9 @@ def test_a_one_against_the_rest_is_one_run(seen: Recorded, frame: Any) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_summary_has_at_hand_is_recorded(
+def test_numbers_of_a_summary_are_recorded_without_a_job(
     seen: Recorded, frame: Any, jobs: Callable[[], int], estimator: Callable[[], Any], names: set[str]
 ) -> None:
-    """Complete and harmless: numbers of the training summary, and not one job to find them."""
     with autolog.suspended():
         before = jobs()
         estimator().fit(frame)
@@ -301,8 +296,7 @@ def test_columns_of_any_type_are_described(seen: Recorded, spark: Any) -> None:
     assert "schema" not in seen.runs[-1].datasets[0]
 
 
-def test_what_is_switched_off_is_left_out(seen: Recorded, frame: Any) -> None:
-    """The common options hold."""
+def test_the_common_options_hold(seen: Recorded, frame: Any) -> None:
     autolog.enable("pyspark", log_models=False, log_datasets=False)
     LogisticRegression(maxIter=1).fit(frame)
     assert not seen.run.models

@@ -62,7 +62,9 @@ def test_a_cross_validation_is_a_run_with_its_param_maps_as_children(
         assert [row.prediction for row in run.model().transform(frame).collect()] == features
 
 
-def test_a_split_of_a_pipeline_has_the_measure_itself(seen: Recorded, spark: Any, last: Last) -> None:
+def test_a_train_validation_split_has_the_measure_of_each_candidate(
+    seen: Recorded, spark: Any, last: Last
+) -> None:
     """Complete: TrainValidationSplit, of a pipeline inside, where less is better."""
     from pyspark.ml.regression import LinearRegression
 

@@ -39,7 +39,7 @@ def train(frame: Any) -> Any:
     return search.fit(frame)
 
 
-def test_no_job_is_started_but_to_write_the_model(
+def test_no_job_is_started_except_to_write_the_model(
     seen: Recorded, frame: Any, jobs: Callable[[], int], described: Callable[[int], list[str]]
 ) -> None:
     """Nearly free: as many jobs as without; those that write the model say whose they are, and the user's own description of
@@ -68,10 +68,9 @@ def test_no_job_is_started_but_to_write_the_model(
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_what_is_cached_stays_cached_and_nothing_else_is(
+def test_the_users_frames_are_neither_persisted_nor_unpersisted(
     seen: Recorded, spark: Any, frame: Any, cached: bool
 ) -> None:
-    """Transparent: the user's frame is neither persisted nor let go of, also when the fit raises."""
     if cached:
         frame.cache()
     persistent = spark.sparkContext._jsc.getPersistentRDDs
@@ -116,8 +115,7 @@ def test_models_that_spark_would_compute_anew_are_not_saved(seen: Recorded, spar
     assert [bool(run.notes) for run in seen.runs] == [True, False, True]
 
 
-def test_there_is_one_session_and_it_stays_the_active_one(seen: Recorded, spark: Any, frame: Any) -> None:
-    """Transparent: no session but the user's, none made active in its place, none of its settings changed."""
+def test_no_session_is_created_or_changed(seen: Recorded, spark: Any, frame: Any) -> None:
     other = spark.newSession()
     settings = dict(spark.sparkContext.getConf().getAll())
     train(frame)
@@ -126,8 +124,7 @@ def test_there_is_one_session_and_it_stays_the_active_one(seen: Recorded, spark:
     assert dict(spark.sparkContext.getConf().getAll()) == settings
 
 
-def test_estimators_are_left_as_they_were(seen: Recorded, frame: Any) -> None:
-    """Transparent: the same param objects, no attribute more than a plain fit leaves."""
+def test_estimators_are_not_changed(seen: Recorded, frame: Any) -> None:
     plain, ours = (LogisticRegression(maxIter=1) for _ in range(2))
     with autolog.suspended():
         plain.fit(frame)
@@ -139,7 +136,7 @@ def test_estimators_are_left_as_they_were(seen: Recorded, frame: Any) -> None:
     assert vars(frame).keys() == vars(frame.where("id > 0")).keys() | vars(frame).keys()
 
 
-def test_what_is_sent_to_tasks_holds_nothing_of_ours(seen: Recorded, spark: Any, frame: Any) -> None:
+def test_functions_are_sent_to_tasks_as_without_autolog(seen: Recorded, spark: Any, frame: Any) -> None:
     """Transparent: functions of the user's that refer to patched classes are sent as they are without autolog, and run in
     workers that know nothing of it.
     """

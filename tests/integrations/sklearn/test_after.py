@@ -61,7 +61,7 @@ def fitted(**params: Any) -> GaussianNB:
 # -- names
 
 
-def test_a_metric_is_named_by_its_function_and_by_the_data_that_was_predicted(seen: Recorded) -> None:
+def test_a_metric_is_named_by_its_function_and_its_data(seen: Recorded) -> None:
     """Complete: `train` where the model knows the data, else what the script calls it, `accuracy_score_X_test`."""
     model = fitted()
     accuracy = accuracy_score(y_test, model.predict(X_test))
@@ -77,8 +77,7 @@ def test_a_metric_is_named_by_its_function_and_by_the_data_that_was_predicted(se
     assert len(seen.all_runs) == 1
 
 
-def test_settings_that_are_not_the_defaults_are_part_of_the_name(seen: Recorded) -> None:
-    """Right: two metrics that differ in what they measure never share a name; those that do not, do."""
+def test_settings_other_than_the_defaults_are_part_of_a_metrics_name(seen: Recorded) -> None:
     predicted = fitted().predict(X_test)
     f1_score(y_test, predicted)
     f1_score(y_test, predicted, average="binary", zero_division=0, pos_label=1)
@@ -135,7 +134,6 @@ def test_all_ways_of_predicting_are_known(seen: Recorded) -> None:
 
 
 def test_each_models_metrics_go_to_its_own_run(seen: Recorded) -> None:
-    """Right: whichever order they are fitted and measured in."""
     first, second = fitted(), fitted(priors=[0.999, 0.001])
     of_second, of_first = second.predict(X_test), first.predict(X_test)
     expected = accuracy_score(y_test, of_first), accuracy_score(y_test, of_second)
@@ -144,7 +142,6 @@ def test_each_models_metrics_go_to_its_own_run(seen: Recorded) -> None:
 
 
 def test_a_prediction_made_before_a_second_fit_belongs_to_the_first(seen: Recorded) -> None:
-    """Right: the same object fitted again is another model."""
     model = fitted()
     before = model.predict(X_test)
     model.fit(X_train, y_train)
@@ -154,7 +151,6 @@ def test_a_prediction_made_before_a_second_fit_belongs_to_the_first(seen: Record
 
 
 def test_regressors_clusterings_and_online_models_are_measured(seen: Recorded) -> None:
-    """Complete: whatever predicts."""
     data, target = make_regression(80, 3, random_state=0)
     ridge = Ridge().fit(data, target)
     mean_squared_error(target, ridge.predict(data))
@@ -170,7 +166,7 @@ def test_regressors_clusterings_and_online_models_are_measured(seen: Recorded) -
     assert seen.runs[2].metrics["silhouette_score"]["count"] == 2
 
 
-def test_what_is_not_known_is_logged_to_nothing(seen: Recorded) -> None:
+def test_metrics_of_unknown_predictions_are_not_recorded(seen: Recorded) -> None:
     """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted unseen."""
     model = fitted()
     with autolog.suspended():
@@ -186,8 +182,7 @@ def test_what_is_not_known_is_logged_to_nothing(seen: Recorded) -> None:
     assert len(seen.all_runs) == 1
 
 
-def test_inside_an_explicit_run_everything_measured_belongs_to_it(seen: Recorded) -> None:
-    """Complete: of a known model to its own run, anything else to the block's."""
+def test_metrics_of_unknown_models_belong_to_the_explicit_run_around_them(seen: Recorded) -> None:
     known = fitted()
     with autolog.run("evaluation"):
         f1_score(y_test, np.zeros(75, dtype=int), zero_division=0)
@@ -201,7 +196,6 @@ def test_inside_an_explicit_run_everything_measured_belongs_to_it(seen: Recorded
 
 
 def test_inside_an_explicit_run_a_fit_and_its_metrics_are_one_run(seen: Recorded) -> None:
-    """Complete: the usual script."""
     with autolog.run("baseline"):
         model = fitted()
         accuracy_score(y_test, model.predict(X_test))
@@ -209,9 +203,7 @@ def test_inside_an_explicit_run_a_fit_and_its_metrics_are_one_run(seen: Recorded
     assert (seen.run.name, set(measured(seen.run))) == ("baseline", {"accuracy_score_X_test", "score_X_test"})
 
 
-def test_metrics_inside_a_fit_or_a_score_are_nobodys(seen: Recorded) -> None:
-    """Nothing too much: `score` is one metric, whatever it computes; so is what an estimator measures while it trains."""
-
+def test_metrics_inside_a_fit_or_a_score_are_not_recorded(seen: Recorded) -> None:
     class Measuring(BaseEstimator):
         def fit(self, X: Any, y: Any) -> Any:
             self.inner_ = GaussianNB().fit(X, y)
@@ -231,8 +223,7 @@ def test_metrics_inside_a_fit_or_a_score_are_nobodys(seen: Recorded) -> None:
 # -- what is no number
 
 
-def test_matrices_curves_and_reports_are_data(seen: Recorded, artifact: Artifact) -> None:
-    """Complete: as JSON artifacts, named like the metrics."""
+def test_matrices_curves_and_reports_are_json_artifacts(seen: Recorded, artifact: Artifact) -> None:
     model = fitted()
     predicted, scores = model.predict(X_test), model.predict_proba(X_test)[:, 1]
     matrix = confusion_matrix(y_test, predicted)
@@ -261,8 +252,7 @@ def test_matrices_curves_and_reports_are_data(seen: Recorded, artifact: Artifact
     assert measured(run) == {"auc_X_test": area}
 
 
-def test_displays_are_recorded_as_what_they_draw(seen: Recorded, artifact: Artifact) -> None:
-    """Complete: scikit-learn's plots of a known model leave their data."""
+def test_a_display_is_recorded_as_the_data_that_it_draws(seen: Recorded, artifact: Artifact) -> None:
     pytest.importorskip("matplotlib").use("Agg")
     model = fitted()
     metrics.ConfusionMatrixDisplay.from_predictions(y_test, model.predict(X_test))
@@ -296,8 +286,7 @@ def test_the_data_of_a_metric_is_described_once(seen: Recorded) -> None:
     assert [d["context"] for d in seen.runs[1].datasets] == ["train"]
 
 
-def test_nothing_is_measured_if_so_wished(seen: Recorded) -> None:
-    """The option `log_post_training_metrics=False`."""
+def test_log_post_training_metrics_false_records_no_metric_and_no_test_data(seen: Recorded) -> None:
     autolog.enable("sklearn", log_post_training_metrics=False)
     model = fitted()
     metrics.accuracy_score(y_test, model.predict(X_test))
@@ -306,7 +295,7 @@ def test_nothing_is_measured_if_so_wished(seen: Recorded) -> None:
     assert [d["context"] for d in seen.run.datasets] == ["train"]
 
 
-def test_what_scikit_learn_measures_for_itself_is_not_the_users(
+def test_scores_that_scikit_learn_computes_for_itself_are_not_recorded(
     seen: Recorded, binary: tuple[Any, Any]
 ) -> None:
     """`permutation_importance` scores shuffled data again and again, `bic` asks for a score: neither is the run's."""
@@ -346,8 +335,7 @@ def test_targets_beside_the_data_are_no_prediction(seen: Recorded) -> None:
     assert [run.metrics["mean_absolute_error_train"]["last"] for run in seen.runs] == [naive, lasso]
 
 
-def test_pseudo_labels_are_measured_for_the_student(seen: Recorded, binary: tuple[Any, Any]) -> None:
-    """The teacher's predictions are the truth that the student is measured by."""
+def test_a_metric_on_pseudo_labels_belongs_to_the_student(seen: Recorded, binary: tuple[Any, Any]) -> None:
     from sklearn.metrics import accuracy_score
 
     X, y = binary

@@ -38,7 +38,6 @@ def measured(record: RunRecord) -> dict[str, float]:
 
 
 def test_targets_of_one_prediction_do_not_share_a_name(seen: Recorded) -> None:
-    """Right: all of them, and each alone, whatever comes last."""
     data, targets = make_regression(100, 5, n_targets=3, noise=50.0, random_state=0)
     model = LinearRegression().fit(data[:50], targets[:50])
     held_out, truth = data[50:], targets[50:]
@@ -56,8 +55,7 @@ def test_targets_of_one_prediction_do_not_share_a_name(seen: Recorded) -> None:
     ]
 
 
-def test_weights_labels_and_methods_do_not_share_a_name(seen: Recorded) -> None:
-    """Right: what is computed otherwise is called otherwise; the metric says with which settings."""
+def test_metrics_with_other_weights_labels_or_methods_do_not_share_a_name(seen: Recorded) -> None:
     model = GaussianNB().fit(X, Y)
     predicted, probabilities = model.predict(X_test), model.predict_proba(X_test)
     expected = {
@@ -104,8 +102,7 @@ def test_a_helper_that_is_called_for_several_data_tells_them_apart(seen: Recorde
     assert described == [("train", None), ("test", "features"), ("test", "features_2")]
 
 
-def test_another_truth_does_not_share_a_name(seen: Recorded) -> None:
-    """Right: also where another model's predictions are the truth."""
+def test_metrics_of_another_truth_do_not_share_a_name(seen: Recorded) -> None:
     teacher, student = GaussianNB().fit(X, Y), LogisticRegression().fit(X, Y)
     of_student = student.predict(X_test)
     expected = {
@@ -132,7 +129,6 @@ def test_a_model_that_learns_on_is_one_series(seen: Recorded) -> None:
 
 
 def test_very_many_data_are_steps_of_one_series(seen: Recorded) -> None:
-    """Harmless: a run does not have thousands of metrics for it."""
     model = GaussianNB().fit(X, Y)
     for start in range(60):
         model.score(X_test[start : start + 20], y_test[start : start + 20])
@@ -141,7 +137,6 @@ def test_very_many_data_are_steps_of_one_series(seen: Recorded) -> None:
 
 
 def test_data_that_was_changed_is_other_data(seen: Recorded) -> None:
-    """Right: the object is the same, its content is not."""
     model, noisy = GaussianNB().fit(X, Y), X_test.copy()
     first = model.score(noisy, y_test)
     noisy *= -1
@@ -168,7 +163,6 @@ def test_data_and_truth_that_differ_in_one_cell_do_not_share_a_name(seen: Record
 
 
 def test_validation_data_is_known_and_no_test_set(seen: Recorded) -> None:
-    """Right: it is named by its context."""
     pytest.importorskip("sklearn", minversion="1.7")
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -240,8 +234,7 @@ def test_a_name_is_one_quantity(steps: list[Any]) -> None:
             assert recorded_ == sorted(expected.values())
 
 
-def test_inside_a_block_models_of_nobodys_do_not_share_a_name(seen: Recorded) -> None:
-    """Right: two models that nobody saw train, measured on the same data."""
+def test_metrics_of_two_unknown_models_do_not_share_a_name(seen: Recorded) -> None:
     with autolog.suspended():
         one, two = GaussianNB().fit(X, Y), LogisticRegression().fit(X, Y)
     with autolog.run("evaluation"):

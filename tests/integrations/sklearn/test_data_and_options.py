@@ -68,7 +68,6 @@ def test_the_data_is_described_and_left_as_it_was(seen: Recorded, name: str) -> 
 
 
 def test_polars_frames_are_described(seen: Recorded) -> None:
-    """Complete: with their own names for types."""
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame(X, schema=["a", "b", "c"])
     GaussianNB().fit(frame, Y)
@@ -78,8 +77,7 @@ def test_polars_frames_are_described(seen: Recorded) -> None:
     assert seen.run.metrics["training_score"]["count"] == 1
 
 
-def test_lists_of_texts_are_described(seen: Recorded) -> None:
-    """Complete: without keeping a word of them."""
+def test_lists_of_texts_are_described_without_their_words(seen: Recorded) -> None:
     texts = ["Muncaster prefers", "nothing at all"] * 10
     make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, [0, 1] * 10)
     described = {key: value for key, value in seen.run.datasets[0].items() if key != "digest"}
@@ -98,7 +96,6 @@ validation = pytest.mark.skipif(
 
 @validation
 def test_validation_data_is_described(seen: Recorded) -> None:
-    """Complete: as what it is."""
     HistGradientBoostingClassifier(max_iter=3, early_stopping=True).fit(X, Y, X_val=X[:20], y_val=Y[:20])
     assert [(d["context"], d["rows"], d["target"]["rows"]) for d in seen.run.datasets] == [
         ("train", 80, 80), ("validation", 20, 20),
@@ -143,8 +140,7 @@ def test_what_is_switched_off_is_not_recorded(seen: Recorded, option: str, missi
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-def test_signatures_can_be_left_out(seen: Recorded, wanted: bool) -> None:
-    """The option `log_signatures`."""
+def test_log_signatures_false_leaves_signatures_out(seen: Recorded, wanted: bool) -> None:
     autolog.enable("sklearn", log_signatures=wanted)
     GaussianNB().fit(X, Y)
     said = json.loads((seen.run.folder / "model" / "MLmodel").read_text())
@@ -152,7 +148,6 @@ def test_signatures_can_be_left_out(seen: Recorded, wanted: bool) -> None:
 
 
 def test_models_can_be_saved_as_skops(seen: Recorded) -> None:
-    """The option `model_format="skops"`: a file that loads without running code."""
     pytest.importorskip("skops")
     autolog.enable("sklearn", model_format="skops")
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
@@ -161,7 +156,6 @@ def test_models_can_be_saved_as_skops(seen: Recorded) -> None:
 
 
 def test_a_model_that_is_too_large_is_not_saved_and_the_run_says_so(seen: Recorded) -> None:
-    """The option `max_model_bytes`."""
     autolog.enable("sklearn", max_model_bytes=100)
     GaussianNB().fit(X, Y)
     assert (seen.run.models, seen.run.status, seen.run.errors) == ([], "finished", [])
@@ -170,7 +164,6 @@ def test_a_model_that_is_too_large_is_not_saved_and_the_run_says_so(seen: Record
 
 
 def test_a_model_that_cannot_be_pickled_is_not_saved_and_the_run_says_so(seen: Recorded) -> None:
-    """Harmless: a model that holds a lock is trained all the same."""
     import threading
 
     model = GaussianNB()
@@ -180,8 +173,7 @@ def test_a_model_that_cannot_be_pickled_is_not_saved_and_the_run_says_so(seen: R
     assert "lock" in seen.run.notes[0]
 
 
-def test_options_are_checked() -> None:
-    """A wrong option is refused by name, with the nearest one."""
+def test_a_wrong_option_is_an_error_that_suggests_the_nearest_one() -> None:
     from autolog.testing import recorded
 
     with recorded("sklearn"):
@@ -195,7 +187,6 @@ def test_options_are_checked() -> None:
 
 @pytest.mark.parametrize(("text", "scored"), [("always", True), ("1", True), ("false", False), ("0", False)])
 def test_options_can_come_from_the_environment(tmp_path: Any, text: str, scored: bool) -> None:
-    """`AUTOLOG_SKLEARN_LOG_TRAINING_METRICS`: everything there is text."""
     from autolog.manager import make_options
     from autolog_sklearn import SklearnOptions
 

@@ -64,7 +64,6 @@ def series(record: RunRecord, metric: str) -> list[float]:
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_losses_and_scores_of_each_iteration_are_series(seen: Recorded) -> None:
-    """Complete: a step an iteration, each value once."""
     models = [
         MLPClassifier((4,), max_iter=20, early_stopping=True, n_iter_no_change=50, random_state=0),
         GradientBoostingClassifier(n_estimators=8, subsample=0.5, random_state=0),
@@ -86,8 +85,7 @@ def test_losses_and_scores_of_each_iteration_are_series(seen: Recorded) -> None:
     assert series(bayesian, "score") == models[4].scores_.tolist()
 
 
-def test_the_same_holds_at_the_end_of_a_pipeline_and_of_a_search(seen: Recorded) -> None:
-    """Complete: what has learnt may stand inside."""
+def test_iterations_of_the_last_step_of_a_pipeline_or_a_search_are_series(seen: Recorded) -> None:
     boosting = GradientBoostingRegressor(n_estimators=4)
     make_pipeline(StandardScaler(), boosting).fit(XR, YR)
     search = GridSearchCV(
@@ -98,7 +96,7 @@ def test_the_same_holds_at_the_end_of_a_pipeline_and_of_a_search(seen: Recorded)
     assert series(searched, "train_score") == search.best_estimator_[-1].train_score_.tolist()
 
 
-def test_single_numbers_are_metrics(seen: Recorded, last: Last) -> None:
+def test_single_fitted_numbers_are_metrics(seen: Recorded, last: Last) -> None:
     """Complete: iterations, chosen strengths, inertia, likelihoods, out-of-bag scores; of several iterations the most."""
     models = {
         "n_iter": LogisticRegression(), "alpha": RidgeCV(), "l1_ratio": ElasticNetCV(l1_ratio=[0.5], cv=2),
@@ -123,7 +121,7 @@ def test_numbers_within_arrays_are_numbers(seen: Recorded) -> None:
 # -- early stopping
 
 
-def test_early_stopping_is_told_however_it_was_asked_for(seen: Recorded, last: Last) -> None:
+def test_early_stopping_is_recorded_in_every_form(seen: Recorded, last: Last) -> None:
     """Complete: at which step it stopped, and which was best on the validation data. True: a network goes back to its best
     weights, so that these are what its metrics' values are of.
     """
@@ -208,15 +206,13 @@ def test_importances_are_kept_by_feature(seen: Recorded, artifact: Artifact) -> 
     )
 
 
-def test_names_that_cannot_be_told_are_numbers(seen: Recorded, artifact: Artifact) -> None:
-    """Right: no name is given to a column that may be another one."""
+def test_features_without_certain_names_are_numbered(seen: Recorded, artifact: Artifact) -> None:
     frame = pd.DataFrame(X, columns=list("abcde"))
     make_pipeline(FunctionTransformer(lambda X: np.asarray(X)[:, ::-1]), LogisticRegression()).fit(frame, Y)
     assert artifact(seen.run, "coefficients")["features"] == [0, 1, 2, 3, 4]
 
 
-def test_of_many_features_the_greatest_are_kept(seen: Recorded, artifact: Artifact) -> None:
-    """Small: at most 1,000, in their own order."""
+def test_of_many_features_the_thousand_largest_are_kept(seen: Recorded, artifact: Artifact) -> None:
     texts = [" ".join(f"w{i}x{j}" for j in range(30)) for i in range(50)]
     model = make_pipeline(CountVectorizer(), Ridge()).fit(texts, np.arange(50.0))
     kept = artifact(seen.run, "coefficients")
@@ -228,7 +224,6 @@ def test_of_many_features_the_greatest_are_kept(seen: Recorded, artifact: Artifa
 
 
 def test_importances_that_take_long_to_compute_are_left_out(seen: Recorded) -> None:
-    """Nearly free: some 50 microseconds a tree, within a twentieth of the fit."""
     RandomForestClassifier(n_estimators=2, max_depth=1).fit(X, Y)
     model = RandomForestClassifier(n_estimators=1, max_depth=1)
     model.set_params(n_estimators=400, warm_start=True)
@@ -239,9 +234,7 @@ def test_importances_that_take_long_to_compute_are_left_out(seen: Recorded) -> N
     assert (kept[0], kept[2]) == (True, False)
 
 
-def test_a_users_properties_are_not_asked(seen: Recorded) -> None:
-    """Transparent: what the user's class computes when asked is left alone."""
-
+def test_properties_of_a_users_class_are_not_computed(seen: Recorded) -> None:
     class Costly(GaussianNB):
         asked = 0
 
@@ -257,9 +250,7 @@ def test_a_users_properties_are_not_asked(seen: Recorded) -> None:
     assert seen.run.errors == []
 
 
-def test_odd_attributes_are_no_trouble(seen: Recorded) -> None:
-    """Harmless: a user's class may call anything by these names."""
-
+def test_odd_values_of_known_attributes_are_skipped(seen: Recorded) -> None:
     class Odd(BaseEstimator):
         def fit(self, X: Any, y: Any = None) -> Any:
             self.n_iter_, self.loss_curve_, self.coef_ = "many", [1.0, "two"], np.array("a")
@@ -337,7 +328,6 @@ def test_what_a_scoring_monitor_measures_is_a_series(seen: Recorded, inside: str
 
 @callbacks
 def test_a_monitor_used_twice_gives_each_run_its_own(seen: Recorded) -> None:
-    """The second training's scores do not go to the first, ended run, nor the first's to the second."""
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring="accuracy")

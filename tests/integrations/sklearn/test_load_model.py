@@ -30,10 +30,9 @@ def seen() -> Iterator[Recorded]:
         yield seen
 
 
-def test_a_model_is_loaded_by_whatever_names_it(
+def test_a_model_is_loaded_by_run_record_name_id_or_folder(
     seen: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run as the handle, the record, its name, id, the beginning of it, or @last; a folder as text or path."""
     model = LinearRegression().fit(X, X[:, 0])
     run, record = autolog.last_run(), seen.run
     assert run is not None
@@ -49,8 +48,7 @@ def test_a_model_is_loaded_by_whatever_names_it(
     assert autolog.load_model("@last", store=store).coef_.tobytes() == model.coef_.tobytes()
 
 
-def test_what_mlflow_saved_is_loaded_too(seen: Recorded, tmp_path: Path) -> None:
-    """From its folder; with trust, for the pickle in it is signed by nobody."""
+def test_a_model_that_mlflow_saved_is_loaded_with_trust(seen: Recorded, tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     with autolog.suspended():
         model = LinearRegression().fit(X, X[:, 0])
@@ -70,7 +68,7 @@ def test_what_mlflow_saved_is_loaded_too(seen: Recorded, tmp_path: Path) -> None
         ("./empty", "empty is no model folder: it has no MLmodel file"),
     ],
 )  # fmt: skip
-def test_a_place_without_a_model_is_told(
+def test_a_folder_without_a_model_is_an_error(
     seen: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Any, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -103,7 +101,7 @@ def test_a_run_without_the_model_says_what_it_has(seen: Recorded) -> None:
         autolog.load_model("nobody")
 
 
-def test_refits_of_a_model_share_its_content(seen: Recorded) -> None:
+def test_equal_files_of_models_are_stored_once(seen: Recorded) -> None:
     """The folders are whole, and each says when it was made; what is equal in them is on the disk once. Removing all but one
     leaves that one as it was.
     """

@@ -42,7 +42,6 @@ def said(run: Any) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("name", metrics.get_scorer_names())
 def test_directions_of_functions_are_those_of_their_scorers(name: str) -> None:
-    """A scorer multiplies what is to be small by -1."""
     scorer: Any = metrics.get_scorer(name)
     assert directions.of_function(scorer._score_func) == ("higher" if scorer._sign > 0 else "lower")
 
@@ -69,7 +68,7 @@ def test_directions_of_functions_that_no_scorer_has() -> None:
     assert directions.of_function(metrics.confusion_matrix) is None
 
 
-def test_the_users_variable_says_nothing_of_a_metric(seen: Recorded) -> None:
+def test_the_name_of_the_users_variable_does_not_affect_the_direction(seen: Recorded) -> None:
     model = LogisticRegression(max_iter=500).fit(X, Y)
     X_time, territory, y_time = X[:50], X[50:], Y[:50]
     metrics.accuracy_score(y_time, model.predict(X_time))
@@ -118,7 +117,7 @@ def test_what_an_estimator_holds_means_what_its_class_says(
         assert (series[-1] > series[0]) == (expected["train_score"] == "higher")
 
 
-def test_scores_of_searches_and_folds_are_scorers(seen: Recorded) -> None:
+def test_scores_of_searches_and_folds_have_the_direction_of_their_scorer(seen: Recorded) -> None:
     """More is better, an error's with its sign changed too; times and ranks are better small; spreads say nothing."""
     GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1]}, scoring="neg_log_loss", cv=2).fit(X, Y)
     cross_validate(LogisticRegression(max_iter=500), X, Y, scoring=["neg_log_loss"], cv=2)

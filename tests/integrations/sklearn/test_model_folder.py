@@ -195,7 +195,6 @@ def test_a_folder_needs_no_mlflow(tmp_path: Path) -> None:
 
 
 def test_a_folder_served_by_mlflow_answers_json(tmp_path: Path) -> None:
-    """What the scoring server makes of a request reaches the model as in training."""
     pytest.importorskip("mlflow", minversion="2.17")
     from mlflow.models import validate_serving_input
 
@@ -207,8 +206,7 @@ def test_a_folder_served_by_mlflow_answers_json(tmp_path: Path) -> None:
         assert same(validate_serving_input(str(folder), json.dumps(request)), model.predict(data))
 
 
-def test_mlflow_reads_the_environment(tmp_path: Path) -> None:
-    """The virtualenv, conda and pip files mean to it what they mean to us."""
+def test_mlflow_reads_the_virtualenv_conda_and_pip_files(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     import yaml
     from mlflow.utils.environment import _get_pip_deps, _PythonEnv
@@ -316,8 +314,9 @@ def test_without_cloudpickle_joblibs_copy_is_used(tmp_path: Path, monkeypatch: p
     assert same(load_model(folder).predict(XR), model.predict(XR))
 
 
-def test_where_there_is_no_cloudpickle_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As what would help."""
+def test_an_error_suggests_cloudpickle_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     monkeypatch.setitem(sys.modules, "joblib.externals.cloudpickle", None)
     with pytest.raises(ModelNotSaved, match="pip install cloudpickle"):
@@ -344,10 +343,9 @@ def test_requirements_name_what_the_model_really_uses(tmp_path: Path) -> None:
     ],
     ids=["lock", "generator"],
 )
-def test_an_estimator_that_cannot_be_saved_gives_the_reason(
+def test_an_estimator_that_cannot_be_saved_leaves_a_reason_and_no_file(
     tmp_path: Path, resource: Any, reason: str
 ) -> None:
-    """Readable, and with nothing left in the staging folder."""
     with pytest.raises(ModelNotSaved, match=reason):
         snapshot("sklearn", Threshold(resource).fit(X, Y), staging_dir=tmp_path / "staging")
     assert list(tmp_path.iterdir()) == []
@@ -399,7 +397,6 @@ def test_a_large_model_is_not_held_twice(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_oversize_array_is_not_even_copied(tmp_path: Path) -> None:
-    """Its size is known before its bytes are taken."""
     import tracemalloc
 
     model = LinearRegression()
@@ -414,7 +411,6 @@ def test_an_oversize_array_is_not_even_copied(tmp_path: Path) -> None:
 
 
 def test_a_model_of_exactly_the_limit_is_saved(tmp_path: Path) -> None:
-    """The limit is the file's size, not an estimate."""
     model, _, _ = fitted("forest")
     size = snapshot("sklearn", model, staging_dir=tmp_path).size
     assert snapshot("sklearn", model, staging_dir=tmp_path, max_bytes=size).size == size
@@ -424,8 +420,9 @@ def test_a_model_of_exactly_the_limit_is_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secret", ["hunter2-hunter2", 'quoted "é" secret'])
 @pytest.mark.parametrize("place", ["param", "array", "vocabulary"])
-def test_a_secret_inside_a_model_is_found(tmp_path: Path, secret: str, place: str, model_format: str) -> None:
-    """Wherever the estimator keeps it, in every format."""
+def test_a_secret_inside_a_model_is_found_in_every_format(
+    tmp_path: Path, secret: str, place: str, model_format: str
+) -> None:
     if place == "param":
         model: Any = TfidfVectorizer(encoding=secret)
     elif place == "array":
@@ -444,7 +441,6 @@ def test_a_secret_inside_a_model_is_found(tmp_path: Path, secret: str, place: st
 
 
 def test_skops_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When saving and when loading."""
     pytest.importorskip("skops")
     model, _, _ = fitted("classifier")
     folder = save(model, tmp_path / "model", model_format="skops")
@@ -455,14 +451,12 @@ def test_skops_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytes
         load_model(folder)
 
 
-def test_an_unknown_format_is_told(tmp_path: Path) -> None:
-    """With those there are."""
+def test_an_unknown_format_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ModelNotSaved, match="'onnx' is not one of pickle, cloudpickle, skops"):
         snapshot("sklearn", LinearRegression(), staging_dir=tmp_path, model_format="onnx")
 
 
-def test_what_skops_cannot_save_is_told(tmp_path: Path) -> None:
-    """With its own reason."""
+def test_a_model_that_skops_cannot_save_has_its_reason(tmp_path: Path) -> None:
     pytest.importorskip("skops")
     from sklearn.cluster import Birch
 
@@ -549,7 +543,6 @@ def test_a_folder_that_mlflow_wrote_loads_with_trust(tmp_path: Path, model_forma
 
 
 def test_a_predictor_takes_columns_in_any_order(tmp_path: Path) -> None:
-    """From a frame or a dict, with the predictions of the native model."""
     model, data, _ = fitted("columns")
     predictor = load_model(
         save(model, tmp_path / "model", signature=infer_signature(data)), as_predictor=True

@@ -95,7 +95,7 @@ TRAININGS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("training", TRAININGS)
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(training: str, change: Any) -> None:
+def test_the_record_is_of_the_data_before_the_fit_changed_it(training: str, change: Any) -> None:
     """Right: columns, types and the example are those of the frame that was given, and the predictor takes that frame."""
     given = frame()
     with recorded("sklearn", log_input_examples=True) as seen:
@@ -111,8 +111,7 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was(training:
     np.testing.assert_array_equal(predictor.predict(frame()), model.predict(frame()))
 
 
-def test_training_metrics_are_not_of_data_that_the_fit_has_changed(seen: Recorded) -> None:
-    """Right: asked for always, they are left out with a note, rather than computed of something else."""
+def test_training_metrics_are_left_out_if_the_fit_has_changed_the_data(seen: Recorded) -> None:
     autolog.enable("sklearn", log_training_metrics="always")
     Careless(add).fit(frame(), Y)
     Careless(lambda _: None).fit(frame(), Y)
@@ -173,7 +172,6 @@ def test_integer_columns_may_come_as_they_stand_in_a_file(seen: Recorded) -> Non
 
 
 def test_mlflow_takes_a_frame_with_integer_columns(seen: Recorded) -> None:
-    """Open: the signature holds there too."""
     mlflow = pytest.importorskip("mlflow")
     model = LinearRegression().fit(integers(), ARRAY[:, 0])
     served = mlflow.pyfunc.load_model(str(seen.run.folder / "model"))
@@ -184,7 +182,6 @@ def test_mlflow_takes_a_frame_with_integer_columns(seen: Recorded) -> None:
 
 
 def test_an_example_does_not_need_a_signature() -> None:
-    """Complete: the two options are two."""
     with recorded("sklearn", log_input_examples=True, log_signatures=False) as seen:
         LinearRegression().fit(ARRAY, Y)
     assert (signature_of(seen.run, "inputs"), example_of(seen.run)) == (None, ARRAY[:5].tolist())

@@ -116,7 +116,7 @@ def test_predictions_are_the_models_own(
     assert found["prediction"].to_numpy().tobytes() == expected.tobytes()
 
 
-def test_a_run_is_named_as_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_takes_a_runs_name_id_or_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, its id or @last; without --output, the predictions go to standard output."""
     import autolog
     from autolog.testing import recorded
@@ -147,8 +147,9 @@ def test_a_run_is_named_as_everywhere(tmp_path: Path, monkeypatch: pytest.Monkey
         (lambda x: x.assign(zip="x"), "the model failed with ValueError: Found unknown categories ['x'] in column 0 " + DURING),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(folder: Path, tmp_path: Path, change: Any, said: str) -> None:
-    """One line, exit code 1, and no file."""
+def test_data_that_does_not_fit_is_an_error_in_one_line(
+    folder: Path, tmp_path: Path, change: Any, said: str
+) -> None:
     data, output = tmp_path / "data.csv", tmp_path / "out.csv"
     change(X).to_csv(data, index=False)
     assert cli(folder, "--input", data, "--output", output) == (1, "", f"autolog: {said}\n")
@@ -156,7 +157,7 @@ def test_what_does_not_fit_is_named(folder: Path, tmp_path: Path, change: Any, s
     assert {path.name for path in tmp_path.iterdir()} - {"config"} == {"data.csv", "model"}
 
 
-def test_of_a_large_file_the_place_is_said(
+def test_an_error_in_a_large_file_says_the_row(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predict_module, "ROWS_AT_ONCE", 10)
@@ -168,8 +169,7 @@ def test_of_a_large_file_the_place_is_said(
     )  # fmt: skip
 
 
-def test_the_body_of_a_request_is_read_too(tmp_path: Path, folder: Path) -> None:
-    """What MLflow's scoring server takes, `autolog predict` takes."""
+def test_predict_reads_the_body_of_a_request_to_mlflow(tmp_path: Path, folder: Path) -> None:
     body, array = tmp_path / "body.json", tmp_path / "array.json"
     split = {"columns": list(X.columns), "data": X.to_numpy(dtype=object).tolist()}
     body.write_text(json.dumps({"dataframe_split": split}))
@@ -192,8 +192,7 @@ def test_the_body_of_a_request_is_read_too(tmp_path: Path, folder: Path) -> None
     )
 
 
-def test_what_is_asked_wrongly_is_told(folder: Path, tmp_path: Path) -> None:
-    """2 for a wrong command line, 1 for what is not there."""
+def test_a_wrong_command_line_is_an_error(folder: Path, tmp_path: Path) -> None:
     good, bad = tmp_path / "x.csv", tmp_path / "bad.json"
     X.to_csv(good, index=False)
     bad.write_text("{")
@@ -228,8 +227,7 @@ def test_a_strangers_pickle_is_loaded_only_with_trust(
     assert cli(folder, "-i", data, "--trust")[0] == 0
 
 
-def test_on_a_terminal_a_bar_goes_along_and_ctrl_c_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    """The bar goes to standard error: what is printed to a pipe is the predictions alone."""
+def test_a_terminal_shows_a_progress_bar_and_ctrl_c_leaves_no_file(folder: Path, tmp_path: Path) -> None:
     data, output = tmp_path / "data.csv", tmp_path / "out.csv"
     pd.concat([X] * 3).to_csv(data, index=False)
     code = (

@@ -42,7 +42,9 @@ def steps(record: RunRecord, metric: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in record.history(metric)]
 
 
-def test_cross_val_score_is_one_run(seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]]) -> None:
+def test_cross_val_score_is_one_complete_run(
+    seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]]
+) -> None:
     """Complete: a step a fold, the mean, the spread; and nothing that is not said here."""
     scores = cross_val_score(GaussianNB(), X, Y, cv=3, scoring="roc_auc")
     shown = visible(seen.run)
@@ -79,8 +81,7 @@ def test_cross_validate_has_all_its_scores_and_times(seen: Recorded, last: Last)
     assert len(seen.all_runs) == 1
 
 
-def test_predictions_of_a_cross_validation_can_be_measured(seen: Recorded, last: Last) -> None:
-    """Complete: the metric belongs to the run whose models made them."""
+def test_metrics_of_cross_validated_predictions_belong_to_their_run(seen: Recorded, last: Last) -> None:
     predicted = cross_val_predict(GaussianNB(), X, Y, cv=3)
     accuracy = accuracy_score(Y, predicted)
     probabilities = cross_val_predict(GaussianNB(), X, Y, cv=3, method="predict_proba")
@@ -122,14 +123,12 @@ def test_a_permutation_test_has_its_p_value(seen: Recorded, last: Last) -> None:
 
 
 def test_a_display_that_trains_is_recorded(seen: Recorded) -> None:
-    """Complete: scikit-learn's own plots call the function by a name of their own."""
     pytest.importorskip("matplotlib").use("Agg")
     LearningCurveDisplay.from_estimator(GaussianNB(), X, Y, cv=2, train_sizes=[0.5, 1.0])
     assert (seen.run.kind, seen.run.tags) == ("cv", {"function": "learning_curve"})
 
 
-def test_a_cross_validation_of_what_only_clusters_and_one_that_fails(seen: Recorded) -> None:
-    """Complete, and honest: also without a target; and folds that failed are not numbers."""
+def test_cross_validations_without_a_target_and_with_failing_folds_are_recorded(seen: Recorded) -> None:
     cross_val_score(KMeans(2, n_init=1), X, cv=2)
     with pytest.raises(ValueError, match="failed"):
         cross_val_score(DummyClassifier(strategy="constant", constant=5), X, Y, cv=2)
@@ -139,7 +138,6 @@ def test_a_cross_validation_of_what_only_clusters_and_one_that_fails(seen: Recor
 
 
 def test_a_cross_validation_inside_an_explicit_run_is_that_run(seen: Recorded) -> None:
-    """The first training inside is the run, the next one a child."""
     with autolog.run("folds"):
         cross_val_score(GaussianNB(), X, Y, cv=2)
         GaussianNB().fit(X, Y)
@@ -148,7 +146,6 @@ def test_a_cross_validation_inside_an_explicit_run_is_that_run(seen: Recorded) -
 
 
 def test_names_imported_before_switching_on_are_recorded() -> None:
-    """Complete: `from sklearn.model_selection import cross_val_score` above `autolog()`, in any module of the user's."""
     users = types.ModuleType("users_module")
     users.__file__ = "/home/someone/users_module.py"
     sys.modules["users_module"] = users
@@ -166,7 +163,6 @@ def test_names_imported_before_switching_on_are_recorded() -> None:
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_parallel_folds_are_still_one_run(seen: Recorded, backend: str) -> None:
-    """Once: whichever threads or processes fit."""
     import joblib
 
     with joblib.parallel_backend(backend):

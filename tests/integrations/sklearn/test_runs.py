@@ -35,7 +35,7 @@ X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0], [4.0, 1.0], [5.0, 
 Y = np.array([0, 0, 0, 1, 1, 1])
 
 
-def test_a_pipeline_is_one_run_with_all_that_can_be_told(
+def test_a_pipeline_is_one_complete_run(
     seen: Recorded, visible: Callable[[RunRecord], dict[str, Any]]
 ) -> None:
     """Complete: params of every step, training metrics, curves, the data, the model; and nothing that is not said here."""
@@ -84,8 +84,7 @@ PREDICTING = [
 ]  # fmt: skip
 
 
-def test_fitting_what_predicts_is_one_run(seen: Recorded) -> None:
-    """Complete, once: whatever is fitted inside belongs to the one run."""
+def test_a_fit_of_any_estimator_that_predicts_is_one_run(seen: Recorded) -> None:
     for estimator in PREDICTING:
         fitted = clone(estimator)
         assert fitted.fit(X, Y) is fitted
@@ -102,8 +101,7 @@ PREPARING = [
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_preparing_data_is_no_run(seen: Recorded) -> None:
-    """Nothing too much: transformers and indexes, also those that fit a model inside, open no run by themselves."""
+def test_a_fit_of_a_transformer_is_no_run(seen: Recorded) -> None:
     for estimator in PREPARING:
         clone(estimator).fit(X, Y)
         if hasattr(estimator, "fit_transform"):
@@ -114,15 +112,13 @@ def test_preparing_data_is_no_run(seen: Recorded) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_preparing_step_in_a_pipeline_is_part_of_its_run(seen: Recorded) -> None:
-    """Once: a model inside a transformer inside a pipeline is nobody's run."""
+def test_a_model_inside_a_transformer_of_a_pipeline_is_no_run(seen: Recorded) -> None:
     select = SelectFromModel(RandomForestClassifier(n_estimators=2), threshold=-np.inf)
     make_pipeline(IterativeImputer(max_iter=1), select, LogisticRegression()).fit(X, Y)
     assert [run.estimator for run in seen.all_runs] == ["sklearn.pipeline.Pipeline"]
 
 
-def test_fitting_and_predicting_in_one_call_is_one_run(seen: Recorded) -> None:
-    """Once: the fit inside `fit_predict` is the same training."""
+def test_fit_predict_and_fit_transform_are_one_run(seen: Recorded) -> None:
     estimators = [
         KMeans(2, n_init=1),
         DBSCAN(),
@@ -137,7 +133,6 @@ def test_fitting_and_predicting_in_one_call_is_one_run(seen: Recorded) -> None:
 
 
 def test_a_search_that_does_not_refit_and_one_over_transformers_are_runs(seen: Recorded) -> None:
-    """Complete: these have no `predict`, but they train."""
     from sklearn.model_selection import GridSearchCV
 
     GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9]}, cv=2, refit=False).fit(X, Y)
@@ -175,7 +170,7 @@ def test_a_users_estimator_is_recorded_and_its_code_not_run_again(
         "experiment": "default", "status": "finished", "framework": "sklearn", "kind": "fit",
         "estimator": f"{__name__}.Mean", "params": {"shift": 1.0}, "metrics": {}, "tags": {}, "error": None, "errors": [],
         "notes": [
-            'Training metrics were left out: Mean is not scikit-learn\'s; log_training_metrics="always" has them all the same.',
+            'Training metrics were left out: Mean is not scikit-learn\'s. log_training_metrics="always" computes them anyway.',
             "The signature says nothing of the predictions: what these are like only the model itself could tell.",
             HAS_SECRETS,
         ],
@@ -214,8 +209,6 @@ def test_classes_defined_after_switching_on_are_recorded(seen: Recorded) -> None
 
 
 def test_a_class_with_a_mixin_of_scikit_learns_only_is_no_estimator(seen: Recorded) -> None:
-    """Nothing too much, and what it fits inside is recorded."""
-
     class OnlyClusters(ClusterMixin):
         def fit(self, X: Any, y: Any = None) -> Any:
             self.labels_ = KMeans(2, n_init=1).fit(X).labels_
@@ -331,7 +324,6 @@ def test_successive_partial_fits_are_one_run_with_a_step_each(seen: Recorded, bi
 
 
 def test_a_failed_partial_fit_fails_the_run_until_one_succeeds(seen: Recorded, binary: Any) -> None:
-    """Honest: the outcome is that of the last call."""
     model = SGDClassifier()
     with pytest.raises(ValueError, match="classes must be passed"):
         model.partial_fit(*binary)
@@ -341,7 +333,6 @@ def test_a_failed_partial_fit_fails_the_run_until_one_succeeds(seen: Recorded, b
 
 
 def test_partial_fits_inside_an_explicit_run_are_that_run(seen: Recorded, binary: Any) -> None:
-    """The explicit run ends with its block, not with a call inside."""
     with autolog.run("online") as run:
         model = SGDClassifier()
         for _ in range(3):
@@ -370,7 +361,7 @@ def test_arguments_beside_the_data_are_params(seen: Recorded, binary: Any) -> No
     ]
 
 
-def test_a_fit_of_another_form_is_recorded(seen: Recorded) -> None:
+def test_a_fit_without_X_and_y_is_recorded(seen: Recorded) -> None:
     """Complete: a user's `fit` need not take X and y; what it iterates over is left alone."""
 
     class Streaming(BaseEstimator):
@@ -430,8 +421,7 @@ class Holds(BaseEstimator):
         return X
 
 
-def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
-    """Honest: texts that look a little like secrets, and harmless values under names that are."""
+def test_texts_that_look_like_secrets_do_not_keep_a_model_from_being_saved(seen: Recorded) -> None:
     texts = [
         "941d1021ed5edc638fdb1bcdefae5124df1654cd", "550e8400-e29b-41d4-a716-446655440000", "-p 8080", "max_tokens=512",
         "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "pad_token='<pad>'", "distilbert-base-uncased-finetuned-sst-2",
@@ -456,7 +446,6 @@ def test_what_is_no_secret_costs_no_model(seen: Recorded) -> None:
 
 
 def test_the_first_fit_inside_an_explicit_run_is_that_run_and_the_second_a_child(seen: Recorded) -> None:
-    """Two fits in one run would overwrite each other's params and model; a transformer's is none of them."""
     with autolog.run("baseline", tags={"team": "blue"}):
         encoded = LabelEncoder().fit_transform(Y)
         StandardScaler().fit(X)
@@ -505,9 +494,7 @@ def test_an_estimator_fitted_again_is_another_run(seen: Recorded, last: Any) -> 
     assert last(second)["score_train"] == 0.0
 
 
-def test_a_lazy_fit_inside_a_predict_and_a_users_transformer_are_no_runs(seen: Recorded) -> None:
-    """Nothing too much: a transformer of the user's that fits a model, and one that is fitted when asked."""
-
+def test_a_users_transformer_that_fits_a_model_is_no_run(seen: Recorded) -> None:
     class Residuals(TransformerMixin, BaseEstimator):
         def fit(self, X: Any, y: Any = None) -> Any:
             self.model_ = Ridge().fit(X, y)

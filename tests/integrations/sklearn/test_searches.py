@@ -139,15 +139,14 @@ def test_a_search_of_several_metrics_that_refits_nothing_has_all_scores(seen: Re
     ).fit(MANY, LABELS)
     assert not hasattr(search, "best_index_")
     assert (seen.run.metrics, seen.run.models) == ({}, [])
-    assert seen.run.notes == ["The model was not saved: the search did not refit one (refit=False)."]
+    assert seen.run.notes == ["The model was not saved: the search has no refitted model (refit=False)."]
     assert [child.tags for child in seen.run.children] == [{}, {}]
     assert {"mean_test_acc", "rank_test_f", "split1_test_f", "std_test_acc"} <= set(
         last(seen.run.children[0])
     )
 
 
-def test_one_that_refits_nothing_tells_its_best_all_the_same(seen: Recorded, last: Last) -> None:
-    """Complete: one metric has a best candidate, also without a model."""
+def test_a_search_that_refits_nothing_has_its_best_candidate(seen: Recorded, last: Last) -> None:
     search = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 10.0]}, refit=False, cv=2).fit(MANY, LABELS)
     assert last(seen.run) == {"best_cv_score": search.best_score_}
     assert seen.run.params["best_var_smoothing"] == search.best_params_["var_smoothing"]
@@ -167,8 +166,7 @@ def test_a_search_that_chooses_by_a_function_is_recorded(seen: Recorded, last: L
 @pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores"
 )
-def test_candidates_that_failed_say_so_by_their_scores(seen: Recorded, last: Last) -> None:
-    """Honest: not a number stays not a number; the rest is there."""
+def test_failed_candidates_have_nan_as_scores(seen: Recorded, last: Last) -> None:
     search = GridSearchCV(Ridge(), {"alpha": [-1.0, 1.0]}, cv=2)
     search.fit(MANY, LABELS)
     bad, good = seen.run.children
@@ -180,7 +178,6 @@ def test_candidates_that_failed_say_so_by_their_scores(seen: Recorded, last: Las
 
 
 def test_a_search_of_which_all_fails_is_a_failed_run(seen: Recorded) -> None:
-    """Honest: what scikit-learn raises is what the run says."""
     with pytest.raises(ValueError, match="All the 4 fits failed"):
         GridSearchCV(Ridge(), {"alpha": [-1.0, -2.0]}, cv=2).fit(MANY, LABELS)
     assert (seen.run.status, len(seen.run.children)) == ("failed", 0)
@@ -240,7 +237,7 @@ class SearchOfTrials(BaseEstimator):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_what_was_best_is_known_of_searches_without_a_table(seen: Recorded, last: Last, fails: bool) -> None:
+def test_a_search_without_cv_results_has_its_best_params(seen: Recorded, last: Last, fails: bool) -> None:
     """Complete: the params that were found are nowhere else in the record; what a search cannot tell is left out."""
     SearchOfTrials(DecisionTreeClassifier(max_depth=1), fails).fit(MANY, LABELS)
     assert (seen.run.kind, seen.run.params["best_max_depth"], seen.run.errors) == ("search", 3, [])
@@ -249,7 +246,7 @@ def test_what_was_best_is_known_of_searches_without_a_table(seen: Recorded, last
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_runs_in_threads_of_others_makes_no_runs(seen: Recorded) -> None:
+def test_parts_of_a_search_in_dask_threads_are_no_runs(seen: Recorded) -> None:
     """Nothing too much: a Dask cluster's threads in this process are older than the search that sends its parts there. What the
     user sends there himself is a training of his.
     """
@@ -269,9 +266,7 @@ def test_what_runs_in_threads_of_others_makes_no_runs(seen: Recorded) -> None:
     assert sorted(run.kind for run in seen.runs) == ["cv", "fit", "fit", "search"]
 
 
-def test_a_metric_inside_a_scorer_is_logged_to_nothing(seen: Recorded) -> None:
-    """Nothing too much: what is measured inside a search is the search's own business."""
-
+def test_a_metric_inside_a_scorer_is_not_recorded(seen: Recorded) -> None:
     def score(model: Any, X: Any, y: Any) -> float:
         return accuracy_score(y, model.predict(X)) + model.score(X, y)
 
@@ -283,8 +278,7 @@ def test_a_metric_inside_a_scorer_is_logged_to_nothing(seen: Recorded) -> None:
     assert not [name for name in names if name.startswith(("accuracy_score", "score"))]
 
 
-def test_a_search_in_a_search_and_in_an_explicit_run(seen: Recorded) -> None:
-    """Once: the inner search is a part of the outer's candidates."""
+def test_a_search_in_a_search_is_part_of_the_outer_candidates(seen: Recorded) -> None:
     inner = GridSearchCV(GaussianNB(), {"var_smoothing": [1e-9, 1.0]}, cv=2)
     with autolog.run("nested"):
         GridSearchCV(make_pipeline(inner), {"gridsearchcv__cv": [2, 3]}, cv=2).fit(MANY, LABELS)
@@ -293,15 +287,13 @@ def test_a_search_in_a_search_and_in_an_explicit_run(seen: Recorded) -> None:
     assert len(seen.all_runs) == 3
 
 
-def test_a_selection_by_cross_validation_is_a_plain_fit(seen: Recorded, last: Last) -> None:
-    """RFECV has `cv_results_` too, but no candidates' params."""
+def test_rfecv_is_a_plain_fit(seen: Recorded, last: Last) -> None:
     RFECV(LogisticRegression(), cv=2).fit(MANY, LABELS)
     assert (seen.run.kind, len(seen.run.children), len(seen.all_runs)) == ("fit", 0, 1)
     assert last(seen.run)["training_accuracy_score"] > 0.5
 
 
-def test_the_children_of_a_search_can_be_found_and_compared(seen: Recorded) -> None:
-    """Complete: the filter language reaches them."""
+def test_the_children_of_a_search_can_be_filtered_and_sorted(seen: Recorded) -> None:
     GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 2, 3]}, cv=2).fit(MANY, LABELS)
     found = autolog.runs(
         f"parent == '{seen.run.id}' and params.max_depth > 1", order_by="-metrics.mean_test_score",

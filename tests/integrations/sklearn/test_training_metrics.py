@@ -141,14 +141,12 @@ def test_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last) -> No
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_weighted_classifiers_metrics_are_scikit_learns(seen: Recorded, last: Last, classes: int) -> None:
-    """Right with sample weights too."""
     X, y = (X2, Y2) if classes == 2 else (X3, Y3)
     model = GaussianNB().fit(X, y, sample_weight=WEIGHT)
     assert training(last(seen.run)) == exactly(of_classifier(model, X, y, WEIGHT))
 
 
 def test_unlabelled_rows_count_as_scikit_learn_counts_them(seen: Recorded, last: Last) -> None:
-    """Right where the target holds labels that are no class of the model."""
     y = np.where(np.arange(300) % 3 == 0, -1, Y2)
     model = LabelSpreading().fit(X2, y)
     expected = of_classifier(KnownLabels(model), X2, y)
@@ -183,13 +181,11 @@ def test_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last) -> Non
 
 
 def test_weighted_regressors_metrics_are_scikit_learns(seen: Recorded, last: Last) -> None:
-    """Right with sample weights too."""
     model = Ridge().fit(*REGRESSION, sample_weight=WEIGHT)
     assert training(last(seen.run)) == exactly(of_regressor(model, *REGRESSION, WEIGHT))
 
 
 def test_other_models_have_their_score(seen: Recorded, last: Last) -> None:
-    """Complete: clusterings and densities have no target, but a score."""
     for model in (KMeans(2, n_init=1, random_state=0), GaussianMixture(2, random_state=0)):
         model.fit(X2)
         recorded = training(last(seen.runs[-1]))
@@ -198,17 +194,15 @@ def test_other_models_have_their_score(seen: Recorded, last: Last) -> None:
 
 
 def test_several_targets_have_no_metrics(seen: Recorded, last: Last) -> None:
-    """Nothing wrong is recorded where one number could not say it."""
     X, y = make_multilabel_classification(60, 4, n_classes=3, random_state=0)
     RandomForestClassifier(n_estimators=3).fit(X, y)
     Ridge().fit(X, y.astype(float))
     assert [training(last(run)) for run in seen.runs] == [{}, {}]
-    note = "Training metrics were left out: the target is not one class or number for each row."
+    note = "Training metrics were left out: the target is not one class or number per row."
     assert [[note for note in run.notes if "signature" not in note] for run in seen.runs] == [[note], [note]]
 
 
 def test_a_text_classifier_has_its_metrics(seen: Recorded, last: Last) -> None:
-    """Right for data that is a list of texts."""
     texts, y = ["good film", "bad film", "good book", "bad book"] * 5, [1, 0] * 10
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, y)
     assert training(last(seen.run)) == exactly(of_classifier(model, texts, y))
@@ -260,7 +254,7 @@ LARGE: dict[str, tuple[Any, Callable[[], tuple[Any, Any]]]] = {
 
 
 @pytest.mark.parametrize("what", LARGE)
-def test_of_many_rows_a_sample_tells_within_its_error(seen: Recorded, what: str) -> None:
+def test_metrics_of_a_sample_are_within_their_stated_error(seen: Recorded, what: str) -> None:
     """Right: whatever order the rows have, what 10,000 of them show is within three of the standard errors that are said with
     it of what all of them show; the rows of a second, equal training are the same.
     """
@@ -283,7 +277,7 @@ def test_of_many_rows_a_sample_tells_within_its_error(seen: Recorded, what: str)
     clone(make).fit(X, y)
     assert training(seen.runs[-1].metrics) == first
     assert (
-        f"The training metrics are of 10,000 of the {X.shape[0]:,} rows, drawn at random."
+        f"The training metrics are computed on 10,000 of the {X.shape[0]:,} rows, drawn at random."
         in seen.runs[0].notes
     )
 
@@ -293,8 +287,7 @@ WEIGHTS = np.random.default_rng(0).uniform(0.1, 3.0, 6_000)
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["alike", "weighted"])
 @pytest.mark.parametrize("classes", [0, 2, 3])
-def test_errors_are_those_of_many_samples(classes: int, weights: Any) -> None:
-    """Right: a metric of many samples is scattered as its standard error says; of scattered errors, that is, half of those."""
+def test_stated_errors_are_the_deviation_over_many_samples(classes: int, weights: Any) -> None:
     rows, most, times = 6_000, 2_000, 300
     if classes:
         X, truth = make_classification(
@@ -343,8 +336,7 @@ def test_errors_are_those_of_many_samples(classes: int, weights: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_how_many_rows_depends_on_the_model_and_the_data_alone() -> None:
-    """Nearly free: slow models and long texts are asked for fewer."""
+def test_the_size_of_the_sample_depends_only_on_model_and_data() -> None:
     X, y = make_classification(5_000, 20, random_state=0)
     wide = np.zeros((2, 6_000))
     with autolog.suspended():
@@ -374,8 +366,7 @@ def test_how_many_rows_depends_on_the_model_and_the_data_alone() -> None:
         ]
 
 
-def test_a_busy_machine_changes_nothing(seen: Recorded) -> None:
-    """Right: two equal trainings have equal metrics, while another thread takes the processor or none does."""
+def test_a_busy_machine_does_not_change_the_metrics(seen: Recorded) -> None:
     X, y = make_classification(12_000, 8, random_state=0)
     over = threading.Event()
 
@@ -410,8 +401,7 @@ class Slow(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X), dtype=int)
 
 
-def test_a_users_model_is_asked_for_a_part(seen: Recorded) -> None:
-    """Nearly free: where users' code is to be asked, it is asked for 2,000 rows."""
+def test_a_users_model_is_asked_for_2000_rows(seen: Recorded) -> None:
     autolog.enable("sklearn", log_training_metrics="always")
     X, y = make_classification(5_000, 4, random_state=0)
     model = Slow().fit(X, y)
@@ -420,29 +410,26 @@ def test_a_users_model_is_asked_for_a_part(seen: Recorded) -> None:
 
 
 def test_the_confusion_matrix_of_a_sample_says_so(seen: Recorded) -> None:
-    """Right: its counts are of the sample's rows."""
     X, y = alternating(20_000, 2)
     GaussianNB().fit(X, y)
     kept = json.loads((seen.run.folder / "training_confusion_matrix.json").read_text())
     assert (np.sum(kept["matrix"]), kept["rows"], kept["of"]) == (10_000, 10_000, 20_000)
 
 
-def test_rows_are_not_taken_from_a_sparse_matrix_that_has_none(seen: Recorded) -> None:
-    """Nearly free: a list of cells would be walked through as a whole."""
+def test_a_sparse_matrix_without_rows_has_no_training_metrics(seen: Recorded) -> None:
     X, y = alternating(20_000, 2)
     LogisticRegression().fit(sparse.coo_matrix(X), y)
     assert training(seen.run.metrics) == {}
     assert seen.run.notes == [
-        "Training metrics were left out: rows cannot be taken from a sparse matrix of format coo.",
+        "Training metrics were left out: a sparse matrix of format coo gives no single rows. Use CSR.",
         "The model has no signature: there is none for data of type coo_matrix.",
     ]
 
 
-def test_what_all_rows_are_summed_up_for_is_left_out_and_said(seen: Recorded) -> None:
-    """Right: the score of a clustering of a sample would be another quantity."""
+def test_a_score_that_sums_over_all_rows_is_not_computed_of_a_sample(seen: Recorded) -> None:
     KMeans(2, n_init=1, random_state=0).fit(alternating(20_000, 2)[0])
     assert "training_score" not in seen.run.metrics
-    assert seen.run.notes == ["training_score was left out: it is computed of at most 10,000 rows."]
+    assert seen.run.notes == ["training_score was left out: it is computed only on data of at most 10,000 rows."]
 
 
 # -- nobody's code but scikit-learn's
@@ -499,8 +486,7 @@ def users_function(X: Any) -> Any:
 users_function.asked = 0  # type: ignore[attr-defined]
 
 
-def test_users_code_does_not_run_once_more(seen: Recorded, last: Last) -> None:
-    """Transparent: a user's estimator, step, function or candidate is not asked to predict by us."""
+def test_users_code_is_not_run_for_training_metrics(seen: Recorded, last: Last) -> None:
     X, y = REGRESSION
     counting, transformer, duck = Counting(), CountingTransformer(), DuckTransformer()
     counting.fit(X, y)
@@ -517,8 +503,7 @@ def test_users_code_does_not_run_once_more(seen: Recorded, last: Last) -> None:
     assert [training(last(run)) for run in seen.runs] == [{}] * 8
 
 
-def test_parts_of_scikit_learns_and_numpys_do_not_count_as_users_code(seen: Recorded, last: Last) -> None:
-    """Complete: callables that come with scikit-learn and numpy, splitters and random states of the user's are no hindrance."""
+def test_callables_of_scikit_learn_and_numpy_are_not_users_code(seen: Recorded, last: Last) -> None:
     X, y = np.abs(X2), Y2
     make_pipeline(FunctionTransformer(np.log1p), GaussianNB()).fit(X, y)
     RandomForestClassifier(n_estimators=2, random_state=np.random.RandomState(0)).fit(X, y)
@@ -526,8 +511,7 @@ def test_parts_of_scikit_learns_and_numpys_do_not_count_as_users_code(seen: Reco
     assert ["training_accuracy_score" in last(run) for run in seen.runs] == [True] * 3
 
 
-def test_users_models_are_scored_if_so_asked(seen: Recorded, last: Last) -> None:
-    """The option `log_training_metrics="always"`."""
+def test_log_training_metrics_always_asks_users_models(seen: Recorded, last: Last) -> None:
     autolog.enable("sklearn", log_training_metrics="always")
     model = Counting().fit(*REGRESSION)
     assert model.asked_ == 1
@@ -536,7 +520,6 @@ def test_users_models_are_scored_if_so_asked(seen: Recorded, last: Last) -> None
 
 
 def test_a_model_that_fails_on_its_own_data_gets_a_note(seen: Recorded) -> None:
-    """Harmless: the user has not asked it to predict."""
     autolog.enable("sklearn", log_training_metrics="always")
 
     class Failing(Counting):
@@ -554,8 +537,7 @@ def test_a_model_that_fails_on_its_own_data_gets_a_note(seen: Recorded) -> None:
 
 
 @pytest.mark.parametrize("state", [None, 3, np.random.RandomState(3)])
-def test_models_that_draw_when_they_predict_are_not_asked(seen: Recorded, state: Any) -> None:
-    """Transparent: global random streams, and the user's own, stand where they would."""
+def test_models_that_draw_random_numbers_when_they_predict_are_not_asked(seen: Recorded, state: Any) -> None:
     np.random.seed(0)
     random.seed(0)
     before = joblib.hash((np.random.get_state(), random.getstate()))
@@ -569,7 +551,6 @@ def test_models_that_draw_when_they_predict_are_not_asked(seen: Recorded, state:
 
 
 def test_an_imputer_that_draws_when_it_transforms_is_not_asked(seen: Recorded) -> None:
-    """Transparent: its random state travels in the model, and later predictions come from it."""
     X = np.where(np.random.RandomState(0).uniform(size=REGRESSION[0].shape) < 0.1, np.nan, REGRESSION[0])
     imputer = IterativeImputer(sample_posterior=True, max_iter=1, random_state=0)
 
@@ -582,8 +563,7 @@ def test_an_imputer_that_draws_when_it_transforms_is_not_asked(seen: Recorded) -
     assert training(seen.run.metrics) == {}
 
 
-def test_no_warning_of_ours_is_let_out(seen: Recorded, last: Last) -> None:
-    """Transparent: a prediction that warns, and numbers that overflow, warn nobody when it was not the user who asked."""
+def test_training_metrics_cause_no_warning(seen: Recorded, last: Last) -> None:
     autolog.enable("sklearn", log_training_metrics="always")
 
     class Warning_(Counting):
@@ -598,8 +578,7 @@ def test_no_warning_of_ours_is_let_out(seen: Recorded, last: Last) -> None:
     assert [len(training(last(run))) for run in seen.runs] == [4, 7]
 
 
-def test_the_users_data_is_left_as_it_was(seen: Recorded) -> None:
-    """Transparent: neither changed nor kept."""
+def test_the_users_data_is_not_changed(seen: Recorded) -> None:
     data = [X3.copy(), Y3.copy(), WEIGHT.copy()]
     before = joblib.hash(data)
     GaussianNB().fit(data[0], data[1], sample_weight=data[2])
@@ -607,8 +586,7 @@ def test_the_users_data_is_left_as_it_was(seen: Recorded) -> None:
     assert joblib.hash(data) == before
 
 
-def test_no_metrics_if_so_wished(seen: Recorded) -> None:
-    """The option `log_training_metrics=False`."""
+def test_log_training_metrics_false_records_none(seen: Recorded) -> None:
     autolog.enable("sklearn", log_training_metrics=False)
     GaussianNB().fit(X2, Y2)
     assert seen.run.metrics == {}
@@ -617,7 +595,6 @@ def test_no_metrics_if_so_wished(seen: Recorded) -> None:
 
 @pytest.mark.parametrize("rows", [300, 3_000])
 def test_small_data_is_predicted_once(seen: Recorded, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    """Nearly free: one `predict` and one `predict_proba`."""
     asked: list[tuple[str, int]] = []
     for name in ("predict", "predict_proba", "score"):
         original = getattr(GaussianNB, name)
@@ -649,7 +626,7 @@ TIED: list[Any] = [
 
 @pytest.mark.parametrize("model", TIED, ids=lambda model: type(model).__name__)
 @pytest.mark.parametrize("classes", [2, 3])
-def test_one_pass_tells_both_where_the_likeliest_class_is_predicted(
+def test_labels_are_derived_from_probabilities_where_that_is_what_predict_does(
     seen: Recorded, last: Last, monkeypatch: pytest.MonkeyPatch, model: Any, classes: int
 ) -> None:
     """Nearly free and right: these are asked for probabilities alone, and what is derived from them is what they predict."""
@@ -675,8 +652,7 @@ def test_neighbours_of_different_weights_are_asked_twice() -> None:
     assert not scores._predicts_the_likeliest(type("RandomForestClassifier", (RandomForestClassifier,), {})())
 
 
-def test_a_pipelines_transformers_see_the_data_once(seen: Recorded, last: Last) -> None:
-    """Nearly free: on a small frame they cost more than the model, and there are two predictions."""
+def test_a_pipelines_transformers_run_once_for_the_metrics(seen: Recorded, last: Last) -> None:
     autolog.enable("sklearn", log_training_metrics="always")
     counting = CountingTransformer()
     model = make_pipeline(counting, "passthrough", StandardScaler(), GaussianNB()).fit(X2, Y2)
@@ -686,9 +662,7 @@ def test_a_pipelines_transformers_see_the_data_once(seen: Recorded, last: Last) 
 
 
 @pytest.mark.parametrize("replaced", ["a method", "a param"])
-def test_a_model_with_a_stand_in_is_not_asked(seen: Recorded, replaced: str) -> None:
-    """What stands in the place of a method, or cannot be asked for its params, is called as often as without autolog."""
-
+def test_a_model_with_a_mock_is_not_asked(seen: Recorded, replaced: str) -> None:
     def calls() -> tuple[int, int]:
         """Of a method and of a scorer, in one fit."""
         scorer = Mock(side_effect=metrics.get_scorer("neg_median_absolute_error"))

@@ -172,9 +172,7 @@ def test_searches_and_cross_validations_give_the_same_bits() -> None:
 # -- nothing stays
 
 
-def test_models_predictions_and_data_are_let_go(seen: Recorded) -> None:
-    """Harmless: what was fitted, predicted and passed in dies when the user lets go of it."""
-
+def test_models_predictions_and_data_are_not_kept_alive(seen: Recorded) -> None:
     def train() -> list[weakref.ref[Any]]:
         data, target = X.copy(), Y.copy()
         model = make_pipeline(StandardScaler(), SGDClassifier())
@@ -196,8 +194,7 @@ def test_models_predictions_and_data_are_let_go(seen: Recorded) -> None:
     assert len(seen.runs) == 4
 
 
-def test_a_prediction_of_a_known_model_costs_the_store_nothing(seen: Recorded) -> None:
-    """Nearly free: nothing is written because somebody predicts."""
+def test_a_prediction_writes_nothing(seen: Recorded) -> None:
     model = GaussianNB().fit(X, Y)
     journals = Path(seen.folder) / ".autolog" / "journal"
 
@@ -214,8 +211,6 @@ def test_a_prediction_of_a_known_model_costs_the_store_nothing(seen: Recorded) -
 
 
 def test_sparse_data_is_neither_densified_nor_copied(seen: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly free: not for the digest, the signature, the metrics or the model."""
-
     def refuse(*_: Any) -> Any:
         raise MemoryError("would not fit")
 
@@ -229,8 +224,7 @@ def test_sparse_data_is_neither_densified_nor_copied(seen: Recorded, monkeypatch
     assert seen.run.metrics["training_accuracy_score"]["count"] == 1
 
 
-def test_patched_functions_can_be_passed_on(seen: Recorded) -> None:
-    """Transparent: scorers made of them, bound methods and jobs pickle, copy and run in other processes."""
+def test_patched_functions_pickle_copy_and_run_in_other_processes(seen: Recorded) -> None:
     scorer = pickle.loads(pickle.dumps(make_scorer(f1_score, average="macro")))
     model = GaussianNB().fit(X, Y)
     assert scorer(model, X, Y) == f1_score(Y, model.predict(X), average="macro")
@@ -296,7 +290,7 @@ PROGRAM = """
 
 
 @pytest.mark.parametrize("filters", ["default", "error"])
-def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) -> None:
+def test_a_program_warns_and_prints_the_same(tmp_path: Path, filters: str) -> None:
     """Transparent: the same warnings from the same places, each as often as it would be shown, and the same end."""
     program = tmp_path / "program.py"
     program.write_text(textwrap.dedent(PROGRAM))
@@ -322,7 +316,6 @@ def test_a_program_warns_and_prints_what_it_would(tmp_path: Path, filters: str) 
 
 
 def test_an_ended_run_stays_ended(seen: Recorded) -> None:
-    """Honest: what is measured later belongs to the run, but opens and changes nothing."""
     model = GaussianNB().fit(X, Y)
     ended = seen.run.ended
     accuracy_score(Y, model.predict(X))
@@ -344,7 +337,7 @@ def test_an_ended_run_stays_ended(seen: Recorded) -> None:
     ids=["pipeline", "two scalers", "regression", "search"],
 )  # fmt: skip
 @pytest.mark.parametrize("wanted", [True, "always"])
-def test_data_that_a_model_works_in_is_worked_in_once(make: Any, wanted: Any) -> None:
+def test_data_of_a_model_with_copy_false_is_not_used_again(make: Any, wanted: Any) -> None:
     """`copy=False` lets a model change the caller's array: it is not asked for training metrics, which would change it again
     and be those of other data; the run says so.
     """
@@ -361,10 +354,7 @@ def test_data_that_a_model_works_in_is_worked_in_once(make: Any, wanted: Any) ->
 @pytest.mark.parametrize(
     "wrap", [np.vectorize, lambda f: np.frompyfunc(f, 1, 1)], ids=["vectorize", "frompyfunc"]
 )
-def test_a_function_of_the_users_is_not_called_again_whatever_numpy_makes_of_it(
-    wrap: Any, seen: Recorded
-) -> None:
-    """NumPy's own functions may be; these are the user's, who may count calls or draw random numbers in them."""
+def test_a_users_function_inside_numpys_is_not_called_again(wrap: Any, seen: Recorded) -> None:
     calls: list[float] = []
 
     def own(value: float) -> float:
@@ -388,9 +378,7 @@ def test_a_function_of_the_users_is_not_called_again_whatever_numpy_makes_of_it(
     [NMF(2, init="nndsvda", shuffle=True, max_iter=20), DictionaryLearning(2, max_iter=2, transform_algorithm="lasso_cd")],
     ids=lambda step: type(step).__name__,
 )  # fmt: skip
-def test_transformers_that_draw_do_not_draw_again(step: Any, seen: Recorded) -> None:
-    """What comes after a training draws the same numbers from NumPy's global stream."""
-
+def test_transformers_do_not_draw_random_numbers_again(step: Any, seen: Recorded) -> None:
     def fit() -> float:
         np.random.seed(1)
         with warnings.catch_warnings():
@@ -413,9 +401,7 @@ def test_transformers_that_draw_do_not_draw_again(step: Any, seen: Recorded) -> 
     ],
     ids=["forest", "much", "pipeline", "nested"],
 )
-def test_a_talkative_model_says_what_it_says_once(model: Any, seen: Recorded, capfd: Any) -> None:
-    """`verbose` models also print while they predict: the prediction for the training metrics is silent, or not made."""
-
+def test_a_verbose_model_prints_the_same(model: Any, seen: Recorded, capfd: Any) -> None:
     def said() -> list[str]:
         clone(model).fit(X, Y)
         both = capfd.readouterr()
@@ -432,15 +418,13 @@ class Odd(LinearRegression):  # type: ignore[misc]
         self.copy = copy
 
 
-def test_only_a_plain_no_is_a_no(own_key: None) -> None:
-    """What stands in a `copy` of somebody's own estimator may be an array, which is neither true nor false."""
+def test_a_copy_param_that_is_an_array_is_not_taken_for_false(own_key: None) -> None:
     with recorded("sklearn", sklearn={"log_training_metrics": "always"}) as seen:
         Odd(copy=np.zeros(3)).fit(X, Y)
         assert "training_r2_score" in seen.run.metrics
 
 
-def test_neighbours_of_a_label_propagation_are_not_counted(seen: Recorded) -> None:
-    """Its tree counts what it is asked; the model that the user pickles has not been asked by us."""
+def test_the_counters_of_a_label_propagation_are_the_same(seen: Recorded) -> None:
     some = np.where(np.arange(len(Y)) % 3, Y, -1)
     model = LabelSpreading(kernel="knn", n_neighbors=5).fit(X, some)
     autolog.disable()
@@ -448,7 +432,7 @@ def test_neighbours_of_a_label_propagation_are_not_counted(seen: Recorded) -> No
     assert joblib.hash(model) == joblib.hash(plain)
 
 
-def test_a_conditional_method_stays_what_scikit_learn_has_made(seen: Recorded) -> None:
+def test_a_conditional_method_stays_a_descriptor_of_scikit_learns(seen: Recorded) -> None:
     """`available_if` makes descriptors that other tools look for, MLflow among them, to patch the function in them."""
     GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(X, Y).predict(X)
     held = vars(GridSearchCV.__mro__[1])["predict"]

@@ -50,8 +50,7 @@ def parts(values: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_native_training_is_one_run(seen: Recorded, client: Any) -> None:
-    """Once and complete: rounds, early stopping, importances and the model, which is the one that came back."""
+def test_a_native_training_is_one_complete_run(seen: Recorded, client: Any) -> None:
     data = dxgb.DaskDMatrix(client, parts(X), parts(Y))
     test = dxgb.DaskDMatrix(client, da.from_array(TEST_X), da.from_array(TEST_Y))
     result = dxgb.train(

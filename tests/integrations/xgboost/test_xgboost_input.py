@@ -74,7 +74,7 @@ class Careless(xgboost.XGBRegressor):
         return super().predict(X.assign(sum=X.sum(axis=1)), **more)
 
 
-def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None:
+def test_the_record_is_of_the_data_before_the_fit_changed_it() -> None:
     """Right: three columns are three; what a class of the user's predicts is not known, and the run says so."""
     given = frame()
     with recorded("xgboost", log_input_examples=True) as seen:
@@ -92,8 +92,7 @@ def test_a_fit_that_changes_the_data_leaves_the_record_as_the_data_was() -> None
     assert (predictor.predict(frame()) == model.predict(frame())).all()
 
 
-def test_a_matrix_is_of_the_data_as_it_was_when_it_was_made() -> None:
-    """Right: XGBoost has a copy from then on."""
+def test_the_record_is_of_the_data_as_the_matrix_copied_it() -> None:
     given, array = frame(), X.copy()
     with recorded("xgboost", log_input_examples=True) as seen:
         matrices = xgboost.DMatrix(given, Y), xgboost.DMatrix(array, Y)
@@ -126,8 +125,7 @@ def test_an_array_may_be_given_names(early: bool, kind: str) -> None:
     assert (predictor.predict(data) == model.predict(matrix)).all()
 
 
-def test_of_a_matrix_that_was_made_before_less_is_known() -> None:
-    """Honest: its own columns where they are sure; otherwise the run says why not."""
+def test_a_matrix_made_before_autolog_was_on_may_have_no_signature() -> None:
     known, unknown = xgboost.DMatrix(frame(), Y), xgboost.DMatrix(X, Y)
     with recorded("xgboost", log_input_examples=True) as seen:
         for matrix in (known, unknown):
@@ -148,7 +146,7 @@ def test_an_example_does_not_need_a_signature() -> None:
         assert (signature_of(run, "inputs"), example_of(run), run.notes) == (None, X[:5].tolist(), [])
 
 
-def test_a_rankers_queries_are_no_certain_input(seen: Recorded) -> None:
+def test_a_ranker_with_a_qid_column_has_no_signature(seen: Recorded) -> None:
     """Honest: the predictor takes the frame with and without them."""
     ranked = frame().assign(qid=np.repeat([0, 1], 40))
     model = xgboost.XGBRanker(n_estimators=1, n_jobs=1).fit(ranked, Y)
@@ -193,8 +191,7 @@ def test_the_outputs_are_what_the_model_predicts(seen: Recorded, name: str) -> N
     assert signature_of(seen.run, "outputs") == [(found.dtype.name, [-1, *found.shape[1:]])]
 
 
-def test_matrices_made_inside_of_a_fit_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly free: the data of an estimator is looked at once."""
+def test_matrices_made_inside_a_fit_are_not_examined(monkeypatch: pytest.MonkeyPatch) -> None:
     import autolog_xgboost.matrices as matrices
 
     looked: list[Any] = []

@@ -58,9 +58,7 @@ def test_directions_are_those_by_which_xgboost_stops_early(seen: Recorded, metri
 
 
 @pytest.mark.parametrize("maximize", [True, False])
-def test_a_metric_of_the_users_is_better_as_the_user_says(seen: Recorded, maximize: bool) -> None:
-    """To the early stopping; without it, nobody knows."""
-
+def test_a_metric_of_the_users_has_the_direction_of_early_stopping(seen: Recorded, maximize: bool) -> None:
     def mine(predictions: Any, matrix: Any) -> tuple[str, float]:
         return "mine", float(np.mean(predictions))
 
@@ -73,7 +71,7 @@ def test_a_metric_of_the_users_is_better_as_the_user_says(seen: Recorded, maximi
     assert untold == {"v-rmse": "lower", "v-mine": None}
 
 
-def test_the_value_is_that_of_the_round_that_predicts(seen: Recorded) -> None:
+def test_a_metrics_value_is_that_of_the_round_that_predicts(seen: Recorded) -> None:
     """An estimator predicts with its best round, `train` with all of them unless it is asked to keep the best; the series stays
     as it was.
     """
@@ -132,7 +130,7 @@ def test_an_estimator_of_the_users_that_trains_a_booster_predicts_with_all_round
     assert piped.metrics["validation_0-logloss"]["value"] == rounds[inside.best_iteration]
 
 
-def test_folds_that_differ_more_are_neither_better_nor_worse(seen: Recorded) -> None:
+def test_the_deviation_over_folds_has_no_direction(seen: Recorded) -> None:
     params = {"objective": "binary:logistic", "eval_metric": "auc", "nthread": 1}
     found = xgboost.cv(params, xgboost.DMatrix(X, Y), 10, nfold=2, early_stopping_rounds=2, as_pandas=False)
     metrics = seen.run.metrics

@@ -60,10 +60,9 @@ def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("what", ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
-def test_an_estimator_loads_back_everywhere_and_predicts_the_same(
+def test_an_estimator_loads_by_autolog_and_by_mlflow_and_predicts_the_same(
     seen: Recorded, mlflow: Any, what: str
 ) -> None:
-    """Complete: with autolog without trust, with MLflow natively and as pyfunc: the same class, the same predictions."""
     estimator, data, target, how = ESTIMATORS[what]
     model = estimator.fit(data, target, **how)
     folder = folder_of(seen.run)
@@ -83,10 +82,9 @@ def test_an_estimator_loads_back_everywhere_and_predicts_the_same(
 
 
 @pytest.mark.parametrize("data", [X, NAMED], ids=["array", "frame"])
-def test_a_booster_loads_back_everywhere_and_predicts_the_same(
+def test_a_booster_loads_by_autolog_and_by_mlflow_and_predicts_the_same(
     seen: Recorded, mlflow: Any, data: Any
 ) -> None:
-    """Complete: as above; the pyfunc takes what the matrix was made from."""
     matrix = xgboost.DMatrix(data, Y)
     model = xgboost.train({"objective": "binary:logistic"}, matrix, 3)
     folder, expected = folder_of(seen.run), model.predict(matrix)
@@ -110,7 +108,6 @@ def test_versions_are_those_of_the_module_whatever_the_distribution_is_called(se
 
 
 def test_a_continued_training_can_begin_with_a_loaded_model(seen: Recorded) -> None:
-    """Complete: the format keeps what XGBoost needs to go on."""
     matrix = xgboost.DMatrix(X, Y)
     first = xgboost.train({}, matrix, 3)
     again = autolog.load_model(folder_of(seen.run))
@@ -141,8 +138,7 @@ def test_a_model_logged_by_hand_is_saved_in_the_same_way(seen: Recorded) -> None
     assert autolog.load_model(seen.run.folder / "mine").get_dump() == booster.get_dump()
 
 
-def test_a_folder_cannot_choose_what_is_imported(seen: Recorded) -> None:
-    """Safe: without trust, only XGBoost's own classes are made."""
+def test_a_model_folder_cannot_choose_which_class_is_imported(seen: Recorded) -> None:
     xgboost.train({}, xgboost.DMatrix(X, Y), 1)
     folder = folder_of(seen.run)
     changed = mlmodel(seen.run)
@@ -152,8 +148,7 @@ def test_a_folder_cannot_choose_what_is_imported(seen: Recorded) -> None:
         autolog.load_model(folder)
 
 
-def test_what_mlflow_saved_loads_too(mlflow: Any, tmp_path: Path) -> None:
-    """Complete: the same folders, whoever wrote them."""
+def test_a_model_that_mlflow_saved_loads(mlflow: Any, tmp_path: Path) -> None:
     model = xgboost.XGBClassifier(n_estimators=2).fit(X, Y)
     mlflow.xgboost.save_model(model, str(tmp_path / "theirs"))
     assert (autolog.load_model(tmp_path / "theirs").predict_proba(X) == model.predict_proba(X)).all()

@@ -42,9 +42,7 @@ def frame(data: Any) -> pd.DataFrame:
     return pd.DataFrame(data, columns=list("abcd"))
 
 
-def test_a_training_is_one_run_with_all_that_can_be_told(
-    seen: Recorded, visible: Visible, artifact: Artifact
-) -> None:
+def test_a_training_is_one_complete_run(seen: Recorded, visible: Visible, artifact: Artifact) -> None:
     """Complete: params, rounds of every eval set and metric, data, importances, model; and nothing that is not said here."""
 
     def mine(predicted: Any, data: Any) -> tuple[str, float]:
@@ -87,7 +85,7 @@ def test_a_training_is_one_run_with_all_that_can_be_told(
     assert importances == {}
 
 
-def test_an_estimator_is_one_run_with_all_that_can_be_told(seen: Recorded, visible: Visible) -> None:
+def test_a_fit_of_an_estimator_is_one_complete_run(seen: Recorded, visible: Visible) -> None:
     """Complete: the settings that are set, rounds, data, model; and the same with scikit-learn's integration off."""
     model = xgboost.XGBClassifier(n_estimators=3, max_depth=2, gamma=0.5, eval_metric="error")
     arguments = {"eval_set": [(X, Y), (TEST_X, TEST_Y)], "sample_weight": np.ones(80), "verbose": False}
@@ -119,14 +117,13 @@ def test_an_estimator_is_one_run_with_all_that_can_be_told(seen: Recorded, visib
     assert visible(alone.run) == expected
 
 
-def test_without_an_eval_set_no_metric_is_invented(seen: Recorded) -> None:
-    """Honest: and early stopping that nobody asked for is none."""
+def test_without_an_eval_set_there_are_no_metrics(seen: Recorded) -> None:
     xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y), 2)
     xgboost.XGBClassifier(n_estimators=2).fit(X, Y)
     assert [run.metrics for run in seen.runs] == [{}, {}]
 
 
-def test_the_number_of_rounds_is_the_one_that_came_out(seen: Recorded) -> None:
+def test_the_number_of_rounds_is_a_param(seen: Recorded) -> None:
     """Complete: XGBoost's default, and a forest's single round of many trees."""
     xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y))
     xgboost.XGBRFClassifier(n_estimators=5).fit(X, Y)
@@ -134,7 +131,6 @@ def test_the_number_of_rounds_is_the_one_that_came_out(seen: Recorded) -> None:
 
 
 def test_every_name_of_train_is_recorded(seen: Recorded) -> None:
-    """Complete: wherever the user has it from."""
     data = xgboost.DMatrix(X, Y)
     for module in (xgboost, xgboost.training, xgboost.sklearn):
         module.train(LOGISTIC, data, 1)
@@ -185,8 +181,7 @@ def test_early_stopping_is_recorded_in_every_form(seen: Recorded, last: Last, ho
     assert rounds == found["stopped_iteration"] + 1
 
 
-def test_early_stopping_that_did_not_stop_has_no_last_round(seen: Recorded, last: Last) -> None:
-    """Honest: `stopped_iteration` says that training ended early."""
+def test_there_is_no_stopped_iteration_if_all_rounds_were_run(seen: Recorded, last: Last) -> None:
     stopped_not, _ = stopped(early_stopping_rounds=100)
     assert last(seen.run)["best_iteration"] == stopped_not.best_iteration
     assert "stopped_iteration" not in seen.run.metrics
@@ -259,8 +254,7 @@ def test_a_pipeline_is_one_run_with_its_params_and_the_boosters_rounds(
     assert (run.model(trust=True).predict(X) == pipeline.predict(X)).all()
 
 
-def test_a_target_transformer_hands_its_boosters_rounds_on(seen: Recorded) -> None:
-    """Complete: it delegates as a pipeline does."""
+def test_a_target_transformer_has_its_boosters_rounds(seen: Recorded) -> None:
     model = TransformedTargetRegressor(xgboost.XGBRegressor(n_estimators=2), transformer=StandardScaler())
     model.fit(X, Y.astype(float), eval_set=[(TEST_X, TEST_Y)], verbose=False)
     assert seen.run.metrics["validation_0-rmse"]["count"] == 2
@@ -315,8 +309,7 @@ def test_a_users_subclass_is_xgboosts_one_run_and_its_model_all_of_it(seen: Reco
     assert (again.predict_proba(X) == model.predict_proba(X)).all()
 
 
-def test_several_boosters_in_one_training_are_told_apart(seen: Recorded, series: Series) -> None:
-    """Complete: a user's estimator that trains two gives both, the second under names of its own."""
+def test_several_boosters_in_one_training_have_names_of_their_own(seen: Recorded, series: Series) -> None:
     from sklearn.base import BaseEstimator
 
     class Two(BaseEstimator):
@@ -338,7 +331,7 @@ def test_several_boosters_in_one_training_are_told_apart(seen: Recorded, series:
     }
 
 
-def test_a_pipelines_generator_is_drawn_from_no_more_than_without(seen: Recorded) -> None:
+def test_a_users_random_generator_is_drawn_from_as_often_as_without_autolog(seen: Recorded) -> None:
     """Transparent: an estimator's `get_params` draws from a `random_state` that is a generator; a pipeline's calls it."""
 
     def outcome() -> Any:
@@ -398,8 +391,7 @@ def test_no_callback_of_ours_outlives_its_training(seen: Recorded) -> None:
     assert (seen.run.ended, seen.run.metrics["train-auc"]["count"], len(seen.all_runs)) == (ended, 2, 1)
 
 
-def test_models_and_data_are_let_go(seen: Recorded) -> None:
-    """Harmless: what was trained and passed in dies when the user lets go of it."""
+def test_models_and_data_are_not_kept_alive(seen: Recorded) -> None:
     import gc
     import weakref
 
@@ -439,8 +431,7 @@ def test_several_workers_that_train_one_booster_are_one_run(seen: Recorded) -> N
     assert seen.run.metrics["train-auc"]["count"] == 3
 
 
-def test_what_is_not_wanted_is_not_recorded(tmp_path: Any) -> None:
-    """Complete as asked: without models, data, signatures."""
+def test_models_data_and_signatures_are_left_out_where_they_are_not_wanted(tmp_path: Any) -> None:
     with recorded("xgboost", log_models=False, log_datasets=False) as seen:
         xgboost.train(LOGISTIC, xgboost.DMatrix(X, Y), 1)
         xgboost.XGBClassifier(n_estimators=1).fit(X, Y)
@@ -456,7 +447,7 @@ def test_what_is_not_wanted_is_not_recorded(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_a_version_that_would_crash_is_not_asked(
+def test_a_version_that_would_crash_is_not_asked_for_importances(
     seen: Recorded, monkeypatch: pytest.MonkeyPatch, outputs: int
 ) -> None:
     """Harmless: XGBoost 2.1 ends the process where it is asked how important features of trees of several outputs are, those of

@@ -281,8 +281,7 @@ def test_a_training_gives_the_same_bits_and_is_recorded(how: str, tmp_path: Path
         assert len(run.models) == (run.kind != "cv")
 
 
-def test_the_same_callbacks_twice_are_two_complete_runs_and_left_unchanged() -> None:
-    """Transparent and complete: the user's list is read, never written; no run hears of another's rounds."""
+def test_callbacks_that_are_used_twice_give_two_complete_runs_and_are_unchanged() -> None:
     mine = [Stop(4)]
     data, test = matrix(), held()
     with recorded("xgboost") as seen:
@@ -319,8 +318,7 @@ def test_a_callback_of_ours_that_fails_leaves_the_training_alone(monkeypatch: py
         assert seen.run.models
 
 
-def test_a_wrong_call_raises_what_it_raises() -> None:
-    """Transparent: XGBoost's own complaints about its arguments, and failed runs."""
+def test_a_wrong_call_raises_the_same_error() -> None:
     calls: list[Callable[[], Any]] = [
         lambda: xgboost.train(LOGISTIC, X, 2),
         lambda: xgboost.train(LOGISTIC, matrix(), 2, evals=[(X, "test")]),
