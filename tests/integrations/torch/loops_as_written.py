@@ -2032,8 +2032,10 @@ def gradients_by_functions() -> Expected:
 
 
 def hogwild() -> list[Expected]:
-    """As pytorch/examples/mnist_hogwild, by threads: each has its optimizer and its epochs, the model is of both."""
-    model, begun = Net(), threading.Event()
+    """As pytorch/examples/mnist_hogwild, by threads, of which one steps at a time: autograd notices if a parameter changes
+    within a backward. Each has its optimizer and its epochs, the model is of both.
+    """
+    model, begun, lock = Net(), threading.Event(), threading.Lock()
     told: dict[int, list[float]] = {0: [], 1: []}
 
     def train(rank: int) -> None:
@@ -2042,10 +2044,11 @@ def hogwild() -> list[Expected]:
         for epoch in range(2):
             total = 0.0
             for x, y in loader:
-                optimizer.zero_grad()
-                loss = F.nll_loss(F.log_softmax(model(x), dim=1), y)
-                loss.backward()
-                optimizer.step()
+                with lock:
+                    optimizer.zero_grad()
+                    loss = F.nll_loss(F.log_softmax(model(x), dim=1), y)
+                    loss.backward()
+                    optimizer.step()
                 begun.set()
                 total += loss.item()
             print(f"{rank} Train Epoch: {epoch} Loss: {total / len(loader):.6f}")
