@@ -1,21 +1,21 @@
-"""Records scikit-learn: every estimator that predicts, searches, cross-validation, and what is measured afterwards.
+"""Records scikit-learn: every estimator that predicts, searches, cross-validation, and metrics measured after the fit.
 
-What a run holds, by scikit-learn's own words where it has them:
+A run holds, with scikit-learn's own names where it has them:
 
     kind        fit, partial_fit, search, candidate (a search's child), cv (tag `function`: cross_val_score, …)
-    params      get_params(deep=True); fit.<argument> beside the data; best_<param> of a search; <function>.<argument> of a cv
+    params      get_params(deep=True); fit.<argument>, except data; best_<param> of a search; <function>.<argument> of a cv
     metrics     training_<metric>                  on the training data: accuracy_score, roc_auc, r2_score, …, score
                 <metric>[_<setting>][_<variable>]  measured by the user: f1_score_macro_X_test, score_X_test
-                <attribute without its _>          what the fitted estimator holds: n_iter, inertia, oob_score, best_score
-                loss, train_score, validation_score, …   a step an iteration; best_iteration, stopped_iteration
+                <attribute without its _>          held by the fitted estimator: n_iter, inertia, oob_score, best_score
+                loss, train_score, validation_score, …   a step per iteration; best_iteration, stopped_iteration
                 best_cv_score                      of a search; its candidates have the columns of cv_results_
-                test_score, mean_…, std_…          of a cv, a step a fold; rows of a partial_fit, a step a call
+                test_score, mean_…, std_…          of a cv, a step per fold; rows of a partial_fit, a step per call
     tags        best: true, a search's best candidate; model_step, the call of partial_fit that the saved model is from
     artifacts   model; training_{confusion_matrix,roc_curve,precision_recall_curve}.json, coefficients.json,
-                feature_importances.json; <function>_<variable>.json of what the user measured that is no number
-    datasets    train, validation (X_val), test (what the user measured on)
+                feature_importances.json; <function>_<variable>.json for the user's results that are not one number
+    datasets    train, validation (X_val), test (the user's data for metrics)
 
-Nothing of scikit-learn is imported before the user has imported it.
+The integration imports nothing of scikit-learn before the user does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TRAINING = ("fit", "fit_predict", "fit_transform", "partial_fit")
 TASK = "sklearn.utils.parallel:_FuncWrapper.__call__"
 PREDICTING = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score_samples")
 
-# Functions of predictions, and those of them that the oldest supported version does not have.
+# Metrics of predictions. The oldest supported version does not have those in NEWER_METRICS.
 METRICS = (
     "accuracy_score", "auc", "average_precision_score", "balanced_accuracy_score", "brier_score_loss",
     "class_likelihood_ratios", "classification_report", "cohen_kappa_score", "confusion_matrix", "dcg_score", "f1_score",
@@ -57,7 +57,7 @@ METRICS = (
 NEWER_METRICS = (
     "d2_brier_score", "d2_log_loss_score", "root_mean_squared_error", "root_mean_squared_log_error",
 )  # fmt: skip
-# Functions that scikit-learn's displays (`RocCurveDisplay`) call by a name of their own, and where.
+# Functions that scikit-learn's displays, such as `RocCurveDisplay`, import under a second name, and the modules that do.
 PLOTTED = {
     "confusion_matrix": "sklearn.metrics._plot.confusion_matrix",
     "roc_curve": "sklearn.metrics._plot.roc_curve",

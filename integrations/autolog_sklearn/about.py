@@ -1,4 +1,4 @@
-"""What can be told of an estimator without asking it to do anything."""
+"""Describes an estimator without making it compute anything."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 from autolog.integration import ArraySpec, Run, reraise_if_signal, suppress_warnings
 
-# What only prepares data for others: transformers, imbalanced-learn's samplers, indexes of neighbours.
+# Methods of estimators that only prepare data: transformers, imbalanced-learn's samplers, indexes of neighbours.
 _PREPARES = ("transform", "fit_transform", "fit_resample", "kneighbors")
 
 
 def trains(estimator: Any) -> bool:
-    """Whether fitting this is a training of its own. A transformer's is not, unless it predicts too."""
+    """Return whether fitting this estimator is a training. Fitting a transformer is not, unless it predicts, too."""
     try:
         with suppress_warnings():
             one = chain(estimator)[-1]
             if is_search(estimator) or hasattr(one, "predict") or hasattr(one, "fit_predict"):
                 return True
-            # Some have their `predict` only when fitted. A pipeline's depends on its last step.
+            # Some estimators have `predict` only once they are fitted. A pipeline's depends on its last step.
             if hasattr(type(one), "predict") and not steps_of(one):
                 return True
             return not any(hasattr(one, name) for name in _PREPARES)
-    except Exception as error:  # a property of the user's own
+    except Exception as error:  # from a property of the user's class
         reraise_if_signal(error)
         return False
 
@@ -35,8 +35,8 @@ _OTHERS = ("estimator", "base_estimator", "estimators", "final_estimator")
 
 
 def trains_others(estimator: Any) -> bool:
-    """Whether it fits copies of another estimator, as a search, an ensemble or a one-against-rest does: their rounds are not
-    the run's. A pipeline's steps are.
+    """Return whether the estimator fits copies of another one, as searches, ensembles and one-vs-rest do. The copies' rounds do
+    not belong to the run. Those of a pipeline's steps do.
     """
     cls = type(estimator)
     if any(base.__name__ in _CONTRIBUTING for base in cls.__mro__):
@@ -48,7 +48,7 @@ def trains_others(estimator: Any) -> bool:
 
 
 def is_search(estimator: Any) -> bool:
-    """Whether it tries candidates and holds their results in `cv_results_`."""
+    """Return whether the estimator is a search, with its candidates' results in `cv_results_`."""
     cls = type(estimator)
     return hasattr(cls, "_run_search") or (
         "Search" in cls.__name__ and "estimator" in getattr(estimator, "__dict__", {})
@@ -56,7 +56,7 @@ def is_search(estimator: Any) -> bool:
 
 
 def steps_of(estimator: Any) -> list[tuple[str, Any]]:
-    """A pipeline's steps; none for what is no pipeline."""
+    """Return a pipeline's steps; an empty list for other estimators."""
     steps = getattr(estimator, "__dict__", {}).get("steps")
     if type(steps) is list and all(type(step) in (tuple, list) and len(step) == 2 for step in steps):
         return steps
@@ -64,8 +64,8 @@ def steps_of(estimator: Any) -> list[tuple[str, Any]]:
 
 
 def chain(estimator: Any) -> list[Any]:
-    """The estimator, and those that it delegates to: a search's best one, a pipeline's last step, a target transformer's
-    regressor. The last one is the one that has learnt.
+    """Return the estimator and those that it delegates to: a search's best estimator, a pipeline's last step, a target
+    transformer's regressor. The last one is the one that learns.
     """
     found = [estimator]
     for _ in range(10):
@@ -80,8 +80,8 @@ def chain(estimator: Any) -> list[Any]:
 
 
 def params_of(estimator: Any, run: Run) -> dict[str, Any]:
-    """`get_params(deep=True)`; nothing, and a note, where that fails. Some estimators, as XGBoost's, draw from a `random_state`
-    that is a generator when they are asked: it is put back to where it stood.
+    """Return `get_params(deep=True)`. If that fails, note it and return {}. Restores random generators, because get_params() of
+    some estimators, such as XGBoost's, draws from `random_state`.
     """
     stood = [(held, _state_of(held)) for held in _generators(estimator)]
     try:
@@ -106,7 +106,7 @@ def _state_of(generator: Any) -> Any:
 
 
 def _generators(value: Any, depth: int = 0) -> Iterator[Any]:
-    """NumPy's random generators that are held by an estimator, its parts and theirs."""
+    """Yield NumPy's random generators that an estimator and its parts hold."""
     kind = type(value)
     if kind.__name__ in ("RandomState", "Generator") and kind.__module__.startswith("numpy.random"):
         yield value
@@ -121,7 +121,7 @@ def _generators(value: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def rows_of(data: Any) -> int | None:
-    """The number of rows, where it can be told at once."""
+    """Return the number of rows if it is known without a computation, else None."""
     shape = getattr(data, "shape", None)
     if isinstance(shape, tuple):
         return int(shape[0]) if shape else None
@@ -129,27 +129,27 @@ def rows_of(data: Any) -> int | None:
 
 
 def is_column(y: Any) -> bool:
-    """Whether targets, if there are any, are one for each row."""
+    """Return whether the targets, if there are any, are one value per row."""
     if type(y) in (list, tuple):
         return not y or not hasattr(y[0], "__len__") or type(y[0]) is str
     return y is None or getattr(y, "ndim", None) == 1
 
 
 def doubles_like(X: Any, y: Any) -> ArraySpec | None:
-    """What is like the targets, where these and the data are arrays of doubles."""
+    """Return the targets' shape and type if these and the data are arrays of float64, else None."""
     if all(type(one).__name__ == "ndarray" and one.dtype == "float64" for one in (X, y)):
         return ArraySpec("float64", y.shape)
     return None
 
 
 def is_own_regressor(estimator: Any) -> bool:
-    """Whether it is a regression of scikit-learn's own, which predicts doubles where it has seen nothing else."""
+    """Return whether this is scikit-learn's own regressor, which predicts float64 if it was fitted on float64."""
     kinds = {cls.__name__ for cls in type(estimator).__mro__}
     return "RegressorMixin" in kinds and type(estimator).__module__.startswith("sklearn.")
 
 
 def split(arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """X, y and the rest of what `fit` was given. X is the first argument where none has that name."""
+    """Return X, y and the other arguments of `fit`. If no argument is named X, the first one is X."""
     rest = dict(arguments)
     X = rest.pop("X" if "X" in rest else next(iter(rest), "X"), None)
     y = rest.pop("y" if "y" in rest else "Y", None)
@@ -157,7 +157,7 @@ def split(arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
-    """What `fit` was given beside the data, as `fit.<name>`; of values for each row, only that they were given."""
+    """Return arguments of `fit` other than the data as `fit.<name>`. Values per row become the text "given"."""
     rows = rows_of(X) or -1
     return {
         f"fit.{name}": "given" if name.endswith("sample_weight") or rows_of(value) == rows else value
@@ -167,12 +167,12 @@ def fit_params(rest: dict[str, Any], X: Any) -> dict[str, Any]:
 
 
 def works_in_place(params: dict[str, Any]) -> bool:
-    """Whether a part of the model works in the caller's own array, or uses up what it is given: fitted on it, it is not to be
-    asked for it again.
+    """Return whether a part of the model changes the caller's array or consumes its input. Such a model cannot predict its
+    training data again.
     """
     for name, value in params.items():
         part, kind = name.rpartition("__")[2], type(value).__name__
-        # By type: an array in such a place, or whatever a user has put there, has no truth to be asked for.
+        # Check the type first: the truth value of an array, or of a user's object, may raise.
         if part.startswith("copy") and kind in ("bool", "bool_", "int") and not value:
             return True
         if part == "input" and kind == "str" and value == "file":
@@ -181,27 +181,27 @@ def works_in_place(params: dict[str, Any]) -> bool:
 
 
 def harm_of_predicting(model: Any, params: dict[str, Any]) -> str:
-    """Why the model is not to be asked without need, or nothing: a prediction may run other code than scikit-learn's, draw
-    random numbers, print, or leave a trace in the model beyond those that `scores` knows to avoid.
+    """Return why an additional prediction may be harmful, else "". It may run code that is not scikit-learn's, draw random
+    numbers, print, or change the model's state in a way that `scores` cannot avoid.
     """
     last = model
     while steps := steps_of(last):
         last = steps[-1][1]
-    # Where params could not be read, what the model holds says it.
+    # If the params could not be read, look at the model's attributes.
     for value in (model, *(params or getattr(model, "__dict__", {})).values()):
         if foreign := _foreign(value) or _replaced(value):
             return f"{foreign} is not scikit-learn's"
         if _draws(value):
             return f"{type(value).__name__} draws random numbers"
         if value is not last and _leaves_traces(value):
-            return f"{type(value).__name__} remembers what it was asked"
+            return f"{type(value).__name__} keeps state of its predictions"
         if value is not last and hasattr(value, "get_params") and _talks(value):
             return f"{type(value).__name__} prints"
     return ""
 
 
 def _replaced(value: Any) -> str:
-    """A method of the class in whose place the object has something of its own, as a test's stand-in."""
+    """Return the name of a method that the object itself replaces, such as by a mock of a test; "" if there is none."""
     cls = type(value)
     if cls.__module__.partition(".")[0] != "sklearn":
         return ""
@@ -210,12 +210,12 @@ def _replaced(value: Any) -> str:
 
 
 def _talks(estimator: Any) -> bool:
-    """Whether it may print while it predicts. A pipeline says what it fits, and nothing then."""
+    """Return whether it may print while it predicts. A verbose pipeline prints only during the fit."""
     return bool(getattr(estimator, "verbose", False)) and not steps_of(estimator)
 
 
 _DRAWING = ("NMF", "MiniBatchNMF", "DictionaryLearning", "MiniBatchDictionaryLearning", "BernoulliRBM")
-"""What may draw random numbers when it transforms."""
+"""Estimators that may draw random numbers when they transform."""
 
 
 def _draws(value: Any) -> bool:
@@ -231,15 +231,15 @@ _TRACES = ("Isomap", "LocallyLinearEmbedding", "SplineTransformer")
 
 
 def _leaves_traces(value: Any) -> bool:
-    """Whether it counts what it is asked, as trees of neighbours do, or keeps something of it."""
+    """Return whether predictions change its state, such as the counters in trees of neighbours."""
     if type(value).__module__.startswith("sklearn.neighbors."):
         return getattr(value, "algorithm", "brute") != "brute"
     return type(value).__name__ in _TRACES or getattr(value, "kernel", None) == "knn"
 
 
 def _foreign(value: Any, depth: int = 0) -> str:
-    """What in a param's value brings code of the user's or a third party's; nothing where it is plain data, or a part of
-    scikit-learn's.
+    """Return the name of code in a param's value that is the user's or a third party's; "" for plain data and parts of
+    scikit-learn.
     """
     kind = type(value)
     if kind in (list, tuple, dict) and depth < 5:
@@ -248,10 +248,10 @@ def _foreign(value: Any, depth: int = 0) -> str:
     named = kind in (FunctionType, BuiltinFunctionType, MethodType) or isinstance(value, type)
     name = str(getattr(value if named else kind, "__name__", kind.__name__))
     module = str((value if named else kind).__module__).split(".")
-    if "tests" in module or "_mocking" in module:  # scikit-learn's own stand-ins for users' classes
+    if "tests" in module or "_mocking" in module:  # scikit-learn's mocks count as users' classes
         return name
     if module[0] == "numpy" and not named and callable(value):
-        # `vectorize` and `frompyfunc` carry a function of the user's; those of NumPy and SciPy are found under their names.
+        # Results of `vectorize` and `frompyfunc` run the user's function. NumPy and SciPy hold their own under their names.
         homes = (sys.modules.get("numpy"), sys.modules.get("scipy.special"))
         given = getattr(value, "__name__", "")
         return "" if any(getattr(home, given, None) is value for home in homes) else str(given or name)

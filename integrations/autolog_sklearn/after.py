@@ -1,7 +1,7 @@
-"""What is measured after a fit goes to the run of the model that made the prediction, whatever framework that is of.
+"""Records metrics of scikit-learn's functions in the run of the model that made the prediction, which may be of any framework.
 
-A metric's name is its function's, the settings that are not the defaults, the name of the data that was predicted, and the part
-of the prediction: `accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_score_beta_2_X_test`, `r2_score_train_column_1`.
+A metric's name consists of the function, its non-default settings, the data and the part of the prediction:
+`accuracy_score_X_test`, `f1_score_macro_X_test`, `fbeta_score_beta_2_X_test`, `r2_score_train_column_1`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _FORM = (
     "n_jobs",
     "drop_intermediate",
 )
-"""Arguments that say how it is computed or told, not what."""
+"""Arguments that change how a metric is computed or returned, but not which metric it is."""
 _NO_SETTING = {"zero_division": ("warn", 0), "pos_label": (1,)}
-"""Values that say what the default says."""
+"""Values that mean the same as the default."""
 _TRUTH = ("y_true", "labels_true")
 _CURVES = {
     "roc_curve": ("fpr", "tpr", "thresholds"),
@@ -46,7 +46,7 @@ class MetricObserver:
         self.options = options
 
     def remember_model(self, estimator: Any, run: Run, X: Any = None) -> None:
-        """This estimator, and those it delegates to, were fitted in this run, on X where all of it is known."""
+        """Remember that this estimator, and those it delegates to, were fitted in this run, on X if that is known."""
         learnt = chain(estimator)
         run.trained(*learnt, data=X, describe=self.options.log_datasets)
         labels = getattr(learnt[-1], "__dict__", {}).get("labels_")
@@ -57,11 +57,11 @@ class MetricObserver:
         result = yield
         known = lineage()
         arguments = call.arguments
-        # What is measured before what it is measured by: pseudo-labels are a prediction, too, of another model.
+        # Look for the prediction before the truth: pseudo-labels are a prediction, too, but of another model.
         names = [name for name in list(call.parameters or arguments)[:2] if name in arguments]
         measured = {name: arguments[name] for name in sorted(names, key=lambda name: name in _TRUTH)}
         prediction = known.find(measured.values())
-        # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
+        # Inside an explicit run, a measurement without a known prediction belongs to that run.
         run = current_run() if prediction is None else prediction.model.run
         if run is None:
             return
@@ -78,13 +78,15 @@ class MetricObserver:
             )
         if prediction is None:
             return
-        for part in result if isinstance(result, tuple) else ():  # `auc(fpr, tpr)` is this prediction's
+        for part in (
+            result if isinstance(result, tuple) else ()
+        ):  # so that `auc(fpr, tpr)` finds this prediction
             known.belongs(part, prediction._replace(whole=None))
         known.describe(prediction, arguments.get("y_true"), made.data)
 
 
 def _settings(call: Call, arguments: dict[str, Any], measured: Container[str]) -> dict[str, Any]:
-    """The settings given that are not the function's defaults."""
+    """Return the given settings that differ from the function's defaults."""
     defaults = call.defaults
     found: dict[str, Any] = {}
     for name, value in arguments.items():
@@ -99,7 +101,7 @@ def _settings(call: Call, arguments: dict[str, Any], measured: Container[str]) -
 
 
 def _as_data(call: Call, result: Any) -> Any:
-    """A result that is not one number, for a JSON artifact."""
+    """Return a result that is not one number as data for a JSON artifact."""
     if call.name in _CURVES:
         return formulas.curve(**dict(zip(_CURVES[call.name], result, strict=True)))
     if call.name == "confusion_matrix":
@@ -112,7 +114,7 @@ def _as_data(call: Call, result: Any) -> Any:
 
 
 def _labels(arguments: dict[str, Any]) -> Any:
-    """The labels of a confusion matrix's rows: those given, or all that occur."""
+    """Return the labels of a confusion matrix's rows: the given ones, or all that occur. None if the rows are too many."""
     if arguments.get("labels") is not None:
         return plain(list(arguments["labels"]))
     truth, predicted = arguments.get("y_true"), arguments.get("y_pred")

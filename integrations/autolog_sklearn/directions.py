@@ -1,6 +1,6 @@
-"""Which way scikit-learn's metrics are better, as scikit-learn says: of its functions, of what its estimators hold, of scores.
+"""Which way scikit-learn's metrics are better, according to its documentation.
 
-A scorer's greater value is better, always, and so is that of `score` (https://scikit-learn.org/stable/modules/model_evaluation.html).
+For scorers and `score`, greater is always better (https://scikit-learn.org/stable/modules/model_evaluation.html).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _HELD: dict[str, Better] = {
 
 
 def of_function(function: Any) -> Better:
-    """Of a function of `sklearn.metrics`: those that end in `_score` return a value to maximize, those that end in `_error`,
-    `_loss` or `_deviance` one to minimize, with a few exceptions. None of others.
+    """Return the direction of a function of `sklearn.metrics`: higher for names that end in `_score`, lower for `_error`,
+    `_loss` and `_deviance`, with a few exceptions. None for other functions.
     """
     if not str(getattr(function, "__module__", "")).startswith("sklearn.metrics"):
         return None
@@ -46,16 +46,16 @@ def of_function(function: Any) -> Better:
 
 
 def of_held(name: str, learnt: Any) -> Better:
-    """Of what a fitted estimator holds, by the metric's name. Gradient boosting holds losses where others hold scores."""
+    """Return the direction of a fitted estimator's attribute. Gradient boosting holds losses where others hold scores."""
     if name == "oob_score" and callable(getattr(learnt, "__dict__", {}).get("oob_score")):
-        return None  # a function of the user's measures it
+        return None  # the user's function measures it
     if name in ("train_score", "oob_score"):
         return "lower" if type(learnt).__module__ == "sklearn.ensemble._gb" else "higher"
     return _HELD.get(name)
 
 
 def of_column(name: str) -> Better:
-    """Of a column of `cv_results_` or of what `cross_validate` returns."""
+    """Return the direction of a column of `cv_results_` or of the result of `cross_validate`."""
     if name.startswith("std_"):
         return None
     if name.startswith("rank_") or name.endswith("_time"):

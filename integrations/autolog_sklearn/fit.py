@@ -1,4 +1,4 @@
-"""One fit, as a run."""
+"""Records a fit as a run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 SAVING_SECONDS, SAVING_SHARE = 0.05, 0.05
-"""What saving the model of a `partial_fit` again and again may take in all: seconds, or a share of the time since the first."""
+"""The limit of all time for saving the model of repeated `partial_fit` calls: seconds, or a share of the time since the first
+call, if that is more.
+"""
 
 
 class _Partial:
-    """Successive `partial_fit` calls on one instance: one run, a step each."""
+    """Successive `partial_fit` calls on one instance: one run, with a step per call."""
 
     def __init__(self, run: Run, owned: bool) -> None:
         self.run = run
@@ -42,7 +44,7 @@ class FitObserver:
         if not call.outermost:
             return
         if not about.trains(estimator):
-            call.suppress_nested()  # what a transformer fits inside is nobody's training
+            call.suppress_nested()  # fits inside a transformer are not the user's trainings
             return
         if call.name.endswith("partial_fit"):
             yield from self._observe_partial(call, estimator)
@@ -50,8 +52,8 @@ class FitObserver:
             yield from self._observe_fit(call, estimator)
 
     def observe_task(self, call: Call) -> Generator[None, Any, None]:
-        """A part of what scikit-learn does in parallel, in a thread that was not started inside its call: as those of a Dask
-        cluster in this process, or of a process that records on its own. It is no training of the user's.
+        """Suppress runs in scikit-learn's parallel tasks that run in a thread from outside the call, such as one of a Dask
+        cluster in this process or of a process that records. Such a task is not the user's training.
         """
         if str(getattr(call.instance.function, "__module__", "")).startswith("sklearn."):
             call.suppress_nested()
@@ -86,7 +88,7 @@ class FitObserver:
         if wanted is True and harm:
             if y is not None and model is not None:
                 run.note(
-                    f'Training metrics were left out: {harm}; log_training_metrics="always" has them all the same.'
+                    f'Training metrics were left out: {harm}. log_training_metrics="always" computes them anyway.'
                 )
         elif X is not None and model is not None and wanted:
             if wanted == "always" and not about.works_in_place(params) and before != keys.of(X):
@@ -117,7 +119,7 @@ class FitObserver:
                 run.log_dataset(X, y)
         elif state.owned:
             call.continue_run(state.run)
-        # The last call is not known to be the last: the model is saved as often as that costs little, and the run says when.
+        # Any call may be the last one, so the model is saved while that is cheap. The tag model_step names the saved step.
         saves = state.saving < max(SAVING_SECONDS, SAVING_SHARE * (perf_counter() - state.began))
         seen = look_at(X, self.options) if saves else ModelInput()
         rows, of_one_column = about.rows_of(X), about.is_column(y)
@@ -139,6 +141,6 @@ class FitObserver:
         if not self.options.log_models:
             return
         if model is None:
-            run.model_not_saved("the search did not refit one (refit=False).")
+            run.model_not_saved("the search has no refitted model (refit=False).")
             return
         run.save_model(model, "sklearn", data=seen, output=output)

@@ -1,6 +1,6 @@
-"""What a fitted estimator holds: iterations, losses, how it stopped early, coefficients, importances.
+"""Records what a fitted estimator holds: iterations, losses, early stopping, coefficients, importances.
 
-Its own `__dict__` is read, and properties of scikit-learn's own classes; no code of the user's runs.
+It reads the estimator's `__dict__` and properties of scikit-learn's own classes. No code of the user runs.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from autolog.integration import Run, reraise_if_signal, suppress_warnings
 from autolog_sklearn import directions
 from autolog_sklearn.about import chain, is_search, steps_of
 
-# Single numbers; they become metrics of the same name without the underscore at its end.
+# Single numbers. They become metrics of the same name without the trailing underscore.
 SCALARS = (
     "n_iter_", "n_estimators_", "n_trials_", "n_clusters_", "loss_", "best_loss_", "best_validation_score_", "best_score_",
     "best_threshold_", "oob_score_", "inertia_", "lower_bound_", "log_marginal_likelihood_value_", "dual_gap_",
     "alpha_", "lambda_", "C_", "l1_ratio_", "shrinkage_", "fit_status_",
 )  # fmt: skip
 
-# One value an iteration, and the metric that they become.
+# Attributes with one value per iteration, and the metrics that they become.
 SERIES = {
     "loss_curve_": "loss", "validation_scores_": "validation_score", "validation_score_": "validation_score",
     "train_score_": "train_score", "oob_scores_": "oob_score", "oob_improvement_": "oob_improvement",
@@ -28,14 +28,14 @@ SERIES = {
 MAX_POINTS = 5_000
 MAX_FEATURES = 1_000
 MAX_NAMED = 10_000
-"""Of more features, a vectorizer's say, the names take long to list."""
+"""Listing the names of more features, such as a vectorizer's, takes long."""
 SECONDS_A_TREE = 50e-6
-"""What a tree's importances take to compute, roughly."""
+"""The approximate time to compute one tree's importances."""
 
 
 def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
-    """Log what the fitted estimator, or the one inside it that has learnt, holds. `harmless`: all parts of it are
-    scikit-learn's, so that it may be asked for what it computes.
+    """Log what the fitted estimator holds, or the one inside it that learns. With `harmless`, all its parts are scikit-learn's,
+    so computed attributes may be read.
     """
     learnt = chain(estimator)[-1]
     series = _series(learnt)
@@ -50,7 +50,7 @@ def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
             run.log_metrics({name: points[step]}, step=step)
     if (
         "best_iteration" in stopping and _read(learnt, "_best_coefs") is not None
-    ):  # it has gone back to these weights
+    ):  # the model has returned to these weights
         best = int(stopping["best_iteration"])
         run.describe_metrics(
             values={name: points[best] for name, points in series.items() if best < len(points)}
@@ -64,9 +64,9 @@ def log(run: Run, estimator: Any, fit_seconds: float, harmless: bool) -> None:
 
 
 def scalars(estimator: Any) -> dict[str, float]:
-    """Single numbers of the estimator that has learnt."""
+    """Return the single numbers of the estimator that learns."""
     learnt = chain(estimator)[-1]
-    if is_search(learnt):  # one that has refitted nothing
+    if is_search(learnt):  # a search without a refitted model
         return {}
     found: dict[str, float] = {}
     for name in SCALARS:
@@ -77,8 +77,8 @@ def scalars(estimator: Any) -> dict[str, float]:
 
 
 def labels_like(estimator: Any) -> Any:
-    """An array like what it predicts, if these are labels of classes or clusters; None of others, whose predictions may be of
-    another type than what they were fitted on.
+    """Return an array like the predictions if these are labels of classes or clusters, else None: the type of other predictions
+    is not known.
     """
     learnt = chain(estimator)[-1]
     for name in ("classes_", "labels_"):
@@ -89,7 +89,7 @@ def labels_like(estimator: Any) -> Any:
 
 
 def _read(learnt: Any, name: str) -> Any:
-    """A fitted attribute. Of scikit-learn's own classes also one that is a property, as `n_iter_` sometimes is."""
+    """Return a fitted attribute or None. Properties, such as some `n_iter_`, are read only of scikit-learn's own classes."""
     held = getattr(learnt, "__dict__", {})
     if name in held:
         return held[name]
@@ -122,8 +122,8 @@ def _series(learnt: Any) -> dict[str, list[float]]:
 
 
 def _early_stopping(learnt: Any, series: dict[str, list[float]]) -> dict[str, float]:
-    """Where it stopped, if before the last iteration, and which was best on the validation data, where early stopping was
-    asked for in one of the ways that scikit-learn's estimators have.
+    """Return where training stopped early and which iteration was best on the validation data. Return {} unless early stopping
+    was on, by any of the params that scikit-learn's estimators have for it.
     """
     held = getattr(learnt, "__dict__", {})
     by_trees = "n_estimators_" in held and held.get("n_iter_no_change") is not None
@@ -143,7 +143,7 @@ def _early_stopping(learnt: Any, series: dict[str, list[float]]) -> dict[str, fl
 
 
 def _importances(learnt: Any, fit_seconds: float) -> Any:
-    """Trees and their ensembles compute theirs when asked: only if that takes little beside the fit."""
+    """Return the importances of trees and their ensembles if computing them is fast compared with the fit."""
     if not type(learnt).__module__.startswith(("sklearn.ensemble.", "sklearn.tree.")):
         return None
     trees = getattr(learnt, "__dict__", {}).get("estimators_", ())
@@ -156,7 +156,7 @@ def _importances(learnt: Any, fit_seconds: float) -> Any:
 
 
 def _by_feature(values: Any, names: list[str] | None) -> dict[str, Any]:
-    """The 1,000 features of the greatest absolute value at most, in their own order; `of` is how many there are."""
+    """Return at most the 1,000 features of the greatest absolute value, in the original order, and their total as `of`."""
     import numpy as np
 
     greatest = np.abs(values).max(axis=0) if values.ndim == 2 else np.abs(values)
@@ -171,7 +171,7 @@ def _by_feature(values: Any, names: list[str] | None) -> dict[str, Any]:
 
 
 def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | None:
-    """The names of the `count` features that reached the estimator that has learnt, as far as they can be told."""
+    """Return the names of the `count` features that reach the estimator that learns, or None if they are unknown."""
     names: Any = None
     try:
         for one in chain(estimator):
@@ -180,14 +180,14 @@ def _feature_names(estimator: Any, count: int, harmless: bool) -> list[str] | No
             if len(steps_of(one)) > 1:
                 known = harmless and count <= MAX_NAMED
                 names = one[:-1].get_feature_names_out(names) if known else None
-    except Exception as error:  # a step that does not know
+    except Exception as error:  # a step does not know its features' names
         reraise_if_signal(error)
         return None
     return [str(name) for name in names] if names is not None and len(names) == count else None
 
 
 def _number(value: Any) -> float | None:
-    """A number, or that of an array of one; of several, as iterations for each class are, the greatest."""
+    """Return a number or an array's only number. Of several integers, such as iterations per class, return the greatest."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     if type(value).__module__ != "numpy" or not 0 < value.size <= 100 or value.dtype.kind not in "iuf":

@@ -1,6 +1,6 @@
-"""Models of scikit-learn, and of everything that follows its conventions: pickle, or skops when asked for.
+"""The flavor for models of scikit-learn and its conventions: pickle, or skops as an option.
 
-Folder: `model.pkl` (pickle protocol 5; cloudpickle where a class or function stands in no importable module) or
+The folder holds `model.pkl` (pickle protocol 5; cloudpickle if a class or function is in no importable module) or
 `model.skops`.
 """
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 predictor = pickled.predictor
 
-# Trees, kernels, distance metrics, sparse matrices: what fitted estimators are made of.
+# Parts of fitted estimators: trees, kernels, distance metrics, sparse matrices.
 HARMLESS = ("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype")
 DISTRIBUTIONS = {"sklearn": ("scikit-learn",)}
 ALWAYS = frozenset(("sklearn", "numpy", "scipy", "joblib"))
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """Pickle turns into cloudpickle where it has to. The first use of skops imports nearly all of scikit-learn: about half a
-    second.
+    """Write the model to staging. Uses cloudpickle where pickle fails. The first use of skops takes about half a second: it
+    imports nearly all of scikit-learn.
     """
     name, entry, modules = pickled.dump(model, staging, model_format)
     entry |= {
@@ -42,7 +42,7 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The estimator. A skops file is loaded with the types that skops trusts and scikit-learn's own classes, all its types if
-    the folder is trusted; a pickle only if it is.
+    """Return the estimator. Without trust in the folder, a skops file loads with types that skops trusts and scikit-learn's
+    classes, and a pickle does not load.
     """
     return pickled.load(source, str(entry.get("pickled_model")), entry.get("serialization_format"), HARMLESS)

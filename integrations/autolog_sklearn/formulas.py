@@ -1,7 +1,7 @@
-"""scikit-learn's metrics, computed from a prediction directly, and curves as data.
+"""Computes scikit-learn's metrics directly from a prediction, and curves as data.
 
-scikit-learn's own functions check their input anew each time, which costs more than the sums; tests hold the two equal.
-Knows numpy and nothing of runs or estimators.
+scikit-learn's own functions check their input at each call, which costs more than the sums. Tests check that both give the
+same. This module knows numpy, but not runs and estimators.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ POINTS = 200
 
 
 def confusion(actual: Any, guessed: Any, classes: int, weight: Any) -> Any:
-    """The confusion matrix (true × predicted) of two arrays of class numbers."""
+    """Return the confusion matrix (true × predicted) of two arrays of class numbers."""
     cells = np.bincount(actual * classes + guessed, weights=weight, minlength=classes * classes)
     return cells.reshape(classes, classes)
 
 
 def confusion_scores(matrix: Any) -> dict[str, float]:
-    """Accuracy, and precision, recall and F1 averaged by the classes' true weight, from a confusion matrix; 0 where a class has
-    nothing to divide by, as scikit-learn's `zero_division` does.
+    """Return accuracy, and precision, recall and F1 averaged by the classes' true weight, from a confusion matrix. A division
+    by zero gives 0, as with scikit-learn's default `zero_division`.
     """
-    # In plain numbers: of a few classes they are added in the time in which numpy begins.
+    # Python's numbers: for a few classes they are faster than numpy.
     hits, actual, guessed = (
         matrix.diagonal().tolist(),
         matrix.sum(axis=1).tolist(),
@@ -41,25 +41,25 @@ def confusion_scores(matrix: Any) -> dict[str, float]:
     return {
         "accuracy_score": right,
         "precision_score": precision / total,
-        "recall_score": right,  # of each class, times the class's share
+        "recall_score": right,  # each class's recall times its share adds up to the accuracy
         "f1_score": f1 / total,
     }
 
 
 def log_loss(places: Any, probabilities: Any, weight: Any) -> float:
-    """The mean negative log of the probability of the true class (column `places`), rows scaled to sum to one."""
+    """Return the mean negative log of the true class's probability (column `places`), with rows scaled to sum to one."""
     return float(np.average(log_losses(places, probabilities), weights=weight))
 
 
 def log_losses(places: Any, probabilities: Any) -> Any:
-    """Of each row, what `log_loss` is the mean of."""
+    """Return each row's log loss; `log_loss` is their mean."""
     tiny = np.finfo(probabilities.dtype).eps
     clipped = np.clip(probabilities, tiny, 1 - tiny)
     return -np.log(clipped[np.arange(len(places)), places] / clipped.sum(axis=1))
 
 
 def ranking(positive: Any, score: Any, weight: Any = None) -> tuple[Any, Any, Any]:
-    """False and true positives at each threshold, from the highest score down (as scikit-learn's `_binary_clf_curve`)."""
+    """Return false positives, true positives and thresholds, from the highest score down, like `_binary_clf_curve`."""
     order = np.argsort(score, kind="mergesort")[::-1]
     score, positive = score[order], positive[order]
     scale = 1.0 if weight is None else weight[order]
@@ -70,15 +70,15 @@ def ranking(positive: Any, score: Any, weight: Any = None) -> tuple[Any, Any, An
 
 
 def area(fps: Any, tps: Any) -> float:
-    """The area under the ROC curve by trapezoids."""
+    """Return the area under the ROC curve by the trapezoidal rule."""
     first = fps[0] * tps[0]  # from the origin
     rest = (fps[1:] - fps[:-1]) @ (tps[1:] + tps[:-1])
     return float((first + rest) / (2 * fps[-1] * tps[-1]))
 
 
 def auc_one_vs_one(places: Any, probabilities: Any) -> float | None:
-    """`roc_auc_score(multi_class="ovo", average="weighted")` (Hand and Till, 2001): pairs weighted by their share. None if a
-    class does not occur.
+    """Return `roc_auc_score(multi_class="ovo", average="weighted")` (Hand and Till, 2001), with pairs weighted by their share.
+    None if a class does not occur.
     """
     rows = [places == c for c in range(probabilities.shape[1])]
     if not all(row.any() for row in rows):
@@ -97,7 +97,7 @@ def auc_one_vs_one(places: Any, probabilities: Any) -> float | None:
 
 
 def regression_scores(truth: Any, predicted: Any, weight: Any) -> dict[str, float]:
-    """R², and the mean absolute, mean squared and root mean squared error."""
+    """Return R², and the mean absolute, mean squared and root mean squared error."""
     error = truth.astype(float) - predicted
     squared = float(np.average(error**2, weights=weight))
     spread = float(np.average((truth - np.average(truth, weights=weight)) ** 2, weights=weight))
@@ -110,8 +110,8 @@ def regression_scores(truth: Any, predicted: Any, weight: Any) -> dict[str, floa
 
 
 def curve(**columns: Any) -> dict[str, list[float | str]]:
-    """At most 200 evenly spaced points of a curve, its ends among them. A column may be shorter than the others, as the
-    thresholds of scikit-learn's precision and recall are.
+    """Return at most 200 evenly spaced points of a curve, including its ends. A column may be shorter than the others, such as
+    the thresholds of scikit-learn's precision-recall curve.
     """
     length = max(len(values) for values in columns.values())
     chosen = np.arange(length) if length <= POINTS else np.linspace(0, length - 1, POINTS).astype(int)

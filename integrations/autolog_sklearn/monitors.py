@@ -1,5 +1,5 @@
-"""What the user's own scikit-learn callbacks (1.9 and later) have measured during the fit. None of ours is attached: it would
-stay on the estimator, and travel in its copies and pickles.
+"""Records what the user's scikit-learn callbacks (1.9 and later) measured during the fit. autolog attaches no callback of its
+own: it would stay on the estimator, and so in its copies and pickles.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from autolog.integration import Run
 
 
 def log(run: Run, estimators: Iterable[Any]) -> None:
-    """Log what a `ScoringMonitor` on one of these estimators holds of the last fit, a step an iteration."""
+    """Log the last fit's values in each `ScoringMonitor` on these estimators, one step per iteration."""
     seen: list[Any] = []
     for estimator in estimators:
         for callback in getattr(estimator, "__dict__", {}).get("_skl_callbacks", ()):
@@ -23,10 +23,10 @@ def log(run: Run, estimators: Iterable[Any]) -> None:
 def _log_monitor(run: Run, monitor: Any) -> None:
     try:
         rows = monitor.get_logs().data
-    except ValueError:  # it has seen no fit
+    except ValueError:  # it has observed no fit
         return
-    # A row's path leads from the outermost fit to the iteration. Of several fits, as a search makes, the last one on the
-    # level nearest to the user's call is that of the model which is kept.
+    # A row's path leads from the outermost fit to the iteration. A search makes several fits. The kept model's is the last one
+    # on the level nearest to the user's call.
     paths = {row["parent_task_id_path"] for row in rows if row["parent_task_id_path"]}
     fits = {row["task_id_path"] for row in rows}
     iterated = sorted(paths & fits, key=lambda path: (-len(path), path))
@@ -36,7 +36,7 @@ def _log_monitor(run: Run, monitor: Any) -> None:
         if row["parent_task_id_path"] == iterated[-1]:
             scores = {name: value for name, value in row.items() if name not in _ABOUT_THE_TASK}
             run.log_metrics(scores, step=row["task_id"])
-            run.describe_metrics(dict.fromkeys(scores, "higher"))  # scorers'
+            run.describe_metrics(dict.fromkeys(scores, "higher"))  # they are scorers
 
 
 _ABOUT_THE_TASK = (

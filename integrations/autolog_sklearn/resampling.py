@@ -1,4 +1,4 @@
-"""cross_validate and its kin: one run, with the mean, the spread and each fold; the fits inside are nobody's runs."""
+"""Records cross_validate and similar functions as one run, with mean, spread and each fold. The fits inside are no runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Resampling:
 
 
 def _log_folds(run: Run, name: str, values: Any) -> None:
-    """Each fold as a step, and their mean and standard deviation (of the population, as `cv_results_` has it)."""
+    """Log each fold as a step, and their mean and population standard deviation, as in `cv_results_`."""
     for fold, value in enumerate(values.tolist()):
         run.log_metrics({name: value}, step=fold)
     if values.size:
@@ -61,7 +61,7 @@ def _log_folds(run: Run, name: str, values: Any) -> None:
 
 
 def _log_curve(run: Run, function: str, arguments: dict[str, Any], result: tuple[Any, ...]) -> None:
-    """learning_curve: (sizes, train, test[, times]); validation_curve: (train, test). A step is a place on the curve."""
+    """Log learning_curve: (sizes, train, test[, times]) or validation_curve: (train, test). Each step is a point."""
     if function == "learning_curve":
         places, train, test = result[0].tolist(), *result[1:3]
     else:

@@ -1,12 +1,12 @@
 """Standard errors of metrics that are computed on a sample of the rows.
 
-Each is the linear approximation that is known as the delta method or infinitesimal jackknife (Efron, "Nonparametric estimates
-of standard error", Biometrika 68, 1981): of each row, by how much it moves the metric. For the area under the ROC curve this is
-DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988. The sample is drawn without replacement, so that all are scaled by
-`sqrt(1 - rows / of)` (Cochran, Sampling Techniques, 1977, section 2.6).
+Each is a linear approximation, the delta method or infinitesimal jackknife (Efron, "Nonparametric estimates of standard error",
+Biometrika 68, 1981): it adds up how much each row moves the metric. For the area under the ROC curve, see DeLong, DeLong and
+Clarke-Pearson, Biometrics 44, 1988. The sample is drawn without replacement, so all errors are scaled by `sqrt(1 - rows / of)`
+(Cochran, Sampling Techniques, 1977, section 2.6).
 
-A sample that shows no error at all does not say that there is none: of shares no error is below that of two rows that are not
-in it (Agresti and Coull, The American Statistician 52, 1998). Knows numpy and nothing of runs or estimators.
+A sample without errors does not mean that there are none. So the standard error of a share is at least that of two rows outside
+the sample (Agresti and Coull, The American Statistician 52, 1998). This module knows numpy, but not runs and estimators.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autolog_sklearn import formulas
 
 
 class Errors:
-    """Of the metrics of `rows` of `of` rows; `weight` holds the rows' weights, or None."""
+    """Standard errors of metrics that are computed on `rows` of `of` rows. `weight` holds the rows' weights, or None."""
 
     def __init__(self, rows: int, of: int, weight: Any = None) -> None:
         self.rows, self.of = rows, of
@@ -27,12 +27,12 @@ class Errors:
         self._scale = (1 - rows / of) ** 0.5
 
     def described(self, error: float) -> dict[str, Any]:
-        """As `Run.describe_metrics` takes it."""
+        """Return an error in the form that `Run.describe_metrics` takes."""
         known = {"error": float(error)} if np.isfinite(error) else {}
         return {"sample": {"rows": self.rows, "of": self.of, **known}}
 
     def _of(self, moves: Any, weight: Any = None) -> float:
-        """From what each row would add to the metric if it counted once more, as a share of all weights."""
+        """Return the error from each row's move: what the row adds to the metric per share of all weights."""
         weight = self._weight if weight is None else weight
         total, count = weight.sum(), len(weight)
         if count < 2 or not total:
@@ -43,11 +43,11 @@ class Errors:
         return max(error, self._scale * 2**0.5 / (rows or self.rows))
 
     def of_mean(self, values: Any) -> float:
-        """Of the weighted mean of a value for each row."""
+        """Return the error of the weighted mean of a value per row."""
         return self._of(values - np.average(values, weights=self._weight))
 
     def of_regression(self, truth: Any, predicted: Any) -> dict[str, float]:
-        """Of what `formulas.regression_scores` tells."""
+        """Return the errors of `formulas.regression_scores`."""
         error = truth.astype(float) - predicted
         squared = error**2
         mean = np.average(squared, weights=self._weight)
@@ -62,7 +62,7 @@ class Errors:
         }
 
     def of_confusion(self, actual: Any, guessed: Any, classes: int) -> dict[str, float]:
-        """Of what `formulas.confusion_scores` tells, for the numbers of the true and the predicted classes."""
+        """Return the errors of `formulas.confusion_scores`, given the numbers of the true and the predicted classes."""
         matrix = formulas.confusion(actual, guessed, classes, self._weight)
         hits, true, said = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
         total = true.sum()
@@ -97,18 +97,18 @@ class Errors:
         }
 
     def of_log_loss(self, places: Any, probabilities: Any) -> float:
-        """Of `formulas.log_loss`."""
+        """Return the error of `formulas.log_loss`."""
         return self.of_mean(formulas.log_losses(places, probabilities))
 
     def of_area(self, positive: Any, score: Any) -> float:
-        """Of the area under the ROC curve of two classes."""
+        """Return the error of the area under the ROC curve of two classes."""
         moves = _moves_of_area(positive, score, self._weight)
-        # Each class has a total of its own, which the moves are shares of.
+        # The moves are shares of their class's total.
         error = self._scale * float(np.sqrt((moves**2).sum()))
         return self._of_share(error, int(min(positive.sum(), (~positive).sum())))
 
     def of_areas(self, places: Any, probabilities: Any) -> float:
-        """Of `formulas.auc_one_vs_one`, which knows no weights."""
+        """Return the error of `formulas.auc_one_vs_one`, which has no weights."""
         classes = probabilities.shape[1]
         members = [np.flatnonzero(places == c) for c in range(classes)]
         counts = np.array([len(one) for one in members])
@@ -127,22 +127,22 @@ class Errors:
             values[a, b] = value
             moves[rows] += of_pair * len(rows) / total
         mean = sum(value * (counts[a] + counts[b]) for (a, b), value in values.items()) / total
-        for (a, b), value in values.items():  # a row more makes its class's pairs count more
+        for (a, b), value in values.items():  # an additional row raises the weight of its class's pairs
             for rows in (members[a], members[b]):
                 moves[rows] += (value - mean) / total
         return self._of_share(self._scale * float(np.sqrt((moves**2).sum())), int(counts.min()))
 
 
 def _moves_of_area(positive: Any, score: Any, weight: Any) -> Any:
-    """By how much each row moves the area under the ROC curve: how its share of the other class that it is ranked right against
-    differs from the area, divided by its class's weight.
+    """Return how much each row moves the area under the ROC curve. A row's share is the part of the other class that it is
+    ranked correctly against. The move is the share minus the area, divided by the weight of the row's class.
     """
     moves = np.zeros(len(score))
     for own, sign in ((positive, 1), (~positive, -1)):
         other = np.sort(score[~own])
         order = np.argsort(score[~own], kind="stable")
         below = np.concatenate([[0.0], np.cumsum(weight[~own][order])])
-        # Of equal scores half count.
+        # Equal scores count half.
         ranked = (
             below[np.searchsorted(other, score[own], "left")]
             + below[np.searchsorted(other, score[own], "right")]

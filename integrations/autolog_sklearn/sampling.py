@@ -1,7 +1,7 @@
-"""How many rows of the training data are predicted for its metrics, which ones, and how to take them.
+"""Decides how many and which rows of the training data are predicted for its metrics, and takes them.
 
-Decided by the size of the model and of the data alone, never by measured time: two equal trainings record equal numbers, on
-whatever machine. Knows numpy and nothing of runs or metrics.
+The decision depends only on the sizes of model and data, never on measured time: equal trainings record equal numbers on every
+machine. This module knows numpy, but not runs and metrics.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from autolog_sklearn.about import rows_of, steps_of
 
 MOST = ((2_000, 10_000), (20_000, 2_000), (math.inf, 500))
-"""What a row may cost, and of how many rows at most it is then asked for. The unit is a visit of a tree's node, some 7 ns."""
+"""Pairs of a row's cost and the most rows to predict up to that cost. The unit is a visit of a tree's node, about 7 ns."""
 UNKNOWN = 2_000.0 + 1
-"""The cost of a row where other code than scikit-learn's predicts: 2,000 rows."""
+"""The cost of a row if code that is not scikit-learn's predicts: it allows 2,000 rows."""
 COLUMNS = 2
-"""Each column of dense data counts so much, since taking rows of an array copies them: 10,000 rows of 1,000 columns."""
+"""The cost of each column of dense data, because taking rows of an array copies them: 10,000 rows may have 1,000 columns."""
 CHARACTERS = 14
-"""Each character of a text counts so much: a vectorizer takes some 0.1 µs for it."""
+"""The cost of each character of a text: a vectorizer takes about 0.1 µs for it."""
 SEED = 0x6175746F_6C6F67
-"""A number of our own, so that the rows drawn depend on nothing that a script draws."""
+"""autolog's own seed, so that the sample does not depend on the script's draws."""
 _HELD = (
     ("support_vectors_", 0.2, 20),
     ("_fit_X", 0.1, 10),
@@ -31,23 +31,23 @@ _HELD = (
     ("X_fit_", 0.2, 20),
     ("X_", 0.1, 10),
 )
-"""What models hold of the training data to compare a row with: the cost of a cell, and how many cells a comparison adds."""
+"""Training data that models hold to compare rows with: the cost of a cell, and how many cells a comparison adds."""
 _INNER = ("estimators_", "estimator_", "final_estimator_", "calibrated_classifiers_", "regressor_", "best_estimator_",
           "transformers_", "transformer_list", "calibrators")  # fmt: skip
 _MOST_PARTS = 64
-"""Of a longer list of trees or estimators so many are looked at; the others are taken to be alike."""
+"""At most this many trees or estimators of a list are examined. The others are assumed to be alike."""
 
 
 def most_rows(model: Any, X: Any, passes: int = 1) -> int:
-    """How many rows at most `model` is to predict, in as many `passes`."""
+    """Return the most rows that `model` should predict, if each needs `passes` predictions."""
     cost = passes * _cost_of(model) + _cost_of_data(X)
     return next(most for limit, most in MOST if cost <= limit)
 
 
 def draw(rows: int, most: int) -> Any:
-    """The places of `most` of so many rows, drawn without replacement and in order; None if these are all.
+    """Return the indexes of `most` rows, drawn without replacement and sorted; None to use all rows.
 
-    The same places for the same numbers, always: so runs on equally many rows are measured on the same ones.
+    Equal arguments always give equal indexes, so runs on equally many rows are measured on the same ones.
     """
     if rows <= most:
         return None
@@ -56,12 +56,12 @@ def draw(rows: int, most: int) -> Any:
 
 
 def can_take(data: Any) -> bool:
-    """Whether rows can be taken from it without a pass over all of it in Python."""
+    """Return whether rows can be taken from the data without a pass over all of it in Python."""
     return getattr(data, "format", "csr") in ("csr", "csc")
 
 
 def take(data: Any, places: Any) -> Any:
-    """The rows at these places, or all if that is None."""
+    """Return the rows at these indexes, or all rows for None."""
     if places is None:
         return data
     if hasattr(data, "iloc"):
@@ -72,7 +72,7 @@ def take(data: Any, places: Any) -> Any:
 
 
 def _cost_of(model: Any, depth: int = 0) -> float:
-    """Of one row, as the model's own size tells: trees and their depth, vectors to compare with, weights to multiply by."""
+    """Return the cost of one row by the model's size: depths of trees, vectors to compare with, weights to multiply by."""
     if depth > 6:
         return 0.0
     if steps := steps_of(model):
@@ -85,7 +85,7 @@ def _cost_of(model: Any, depth: int = 0) -> float:
         return float(tree.max_depth) + 1
     if isinstance(
         held.get("_predictors"), list
-    ):  # of histogram gradient boosting, for each iteration and class
+    ):  # histogram gradient boosting: one predictor per iteration and class
         return 8.0 * sum(map(len, held["_predictors"]))
     cost = 0.0
     for name, cell, more in _HELD:
@@ -103,7 +103,7 @@ def _cost_of(model: Any, depth: int = 0) -> float:
 
 
 def _cost_of_parts(value: Any, depth: int) -> float:
-    """Of an estimator, or of several in a list, an array, or tuples that begin with a name."""
+    """Return the cost of an estimator, or of several in a list, an array, or in tuples that begin with a name."""
     if isinstance(value, np.ndarray):
         value = value.ravel().tolist() if value.dtype.hasobject else []
     if type(value) is tuple:
@@ -120,7 +120,7 @@ def _cost_of_parts(value: Any, depth: int) -> float:
 
 
 def _cost_of_data(X: Any) -> float:
-    """Of one row: the columns of an array are copied, the characters of texts are read."""
+    """Return the cost of one row's data: an array's columns are copied, and the characters of texts are read."""
     shape = getattr(X, "shape", ())
     cost = float(COLUMNS * shape[1]) if len(shape) == 2 and not hasattr(X, "nnz") else 0.0
     if (rows_of(X) or 0) <= MOST[-1][1]:
@@ -129,7 +129,7 @@ def _cost_of_data(X: Any) -> float:
 
 
 def _characters(X: Any) -> float:
-    """How long the texts of a row are, as its first hundred rows have it."""
+    """Return the mean length of a row's texts, estimated from the first hundred rows."""
     if type(X) in (list, tuple):
         values: Any = list(islice(X, 100))
     elif hasattr(X, "iloc"):

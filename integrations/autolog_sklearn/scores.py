@@ -1,4 +1,4 @@
-"""Training metrics: one prediction of the training data, or of a sample of its rows."""
+"""Training metrics, from one prediction of the training data or of a sample of its rows."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LIKELIEST = frozenset(
 )
 """Classifiers whose `predict` is the class of the greatest `predict_proba`."""
 MAX_CLASSES = 100
-"""With more, the confusion matrix is not kept."""
+"""The confusion matrix of more classes is not kept."""
 MAX_CLASSES_FOR_AUC = 10
-"""With more, too many pairs of classes would have to be ranked."""
+"""More classes have too many pairs to rank."""
 
 
 def log(
@@ -40,18 +40,18 @@ def log(
     weights: Any,
     with_score: bool,
 ) -> Any:
-    """Log what a prediction of the training data shows. Returns the prediction, or None. `with_score`: accuracy or R² is what
-    the user's `score` would say.
+    """Log metrics of a prediction of the training data. Return the prediction, or None. `with_score` says that accuracy or R²
+    equals the user's `score`.
 
-    How many rows are predicted follows from the size of the model and the data (`sampling`), and a sample is said with each
-    metric. What fails becomes a note. The caller sees to it that predicting runs nobody's code but scikit-learn's.
+    `sampling` decides how many rows are predicted, and each metric of a sample says so. Failures become notes. The caller makes
+    sure that the prediction runs only scikit-learn's code.
     """
     rows = rows_of(X)
     if not rows:
         return None
     if works_in_place(params):
         run.note(
-            "Training metrics were left out: the model has changed the data itself or used it up, as copy=False lets it."
+            "Training metrics were left out: the fit may have changed or consumed the data, as with copy=False."
         )
         return None
     try:
@@ -64,14 +64,14 @@ def log(
 
 
 SCORE_OF = {"ClassifierMixin": (None, "accuracy"), "RegressorMixin": (None, "r2")}
-"""The classes whose `score` is the accuracy or R², and what a search around them may say of its scoring to be the same."""
+"""The classes whose `score` is the accuracy or R², and the values of a search's `scoring` that mean the same."""
 SAME_SCORE = ("sklearn.dummy", "sklearn.neighbors._classification")
-"""Modules whose classes have a `score` of their own that ends in the mixin's."""
+"""Modules whose classes override `score` and call the mixin's."""
 
 
 def is_accuracy_or_r2(estimator: Any) -> bool:
-    """Whether its `score` is that of scikit-learn's mixins for classifiers and regressors: many estimators and searches have
-    their own.
+    """Return whether its `score` is that of scikit-learn's mixins for classifiers and regressors. Many estimators and searches
+    have other scores.
     """
     scoring: Any = None
     for one in chain(estimator):
@@ -106,11 +106,11 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, with_sco
     truth = _column(y, rows, places)
     if truth is None:
         if y is not None:
-            run.note("Training metrics were left out: the target is not one class or number for each row.")
+            run.note("Training metrics were left out: the target is not one class or number per row.")
         return None
     if places is not None and not sampling.can_take(X):
         run.note(
-            f"Training metrics were left out: rows cannot be taken from a sparse matrix of format {X.format}."
+            f"Training metrics were left out: a sparse matrix of format {X.format} gives no single rows. Use CSR."
         )
         return None
     part, weight = sampling.take(X, places), _column(weights, rows, places)
@@ -123,7 +123,9 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, with_sco
     errors = None
     if places is not None:
         errors = Errors(len(places), rows, weight)
-        run.note(f"The training metrics are of {len(places):,} of the {rows:,} rows, drawn at random.")
+        run.note(
+            f"The training metrics are computed on {len(places):,} of the {rows:,} rows, drawn at random."
+        )
     column = _column(predicted, len(truth))
     if classifier:
         _log_classifier(run, model, truth, column, probabilities, weight, with_score, errors)
@@ -133,17 +135,17 @@ def _log(run: Run, model: Any, X: Any, y: Any, weights: Any, rows: int, with_sco
 
 
 def _log_score(run: Run, model: Any, X: Any, places: Any) -> None:
-    """What clusterings and densities say of all the rows: a sum for some, which a sample does not tell."""
+    """Log the score of clusterings and densities on all rows. For some it is a sum, so a sample cannot estimate it."""
     if places is not None:
-        run.note(f"training_score was left out: it is computed of at most {len(places):,} rows.")
+        run.note(f"training_score was left out: it is computed only on data of at most {len(places):,} rows.")
         return
     run.log_metrics({"training_score": model.score(X)}, step=0)
     run.describe_metrics({"training_score": "higher"}, about={"training_score": {"data": "train"}})
 
 
 def _predicts_the_likeliest(model: Any) -> bool:
-    """Whether it predicts the likeliest class of its `predict_proba`, as scikit-learn's source has it, so that one pass tells
-    both. Of neighbours with equal weights the most frequent class is the likeliest.
+    """Return whether `predict` is the likeliest class of `predict_proba`, according to scikit-learn's source, so that one pass
+    gives both. For neighbours with equal weights, the most frequent class is the likeliest.
     """
     if not type(model).__module__.startswith("sklearn."):
         return False
@@ -152,14 +154,14 @@ def _predicts_the_likeliest(model: Any) -> bool:
 
 
 def _last_of(model: Any) -> Any:
-    """A pipeline's last step; anything else is its own."""
+    """Return a pipeline's last step; any other model itself."""
     steps = steps_of(model)
     return steps[-1][1] if steps and type(model).__module__ == "sklearn.pipeline" else model
 
 
 def _before_last(model: Any, X: Any) -> Any:
-    """What a pipeline's last step is given for X: so the transformers, which cost more than the model on a small frame, see X
-    once for two predictions.
+    """Return the input of a pipeline's last step for X. So the transformers run once for two predictions: on a small frame,
+    they cost more than the model.
     """
     for _, transformer in steps_of(model)[:-1]:
         if transformer not in (None, "passthrough"):
@@ -168,8 +170,8 @@ def _before_last(model: Any, X: Any) -> Any:
 
 
 def _apart(model: Any) -> Any:
-    """The model; or where it would count what it is asked, as trees of neighbours do, or say what it does, a shallow copy that
-    has a tree of its own and is silent.
+    """Return the model. If its predictions count calls, as trees of neighbours do, or print, return a silent shallow copy with
+    its own tree.
     """
     if steps := steps_of(model):
         name, last = steps[-1]
@@ -195,7 +197,7 @@ def _apart(model: Any) -> Any:
 
 
 def _column(values: Any, rows: int, places: Any = None) -> Any:
-    """One number or text a row as a one-dimensional array, those at `places` of them; None for anything else."""
+    """Return one number or text per row as a one-dimensional array, only those at `places` if given; None for other data."""
     if values is None or rows_of(values) != rows:
         return None
     values = sampling.take(values, places)
@@ -213,7 +215,7 @@ def _log_classifier(
     classes = np.asarray(model.classes_)
     actual, guessed = _places(truth, classes), _places(predicted, classes)
     known = actual is not None and guessed is not None
-    if not known:  # a label that is no class, as the -1 of what is unlabelled
+    if not known:  # a label is no class, such as -1 for unlabelled rows
         classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
         actual, guessed = codes[: len(truth)], codes[len(truth) :]
     count = len(classes)
@@ -255,7 +257,7 @@ def _log_classifier(
 
 
 def _log_all(run: Run, metrics: dict[str, float], errors: Errors | None, of: dict[str, float]) -> None:
-    """`of`: the metrics' standard errors, where they are of a sample."""
+    """Log metrics with their directions. `of` holds their standard errors if they are of a sample."""
     run.log_metrics({f"training_{name}": value for name, value in metrics.items()}, step=0)
     lower = ("_loss", "_error")
     if errors and "score" in metrics:
@@ -270,7 +272,7 @@ def _log_all(run: Run, metrics: dict[str, float], errors: Errors | None, of: dic
 
 
 def _places(labels: Any, classes: Any) -> Any:
-    """The number of each label's class; None if one is no class."""
+    """Return the number of each label's class; None if a label is no class."""
     places = np.searchsorted(classes, labels)
     places[places == len(classes)] = 0
     return places if (classes[places] == labels).all() else None

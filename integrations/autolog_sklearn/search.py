@@ -1,4 +1,4 @@
-"""Searches: every candidate is a compact child run, made from the search's own results."""
+"""Records each candidate of a search as a compact child run, made from the search's own results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autolog_sklearn.about import is_search
 
 
 def best(estimator: Any) -> Any:
-    """The model: a search's refitted best one, None if it has none, any other estimator itself."""
+    """Return the model: a search's refitted best estimator, or None if it has none; any other estimator itself."""
     held = getattr(estimator, "__dict__", {})
     if is_search(estimator) and ("refit" in held or "best_estimator_" in held):
         return held.get("best_estimator_")
@@ -18,8 +18,8 @@ def best(estimator: Any) -> Any:
 
 
 def log(run: Run, estimator: Any) -> None:
-    """Log the best candidate's params and score, and all candidates as children. Their times are those that the search
-    measured; they are said to have begun when it did.
+    """Log the best candidate's params and score, and all candidates as children. The children have the durations that the
+    search measured, and its start.
     """
     held = getattr(estimator, "__dict__", {})
     found, score = _told(estimator, "best_params_"), _told(estimator, "best_score_")
@@ -49,10 +49,10 @@ def _column(values: Any) -> list[Any]:
 
 
 def _told(search: Any, name: str) -> Any:
-    """What a search says was best, None if nothing: of third parties' it may be a property, as Optuna's and Dask's are."""
+    """Return an attribute of a search, or None. In others' searches, such as Optuna's and Dask's, it may be a property."""
     try:
         with suppress_warnings():
             return getattr(search, name, None)
-    except Exception as error:  # whatever a property raises where there is no best one
+    except Exception as error:  # without a best candidate, a property may raise any error
         reraise_if_signal(error)
         return None

@@ -416,7 +416,7 @@ def test_the_confusion_matrix_of_a_sample_says_so(seen: Recorded) -> None:
     assert (np.sum(kept["matrix"]), kept["rows"], kept["of"]) == (10_000, 10_000, 20_000)
 
 
-def test_a_sparse_matrix_without_rows_has_no_training_metrics(seen: Recorded) -> None:
+def test_a_sparse_matrix_without_row_access_has_no_training_metrics(seen: Recorded) -> None:
     X, y = alternating(20_000, 2)
     LogisticRegression().fit(sparse.coo_matrix(X), y)
     assert training(seen.run.metrics) == {}
@@ -429,7 +429,9 @@ def test_a_sparse_matrix_without_rows_has_no_training_metrics(seen: Recorded) ->
 def test_a_score_that_sums_over_all_rows_is_not_computed_of_a_sample(seen: Recorded) -> None:
     KMeans(2, n_init=1, random_state=0).fit(alternating(20_000, 2)[0])
     assert "training_score" not in seen.run.metrics
-    assert seen.run.notes == ["training_score was left out: it is computed only on data of at most 10,000 rows."]
+    assert seen.run.notes == [
+        "training_score was left out: it is computed only on data of at most 10,000 rows."
+    ]
 
 
 # -- nobody's code but scikit-learn's
