@@ -1,7 +1,8 @@
-"""`mlflow+http://host:5000`, `mlflow+sqlite:///runs.db` or `mlflow:` (where MLflow itself is configured to) keeps runs in
-MLflow: the same times, statuses, nesting, params, metrics, tags, data, files and models. `?register=NAME` registers the models.
+"""A sink that keeps runs in MLflow, with their times, statuses, nesting, params, metrics, tags, data, files and models.
 
-`sink` takes events, `mapping` translates them, `server`, `rest` and `files` speak to MLflow.
+Its URL is `mlflow+http://host:5000`, `mlflow+sqlite:///runs.db`, or `mlflow:` for MLflow's configured tracking URI.
+`?register=NAME` registers the models. `sink` takes events, `mapping` translates them, and `server`, `rest` and `files` talk to
+MLflow.
 """
 
 from __future__ import annotations

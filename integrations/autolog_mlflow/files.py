@@ -1,9 +1,9 @@
-"""A run's files and models in MLflow's storage: put there, shown on their pages, registered.
+"""Puts a run's files and models into MLflow's storage, links them to their pages, and registers models.
 
-Knows MLflow's artifact repositories and its two kinds of models, those of version 3 and those of 2; nothing of events.
+This module knows MLflow's artifact repositories and the models of MLflow 2 and 3. It does not know events.
 """
 
-# MLflow's client says little of its types.
+# MLflow's client has few type annotations.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOT_IN_MODEL_NAMES = re.compile("[/:.%\"']")
 
 
 class Storage:
-    """Where one server's runs have their files. Models are registered as `register`, unless that is empty."""
+    """The storage of one server's runs. Models are registered as `register`, unless that is empty."""
 
     def __init__(self, server: Server, register: str) -> None:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -38,8 +38,8 @@ class Storage:
         self._has_models = hasattr(server.entities, "LoggedModelOutput")
 
     def send_file(self, root: str, local: Path | None, path: str, what: str) -> list[str]:
-        """Put a file at `path` below `root`. Returns what was refused in a line, or nothing. One that is there no more was
-        removed by its owner.
+        """Put a file at `path` below `root`. Return what MLflow refused, as at most one line. Skip a file that its owner has
+        removed.
         """
         if local is None or not local.is_file():
             return []
@@ -48,8 +48,8 @@ class Storage:
     def send_model(
         self, run: str, experiment: str, root: str, path: str, local: Callable[[str], Path | None]
     ) -> list[str]:
-        """As a logged model, which MLflow 3 has; for others among the run's files below `root`, with the tag by which they find
-        it. Of each path `local` says where it is. Returns what was refused in lines.
+        """Send a model as a logged model of MLflow 3. For older servers, put it among the run's files below `root`, with the
+        tag that marks it as a model. `local` maps a path to the local file. Return what MLflow refused, as lines.
         """
         folder = local(path)
         if folder is None or not folder.is_dir():
@@ -76,14 +76,14 @@ class Storage:
         return refused
 
     def _upload(self, root: str, local: Path, path: str) -> None:
-        """Through the server where it serves them, else straight into its storage."""
+        """Upload through the server if it serves artifacts, else directly into its storage."""
         if root.startswith("mlflow-artifacts:"):
             root = self._resolve(root, self._server.uri)
         if not root.startswith(("http:", "https:")):
             self._repository(root).log_artifact(str(local), posixpath.dirname(path) or None)
             return
         with open(local, "rb") as file:
-            # An empty one as bytes: requests would send it in chunks, which not every server takes.
+            # An empty file is sent as bytes: requests would send it in chunks, which some servers refuse.
             content: Any = file if os.fstat(file.fileno()).st_size else b""
             answer = self._server.request(
                 root, f"/{quote(path)}", "PUT", UPLOAD_SECONDS, data=content,
@@ -93,7 +93,7 @@ class Storage:
             raise classified(answer.status_code, code_of(answer), text_of(answer))
 
     def _logged_model(self, experiment: str, run: str, name: str) -> Any:
-        """The run's model of this name, made if there is none; None if this MLflow has no such thing."""
+        """Return the run's logged model of this name, creating it if needed; None if this MLflow has no logged models."""
         if not self._has_models:
             return None
         server = self._server
@@ -113,7 +113,7 @@ class Storage:
             return None
 
     def _finish_model(self, run: str, model: Any) -> None:
-        """Make it usable, and the run's."""
+        """Mark the model as ready, and link it to the run."""
         server = self._server
         ready = server.entities.LoggedModelStatus.READY
         if model.status != ready:
@@ -123,14 +123,14 @@ class Storage:
             server.call(server.store.log_outputs, run, [server.entities.LoggedModelOutput(model.model_id, 0)])
 
     def _note_model(self, run: str, path: str, description: Path | None) -> list[str]:
-        """The tag by which MLflow 2 shows that a run's files are a model, from its MLmodel file. Returns what was refused in a
-        line, or nothing.
+        """Set the tag by which MLflow 2 recognises a model among the run's files. Return what MLflow refused, as at most one
+        line.
         """
         key = "mlflow.log-model.history"
         try:
             described: dict[str, Any] = json.loads(description.read_text() if description is not None else "")
             said = {name: described[name] for name in ("flavors", "utc_time_created", "model_uuid")}
-        except (OSError, ValueError, LookupError, TypeError):  # a store may be somebody else's
+        except (OSError, ValueError, LookupError, TypeError):  # the store may come from a stranger
             return [f"model {path}: its MLmodel file cannot be read"]
         server = self._server
         entry = {"run_id": run, "artifact_path": path, **said}
@@ -140,7 +140,7 @@ class Storage:
         return []
 
     def _register_model(self, source: str, run: str, model: str | None) -> None:
-        """A version of the registered model, unless there is one of this source."""
+        """Create a version of the registered model, unless there is one with this source."""
         server, name = self._server, self._register
         try:
             server.call(server.registry.create_registered_model, name)

@@ -1,5 +1,6 @@
-"""What a run of ours is called in MLflow, within MLflow's limits: names, values, tags, data. Plain functions of plain values:
-they know nothing of its client, of servers, or of what was sent before.
+"""Translates names, values, tags and data into MLflow's form, within MLflow's limits.
+
+These are pure functions of plain values. They do not know MLflow's client, servers, or what was sent before.
 """
 
 from __future__ import annotations
@@ -35,9 +36,7 @@ _TYPES = {
 
 @lru_cache(maxsize=10_000)
 def key_of(key: str) -> str:
-    """`key` in the characters that MLflow allows; one that had to be changed ends in a mark of its own, so that two do not
-    become one.
-    """
+    """Return `key` in the characters that MLflow allows. A changed key ends in a digest, so that two keys stay different."""
     clean = _NOT_IN_KEYS.sub("_", key)
     if posixpath.normpath(clean) != clean or clean.startswith(("/", "..")) or clean in ("", "."):
         clean = re.sub(r"[/.]+", "_", clean) or "_"
@@ -69,7 +68,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def own(tags: dict[str, str]) -> dict[str, str]:
-    """The user's tags; those that would be taken for ours are put apart."""
+    """Return the user's tags. Those that look like autolog's get the prefix `tags.`."""
     return {f"tags.{key}" if key.startswith("autolog.") else key: value for key, value in tags.items()}
 
 
@@ -84,7 +83,7 @@ def about(event: e.RunStarted | e.RunRecorded | e.RunDescribed) -> dict[str, str
 
 
 def code_tags(environment: dict[str, Any]) -> dict[str, str]:
-    """Where the code is, as MLflow names it."""
+    """Return MLflow's tags for the user and the code."""
     git: dict[str, Any] = environment.get("git") or {}
     said = {
         "mlflow.user": environment.get("user"),
@@ -97,7 +96,7 @@ def code_tags(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def schema(values: dict[str, Any]) -> str:
-    """The columns as MLflow describes them, where their types have a name there; else nothing."""
+    """Return the columns as MLflow's schema; "" if it has no name for one of the types, or if the schema is too long."""
     columns: dict[str, str] = values.get("schema") or {}
     found = [
         {"type": _TYPES[kind.lower()], "name": name, "required": True}

@@ -1,10 +1,10 @@
-"""MLflow's REST stores, asking in our own way. MLflow's own goes on trying for minutes, with a warning each, where the follower
-has its own patience; and at every request it tries to import pyspark and IPython, to say where it is.
+"""MLflow's REST stores with our own HTTP requests. MLflow's requests retry for minutes and warn each time, although the
+follower retries, and each one tries to import pyspark and IPython.
 
-Knows HTTP, MLflow's credentials and what an error means; nothing of runs.
+This module knows HTTP, MLflow's credentials and the meaning of errors. It does not know runs.
 """
 
-# MLflow's client says little of its types.
+# MLflow's client has few type annotations.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 30.0
 
 
 class Refused(Exception):
-    """MLflow did not take this, and will not take it another time."""
+    """MLflow refused a request for good: a retry would not help."""
 
     def __init__(self, status: int, code: str, text: str) -> None:
         super().__init__(text)
@@ -30,10 +30,10 @@ class Refused(Exception):
 
 
 def requester() -> Callable[..., Any]:
-    """Asks a server, with MLflow's credentials and certificates; in MLflow's own way where its plug-ins for authentication are
-    needed.
+    """Return a function that sends requests with MLflow's credentials and certificates. It uses MLflow's own request function
+    where authentication needs MLflow's plug-ins.
     """
-    import netrc  # noqa: F401  # pyright: ignore[reportUnusedImport]  requests would import it on the sink's thread
+    import netrc  # noqa: F401  # pyright: ignore[reportUnusedImport]  else requests imports it on the sink's thread
 
     import requests
     from mlflow.utils.credentials import get_default_host_creds
@@ -77,7 +77,7 @@ def requester() -> Callable[..., Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """The last words of a chain of errors, each of which repeats the one before."""
+    """Return the innermost message of a chain of errors, each of which repeats the one before."""
     found = re.findall(
         r"\[Errno -?\d+\] ([^'\")]+)|(Remote end closed connection|[Ii]ncomplete read)", str(error)
     )
@@ -85,7 +85,7 @@ def _reason(error: BaseException) -> str:
 
 
 def plain_stores(uri: str, request: Callable[..., Any]) -> tuple[Any, Any]:
-    """MLflow's REST stores, asking by `request` and saying what the server answered."""
+    """Return MLflow's REST stores for tracking and registry, which send by `request` and raise the server's message."""
     from functools import partial
 
     from mlflow.protos.model_registry_pb2 import ModelRegistryService
@@ -109,7 +109,7 @@ def plain_stores(uri: str, request: Callable[..., Any]) -> tuple[Any, Any]:
             raise classified(answer.status_code, code_of(answer), text_of(answer))
         said = _object(answer)
         if said is None:
-            raise SinkError("what answers there is no MLflow server", retryable=False)
+            raise SinkError("the server there is not an MLflow server", retryable=False)
         message = api.Response()
         parse_dict(said, message)
         return message
@@ -123,7 +123,7 @@ def plain_stores(uri: str, request: Callable[..., Any]) -> tuple[Any, Any]:
 
 
 def _patience() -> float:
-    """Seconds to wait for an answer, as MLflow's own setting has it."""
+    """Return the seconds to wait for an answer: MLflow's own setting, if it is set."""
     try:
         return float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
     except (KeyError, ValueError):

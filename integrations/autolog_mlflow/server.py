@@ -1,10 +1,10 @@
-"""One MLflow, a server or a database: its experiments, its runs, the batches it takes, and what its errors mean.
+"""One MLflow server or database: its experiments, runs, batches and errors.
 
-Speaks to MLflow's tracking stores, as its own client does, and touches nothing of what the user does with mlflow: no active
-run, no tracking URI. It knows MLflow's ids and entities, and neither our events nor our runs.
+This module uses MLflow's tracking stores, as MLflow's client does. It does not touch the user's state in mlflow, such as the
+active run and the tracking URI. It knows MLflow's ids and entities, but not autolog's events and runs.
 """
 
-# MLflow's client says little of its types.
+# MLflow's client has few type annotations.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportPrivateUsage=false
 
@@ -19,12 +19,12 @@ from autolog_mlflow.rest import Refused, classified, plain_stores, requester
 MAX_BATCH = 1_000
 MAX_BATCH_PARAMS = MAX_BATCH_TAGS = 100
 MAX_BATCH_BYTES = 900_000
-"""MLflow takes a million; what surrounds the values is counted roughly."""
+"""MLflow's limit is a million bytes. We estimate the size of all but the values."""
 RUNS_PER_PAGE = 1_000
 
 
 class Server:
-    """The stores behind `uri`; empty: where MLflow itself is configured to."""
+    """The stores behind `uri`, or behind MLflow's configured tracking URI if `uri` is empty."""
 
     def __init__(self, uri: str) -> None:
         try:
@@ -33,7 +33,9 @@ class Server:
             from mlflow.tracking._model_registry import utils as registry
             from mlflow.tracking._tracking_service import utils as tracking
         except ImportError:
-            raise ImportError("The sink mlflow needs MLflow's client: pip install mlflow-skinny") from None
+            raise ImportError(
+                "The sink mlflow needs MLflow's client. Install it: pip install mlflow-skinny"
+            ) from None
         self.uri = uri or tracking.get_tracking_uri()
         self.entities: Any = entities
         self._error = MlflowException
@@ -48,7 +50,7 @@ class Server:
                     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # pyright: ignore
                 except ImportError:
                     raise ImportError(
-                        "For a database, the sink mlflow needs all of MLflow: pip install mlflow"
+                        "For a database, the sink mlflow needs all of MLflow. Install it: pip install mlflow"
                     ) from None
             self._open = tracking._get_store, registry._get_store
 
@@ -65,7 +67,7 @@ class Server:
         return self._registry
 
     def call(self, what: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """Raises Refused for what is wrong with what was sent, else SinkError."""
+        """Call a store. Raises Refused if the request itself is wrong, else SinkError."""
         try:
             return what(*arguments, **named)
         except (Refused, SinkError):
@@ -75,7 +77,7 @@ class Server:
             raise classified(status, code, str(error)) from None
 
     def refusal(self, what: str, function: Callable[..., Any], *arguments: Any) -> list[str]:
-        """Call it. Returns what is refused in a line, or nothing."""
+        """Call a store. Return what MLflow refused, as at most one line that starts with `what`."""
         try:
             self.call(function, *arguments)
         except Refused as error:
@@ -83,7 +85,7 @@ class Server:
         return []
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment, made if there is none."""
+        """Return the id of an experiment, creating it if needed."""
         for last_try in (False, True):
             try:
                 found = self.call(self.store.get_experiment_by_name, name)
@@ -94,20 +96,20 @@ class Server:
             if found is not None:
                 if found.lifecycle_stage == "deleted":
                     raise SinkError(
-                        f"the experiment {name!r} is deleted in MLflow; restore it there", retryable=False
+                        f"the experiment {name!r} is deleted in MLflow: restore it there", retryable=False
                     )
                 return found.experiment_id
             try:
                 return self.call(self.store.create_experiment, name, None, [])
-            except Refused as error:  # another process has made it meanwhile
+            except Refused as error:  # another process may have created it meanwhile
                 if last_try or error.code != "RESOURCE_ALREADY_EXISTS":
                     raise
         raise AssertionError
 
     def runs(self, experiment: str, tag: str, value: str) -> Iterator[Any]:
-        """The experiment's runs that have a tag, deleted ones too."""
+        """Yield the experiment's runs with this tag, including deleted ones."""
         mark = '"' if "'" in value else "'"
-        if mark in value:  # MLflow's filters cannot say it
+        if mark in value:  # MLflow's filters have no escapes
             return
         page = None
         view = self.entities.ViewType.ALL
@@ -127,11 +129,11 @@ class Server:
                 return
 
     def find(self, experiment: str, tag: str, value: str) -> str | None:
-        """The id of the run with this tag."""
+        """Return the id of the run with this tag, or None."""
         return next((run.info.run_id for run in self.runs(experiment, tag, value)), None)
 
     def is_gone(self, run: str) -> bool:
-        """Whether the run was deleted."""
+        """Return whether the run is deleted."""
         try:
             return self.call(self.store.get_run, run).info.lifecycle_stage == "deleted"
         except Refused as error:
@@ -140,7 +142,7 @@ class Server:
     def batches(
         self, metrics: list[Any], params: dict[str, str], tags: dict[str, str]
     ) -> Iterator[dict[str, list[Any]]]:
-        """Arguments of `log_batch` within its limits."""
+        """Yield arguments for `log_batch` within its limits."""
         param, tag = self.entities.Param, self.entities.RunTag
         items = [
             *(("params", param(key, value), len(key) + len(value)) for key, value in params.items()),

@@ -1,10 +1,10 @@
-"""The sink itself: takes events together run by run, and sends what they say in an order that a repeat does not change.
+"""The sink itself: collects events by run, and sends them so that a repeat changes nothing.
 
-A run carries our id in the tag `autolog.run`, MLflow's metrics are a set of (name, time, step, value), and all else is set, not
-added. What things are called in MLflow is in `mapping`, how MLflow is asked in `server`, what becomes of files in `files`.
+The tag `autolog.run` holds autolog's run id. MLflow's metrics are a set of (name, time, step, value), and everything else is
+set, not added. `mapping` translates names and values, `server` talks to MLflow, and `files` sends files and models.
 """
 
-# MLflow's client says little of its types.
+# MLflow's client has few type annotations.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)
 
 
 class _Run:
-    """A run in MLflow. `params` are those it has: they cannot be changed there."""
+    """A run in MLflow. `params` holds those that MLflow has: they cannot be changed there."""
 
     def __init__(self, ours: str, run: Any, *, new: bool) -> None:
         self.ours = ours
@@ -41,7 +41,7 @@ class _Run:
 
 
 class _News:
-    """What one batch says of one run."""
+    """The news of one batch about one run."""
 
     def __init__(self) -> None:
         self.metrics: list[Any] = []
@@ -54,7 +54,7 @@ class _News:
 
 
 class MlflowSink(Sink):
-    """Runs that were deleted in MLflow stay deleted: what still comes for them is left out."""
+    """Runs that are deleted in MLflow stay deleted: later events for them are skipped."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -100,13 +100,13 @@ class MlflowSink(Sink):
         self._forget()
 
     def _forget(self) -> None:
-        """Of what was sent last it is not known whether it arrived: MLflow is asked again what it has."""
+        """Forget the state of MLflow: the last request may or may not have arrived, so the next try reads it again."""
         self._experiments, self._runs, self._news = {}, {}, {}
 
     # -- from events
 
     def _take(self, event: e.Event) -> None:
-        if isinstance(event, e.MetricsLogged):  # the most frequent by far
+        if isinstance(event, e.MetricsLogged):  # by far the most frequent event
             self._metrics(event.run, event.v, event.t, event.step)
         elif isinstance(event, e.EnvironmentLogged):
             self._code = mapping.code_tags(event.values)
@@ -166,8 +166,8 @@ class MlflowSink(Sink):
             metrics.append(make(mapping.key_of(key), float(value), time, step))
 
     def _dataset(self, event: e.DatasetLogged) -> Any:
-        """As MLflow has them. The context is its name too, as MLflow keeps one of a name and digest a run; its profile is all
-        that we know of it.
+        """Return a data set as MLflow's entity. Its name is the context, because MLflow keeps one per name and digest in a run.
+        Its profile holds all that is recorded.
         """
         entities, values = self._server.entities, event.values
         text = json.dumps(values, sort_keys=True)
@@ -197,7 +197,7 @@ class MlflowSink(Sink):
         refused: list[str] = []
         for key, value in news.params.items():
             held = there.params.setdefault(key, value)
-            if held != value:  # MLflow's params are for ever, ours are not
+            if held != value:  # unlike autolog's, MLflow's params cannot change
                 news.tags.update(mapping.tags({f"autolog.param.{key}": value}))
         params = {key: value for key, value in news.params.items() if there.params[key] == value}
         for batch in server.batches(news.metrics, params, news.tags):
@@ -220,7 +220,7 @@ class MlflowSink(Sink):
             server.call(server.store.update_run_info, there.id, number, time, None)
 
     def _send_batch(self, there: _Run, batch: dict[str, list[Any]], refused: list[str]) -> None:
-        """What is refused is halved, until only what is wrong itself is left out."""
+        """Send a batch. Halve a refused batch until only the invalid items are left out."""
         server = self._server
         try:
             server.call(server.store.log_batch, there.id, **batch)
@@ -230,7 +230,7 @@ class MlflowSink(Sink):
             items = [(kind, item) for kind, some in batch.items() for item in some]
             if len(items) == 1:
                 ((kind, item),) = items
-                # MLflow 2 does not know a NaN again that it has, but its database does.
+                # MLflow 2 does not recognise a repeated NaN, but its database rejects it.
                 if _IS_THERE.search(str(error)) is None:
                     refused.append(f"{kind[:-1]} {item.key}: {error}")
                 return
@@ -238,12 +238,12 @@ class MlflowSink(Sink):
                 self._send_batch(there, by_kind(half), refused)
 
     def _run(self, run: str) -> _Run:
-        """The run in MLflow; made there if it is not."""
+        """Return the run in MLflow, creating it if needed."""
         there = self._runs.get(run)
         if there is None:
             start = self._starts.get(run)
             experiment = self._experiment(start.experiment if start is not None else "default")
-            there = self._runs.get(run)  # found with those of its experiment
+            there = self._runs.get(run)  # `_experiment` may have found it
             if there is None:
                 there = self._runs[run] = self._create(run, start, experiment)
             elif not there.has_parent and start is not None and start.parent is not None:
@@ -281,7 +281,7 @@ class MlflowSink(Sink):
         return {"autolog.parent": start.parent, **({"mlflow.parentRunId": found} if found else {})}
 
     def _experiment(self, name: str) -> str:
-        """The experiment's id; made if there is none. Those of its runs are found that are of this journal."""
+        """Return the experiment's id, creating it if needed. Also find its runs that are from this journal."""
         name = (name or "default")[: mapping.MAX_EXPERIMENT]
         known = self._experiments.get(name)
         if known is None:
@@ -294,7 +294,7 @@ class MlflowSink(Sink):
 
 
 def _split(url: str) -> tuple[str, str]:
-    """MLflow's own URI of a sink's URL, empty for the configured one, and what to register models as."""
+    """Return the MLflow URI in a sink's URL ("" for the configured one), and the name to register models as."""
     scheme, _, rest = url.partition(":")
     base, question, query = rest.partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
@@ -308,18 +308,18 @@ def _split(url: str) -> tuple[str, str]:
     if not plus:
         if base:
             raise ValueError(
-                "mlflow: is where MLflow itself is configured to; else mlflow+http://…, mlflow+sqlite:///…"
+                "mlflow: takes no address. For another than MLflow's own, use mlflow+http://… or mlflow+sqlite:///…"
             )
         return "", register
     uri = f"{inner}:{base}"
     if inner.lower() == "sqlite":
         path = base.removeprefix("///")
-        uri = f"sqlite:///{os.path.abspath(path)}"  # the same from any folder
+        uri = f"sqlite:///{os.path.abspath(path)}"  # independent of the working directory
     return uri.rstrip("/") if inner.lower() in ("http", "https") else uri, register
 
 
 def _without_values(event: e.RunStarted | e.RunRecorded) -> e.RunStarted | e.RunRecorded:
-    """What is needed of a start later on."""
+    """Return a run's start without params and metrics, which are not needed later."""
     if isinstance(event, e.RunStarted):
         return event
     return e.RunStarted(event.run, event.t, event.name, event.experiment, event.parent)

@@ -1,11 +1,11 @@
-"""`tensorboard:./logs` writes event files that TensorBoard shows: a folder a run, with its scalars, its hyperparameters (whose
-table has the metrics beside them) and a text that says what it was.
+"""`tensorboard:./logs` writes event files for TensorBoard: one folder per run, with its scalars, its hyperparameters (in a
+table together with the metrics) and a text about the run.
 
-TensorBoard's own package is enough; TensorFlow is neither needed nor imported. A process writes a new file a run, and looks at
-first what those that are there already hold, so that a repeat is not written twice.
+This needs only TensorBoard's package, not TensorFlow. A process writes a new file for each run. It first reads the existing
+files, so that a repeat is not written twice.
 """
 
-# Its messages are made when they are loaded.
+# TensorBoard's protobuf messages are created at import.
 # pyright: reportUnknownMemberType=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from autolog.sinks import events as e
 
 _NOT_IN_NAMES = re.compile(r"[^\w./=+@ -]|\.\.+")
 MAX_NAME = 100
-"""Bytes: file systems count them."""
+"""In bytes, as file systems limit names."""
 MAX_OPEN = 32
 TEXT = "run/text_summary"
 _STRING = 7
-"""TensorFlow's number for it."""
+"""TensorFlow's number of the type string."""
 
 
 class _Run:
-    """What is known of a run. Its hyperparameters and text are written when it ends: TensorBoard takes the first it finds."""
+    """The state of a run. Its hyperparameters and text are written at its end, because TensorBoard shows the first ones."""
 
     def __init__(self, start: e.RunStarted | e.RunRecorded) -> None:
         self.name = start.name
@@ -45,13 +45,13 @@ class _Run:
 
 
 class TensorboardSink(Sink):
-    """`folder` is absolute. What is in a run's folder and not ours is left alone."""
+    """Writes below `folder`, which is absolute. Other files in a run's folder stay unchanged."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         path = Address(url).rest.removeprefix("//")
         if not path:
-            raise ValueError("tensorboard: needs a folder, as in 'tensorboard:./logs'.")
+            raise ValueError("tensorboard: needs a folder, such as 'tensorboard:./logs'.")
         self.folder = os.path.abspath(os.path.expanduser(path))
         if os.path.isfile(self.folder):
             raise ValueError(f"tensorboard: needs a folder; {self.folder} is a file.")
@@ -87,7 +87,7 @@ class TensorboardSink(Sink):
         self._files = {}
 
     def _give_up(self, error: OSError) -> None:
-        """A file may end in half a record now: what comes next goes into a new one."""
+        """Close all files: one may end in half a record, so later events go into new files. Raises SinkError."""
         files, self._files = self._files, {}
         for file in files.values():
             try:
@@ -124,7 +124,7 @@ class TensorboardSink(Sink):
         elif isinstance(event, e.RunRecorded):
             self._file(event.run).scalars(0, event.ended, event.metrics)
             self._end(event.run, event.ended, event.status, None)
-            self._runs.pop(event.run)  # nothing comes after it
+            self._runs.pop(event.run)  # no more events follow
         elif isinstance(event, e.RunEnded):
             self._end(event.run, event.t, event.status, event.error)
 
@@ -150,11 +150,11 @@ class TensorboardSink(Sink):
             while len(self._files) >= MAX_OPEN:
                 self._files.pop(next(iter(self._files))).close()
             file = _File(self._protos, os.path.join(self.folder, self._name(run)))
-        self._files[run] = file  # the latest used at the end
+        self._files[run] = file  # the last used file comes last
         return file
 
     def _name(self, run: str) -> str:
-        """The run's folder: its name, with enough of its id to be its own. Children are below their parent's name."""
+        """Return the run's folder: its name with a part of its id, which makes it unique. Children are below their parent."""
         known = self._runs.get(run)
         if known is None:
             return run
@@ -164,7 +164,7 @@ class TensorboardSink(Sink):
 
 
 class _Protos:
-    """TensorBoard's messages, its writer and its reader."""
+    """TensorBoard's protobuf messages, writer and reader."""
 
     def __init__(self) -> None:
         try:
@@ -174,7 +174,9 @@ class _Protos:
             from tensorboard.plugins.text import metadata as text
             from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError:
-            raise ImportError("The sink tensorboard needs TensorBoard: pip install tensorboard") from None
+            raise ImportError(
+                "The sink tensorboard needs TensorBoard. Install it: pip install tensorboard"
+            ) from None
         self.event: Any = event_pb2.Event
         self.values: Any = summary_pb2.Summary
         self.tensor: Any = tensor_pb2.TensorProto
@@ -188,7 +190,7 @@ class _Protos:
 
 
 class _File:
-    """One event file of one run, and what the others in its folder hold."""
+    """One event file of one run, and the content of the other files in its folder."""
 
     def __init__(self, protos: _Protos, folder: str) -> None:
         self._protos = protos
@@ -251,7 +253,7 @@ class _File:
             TEXT: (protos.text.create_summary_metadata("", ""), text_tensor),
         }
         for tag, (about, tensor) in values.items():
-            # A run that ends again does so with another time: its text is shown beside the earlier one.
+            # A run that ends again has another end time, so its text is shown beside the earlier one.
             if (tag, 0, time) not in self._held:
                 summary = protos.values(value=[protos.values.Value(tag=tag, metadata=about, tensor=tensor)])
                 self._write(protos.event(wall_time=time / 1000, summary=summary))
@@ -260,20 +262,20 @@ class _File:
         self._writer.write(event.SerializeToString())
 
     def _read(self) -> Iterator[tuple[str, int, int]]:
-        """Tag, step and time of all that the folder's files hold."""
+        """Yield tag, step and time of all values in the folder's files."""
         for name in sorted(os.listdir(self._folder)):
             if name.startswith("events.out.tfevents."):
                 yield from self._read_file(os.path.join(self._folder, name))
 
     def _read_file(self, path: str) -> Iterator[tuple[str, int, int]]:
         events: Iterable[Any] = self._protos.reader(path).Load()
-        for event in events:  # up to a record that is torn
+        for event in events:  # ends at a torn record
             for value in event.summary.value:
                 yield value.tag, event.step, round(event.wall_time * 1000)
 
 
 def _hparam(value: Any) -> bool | float | str:
-    """As TensorBoard's table can hold it: true or false, a number, or text."""
+    """Return a value for TensorBoard's table: a boolean, a float, or text."""
     if isinstance(value, (bool, str)):
         return value
     if isinstance(value, (int, float)):
@@ -282,7 +284,7 @@ def _hparam(value: Any) -> bool | float | str:
 
 
 def _table(rows: dict[str, Any]) -> str:
-    """A table in Markdown, which TensorBoard shows as one."""
+    """Return a table in Markdown, which TensorBoard renders."""
     lines = [f"| {_cell(key)} | {_cell(value)} |" for key, value in rows.items() if value not in (None, "")]
     return "\n".join(["| | |", "|-|-|", *lines])
 

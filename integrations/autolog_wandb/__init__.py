@@ -1,8 +1,8 @@
 """`wandb://entity/project` keeps runs in Weights & Biases: config, history, summary, files, models as artifacts, children in a
-group. `?mode=offline` writes W&B's own offline folders (below `?dir=`, by default the working directory), for `wandb sync`.
+group. `?mode=offline` writes W&B's own offline folders for `wandb sync`, below `?dir=` or the working directory.
 
-The steps are ours, on an axis of their own: W&B's internal step numbers the rows, which lets it take them in any order of
-ours, and tell a repeat when a run is resumed.
+autolog's steps are a metric of their own, and the axis of the others. W&B's internal step numbers the rows: so steps may come
+in any order, and a repeated row is recognised when a run is resumed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ STEP = "autolog/step"
 EPOCH = "autolog/epoch"
 INIT_SECONDS = 30.0
 FINISH_SECONDS = 5.0
-"""W&B's own hook at exit waits for uploads for so long, for each run that is open."""
+"""W&B's own exit hook waits this long for the uploads of each open run."""
 MAX_OPEN = 4
 MAX_NAME = 128
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class _Run:
-    """What is known of a run. `rows` is the number of its next row, `there` of the first that W&B has not."""
+    """The state of a run. `rows` is the number of its next row, `there` that of the first row that W&B does not have."""
 
     def __init__(self, start: e.RunStarted | e.RunRecorded, parent: _Run | None) -> None:
         self.id = start.run.lower()
@@ -45,7 +45,7 @@ class _Run:
 
 
 class WandbSink(Sink):
-    """W&B's client runs beside the training: a process of its own (wandb-core) and some threads. `wandb.run` is left alone."""
+    """W&B's client runs in its own process (wandb-core) and in threads of this one. The sink does not change `wandb.run`."""
 
     delivers_at_close = True
 
@@ -59,12 +59,12 @@ class WandbSink(Sink):
         self._folder = options.pop("dir", None)
         if "@" in place or len(parts) > 2 or options or self._mode not in (None, "online", "offline"):
             raise ValueError(
-                "wandb: is as in 'wandb://entity/project' or 'wandb://project?mode=offline&dir=PATH'."
+                "wandb: use a URL such as 'wandb://entity/project' or 'wandb://project?mode=offline&dir=PATH'."
             )
         try:
             import wandb
         except ImportError:
-            raise ImportError("The sink wandb needs W&B's client: pip install wandb") from None
+            raise ImportError("The sink wandb needs W&B's client. Install it: pip install wandb") from None
         self._wandb: Any = wandb
         self._known: dict[str, _Run] = {}
         self._open: dict[str, Any] = {}
@@ -149,7 +149,7 @@ class WandbSink(Sink):
         row = {**values, STEP: step, "_timestamp": time / 1000}
         if epoch is not None:
             row[EPOCH] = epoch
-        if known.rows >= known.there:  # W&B says on the terminal of each row that it has it already
+        if known.rows >= known.there:  # W&B warns on the terminal about each row that it already has
             run.log(row, step=known.rows, commit=True)
             known.there = known.rows + 1
         known.rows += 1
@@ -162,7 +162,7 @@ class WandbSink(Sink):
         return self._origin.file(run, path)
 
     def _file(self, run: Any, local: Path, path: str) -> None:
-        # Into W&B's own folder first: it says on the terminal that it links what lies elsewhere.
+        # Copy into W&B's own folder first: for files elsewhere, it prints that it links them.
         copy = Path(run.dir, path)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(local, copy)
@@ -174,8 +174,8 @@ class WandbSink(Sink):
             known = self._known[name]
             label = _NOT_IN_NAMES.sub("-", f"{known.name[:60]}-{known.id[-6:]}-{model.path}")[:MAX_NAME]
             artifact = self._wandb.Artifact(label, type="model", metadata={"flavor": model.flavor})
-            # One by one: `add_dir` says on the terminal that it does so. W&B knows a model by its contents, so that the same
-            # again is no new version.
+            # One by one, because `add_dir` prints a message. W&B identifies a model by its contents, so a repeat makes no new
+            # version.
             for part in sorted(folder.rglob("*")):
                 file = self._local(model.run, f"{model.path}/{part.relative_to(folder).as_posix()}")
                 if file is not None and file.is_file():
@@ -191,7 +191,7 @@ class WandbSink(Sink):
         run.config.update({"autolog": known.config["autolog"]}, allow_val_change=True)
 
     def _run(self, name: str) -> Any:
-        """The run at W&B: made there, or resumed."""
+        """Return the run at W&B, created or resumed if needed."""
         run = self._open.pop(name, None)
         if run is None:
             while len(self._open) >= MAX_OPEN:
@@ -208,16 +208,16 @@ class WandbSink(Sink):
                     resume="allow", reinit="create_new", mode=self._mode, settings=settings,
                 )  # fmt: skip
             except Exception as error:
-                # Its process then says of the run that it is in use, for as long as it lives.
+                # W&B's process then reports the run as in use until the process ends.
                 said = " ".join(str(error).split())
                 raise SinkError(
-                    f"W&B's client begins a run only once in a process, and could not: {said}"[:300],
+                    f"W&B could not start the run, and a process can start it only once: {said}"[:300],
                     retryable=False,
                 ) from error
-            known.there = run.step  # W&B's process is asked: not for each row
+            known.there = run.step  # a request to W&B's process: too slow for each row
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP)
-        self._open[name] = run  # the latest used at the end
+        self._open[name] = run  # the last used run comes last
         return run
 
     def _finish(self, name: str) -> None:

@@ -661,7 +661,7 @@ def test_a_server_that_is_not_mlflow_is_a_permanent_error_in_one_line(store: Pat
     """Another web server, and one that wants a password: no retries, one clear line, no credentials in it."""
     for answer, why in (
         ((404, b"<html>nothing here</html>"), "404 Trouble (is it an MLflow server?)"),
-        ((200, b"<html>welcome</html>"), "what answers there is no MLflow server"),
+        ((200, b"<html>welcome</html>"), "the server there is not an MLflow server"),
         ((401, b""), "401 Trouble"),
     ):
         with Proxy(server3, lambda number, head, answer=answer: answer) as proxy:
