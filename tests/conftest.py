@@ -150,14 +150,20 @@ def artifact() -> Callable[[RunRecord, str], Any]:
 
 
 @pytest.fixture
-def visible(last: Callable[[RunRecord], dict[str, Any]]) -> Callable[[RunRecord], dict[str, Any]]:
-    """All that a record shows, but what differs from one execution to the next; of metrics the last value, of files the
-    paths, of a dataset's digest nothing.
+def shown_of_metrics() -> Callable[[RunRecord, str], Any]:
+    """What `visible` shows of a metric: its last value, where a conftest does not say otherwise."""
+    return lambda record, name: record.metrics[name]["last"]
+
+
+@pytest.fixture
+def visible(shown_of_metrics: Callable[[RunRecord, str], Any]) -> Callable[[RunRecord], dict[str, Any]]:
+    """All that a record shows, except what differs from one execution to the next; of files the paths, of a dataset's digest
+    nothing.
     """
 
     def visible(record: RunRecord) -> dict[str, Any]:
         shown = {key: value for key, value in record.to_dict().items() if key not in DIFFERS}
-        shown["metrics"] = last(record)
+        shown["metrics"] = {name: shown_of_metrics(record, name) for name in record.metrics}
         shown["artifacts"] = [artifact["path"] for artifact in shown["artifacts"]]
         shown["models"] = [(model["path"], model["flavor"]) for model in shown["models"]]
         for dataset in shown["datasets"]:

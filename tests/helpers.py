@@ -49,6 +49,19 @@ def examples(many: int) -> int:
     return many if os.environ.get("CI") not in (None, "", "as a newcomer") else many // 3
 
 
+def run_machine(machine: Any, many: int) -> None:
+    """Try a state machine of Hypothesis on so many examples of 25 steps. Shrinking takes minutes, and 25 steps can be read."""
+    from hypothesis import HealthCheck, Phase, settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    phases = [Phase.explicit, Phase.reuse, Phase.generate]
+    checks = list(HealthCheck)
+    how = settings(
+        max_examples=examples(many), stateful_step_count=25, deadline=None, suppress_health_check=checks, phases=phases
+    )  # fmt: skip
+    run_state_machine_as_test(machine, settings=how)
+
+
 FIXTURE = Path(__file__).parent / "fixtures" / "autolog_toy"
 
 

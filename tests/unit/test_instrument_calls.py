@@ -359,7 +359,7 @@ def test_an_argument_is_replaced_in_its_place(
         (lambda *values: values, "values", (1,)),
     ],
 )
-def test_replacing_an_unknown_argument_is_an_error_of_the_observer(
+def test_an_argument_that_cannot_be_replaced_is_an_error_of_the_observer(
     handler: CallHandler, function: Any, name: str, args: Any
 ) -> None:
     """The call is made as the user made it."""

@@ -103,34 +103,25 @@ def test_a_package_is_reported_when_its_init_has_finished(hooks: Hooks, site: Pa
     assert hooks.fired == ["pack.part", ("pack", True, False)]
 
 
-def test_a_half_imported_module_is_reported_when_it_has_finished(hooks: Hooks, site: Path) -> None:
-    """`autolog()` called by a module that the framework itself imports: it sees nothing half-made."""
+@pytest.mark.parametrize("how", ["settle", "next import"])
+def test_a_half_imported_module_is_reported_once_when_it_has_finished(
+    hooks: Hooks, site: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """`autolog()` called by a module that the framework itself imports: it sees nothing half-made. The next import reports it,
+    too, if nobody asks.
+    """
     write(site, half="import asking\ncomplete = True\n", asking="import sys\nsys.ask()\n", another="")
-    sys.ask = lambda: hooks.watch("half", lambda module: module.complete)  # type: ignore[attr-defined]
-    try:
-        import half  # noqa: F401
-    finally:
-        del sys.ask  # type: ignore[attr-defined]
-    hooks.settle()
-    assert hooks.fired == [True]
-    hooks.settle()
+    watch = lambda: hooks.watch("half", lambda module: module.complete)
+    monkeypatch.setattr(sys, "ask", watch, raising=False)
+    import half  # noqa: F401
+
+    assert hooks.fired == []
+    if how == "settle":
+        hooks.settle()
+        assert hooks.fired == [True]
+        hooks.settle()
     import another  # noqa: F401
 
-    assert hooks.fired == [True]
-
-
-def test_the_next_import_reports_a_module_that_was_half_imported(hooks: Hooks, site: Path) -> None:
-    write(site, half="import asking\ncomplete = True\n", asking="import sys\nsys.ask()\n", another="")
-    sys.ask = lambda: hooks.watch("half", lambda module: module.complete)  # type: ignore[attr-defined]
-    try:
-        import another
-        import half  # noqa: F401
-
-        assert hooks.fired == []
-        del sys.modules["another"]
-        import another  # noqa: F401, F811
-    finally:
-        del sys.ask  # type: ignore[attr-defined]
     assert hooks.fired == [True]
 
 
@@ -241,22 +232,14 @@ def loaded() -> Iterator[Any]:
     vars(sys).pop("loaded", None)
 
 
-def test_a_lazy_module_is_reported_when_it_is_first_used_and_not_loaded_before(
-    hooks: Hooks, site: Path, loaded: Any
+@pytest.mark.parametrize("first", ["lazily imported", "watched"])
+def test_a_lazy_module_is_reported_when_it_is_first_used_and_not_loaded_by_us(
+    hooks: Hooks, site: Path, loaded: Any, first: str
 ) -> None:
-    write(site, lazy=LOADED)
-    hooks.watch("lazy", lambda module: module.value)
-    module = lazily("lazy")
-    hooks.settle()
-    assert (hooks.fired, loaded()) == ([], False)
-    assert module.value == 3
-    assert hooks.fired == [3]
-
-
-def test_watching_a_lazy_module_does_not_load_it(hooks: Hooks, site: Path, loaded: Any) -> None:
     write(site, lazy=LOADED, another="")
-    module = lazily("lazy")
+    module = lazily("lazy") if first == "lazily imported" else None
     hooks.watch("lazy", lambda module: module.value)
+    module = module or lazily("lazy")
     importlib.import_module("another")
     hooks.settle()
     assert (hooks.fired, loaded()) == ([], False)

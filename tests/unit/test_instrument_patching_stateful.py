@@ -18,15 +18,13 @@ from typing import Any, NamedTuple
 
 import wrapt
 from handlers import CallHandler
-from helpers import examples
-from hypothesis import HealthCheck, Phase, settings
+from helpers import run_machine
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from autolog.instrument.imports import ImportHooks
@@ -371,13 +369,4 @@ class Machine(RuleBasedStateMachine):
 
 def test_patches_survive_any_order_of_other_wrappers() -> None:
     """In any order: before ours, between ours, after ours; with subclasses, reloads, copies and pickles."""
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples(40),
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            phases=[Phase.explicit, Phase.reuse, Phase.generate],
-        ),
-    )
+    run_machine(Machine, 40)

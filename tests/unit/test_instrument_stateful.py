@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import examples
-from hypothesis import HealthCheck, Phase, settings
+from helpers import run_machine
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -529,17 +528,5 @@ def test_any_order_of_imports_switches_and_trainings_is_recorded_correctly(
 
     Slow: in CI it makes three times as many examples as elsewhere.
     """
-    from hypothesis.stateful import run_state_machine_as_test
-
     monkeypatch.setenv("AUTOLOG_DIR", "")
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=examples(30),
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            # Shrinking takes minutes, and twenty-five steps can be read.
-            phases=[Phase.explicit, Phase.reuse, Phase.generate],
-        ),
-    )
+    run_machine(Machine, 30)

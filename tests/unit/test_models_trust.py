@@ -79,33 +79,30 @@ def test_a_key_that_another_process_has_made_meanwhile_is_kept(
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
-def test_a_key_that_others_can_read_is_not_used_and_the_message_says_how_to_repair_it(
-    config: Path, mode: int
+@pytest.mark.parametrize(
+    ("content", "mode", "owner", "message"),
+    [
+        (bytes(32), 0o640, None, "chmod 600"),
+        (bytes(32), 0o604, None, "chmod 600"),
+        (bytes(32), 0o666, None, "chmod 600"),
+        (bytes(32), 0o600, 12345, "another user"),
+        (b"", 0o600, None, "damaged"),
+        (bytes(31), 0o600, None, "damaged"),
+        (bytes(33), 0o600, None, "damaged"),
+    ],
+)
+def test_a_key_that_is_damaged_or_of_others_or_readable_by_them_is_not_used(
+    config: Path, content: bytes, mode: int, owner: int | None, message: str
 ) -> None:
+    """The message says why, and how to repair it."""
     config.mkdir(parents=True)
-    (config / "key").write_bytes(bytes(32))
+    (config / "key").write_bytes(content)
     (config / "key").chmod(mode)
-    with pytest.raises(NoUserKey, match="chmod 600"):
-        user_key()
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="takes root to give a file away")
-def test_a_key_that_another_user_owns_is_not_used(config: Path) -> None:
-    config.mkdir(parents=True)
-    (config / "key").write_bytes(bytes(32))
-    (config / "key").chmod(0o600)
-    os.chown(config / "key", 12345, 12345)
-    with pytest.raises(NoUserKey, match="another user"):
-        user_key()
-
-
-@pytest.mark.parametrize("length", [0, 31, 33])
-def test_a_damaged_key_is_not_used(config: Path, length: int) -> None:
-    config.mkdir(parents=True)
-    (config / "key").write_bytes(bytes(length))
-    (config / "key").chmod(0o600)
-    with pytest.raises(NoUserKey, match="damaged"):
+    if owner is not None:
+        if os.geteuid() != 0:
+            pytest.skip("takes root to give a file away")
+        os.chown(config / "key", owner, owner)
+    with pytest.raises(NoUserKey, match=message):
         user_key()
 
 

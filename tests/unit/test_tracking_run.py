@@ -213,7 +213,7 @@ def test_a_step_that_is_not_given_follows_the_last(run: Run, kept: Kept) -> None
     ["x", math.nan, math.inf, 2**70, -(2**70), [], object(), 10**5000],
     ids=lambda step: type(step).__name__,
 )
-def test_a_step_of_none_counts_as_not_given(run: Run, kept: Kept, step: Any) -> None:
+def test_an_invalid_step_counts_as_not_given(run: Run, kept: Kept, step: Any) -> None:
     run.log_metrics({"loss": 1}, step=5)
     run.log_metrics({"loss": 2}, step=step)
     assert points(kept) == [(5, {"loss": 1}, None), (6, {"loss": 2}, None)]

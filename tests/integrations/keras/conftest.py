@@ -53,11 +53,6 @@ def seen() -> Iterator[Recorded]:
 
 
 @pytest.fixture
-def visible(visible: Callable[[RunRecord], dict[str, Any]]) -> Callable[[RunRecord], dict[str, Any]]:
-    """All that a record shows, with each metric's steps."""
-
-    def with_steps(record: RunRecord) -> dict[str, Any]:
-        steps = {name: [point.step for point in record.history(name)] for name in record.metrics}
-        return {**visible(record), "metrics": steps}
-
-    return with_steps
+def shown_of_metrics() -> Callable[[RunRecord, str], Any]:
+    """Its steps."""
+    return lambda record, name: [point.step for point in record.history(name)]

@@ -39,11 +39,6 @@ def seen(own_key: None) -> Iterator[Recorded]:
 
 
 @pytest.fixture
-def visible(visible: Callable[[RunRecord], dict[str, Any]]) -> Callable[[RunRecord], dict[str, Any]]:
-    """All that a record shows, with the value of each round."""
-
-    def with_rounds(record: RunRecord) -> dict[str, Any]:
-        rounds = {name: [point.value for point in record.history(name)] for name in record.metrics}
-        return {**visible(record), "metrics": rounds}
-
-    return with_rounds
+def shown_of_metrics() -> Callable[[RunRecord, str], Any]:
+    """The value of each round."""
+    return lambda record, name: [point.value for point in record.history(name)]
