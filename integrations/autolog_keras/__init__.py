@@ -1,28 +1,28 @@
-"""Records Keras: `Model.fit` of Keras 3 on any backend and of Keras 2, `evaluate` after it, and loops that users have written.
+"""Records Keras: `Model.fit` of Keras 3 on any backend and of Keras 2, `evaluate` after it, and loops that users write.
 
-What a run holds, by Keras's own words:
+A run holds, with Keras's own names:
 
     kind        fit; train_on_batch for a loop of it; train for a loop that applies gradients itself
-    params      fit's arguments but the data, those left out by their defaults; optimizer, optimizer_<setting>, or where the
-                model holds its own optimizers <attribute>, <attribute>_<setting>; loss, metrics;
+    params      fit's arguments with their defaults, except data; optimizer, optimizer_<setting>, or for optimizers that the
+                model itself holds <attribute>, <attribute>_<setting>; loss, metrics;
                 run_eagerly, jit_compile, steps_per_execution; backend, dtype_policy; distribution_strategy, replicas;
                 EarlyStopping.<setting>, ModelCheckpoint.<setting>, ReduceLROnPlateau.<setting>;
                 model.layers, model.parameters, model.trainable_parameters
-    metrics     what History holds of each epoch, learning_rate as the epoch ended, epoch_time in seconds   a step an epoch
-                <name>_step                                             every log_every_n_steps batches, if asked for
-                of a loop: what each batch returned, the loss that was differentiated, what the `tf.function` returned, and
-                the user's metrics as he reads them, a step a batch; <model>_<name> of what joined it
+    metrics     History's values, learning_rate at the end of the epoch, epoch_time in seconds          a step per epoch
+                <name>_step                                             every log_every_n_steps batches, if set
+                of a loop: each batch's result, the differentiated loss, the result of the `tf.function`, and the user's
+                metrics when they are read, a step per batch; <model>_<name> of further models and optimizers
                 best_epoch, best_score, stopped_epoch, restored_epoch, best_model_score
-                evaluate_<name>, evaluate_<name>_<the data's variable>  what `evaluate` says after the fit
+                evaluate_<name>, evaluate_<name>_<the data's variable>  results of `evaluate` after the fit
     artifacts   model; model_summary.txt; checkpoints.json: the files that ModelCheckpoint has written
-    datasets    train, validation, test; loaders and generators are named, and never asked for data
+    datasets    train, validation, test; loaders and generators only by name, because reading them would consume data
 
-Nothing is added to the user's callbacks: a list of them may be compared, is counted, and its kinds decide whether JAX waits for
-each batch. What a callback would see is seen where Keras tells its own History.
+autolog adds nothing to the user's callbacks: scripts may compare or count them, and their types decide whether JAX waits for
+each batch. It reads the same values where Keras calls its own History.
 
-Loops of JAX's stateless functions are not recorded: once `jax.jit` has compiled them, nothing tells of a call.
+Loops of JAX's stateless functions are not recorded: once `jax.jit` has compiled them, no call can be observed.
 
-Nothing of Keras or TensorFlow is imported before the user has imported it.
+The integration imports nothing of Keras and TensorFlow before the user does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("keras", "tf_keras")
 """`tf.keras` is one of them."""
-# What a user's metrics compute their values by, and what applies gradients in Keras 2.
+# Methods that compute the values of users' metrics, and classes that apply gradients in Keras 2.
 _RESULTS = ("confusion_metrics:Precision", "confusion_metrics:Recall", "confusion_metrics:AUC")
 RESULTS = (
     *_RESULTS, "reduction_metrics:Sum", "reduction_metrics:Mean", "f_score_metrics:FBetaScore", "iou_metrics:IoU",
@@ -78,7 +78,7 @@ class KerasIntegration(Integration):
                 target=f"{told}.on_epoch_end", before=calls.epoch_is_over, after=calls.epoch_is_told
             )
             yield FastPatch(target=f"{told}.on_test_end", before=calls.evaluation_ends)
-            # What it has been told is what callbacks have made of it.
+            # History gets the logs after the other callbacks have changed them.
             yield FastPatch(target=f"{callbacks}.History.on_epoch_end", after=calls.history_is_told)
             checkpoint = f"{callbacks}.ModelCheckpoint._get_file_path"
             yield FastPatch(target=checkpoint, after=calls.checkpoint_is_named, optional=True)
@@ -87,7 +87,7 @@ class KerasIntegration(Integration):
         yield from self._of_loops(loops)
 
     def _of_loops(self, loops: Loops) -> Iterator[FastPatch]:
-        """Each where it is defined: Keras compares what a class inherits with what its base has, and pickles it by name."""
+        """Patch each method where it is defined: Keras compares inherited methods with the base's, and pickles them by name."""
         from autolog_keras.applied import Applied
 
         applied = Applied(loops)
@@ -95,7 +95,7 @@ class KerasIntegration(Integration):
         keras = sys.modules.get("keras")
         version = "" if keras is None else str(keras.__version__)
         backend = "" if keras is None else keras.backend.backend()
-        # What torch.compile reads of a step has to be Keras's alone: at a wrapper it would compile two parts.
+        # torch.compile must see only Keras's code in a step: a wrapper would split it into two graphs.
         reading = sys.modules["torch"].compiler.is_dynamo_compiling if backend == "torch" else None
 
         def batches(target: str) -> Iterator[FastPatch]:
@@ -148,7 +148,7 @@ class KerasIntegration(Integration):
                 yield applying(f"{target}.apply_gradients")
             for metric in RESULTS_2:
                 yield result(f"{package}.metrics.{metric}")
-        # TensorFlow, once the user has it.
+        # For TensorFlow, once the user imports it.
         yield FastPatch(
             target="tensorflow.python.eager.backprop:GradientTape.gradient", before=applied.differentiated,
             optional=True,

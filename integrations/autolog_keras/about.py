@@ -1,4 +1,4 @@
-"""What can be told of models, optimizers and arguments without asking them to do anything."""
+"""Describes models, optimizers and arguments without making them compute anything."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from autolog_keras import data
 
 _DATA = ("x", "y", "validation_data", "sample_weight", "callbacks")
 BATCH_SIZE = 32
-"""Keras's, of arrays, where none is given."""
+"""Keras's default for arrays."""
 
 
 def model_of(callback: Any) -> Any:
-    """The model that a callback, or a list of them, was given. The public property makes JAX move all variables."""
+    """Return the model of a callback or of a list of callbacks. The public property would make JAX move all variables."""
     held = vars(callback)
     return held.get("_model", held.get("model"))  # Keras 3; Keras 2
 
 
 def package_of(one: Any) -> str:
-    """`keras` or `tf_keras`, whichever it is of."""
+    """Return the package of an object: `keras` or `tf_keras`."""
     tops = (cls.__module__.partition(".")[0] for cls in type(one).__mro__)
     return next((top for top in tops if top in ("keras", "tf_keras")), "keras")
 
@@ -37,7 +37,7 @@ def is_keras_2(one: Any) -> bool:
 
 
 def variables_of(model: Any) -> set[int]:
-    """The ids of its variables."""
+    """Return the ids of a model's variables."""
     return {id(one) for one in model.weights} if getattr(model, "built", False) else set()
 
 
@@ -45,7 +45,7 @@ def variables_of(model: Any) -> set[int]:
 
 
 def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
-    """All that `fit` takes but the data; of callbacks which, of weights that there are some."""
+    """Return the arguments of `fit` without data and callbacks. Sample weights become the text "given"."""
     params = {name: value for name, value in arguments.items() if name not in _DATA and value is not None}
     if params.get("batch_size") is None and is_array(arguments.get("x")):
         params["batch_size"] = BATCH_SIZE
@@ -55,7 +55,7 @@ def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_array(x: Any) -> bool:
-    """Whether Keras cuts it into batches itself: an array, a frame, or several."""
+    """Return whether Keras itself splits the data into batches: an array, a frame, or several."""
     if isinstance(x, dict):
         x = list(x.values())
     if isinstance(x, (list, tuple)):
@@ -64,7 +64,7 @@ def is_array(x: Any) -> bool:
 
 
 def compiled_params(model: Any) -> dict[str, Any]:
-    """What `compile` was given, and on what it runs."""
+    """Return the arguments of `compile`, the backend and the distribution."""
     config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
     params: dict[str, Any] = {
         "loss": named(config.get("loss", getattr(model, "loss", None))),
@@ -86,8 +86,8 @@ def compiled_params(model: Any) -> dict[str, Any]:
 
 
 def optimizers_of(model: Any) -> dict[str, Any]:
-    """What trains a model: the optimizer that it was compiled with; and those that it holds itself, as a GAN does, by their
-    attributes' names. Where its own `compile` takes those, Keras has made its default beside them, which trains nothing.
+    """Return a model's optimizers: the compiled one, and those in its attributes by name, as a GAN has them. If the model's own
+    `compile` takes them, Keras also creates a default optimizer that trains nothing. That one is left out.
     """
     compiled = getattr(model, "optimizer", None)
     own = {
@@ -110,7 +110,7 @@ def _is_optimizer(one: Any) -> bool:
 
 
 def applied_params(optimizer: Any, models: list[Any]) -> dict[str, Any]:
-    """What there is to say of an optimizer that the user applies himself, and of what it trains."""
+    """Return the params of an optimizer that the user applies directly, and of the models that it trains."""
     model = models[0] if models else None
     params = {
         "backend": backend_of(optimizer),
@@ -122,7 +122,7 @@ def applied_params(optimizer: Any, models: list[Any]) -> dict[str, Any]:
 
 
 def distribution(model: Any) -> dict[str, Any]:
-    """The strategy of TensorFlow that a model was made under, or the distribution of Keras; nothing for the plain one."""
+    """Return the model's TensorFlow strategy, or Keras's distribution; {} without one."""
     held = vars(model)
     strategy = held.get("_distribute_strategy", held.get("_distribution_strategy"))  # Keras 3; Keras 2
     if strategy is not None:
@@ -138,12 +138,12 @@ def distribution(model: Any) -> dict[str, Any]:
 
 
 def plain_number(value: Any) -> Any:
-    """Keras 2 counts in variables."""
+    """Return a plain number. Keras 2 holds some settings in variables."""
     return value.numpy() if hasattr(value, "numpy") else value
 
 
 def named(value: Any) -> Any:
-    """Losses and metrics by what the user calls them: their texts, functions' names, the names of objects."""
+    """Return losses and metrics by the user's names: texts, names of functions, names of objects."""
     if isinstance(value, dict):
         return {name: named(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -154,8 +154,8 @@ def named(value: Any) -> Any:
 
 
 def optimizer_params(optimizer: Any) -> dict[str, Any]:
-    """Class and settings. A schedule as `optimizer_learning_rate`, its class, and `optimizer_learning_rate.<setting>`. Read
-    from the attributes: to ask for its config would have Keras import TensorFlow, to see whether a part of it is TensorFlow's.
+    """Return an optimizer's class and settings. A schedule gives its class as `optimizer_learning_rate`, and its settings as
+    `optimizer_learning_rate.<setting>`. Reads attributes, because `get_config` makes Keras import TensorFlow.
     """
     if optimizer is None:
         return {}
@@ -177,7 +177,7 @@ def optimizer_params(optimizer: Any) -> dict[str, Any]:
 
 
 def _settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Those that are plain values, but the name."""
+    """Return the settings that are plain values, without the name."""
     return {
         name: value
         for name, value in values.items()
@@ -186,7 +186,7 @@ def _settings(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def shortest(value: Any) -> Any:
-    """0.001 of a variable of 32 bits that holds it as 0.0010000000474974513."""
+    """Return the shortest number that a 32-bit variable holds: 0.001 for 0.0010000000474974513."""
     if type(value) is not float:
         return value
     single = sys.modules["numpy"].float32(value)
@@ -194,7 +194,7 @@ def shortest(value: Any) -> Any:
 
 
 def training_params(callbacks: Any) -> dict[str, Any]:
-    """What Keras has made of the arguments, and which callbacks the user has given."""
+    """Return the steps per epoch that Keras computed, and the classes of the user's callbacks."""
     steps = (callbacks.params or {}).get("steps")
     params: dict[str, Any] = {} if steps is None else {"steps_per_epoch": steps}
     given = [
@@ -206,8 +206,8 @@ def training_params(callbacks: Any) -> dict[str, Any]:
 
 
 def size_params(model: Any) -> dict[str, Any]:
-    """How many layers and parameters."""
-    layers = getattr(model, "layers", None)  # not of a layer that trains, which is no model
+    """Return the numbers of layers and parameters."""
+    layers = getattr(model, "layers", None)  # a layer that trains is no model and has none
     return {
         **({} if layers is None else {"model.layers": len(layers)}),
         "model.parameters": _count(model.weights),
@@ -216,7 +216,7 @@ def size_params(model: Any) -> dict[str, Any]:
 
 
 def bytes_of(model: Any) -> int:
-    """About how large its weights are."""
+    """Return the approximate size of a model's weights in bytes."""
     return 4 * _count(model.weights) if getattr(model, "built", False) else 0
 
 
@@ -228,7 +228,7 @@ def _count(weights: Any) -> int:
 
 
 def learning_rates_of(model: Any) -> dict[str, float]:
-    """`learning_rate`, or of an optimizer that the model holds itself `learning_rate_<the user's name for it>`."""
+    """Return `learning_rate`, and `learning_rate_<attribute>` for each optimizer in the model's attributes."""
     found: dict[str, float] = {}
     for name, optimizer in optimizers_of(model).items():
         end = "" if name == "optimizer" else f"_{name}"
@@ -237,7 +237,7 @@ def learning_rates_of(model: Any) -> dict[str, float]:
 
 
 def learning_rates(optimizer: Any) -> dict[str, float]:
-    """`learning_rate`, or of several optimizers `learning_rate_<its name>` each."""
+    """Return `learning_rate`, or `learning_rate_<name>` for each part of a combined optimizer."""
     if optimizer is None:
         return {}
     with suppress_warnings():
@@ -255,13 +255,13 @@ def _learning_rates(optimizer: Any) -> dict[str, float]:
 def number(value: Any) -> float:
     if hasattr(value, "numpy") and not hasattr(
         value, "detach"
-    ):  # a variable; a tensor of torch may be on a device
+    ):  # a variable, but not a torch tensor, which may be on a device
         value = value.numpy()
     return shortest(float(value))
 
 
 def flat(logs: Any) -> dict[str, Any]:
-    """Logs, those of nested metrics too."""
+    """Return logs with those of nested metrics in one mapping."""
     found: dict[str, Any] = {}
     for name, value in (logs or {}).items():
         found |= flat(value) if isinstance(value, dict) else {name: value}
@@ -272,13 +272,13 @@ def flat(logs: Any) -> dict[str, Any]:
 
 
 def save(run: Run, model: Any, path: str, seen: ModelInput) -> None:
-    """Save the model, with what was seen of its input before the training."""
+    """Save the model with `seen`, its input before the training."""
     flavor = "tensorflow" if is_keras_2(model) else "keras"
     run.save_model(model, flavor, path=path, data=seen, output=data.output_of(model))
 
 
 def log_summary(run: Run, model: Any) -> None:
-    """The table of layers, as Keras prints it. That of Keras itself, whatever the user has made of the method."""
+    """Log the table of layers as Keras prints it, by Keras's own method even if the user overrides it."""
     if not getattr(model, "built", False):
         return
     base = next(cls for cls in type(model).__mro__ if cls.__name__ == "Model" and "summary" in vars(cls))

@@ -1,8 +1,7 @@
-"""Loops that apply gradients themselves: with a tape of TensorFlow's, eagerly or inside of a `tf.function`, and on PyTorch.
+"""Records loops that apply gradients themselves: with a TensorFlow tape, eagerly or in a `tf.function`, or on PyTorch.
 
-What is seen of a step is that an optimizer applies gradients, and what was differentiated before. Inside of a `tf.function`
-both is seen while its graph is made; from then on each call of it is a step of the optimizers that are in it, and what it
-returns is what there is to record.
+The hooks observe that an optimizer applies gradients, and what was differentiated before. In a `tf.function` they observe both
+only while the graph is built. From then on, each call of the function is a step of its optimizers, and its result is recorded.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from autolog_keras import values
 from autolog_keras.loops import Loop, Loops, Member
 
 REPLICA = "_MirroredReplicaThread"
-"""The threads in which TensorFlow makes the graphs of a strategy's replicas."""
+"""The class of the threads in which TensorFlow builds the graphs of a strategy's replicas."""
 LIBRARIES = ("keras", "tf_keras", "tensorflow")
 
 
 class Traced:
-    """A `tf.function` that trains: its optimizers and their models, and what the user calls the values that it returns."""
+    """A `tf.function` that trains: its optimizers, their models, and the user's names of the values that it returns."""
 
     def __init__(self, function: Any) -> None:
         self.parts: list[tuple[weakref.ref[Any], list[weakref.ref[Any]]]] = []
@@ -37,34 +36,34 @@ class Traced:
 
 
 class Applied:
-    """What the hooks tell of such loops."""
+    """The hooks for such loops."""
 
     def __init__(self, loops: Loops) -> None:
         self._loops = loops
         self._traced: IdentityMap[Traced] = IdentityMap()
         self._running: list[tuple[int, Any]] = []
-        """The outermost `tf.function` that each thread is in."""
+        """The outermost `tf.function` that each thread runs."""
 
     # -- eagerly
 
     def differentiated(self, _: Any, target: Any, sources: Any = (), *__: Any, **___: Any) -> None:
-        """A tape is asked for gradients."""
+        """Note the target of a tape's `gradient` call."""
         here = self._loops.here
         if not here.inside and len(here.losses) < 64:
             here.losses.append((values.scalar(target), frozenset(map(id, _flat(sources)))))
 
     def goes_backward(self, tensors: Any, *_: Any, **__: Any) -> None:
-        """A loss of PyTorch's does."""
+        """Note the loss of a PyTorch `backward` call."""
         here = self._loops.here
         if not here.inside and len(here.losses) < 64:
             loss = values.scalar(tensors) if hasattr(tensors, "detach") else None
             here.losses.append((loss, frozenset()))
 
     def is_applied(self, optimizer: Any, grads: Any = None, variables: Any = None, *_: Any, **__: Any) -> Any:
-        """An optimizer is about to apply gradients: which variables it trains, by their ids."""
+        """Return the ids of the variables to which an optimizer is about to apply gradients."""
         if self._loops.here.inside:
             return None
-        if isinstance(grads, (list, tuple)) and grads and isinstance(grads[0], tuple):  # of Keras 2
+        if isinstance(grads, (list, tuple)) and grads and isinstance(grads[0], tuple):  # Keras 2
             variables = [pair[1] for pair in grads]
         if not isinstance(variables, (list, tuple)):
             variables = getattr(optimizer, "_trainable_variables", None)
@@ -74,7 +73,7 @@ class Applied:
         return set[int]().union(*(sources for _, sources in losses))
 
     def was_applied(self, variables: Any, _: Any, optimizer: Any, *__: Any, **___: Any) -> None:
-        """It has; or a graph is being made in which it will."""
+        """Record a step. While a graph is built, only note the optimizer in its `tf.function`."""
         loops = self._loops
         if variables is None or loops.here.inside:
             return
@@ -100,7 +99,7 @@ class Applied:
     # -- inside of a graph
 
     def function_begins(self, function: Any, *_: Any, **__: Any) -> bool:
-        """Whether it is the outermost one of its thread."""
+        """Return whether the function is the outermost one of its thread."""
         thread = threading.get_ident()
         if self._loops.here.inside or any(one == thread for one, _ in self._running):
             return False
@@ -153,7 +152,7 @@ class Applied:
             self._says_data(loop)
         member.step(found, optimizer, None if loop.data is None else loop.epoch)
 
-    # -- data, and what the user's metrics say
+    # -- data and the user's metrics
 
     def _says_data(self, loop: Loop) -> None:
         loop.data, self._loops.here.iterated = self._loops.here.iterated, None
@@ -162,7 +161,7 @@ class Applied:
             self._loops.says_data(loop.run, dataset)
 
     def is_iterated(self, dataset: Any, *_: Any, **__: Any) -> None:
-        """The user begins a pass over a data set."""
+        """Note that the user starts a pass over a data set."""
         if self._loops.here.inside or not values.executes_eagerly():
             return
         here = self._loops.here
@@ -174,7 +173,7 @@ class Applied:
             loop.steps_before = loop.lead.steps
 
     def metric_is_read(self, _: Any, result: Any, metric: Any, *__: Any, **___: Any) -> None:
-        """The user asks a metric of his for its value: it is that of the last step."""
+        """Record the value of a metric that the user reads, at the last step."""
         loop = self._loops.here.loop
         if loop is None or loop.run is None or loop.lead is None or loop.lead.steps == 0:
             return
@@ -191,7 +190,7 @@ class Applied:
 
 
 def _is_of_a_batch(frame: Any) -> bool:
-    """Whether a metric is asked by itself, as it is when it is called with a batch: and not by the user."""
+    """Return whether the metric's own `__call__` reads its value, and not the user."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         if module.partition(".")[0] not in LIBRARIES:
@@ -211,14 +210,14 @@ def _flat(sources: Any) -> list[Any]:
 
 
 def _mean(losses: list[Any]) -> Any:
-    """Of several losses before one step, as of gradients that are accumulated."""
+    """Return the mean of several losses before one step, as with accumulated gradients."""
     if len(losses) == 1:
         return losses[0]
     return sum(map(values.number, losses)) / len(losses)
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """The name, or with a number: two metrics of one class are called the same."""
+    """Return the name, with a number if it is taken: two metrics of one class have the same name."""
     number, free = 1, name
     while free in taken:
         number += 1
@@ -228,7 +227,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _named(result: Any, names: list[str]) -> dict[str, Any]:
-    """What a function has returned: a loss, several values by the user's names for them, a mapping."""
+    """Return a function's result by name: a loss, several values by the user's names, or a mapping."""
     if isinstance(result, dict):
         found = result
     elif isinstance(result, (list, tuple)):
@@ -241,7 +240,7 @@ def _named(result: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _returned(function: Any) -> list[str]:
-    """The names of what the last `return` of a function gives, where each is a variable."""
+    """Return the names in a function's last `return`, if all its values are variables."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function.python_function)))
     except (OSError, TypeError, SyntaxError, AttributeError, ValueError):

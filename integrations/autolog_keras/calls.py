@@ -1,4 +1,4 @@
-"""One call of `fit` or `evaluate`, as a run; and what is seen from inside of it."""
+"""Records a call of `fit` or `evaluate` as a run, with what happens inside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Calls:
-    """The observers of one session."""
+    """The observers of one integration."""
 
     def __init__(self, options: KerasOptions, loops: Loops) -> None:
         self.options = options
@@ -27,7 +27,7 @@ class Calls:
         outermost = call.outermost
         if not outermost and call.run is None:
             return
-        call.suppress_nested()  # validation, and on PyTorch the loop beneath, are Keras's
+        call.suppress_nested()  # the validation, and on PyTorch the inner loop, belong to Keras
         model, arguments, options = call.instance, call.arguments, self.options
         if outermost:
             run: Run = call.start_run(estimator=model)
@@ -65,7 +65,7 @@ class Calls:
             with self._loops.set_aside():
                 yield
             return
-        call.run = run  # so that what fails is said there; it goes on to be ended
+        call.run = run  # so that failures are noted in it; the run stays ended
         arguments = call.arguments
         on = lineage().on(model, arguments.get("x"), run)
         weighted = {"sample_weight": given} if (given := arguments.get("sample_weight")) is not None else {}
@@ -89,13 +89,13 @@ class Calls:
             self._describe(run, arguments, on, next(iter(made.values())).data)
 
     def _describe(self, run: Run, arguments: dict[str, Any], on: Any, name: str) -> None:
-        """The data of an evaluation, once for each name, unless the run knows it."""
+        """Describe the data of an evaluation once for each name, unless the run knows it."""
         described = on.model.described
         if described is not None and name not in described and not lineage().knows(on):
             described.add(name)
             data.log(run, arguments.get("x"), arguments.get("y"), "test", name)
 
-    # -- from inside
+    # -- inside a call
 
     def _of(self, callbacks: Any) -> Watch | None:
         return self._watches.get(about.model_of(callbacks))

@@ -1,4 +1,4 @@
-"""The data of a training. What gives batches one after the other is never asked for one."""
+"""Describes the data of a training. It never reads from iterators of batches, because that would consume data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from autolog.integration import ArraySpec, ModelInput, Options, Run, infer_signa
 
 TENSORS = ("tensorflow", "torch", "jax", "jaxlib")
 FEW = 5
-"""Rows of an example."""
+"""The number of rows in an input example."""
 
 
 def log(run: Run, x: Any, y: Any, context: str, name: str = "") -> None:
-    """Describe arrays by their shapes and a sample, a data set of TensorFlow's by its specification, by a `name`
-    where they have one.
-    """
-    if x is None:  # a `fit` of the user's that calls it otherwise
+    """Describe arrays by shape and a sample, and a TensorFlow data set by its specification, with a `name` if there is one."""
+    if x is None:  # the user's `fit` has another name for it
         return
     known: dict[str, Any] = {}
     if _is_several(x):
@@ -37,7 +35,7 @@ def log(run: Run, x: Any, y: Any, context: str, name: str = "") -> None:
 
 
 def log_validation(run: Run, given: Any) -> None:
-    """What was given as `validation_data`: x and y, perhaps with weights, or a data set."""
+    """Describe the argument `validation_data`: x and y, perhaps with weights, or a data set."""
     if given is None:
         return
     if isinstance(given, (list, tuple)) and given:
@@ -61,7 +59,7 @@ def _by_name(x: Any) -> dict[str, Any]:
 
 
 def _short(one: Any) -> str:
-    """`float32 64 x 3`"""
+    """Return an array's type and shape, such as `float32 64 x 3`."""
     shape = " x ".join("?" if size is None else str(size) for size in tuple(one.shape))
     return f"{getattr(one.dtype, 'name', one.dtype) if hasattr(one, 'dtype') else type(one).__name__} {shape}"
 
@@ -81,7 +79,7 @@ def _specification(spec: Any) -> Any:
 
 
 def look(x: Any, options: Options) -> ModelInput:
-    """What is seen of the data before a training. Of what gives batches, its specification, if it has one."""
+    """Return the model's input as it is before the training. For data sets of batches, use their specification, if any."""
     if hasattr(type(x), "element_spec"):
         spec = x.element_spec
         return look_at(_described(spec[0] if isinstance(spec, (list, tuple)) else spec), options)
@@ -89,7 +87,7 @@ def look(x: Any, options: Options) -> ModelInput:
 
 
 def _rows(x: Any, options: Options) -> Any:
-    """Tensors as arrays of their first rows, or where no example is wanted, by type and shape; other data as it is."""
+    """Return tensors as arrays of their first rows, or only by type and shape if no example is wanted; other data unchanged."""
     if isinstance(x, dict):
         return {name: _rows(one, options) for name, one in x.items()}
     if type(x).__module__.partition(".")[0] not in TENSORS or not _is_array(x):
@@ -103,8 +101,8 @@ def _rows(x: Any, options: Options) -> Any:
 
 
 def completed(seen: ModelInput, model: Any, x: Any) -> ModelInput:
-    """With what the model itself says of its inputs: Keras casts what it is given to their types, and not all of their sizes
-    are fixed by the data of one training, which was of the kind of `x`.
+    """Return `seen` with the model's own input types and sizes. Keras casts data to these types, and the sizes of one
+    training's data `x` need not be fixed.
     """
     inputs = _specs(model, "inputs")
     if seen.signature is None:
@@ -122,8 +120,8 @@ def completed(seen: ModelInput, model: Any, x: Any) -> ModelInput:
 
 
 def _fitting(given: dict[str, Any], known: ArraySpec | None) -> ArraySpec:
-    """A tensor of the data's shape and the model's type, and its sizes where these are as many: Keras adds and takes away
-    dimensions of one.
+    """Return a tensor of the model's type. Its shape is the model's if that has as many dimensions, else the data's: Keras adds
+    and removes dimensions of size one.
     """
     found = given["tensor-spec"]
     if known is None:
@@ -132,22 +130,22 @@ def _fitting(given: dict[str, Any], known: ArraySpec | None) -> ArraySpec:
 
 
 def output_of(model: Any) -> Any:
-    """What is like the model's predictions: an array, or several by name; None of a subclass, whose outputs are not known."""
+    """Return the type and shape of the predictions, or several by name. None for subclassed models: theirs are unknown."""
     outputs = _specs(model, "outputs", getattr(model, "output_names", None))
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs or None
 
 
 def input_of(model: Any) -> Any:
-    """What is like the model's input, where it has one."""
+    """Return the type and shape of the model's input if it has exactly one, else None."""
     inputs = _specs(model, "inputs")
     return next(iter(inputs.values())) if len(inputs) == 1 else None
 
 
 def _specs(model: Any, which: str, names: Any = None) -> dict[str, ArraySpec]:
-    """The model's inputs or outputs by name; none where one of them cannot be told."""
+    """Return the model's inputs or outputs by name; {} if one of them is unknown."""
     try:
         found = list(getattr(model, which))
-    except (AttributeError, TypeError):  # a subclass's are not known
+    except (AttributeError, TypeError):  # unknown in a subclassed model
         return {}
     names = [one.name for one in found] if names is None else names
     specs = dict(zip(names, map(_described, found), strict=False))
@@ -156,7 +154,7 @@ def _specs(model: Any, which: str, names: Any = None) -> dict[str, ArraySpec]:
 
 
 def _described(spec: Any) -> Any:
-    """What is said of a tensor, as an ArraySpec; of several by name; None where that is not enough."""
+    """Return a tensor's specification as an ArraySpec, or several by name; None if type or shape is unknown."""
     if isinstance(spec, dict):
         return {name: _described(one) for name, one in spec.items()}
     shape, dtype = getattr(spec, "shape", None), getattr(spec, "dtype", None)

@@ -1,8 +1,8 @@
-"""Models of Keras 3, on any backend, in its own `.keras` format.
+"""The flavor for models of Keras 3 on any backend, in Keras's own `.keras` format.
 
-Folder: `data/model.keras`, and `data/keras_module.txt` with the name of the package that reads it. The format holds no code but
-that of Python's lambdas. Classes and functions of the user's are named in it; of a trusted folder they are looked for where
-they were when it was saved, as Keras itself finds those only that have been registered.
+The folder holds `data/model.keras`, and `data/keras_module.txt` with the name of the package that reads it. The format holds no
+code except Python lambdas. It names the user's classes and functions. Keras itself finds only registered ones, so for a trusted
+folder autolog imports the others from the modules that they were in.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ FOLDER = "data"
 NAME = "model.keras"
 MODULE = f"{FOLDER}/keras_module.txt"
 _LAMBDA = re.compile(rb'"__lambda__"|"function_type": "lambda"')
-"""Of Keras 3, of Keras 2."""
+"""Lambdas as Keras 3 and Keras 2 write them."""
 _UNDEFINED = b"layer was saved without config"
-"""Keras 2 saves what it cannot load."""
+"""The mark of a layer that Keras 2 saves but cannot load."""
 _MODULES = re.compile(rb'"module": "([A-Za-z_]\w*)')
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """There is one format."""
+    """Write the model to staging, in the only format."""
     keras: Any = import_module("keras")
     modules = save(keras, model, staging, model_format)
     backend = keras.backend.backend()
@@ -49,45 +49,43 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
         "save_exported_model": False,
         "objects": objects_of(model),
     }
-    python_function = {"loader_module": "mlflow.keras"}  # with `data` it could not be loaded
+    python_function = {"loader_module": "mlflow.keras"}  # MLflow cannot load it with the key `data`
     return Captured(entry, python_function, frozenset(modules | {"keras", backend}))
 
 
 def save(keras: Any, model: Any, staging: Staging, model_format: str | None, **how: Any) -> set[str]:
-    """Write `data/model.keras` by this package's function; the top-level modules of what is in it."""
+    """Write `data/model.keras` by this package's function, and return the top-level modules of its content."""
     if model_format not in (None, "keras"):
-        raise ModelNotSaved(f"model_format {model_format!r} is not keras")
+        raise ModelNotSaved(f"model_format {model_format!r} is not keras, the only format")
     if not getattr(model, "built", False):
         raise ModelNotSaved(
-            "it was never called itself, only models in it"
+            "the model was never called, only models inside it"
             if model.weights
             else "it has no weights yet: it was not built"
         )
-    # To a path: older versions write nowhere else. By Keras's function, whatever a user's `save` does.
+    # To a path, because older versions write only there. By Keras's function, because a user may override `save`.
     path = staging.place(f"{FOLDER}/{NAME}")
     with _leaving_state():
         keras.models.save_model(model, path, **how)
     with zipfile.ZipFile(path) as archive:
         config = archive.read("config.json")
     if _UNDEFINED in config:
-        raise ModelNotSaved(
-            "one of its layers cannot say what it was made with: its class needs a get_config"
-        )
+        raise ModelNotSaved("one of its layers has no configuration. Add a get_config method to its class")
     modules = {found.decode() for found in _MODULES.findall(config)}
     return modules - {"builtins", "__main__", "__mp_main__"}
 
 
 def objects_of(model: Any) -> dict[str, str]:
-    """The modules of the user's layer classes and functions in the model, by their names, which are all that Keras keeps of a
-    function, and some versions of a class.
+    """Return the modules of the user's layer classes and functions in the model, by name. Keras keeps only the names of
+    functions, and some versions only those of classes.
     """
     compiled = getattr(getattr(model, "_compile_config", None), "config", None)
-    # Of a layer no list or dict: a vocabulary may be one.
+    # Do not search lists and dicts in layers: a vocabulary may be one.
     layers: list[Any] = list(model._flatten_layers())
     held: list[dict[str, Any]] = [vars(layer) for layer in layers]
     own = [one for layer in held for one in layer.values() if isinstance(one, FunctionType)]
     objects: list[Any] = [*_functions(compiled), *own, *map(type, layers)]
-    named = [one for one in objects if one.__name__.isidentifier()]  # no lambda
+    named = [one for one in objects if one.__name__.isidentifier()]  # no lambdas
     return {one.__name__: one.__module__ for one in named if not _is_keras_own(one.__module__)}
 
 
@@ -106,14 +104,14 @@ def _is_keras_own(module: str | None) -> bool:
 
 @contextmanager
 def while_saving() -> Generator[None, None, None]:
-    """Keras 3 asks of each part of a model whether it is TensorFlow's or JAX's, and would import what nobody here uses: that
-    takes seconds. Inside, what has not been imported counts as not installed.
+    """Keep Keras 3 from importing TensorFlow or JAX to check the type of each part of a model, which takes seconds. Inside,
+    what is not imported counts as not installed.
     """
     asked: Any = sys.modules.get("keras.src.utils.module_utils")
     unused: list[Any] = []
     for name in ("tensorflow", "jax"):
         one: Any = getattr(asked, name, None)
-        # Not by the attribute: one that is not there would make it import.
+        # Look into `vars`: reading a missing attribute would import the package.
         if (
             one is not None
             and name not in sys.modules
@@ -132,9 +130,11 @@ def while_saving() -> Generator[None, None, None]:
 
 @contextmanager
 def _leaving_state() -> Generator[None, None, None]:
-    """Keras 3 makes objects of its base classes when it saves, and counts them in the names that it gives to the next ones. For
-    each part of a model it makes them anew: what it has learnt from them it looks for under another name than it put it, which
-    takes half of the time of saving a small model.
+    """Restore Keras 3's global state after saving, and make saving faster.
+
+    While it saves, Keras creates objects of its base classes and counts them in later objects' names. It repeats that for each
+    part of a model, because it reads its cache under another name than it writes it. That takes half of the time of saving a
+    small model, so this fills the cache under the other name.
     """
     module: Any = sys.modules.get("keras.src.backend.common.global_state")
     state: dict[str, Any] = (
@@ -157,12 +157,12 @@ def _leaving_state() -> Generator[None, None, None]:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The model, compiled as it was. Of a folder that is not trusted without lambdas: Keras refuses such a model."""
+    """Return the model, compiled as before. A model with lambdas needs a trusted folder."""
     return load_by(import_module("keras"), source, entry)
 
 
 def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
-    """The same, by this package."""
+    """Load a model by this package. See `load`."""
     folder = str(entry.get("data") or FOLDER)
     with source.open(f"{folder}/{NAME}") as file, tempfile.TemporaryDirectory(prefix="autolog-") as place:
         path = Path(place, NAME)
@@ -171,16 +171,16 @@ def load_by(keras: Any, source: Source, entry: Mapping[str, Any]) -> Any:
         with zipfile.ZipFile(path) as archive:
             config = archive.read("config.json")
             if _LAMBDA.search(config):
-                source.require_trust("a model with a lambda of Python's")
+                source.require_trust("a model with a Python lambda")
         own = _objects(json.loads(config), entry.get("objects") or {}) if source.trusted else {}
         return keras.models.load_model(str(path), custom_objects=own or None, safe_mode=not source.trusted)
 
 
 def _objects(config: Any, objects: Mapping[str, str]) -> dict[str, Any]:
-    """What the model has of the user's, by the names that Keras looks for, where it can be imported: that is to run code."""
+    """Import the user's classes and functions of a model, by the names that Keras looks for. The imports run code."""
     found: dict[str, Any] = {}
     for name, module in {*_named(config), *objects.items()}:
-        with suppress(ImportError):  # Keras says what it has missed
+        with suppress(ImportError):  # Keras reports what is missing
             one = getattr(import_module(module), name.rpartition(">")[2], None)
             if one is not None:
                 found[name] = one
@@ -188,7 +188,7 @@ def _objects(config: Any, objects: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _named(config: Any) -> Iterator[tuple[str, str]]:
-    """Names and modules of the user's classes in a configuration; registered ones are `package>name`."""
+    """Yield names and modules of the user's classes in a configuration. Registered ones are named `package>name`."""
     if isinstance(config, dict):
         known = cast("dict[str, Any]", config)
         name, module = known.get("class_name"), known.get("module")
@@ -201,7 +201,7 @@ def _named(config: Any) -> Iterator[tuple[str, str]]:
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The model's `predict`, without its progress bar."""
+    """Return the model's `predict` without its progress bar."""
 
     def predict(data: Any) -> Any:
         return model.predict(data, verbose=0)

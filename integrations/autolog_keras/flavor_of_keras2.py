@@ -1,7 +1,7 @@
-"""Models of Keras 2, which is `tf.keras` before TensorFlow 2.16, and `tf_keras`: `.keras` files, as `tensorflow` models.
+"""The flavor `tensorflow`, for models of Keras 2 (`tf.keras` before TensorFlow 2.16) and `tf_keras`, in `.keras` files.
 
-Folder: `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it, `data/save_format.txt`. What is
-said of code in `flavor` holds here too.
+The folder holds `data/model.keras`, `data/keras_module.txt` with the name of the package that reads it, and
+`data/save_format.txt`. Code in a model is handled as in `flavor`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["DISTRIBUTIONS", "capture", "load", "predictor", "while_saving"]
 
 READERS = {"tensorflow.keras": "keras", "keras": "keras", "tf_keras": "tf_keras"}
-"""What `keras_module.txt` may say, and the package that it is."""
+"""The possible contents of `keras_module.txt`, and the packages that they mean."""
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """There is one format."""
+    """Write the model to staging, in the only format."""
     packages = (cls.__module__.partition(".")[0] for cls in type(model).__mro__)
     package = "tf_keras" if "tf_keras" in packages else "keras"
     keras: Any = import_module(package)
@@ -48,14 +48,16 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The model, compiled as it was. See `flavor.load`."""
+    """Return the model, compiled as before. See `flavor.load`."""
     with source.open(MODULE) as file:
         said = file.read().decode()
     if said not in READERS:
-        raise ModelNotLoaded(f"The model in {source.folder} is of a package that is not known here: {said}")
+        raise ModelNotLoaded(
+            f"The model in {source.folder} needs a package that autolog does not know: {said}"
+        )
     keras: Any = import_module(READERS[said])
     if str(keras.__version__).startswith("3."):
         raise ModelNotLoaded(
-            f"The model in {source.folder} was saved by Keras 2, which is not here: install tf_keras, or TensorFlow below 2.16"
+            f"The model in {source.folder} was saved by Keras 2. Install tf_keras, or TensorFlow below 2.16"
         )
     return format_of_keras.load_by(keras, source, entry)

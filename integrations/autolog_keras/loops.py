@@ -1,8 +1,8 @@
-"""Loops that the user has written: of `train_on_batch`, or applying gradients himself. Each is one run.
+"""Records loops that the user writes, with `train_on_batch` or by applying gradients. Each is one run.
 
-A run begins with the first step. What was made before joins it, as a GAN's two models do, and so does another optimizer of
-the same model; one that was made later is another training, and ends it. It ends too with the block around it, or with the
-process.
+A run begins with the first step. Models and optimizers that exist by then join it, such as a GAN's two models. A later
+optimizer of the same model joins it, too. Any other later one is a new training and ends the run. The block around the loop and
+the process end it as well.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from autolog.integration import Integration
 
 RATE_EVERY = 100
-"""Steps from one look at the learning rate to the next: it is a variable, which may be on a device."""
+"""Read the learning rate every so many steps: it is a variable that may be on a device."""
 HELD = 64
-"""Steps whose values a device is asked for together."""
+"""Read the values of so many steps from a device together."""
 SMALL = 64 << 20
-"""Bytes of a model that is kept for the end of its run, where it is saved, though the user may have let go of it before, as a
-function does of its variables. A larger one is not kept.
+"""The largest model, in bytes, that is kept alive until it is saved at the end of its run, even if the user's function has
+returned. A larger one is only saved if it still exists.
 """
 
 
 class Member:
-    """What a loop trains: a model, or an optimizer of some models. `seen` is what was seen of their first batch."""
+    """A model, or an optimizer with its models, that a loop trains. `seen` describes the input in their first batch."""
 
     def __init__(self, run: Run, prefix: str, models: list[Any], seen: ModelInput) -> None:
         self.run = run
@@ -41,7 +41,7 @@ class Member:
         self._held: list[tuple[int, int, dict[str, Any]]] = []
 
     def let_go(self) -> None:
-        """The run has ended."""
+        """Stop keeping the models alive: the run has ended."""
         self.models = [weakref.ref(one) for held in self.models if (one := held()) is not None]
 
     def trains(self, models: list[Any]) -> bool:
@@ -54,7 +54,7 @@ class Member:
         self.steps += 1
 
     def log(self, found: dict[str, Any], step: int, epoch: int | None) -> None:
-        """Now, or when more of them are asked for, if they are on a device."""
+        """Log values now, or together with later ones if they are on a device."""
         self._held.append((step, epoch, {f"{self.prefix}{name}": value for name, value in found.items()}))
         if len(self._held) >= HELD or not any(values.is_on_device(one) for one in found.values()):
             self.send()
@@ -67,49 +67,49 @@ class Member:
 
 
 class Loop:
-    """One run, and what it trains. `born` is the time at which it began; `data` what the user iterates over."""
+    """One run, and what it trains. `born` is the clock's value at its start, and `data` the data set that the user iterates."""
 
     def __init__(self, born: int) -> None:
         self.born = born
         self.run: Run | None = None
         self.members: list[Member] = []
         self.by_key: IdentityMap[Member] = IdentityMap()
-        """By the model or the optimizer that they are."""
+        """Members by their model or optimizer."""
         self.lead: Member | None = None
         self.data: Callable[[], Any] | None = None
         self.epoch = 0
         self.steps_before = 0
-        """Steps of the epochs that are over."""
+        """The number of steps in completed epochs."""
         self.read: IdentityMap[tuple[str, int]] = IdentityMap()
-        """What the user's metrics are called, and when each was read last."""
+        """For each of the user's metrics, its name and the step at which it was last read."""
         self.names: set[str] = set()
 
 
 class ThisThread(threading.local):
-    """A thread's loop, and what is under way in it."""
+    """A thread's loop and its state."""
 
     def __init__(self) -> None:
         self.loop: Loop | None = None
         self.inside = 0
-        """How many calls of Keras's own are under way: what is applied in there is a part of them."""
+        """The number of Keras's own calls in progress. Steps inside them belong to them."""
         self.losses: list[tuple[Any, frozenset[int]]] = []
-        """Differentiated since the last step, and of which variables: by id, as nothing of the user's is kept."""
+        """Losses that were differentiated since the last step, with the ids of their variables. Ids keep no object alive."""
         self.iterated: Callable[[], Any] | None = None
 
 
 class Loops:
-    """Those of all threads."""
+    """The loops of all threads."""
 
     def __init__(self, integration: Integration) -> None:
         self._integration = integration
         self.made: IdentityMap[int] = IdentityMap()
-        """Models and optimizers, and when each was made."""
+        """Models and optimizers, with the clock's value when each was created."""
         self._models: IdentityMap[bool] = IdentityMap()
         self._clock = 0
         self.here = ThisThread()
         self._logs: IdentityMap[dict[str, Any]] = IdentityMap()
 
-    # -- what is seen
+    # -- hooks
 
     def model_is_made(self, model: Any, *_: Any, **__: Any) -> None:
         self._models.set(model, True)
@@ -124,7 +124,7 @@ class Loops:
 
     @contextmanager
     def set_aside(self) -> Generator[None, None, None]:
-        """A call of Keras's is under way inside."""
+        """Mark the block as a call of Keras's own."""
         here = self.here
         here.inside += 1
         try:
@@ -161,7 +161,7 @@ class Loops:
     def member(
         self, key: Any, models: list[Any], prefix: Callable[[], str], kind: str, x: Any = None
     ) -> Member | None:
-        """What `key`, a model or an optimizer, is of this thread's loop, or of a new one; None where nothing is recorded."""
+        """Return the member of a model or optimizer in this thread's loop or a new one; None if nothing is recorded."""
         loop = self.here.loop
         if loop is not None and loop.run is not None:
             member = loop.by_key.get(key)
@@ -170,7 +170,7 @@ class Loops:
             shared = [one for one in loop.members if one.trains(models)]
             living = [one for _, one in loop.by_key.items()]
             succeeded = [one for one in shared if one not in living]
-            if succeeded:  # another optimizer goes on with the model
+            if succeeded:  # another optimizer continues with the model
                 return self._join(loop, key, models, "", x, succeeded[0])
             if shared or (self.made.get(key) or 0) <= loop.born:
                 return self._join(loop, key, models, prefix(), x)
@@ -209,7 +209,7 @@ class Loops:
             data.log(run, dataset, None, "train")
 
     def models_of(self, variables: set[int]) -> list[Any]:
-        """The models whose variables, given by their ids, these are: as few as there must be, each as small as it can be."""
+        """Return the models that hold the variables with these ids: as few and as small ones as possible."""
         found: list[Any] = []
         known = [(model, about.variables_of(model)) for model, _ in self._models.items()]
         while variables:
@@ -223,7 +223,7 @@ class Loops:
         return found
 
     def _closing(self, loop: Loop) -> None:
-        """The run ends: the models as they are now."""
+        """Save the models as they are now, at the end of the run."""
         run, loop.run = loop.run, None
         if run is None:
             return
@@ -235,7 +235,7 @@ class Loops:
             for number, reference in enumerate(member.models):
                 model = reference()
                 if model is None:
-                    run.model_not_saved("it was gone before its run had ended.")
+                    run.model_not_saved("it no longer existed at the end of its run.")
                 elif all(model is not one for one in saved):
                     saved.append(model)
                     prefix = member.prefix if number == 0 else f"{model.name}_"

@@ -1,4 +1,4 @@
-"""What users can choose for Keras."""
+"""The options for Keras."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from autolog.integration import Options
 
 
 class KerasOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for Keras, beside what is common to all integrations."""
+    """Options for Keras, in addition to those of all integrations."""
 
     log_every_n_steps: int = 0
-    """Record the running means of an epoch every so many batches, too; 0: at the end of epochs only. To read them makes an
+    """Also record an epoch's running means every so many batches; 0: only at the end of epochs. Reading them makes an
     accelerator wait."""

@@ -1,4 +1,4 @@
-"""What Keras's own callbacks were asked for, and what came of them."""
+"""Reads the settings and results of Keras's own callbacks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SETTINGS = {
 
 
 def settings(callbacks: list[Any]) -> dict[str, Any]:
-    """Params of what was asked for."""
+    """Return the callbacks' settings as params."""
     return callback_settings(callbacks, SETTINGS)
 
 
 def directions(callbacks: list[Any], names: Iterable[str]) -> dict[str, Any]:
-    """Which way what callbacks watch is better: they know it, or have made it out by now."""
+    """Return the directions of the metrics that callbacks monitor, as the callbacks know them."""
     found: dict[str, Any] = {}
     for one in callbacks:
         monitor, better = getattr(one, "monitor", None), direction(one)
@@ -34,13 +34,13 @@ def directions(callbacks: list[Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def direction(callback: Any) -> Any:
-    """Of one that has a `monitor_op`, numpy's `greater` or `less`."""
+    """Return the direction of a callback's `monitor_op`, which is numpy's `greater` or `less`."""
     name = getattr(getattr(callback, "monitor_op", None), "__name__", "")
     return {"greater": "higher", "less": "lower"}.get(name)
 
 
 def restores(callbacks: list[Any], epoch: int) -> bool:
-    """Whether this is the epoch whose weights early stopping would go back to, as far as it knows by now."""
+    """Return whether early stopping would restore this epoch's weights, as of now."""
     return any(
         one.best_epoch == epoch and one.restore_best_weights
         for one in of_kind(callbacks, "EarlyStopping")
@@ -49,6 +49,6 @@ def restores(callbacks: list[Any], epoch: int) -> bool:
 
 
 def goes_back_at_the_end(callback: Any) -> bool:
-    """Whether it goes back to the best weights, too, where it has not stopped the training: not all versions do."""
+    """Return whether it restores the best weights even if it did not stop the training. Not all versions do."""
     ends = (vars(cls).get("on_train_end") for cls in type(callback).__mro__)
     return any("best_weights" in getattr(getattr(end, "__code__", None), "co_names", ()) for end in ends)

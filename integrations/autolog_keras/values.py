@@ -1,4 +1,4 @@
-"""Scalars of any backend: which they are, and their numbers, without making a device wait."""
+"""Recognises scalars of any backend without making a device wait, and reads their numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def scalar(value: Any) -> Any:
-    """A number, or a tensor that holds one, no part of any graph of gradients; None if it is none, or not known before a graph
-    runs.
+    """Return a number, or a tensor that holds one, detached from the gradient graph. Return None for other values, and for
+    tensors without a value before their graph runs.
     """
     if type(value) in (float, int):
         return value
@@ -22,19 +22,19 @@ def scalar(value: Any) -> Any:
 
 
 def is_on_device(value: Any) -> bool:
-    """Whether to read it makes somebody wait."""
+    """Return whether reading the value waits for a device."""
     device = getattr(value, "device", None)
     return device is not None and "cpu" not in str(device).lower()
 
 
 def number(value: Any) -> Any:
-    """Of what `scalar` has given; anything else as it is."""
+    """Return the number of a result of `scalar`; other values unchanged."""
     if hasattr(value, "detach") or hasattr(value, "numpy"):
         return float(value)
     return value
 
 
 def executes_eagerly() -> bool:
-    """Whether what is computed now has values, and is not a graph of TensorFlow's that is being made."""
+    """Return whether tensors have values now, and TensorFlow is not building a graph."""
     tensorflow = sys.modules.get("tensorflow")
     return tensorflow is None or bool(tensorflow.executing_eagerly())

@@ -1,4 +1,4 @@
-"""One fit while it runs: turns what Keras tells its callbacks into metrics, and computes nothing."""
+"""Turns what Keras passes to its callbacks during a fit into metrics. It computes nothing itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from autolog_keras import about, outcome
 
 
 class Watch:
-    """`whole`: the run is this fit's own, and not that of a training around it. `every` so many batches are logged, 0: none.
-    `checkpoints` are the files that were named for one, and in which epoch.
+    """One fit in progress. `whole` says that the run is this fit's own, not that of a training around it. Batches are logged
+    `every` so many; 0: never. `checkpoints` maps file names of checkpoints to epochs.
     """
 
     def __init__(self, run: Run, *, whole: bool, every: int) -> None:
@@ -24,9 +24,9 @@ class Watch:
         self.callbacks: list[Any] = []
         self.checkpoints: dict[str, int] = {}
         self.best: dict[str, Any] = {}
-        """The metrics of the epoch whose weights early stopping goes back to."""
+        """The metrics of the epoch whose weights early stopping restores."""
         self.told: set[str] = set()
-        """Names of metrics that Keras has told: what the user calls so is the user's."""
+        """Names of metrics that Keras reported. autolog's own metrics must not take these names from the user."""
         self._rates: dict[str, float] = {}
         self._batches = self._batch = 0
         self._began = perf_counter()
@@ -34,7 +34,7 @@ class Watch:
         self._sized = False
 
     def begin(self, callbacks: Any) -> None:
-        """Data and callbacks are known."""
+        """Log params that are known when the training begins."""
         self.callbacks = list(callbacks.callbacks)
         if self.whole:
             self.run.log_params({**about.training_params(callbacks), **outcome.settings(self.callbacks)})
@@ -45,7 +45,7 @@ class Watch:
         self.logs = None
 
     def batch(self, batch: int, logs: Any) -> None:
-        """A batch is over, or several that were one execution; `batch` counts within the epoch."""
+        """Log values after a batch, or after several batches of one execution. `batch` counts within the epoch."""
         before = self._batches
         self._batches += batch + 1 - self._batch
         self._batch = batch + 1
@@ -55,17 +55,17 @@ class Watch:
             )
 
     def epoch_is_over(self, model: Any) -> None:
-        """The learning rates that the epoch has ended with: callbacks may change them now."""
+        """Read the learning rates at the end of the epoch, before callbacks change them."""
         self._took = perf_counter() - self._began
         self._rates = about.learning_rates_of(model)
         self.log_size(model)
 
     def epoch_ends(self, epoch: int, logs: Any) -> None:
-        """Callbacks have been told: what History was told, or if there is none what the list of callbacks was."""
+        """Log an epoch's values after all callbacks ran: those that History got, else those of the callback list."""
         self.epoch = epoch
         told = self.logs if isinstance(self.logs, dict) else about.flat(logs)
         self.told |= told.keys()
-        # Keras's callbacks tell a learning rate, too: ours was read before they could change it.
+        # Keras's callbacks report a learning rate, too, but after they changed it. Ours was read before.
         values = {**self.without_told({"epoch_time": self._took}), **told, **self._rates}
         self.run.log_metrics(values, step=epoch, epoch=epoch)
         self.run.describe_metrics(
@@ -84,17 +84,17 @@ class Watch:
             self.best = dict(told)
 
     def without_told(self, ours: dict[str, Any]) -> dict[str, Any]:
-        """Metrics of our own, but those whose names are the user's."""
+        """Return autolog's own metrics without those whose names the user has taken."""
         return {name: value for name, value in ours.items() if name not in self.told}
 
     def log_size(self, model: Any) -> None:
-        """How large the model is, once it is built: many are by their first batch."""
+        """Log the model's size once it is built. Many models are built by their first batch."""
         if self.whole and not self._sized and getattr(model, "built", False):
             self._sized = True
             self.run.log_params(about.size_params(model))
 
     def fit_ends(self, finished: bool) -> None:
-        """The best epoch, where the training stopped, whose weights it went back to; and the checkpoints, by path."""
+        """Log the best epoch, the epoch of stopping and that of the restored weights, and the checkpoints by path."""
         metrics: dict[str, Any] = {}
         better: dict[str, Any] = {}
         for one in of_kind(self.callbacks, "EarlyStopping"):

@@ -238,7 +238,7 @@ def test_a_model_that_a_function_releases_is_saved_if_it_is_small(
         gone(held, wanted=not small)
         seen.client.disable()
         gone(held, wanted=True)
-    notes = [] if small else ["The model was not saved: it was gone before its run had ended."]
+    notes = [] if small else ["The model was not saved: it no longer existed at the end of its run."]
     assert ([one["path"] for one in seen.run.models], seen.run.notes) == (["model"] if small else [], notes)
 
 

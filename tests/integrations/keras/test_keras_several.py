@@ -65,7 +65,7 @@ def test_a_model_that_was_never_called_is_not_saved_and_the_run_says_so(seen: Re
     pair = Pair()
     pair.compile(keras.optimizers.Adam(0.002), keras.optimizers.SGD(0.001))
     pair.fit(X, epochs=1, batch_size=16, verbose=0)
-    assert seen.run.notes == ["The model was not saved: it was never called itself, only models in it"]
+    assert seen.run.notes == ["The model was not saved: the model was never called, only models inside it"]
 
 
 def test_test_on_batch_is_no_training(seen: Recorded, points: Points) -> None:
