@@ -10,7 +10,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 import textwrap
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from helpers import python
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -298,13 +298,7 @@ def test_a_warning_shown_once_is_not_shown_again(tmp_path: Path) -> None:
         snapshot("toy", {}, staging_dir=sys.argv[1])
         old()
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr.count("UserWarning: only once") == 1
+    assert python(code, str(tmp_path)).stderr.count("UserWarning: only once") == 1
 
 
 def test_an_unknown_flavor_is_an_error_that_names_the_known_ones(tmp_path: Path) -> None:
@@ -353,13 +347,9 @@ def test_code_of_a_script_is_saved_with_the_model(
     pytest.importorskip("cloudpickle")
     script = textwrap.dedent(MAIN).format(expression=expression)
     arguments = [str(tmp_path / "staging"), str(tmp_path / "model")]
-    wrote = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
-    )
+    wrote = python(script, *arguments)
     read = f"import sys; from autolog.models.load import load_model; model = load_model(sys.argv[1]); print({call})"
-    loaded = subprocess.run(
-        [sys.executable, "-c", read, arguments[1]], capture_output=True, text=True, check=True
-    )
+    loaded = python(read, arguments[1])
     assert (wrote.stdout.split(), loaded.stdout.split()) == (["cloudpickle"], [expected])
 
 

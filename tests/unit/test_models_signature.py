@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import python
 
 from autolog.models.signature import LOOKED_AT, SAMPLE, infer_signature, with_output
 from autolog.testing import filter_changes
@@ -319,8 +319,7 @@ def test_no_data_library_is_imported() -> None:
         "import sys; from autolog.models.signature import infer_signature; infer_signature([1]); "
         "print({'numpy', 'pandas'} & {*sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    assert python(code).stdout == "set()\n"
 
 
 def test_a_column_name_of_any_characters_survives_the_folder(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import python
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,9 +70,7 @@ def test_a_key_that_another_process_has_made_meanwhile_is_kept(
         if not overtaken:
             code = "from autolog.models.trust import user_key; print(user_key().hex(), end='')"
             overtaken.append("")
-            overtaken[0] = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
-            ).stdout
+            overtaken[0] = python(code).stdout
         return draw(length)
 
     monkeypatch.setattr(os, "urandom", slowly)

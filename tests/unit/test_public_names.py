@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.util import find_spec
+
+from helpers import python
 
 import autolog
 
@@ -16,7 +16,7 @@ def test_no_public_name_is_that_of_a_submodule() -> None:
 
 def test_dir_and_all_list_exactly_the_public_names() -> None:
     code = "import autolog; print([n for n in autolog.__all__ if getattr(autolog, n, None) is None])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = python(code)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
     assert set(autolog.__all__) <= set(dir(autolog))
 

@@ -7,12 +7,9 @@ bit; and saving leaves no trace on the model or the program.
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import random
-import subprocess
 import sys
-import textwrap
 import threading
 import warnings
 from collections.abc import Iterator
@@ -20,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import python
 
 np = pytest.importorskip("numpy")
 pytest.importorskip("sklearn")
@@ -187,10 +185,7 @@ def test_a_folder_needs_no_mlflow(tmp_path: Path) -> None:
         load_model(folder)
         print(events, "mlflow" in sys.modules, streams == (random.getstate(), str(numpy.random.get_state())))
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "model")], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    done = python(code, str(tmp_path / "model"))
     assert (done.stdout, done.stderr) == ("[] False True\n", "")
 
 
@@ -280,25 +275,14 @@ SCRIPT = """
 
 def test_estimators_of_a_script_load_elsewhere(tmp_path: Path) -> None:
     """A class of __main__, a lambda and a local function, saved in one process, loaded in another by autolog and by mlflow."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     folder = str(tmp_path / "model")
-
-    def run(code: str) -> str:
-        command = [sys.executable, "-c", textwrap.dedent(code), folder]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-
-    assert run(SCRIPT) == "cloudpickle\n"
+    assert python(SCRIPT, folder).stdout == "cloudpickle\n"
     predict = "import numpy as np; print(model.predict(np.array([[0.0], [0.2], [0.3], [1.0]])))"
-    assert (
-        run(
-            f"import sys; from autolog.models.load import load_model; model = load_model(sys.argv[1]); {predict}"
-        )
-        == "[0 0 1 1]\n"
-    )
+    load = "import sys; from autolog.models.load import load_model; model = load_model(sys.argv[1])"
+    assert python(f"{load}; {predict}", folder).stdout == "[0 0 1 1]\n"
     pytest.importorskip("mlflow")
-    assert (
-        run(f"import sys, mlflow; model = mlflow.pyfunc.load_model(sys.argv[1]); {predict}") == "[0 0 1 1]\n"
-    )
+    load = "import sys, mlflow; model = mlflow.pyfunc.load_model(sys.argv[1])"
+    assert python(f"{load}; {predict}", folder).stdout == "[0 0 1 1]\n"
 
 
 def test_without_cloudpickle_joblibs_copy_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
