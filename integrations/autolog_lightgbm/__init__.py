@@ -1,21 +1,21 @@
 """Records LightGBM: `train`, `cv`, the scikit-learn API and Dask's.
 
-What a run holds, by LightGBM's own words:
+A run holds, with LightGBM's own names:
 
     kind        train, cv, fit
-    params      those given, of the scikit-learn API get_params(); num_boost_round as LightGBM made it out; the settings of an
-                early_stopping() callback as the params of the same meaning; fit.<argument> beside the data
-    metrics     <valid set>-<metric>                    a step a round, with the number LightGBM gives it
+    params      the given ones, or get_params() of the scikit-learn API; num_boost_round as LightGBM resolves it; the settings
+                of an early_stopping() callback as the params of the same meaning; fit.<argument>, except data
+    metrics     <valid set>-<metric>                    a step per round, with LightGBM's number
                 <valid set>-<metric>-{mean,stdv}        of a cv
                 best_iteration, best_score_<valid set>-<metric>     of early stopping; LightGBM counts from 1
-                stopped_iteration                       the rounds it had run, if those were not all
+                stopped_iteration                       the number of rounds, if training stopped early
     artifacts   model; feature_importances.json (gain, split)
-    datasets    train, validation; what is only in a file or binned already is described once LightGBM has read it
-                test (what the user measured on)
+    datasets    train, validation; data in a file, or already binned, is described once LightGBM has read it
+                test (the user's data for metrics)
 
-What the user measures of predictions, of the Booster's or the estimator's, goes to the run, as does score().
+Metrics of predictions of the Booster or the estimator go to the run, and so does score().
 
-Nothing of LightGBM is imported before the user has imported it.
+The integration imports nothing of LightGBM before the user does.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from autolog_lightgbm import booster, data, rounds
 
 
 class LightgbmOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for LightGBM, beside what is common to all integrations."""
+    """Options for LightGBM, in addition to those of all integrations."""
 
     model_format: Literal["pickle", "skops"] = "pickle"
-    """How models of the scikit-learn API are saved; skops files load without running code. Boosters are text in any case."""
+    """The format of models of the scikit-learn API. skops files load without running code. Boosters are always text."""
 
 
 PREDICTING = ("predict", "predict_proba", "decision_function")
@@ -88,7 +88,7 @@ class LightgbmIntegration(Integration):
             run.log_params(data.train_params(arguments))
             if options.log_datasets:
                 waiting = data.log_sets(run, arguments)
-            # LightGBM lets go of the table as soon as it is binned, and so must we.
+            # LightGBM releases the table once it is binned, so hold only a weak reference.
             table = weakly(data.raw(arguments.get("train_set")))
             seen_input = self.datasets.seen(arguments.get("train_set"))
         seen = self._inject(call, rounds.Rounds)
@@ -107,13 +107,13 @@ class LightgbmIntegration(Integration):
         waiting = data.log_sets(run, arguments) if self.options.log_datasets else []
         seen = self._inject(call, rounds.FoldRounds)
         results = yield
-        # LightGBM has cut these after the best iteration.
+        # LightGBM cuts the results after the best iteration.
         seen.log_outcome({rounds.joined(name): v[-1] for name, v in results.items() if name != "cvbooster"})
         data.log_read(run, waiting)
 
     def fit(self, call: Call) -> Generator[None, Any, None]:
         if not call.outermost:
-            return  # `train` inside adds its rounds to the run around
+            return  # `train` inside adds its rounds to the outer run
         model, arguments = call.instance, call.arguments
         run: Run = call.start_run(estimator=model)
         with suppress_warnings():
@@ -126,27 +126,27 @@ class LightgbmIntegration(Integration):
         with self.datasets.of_another:
             yield
         run.trained(model, model.booster_, data=X, describe=self.options.log_datasets)
-        if hasattr(model, "to_local"):  # Dask's: the workers have trained it
+        if hasattr(model, "to_local"):  # a Dask estimator, trained by workers
             rounds.log_history(run, model.evals_result_)
             booster.log_importances(run, model.booster_)
             model = model.to_local()
         self._save(run, model, seen_input)
 
     def part(self, call: Call) -> Generator[None, Any, None]:
-        """A Dask worker's share of a training is not one of its own, where the worker is a thread of this process."""
+        """Suppress a run for a Dask worker's part of a training, if the worker is a thread of this process."""
         call.suppress_nested()
         return
         yield
 
     def _inject(self, call: Call, kind: type[rounds.Rounds]) -> rounds.Rounds:
-        """Have LightGBM call us after each round."""
+        """Add a callback that LightGBM calls after each round, and return it."""
         run, given = call.run, call.arguments.get("callbacks")
         ours = run.framework == self.name
         seen = kind(run, resolves=ours)
-        if given is None or isinstance(given, Sized):  # LightGBM refuses anything else
+        if given is None or isinstance(given, Sized):  # LightGBM refuses other types
             own = call.guarded(seen)
-            vars(own)["order"] = seen.order  # LightGBM would set another there
-            # In front: it numbers the user's callbacks by their distance from the list's end.
+            vars(own)["order"] = seen.order  # LightGBM would set another order on the wrapper
+            # Ours comes first: LightGBM numbers callbacks by their distance from the list's end.
             call.replace(callbacks=[own, *(given or ())])
             if ours:
                 run.log_params(rounds.early_stopping(given or ()))

@@ -1,4 +1,4 @@
-"""What can be told of a trained booster: how its features count, and what its predictions look like."""
+"""Describes a trained booster: its feature importances, and the type of its predictions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from autolog.integration import ArraySpec, Run
 
 MAX_FEATURES = 1_000
 MAX_NAMED = 10_000
-"""Of more features, the names take long to list."""
+"""Listing the names of more features takes long."""
 IMPORTANCES = ("gain", "split")
 
 
 def log_importances(run: Run, booster: Any) -> None:
-    """One artifact for both kinds: the 1,000 features of the greatest gain at most, in their own order; `of` is how many
-    there are.
+    """Log both kinds of importances as one artifact: at most the 1,000 features of the greatest gain, in the original order,
+    and their total as `of`.
     """
     values = {kind: booster.feature_importance(importance_type=kind) for kind in IMPORTANCES}
     gain = values["gain"]
@@ -31,7 +31,7 @@ def log_importances(run: Run, booster: Any) -> None:
 
 
 def output_of(model: Any) -> Any:
-    """What is like the model's predictions; None where a class of the user's predicts."""
+    """Return the type and shape of the model's predictions; None if the user's class predicts."""
     owner = next(cls for cls in type(model).__mro__ if "predict" in vars(cls))
     if not owner.__module__.startswith("lightgbm."):
         return None

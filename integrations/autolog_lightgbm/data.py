@@ -1,4 +1,4 @@
-"""The data of a training. A Dataset is never made to read or bin its data before LightGBM does."""
+"""Describes the data of a training. It never makes a Dataset read or bin its data before LightGBM does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autolog.integration import IdentityMap, Inside, ModelInput, Options, Run, l
 
 MAX_NAMES = 200
 
-# Arguments of `fit` that hold values for each row or each validation set; of those only that they were given.
+# Arguments of `fit` with values per row or per validation set. They are recorded as "given".
 _ROWS = (
     "sample_weight", "init_score", "group", "eval_sample_weight", "eval_init_score", "eval_group", "eval_class_weight",
 )  # fmt: skip
@@ -18,27 +18,27 @@ _DATA = ("X", "y", "eval_set", "eval_X", "eval_y", "callbacks")
 
 
 def raw(dataset: Any) -> Any:
-    """The table that a Dataset was made from; None if it is none (a file, a Sequence, a list of parts), or not kept."""
+    """Return the table that a Dataset was made from; None for a file, a Sequence or a list of parts, or if it is released."""
     held = getattr(dataset, "data", None)
     return held if hasattr(type(held), "shape") else None
 
 
 class Datasets:
-    """What Datasets were made of: LightGBM lets go of the table once it is binned, so it is looked at before."""
+    """Inputs of Datasets, inspected before LightGBM bins and releases their tables."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._seen: IdentityMap[ModelInput] = IdentityMap()
         self.of_another = Inside()
-        """In there, LightGBM makes Datasets of data that has been looked at."""
+        """Active while LightGBM makes Datasets of data that is already inspected."""
 
     def is_read(self, dataset: Any, *_: Any, **__: Any) -> None:
-        """LightGBM is about to bin it, if it has not."""
+        """Inspect a Dataset that LightGBM is about to bin."""
         if not self.of_another and vars(dataset).get("_handle") is None and raw(dataset) is not None:
             self.seen(dataset)
 
     def seen(self, dataset: Any) -> ModelInput:
-        """What a model has for its input that is trained on it."""
+        """Return the input of a model that is trained on this Dataset."""
         known = self._seen.get(dataset)
         if known is None:
             known = self._look(dataset)
@@ -53,7 +53,7 @@ class Datasets:
         unexampled = "the Dataset holds no table" if options.log_input_examples else ""
         if getattr(dataset, "used_indices", None) is None:
             return ModelInput(unsigned=unsigned, unexampled=unexampled)
-        whole = self.seen(dataset.reference)  # this is a part of its rows
+        whole = self.seen(dataset.reference)  # this Dataset holds some of its rows
         return whole._replace(example=None, unexampled=unexampled)
 
 
@@ -61,7 +61,7 @@ Waiting = list[tuple[Any, str, dict[str, Any]]]
 
 
 def log_sets(run: Run, arguments: dict[str, Any]) -> Waiting:
-    """Describe the Datasets whose tables are there; returns those that can be described only when LightGBM has read them."""
+    """Describe the Datasets with tables. Return the others: they can be described once LightGBM has read them."""
     waiting: Waiting = []
     for context, name, dataset in _sets(arguments):
         known = {"name": name} if name else {}
@@ -77,7 +77,7 @@ def log_sets(run: Run, arguments: dict[str, Any]) -> Waiting:
 
 
 def log_read(run: Run, waiting: Waiting) -> None:
-    """Describe what LightGBM has read by now: rows, columns, names."""
+    """Describe Datasets that LightGBM has read: rows, columns, names."""
     for dataset, context, known in waiting:
         columns = dataset.num_feature()
         names = {"names": dataset.get_feature_name()} if columns <= MAX_NAMES else {}
@@ -86,7 +86,7 @@ def log_read(run: Run, waiting: Waiting) -> None:
 
 
 def _sets(arguments: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """Context, name and Dataset of each, as LightGBM names them."""
+    """Yield context, name and Dataset of each set, with LightGBM's names."""
     train_set, valid_sets, names = (
         arguments.get(name) for name in ("train_set", "valid_sets", "valid_names")
     )
@@ -99,7 +99,7 @@ def _sets(arguments: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def log_fit(run: Run, arguments: dict[str, Any]) -> None:
-    """Describe what `fit` of the scikit-learn API was given."""
+    """Describe the data given to `fit` of the scikit-learn API."""
     X, y = arguments.get("X"), arguments.get("y")
     run.log_dataset(X, y)
     names = arguments.get("eval_names") or ()
@@ -110,7 +110,7 @@ def log_fit(run: Run, arguments: dict[str, Any]) -> None:
 
 
 def _eval_sets(arguments: dict[str, Any]) -> list[tuple[Any, Any]]:
-    """The validation sets in either form: `eval_set`, one or a list; or `eval_X` and `eval_y`, one or a tuple of each."""
+    """Return the validation sets, given as `eval_set` (one or a list) or as `eval_X` and `eval_y` (one or a tuple of each)."""
     given = arguments.get("eval_set")
     if given is None:
         X, y = arguments.get("eval_X"), arguments.get("eval_y")
@@ -121,7 +121,7 @@ def _eval_sets(arguments: dict[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What `fit` was given beside the data, as `fit.<name>`."""
+    """Return arguments of `fit` other than the data as `fit.<name>`."""
     return {
         f"fit.{name}": "given" if name in _ROWS else value
         for name, value in arguments.items()
@@ -130,7 +130,7 @@ def fit_params(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def train_params(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What `train` or `cv` was given beside the data; the content of `params` by its own names."""
+    """Return arguments of `train` or `cv` other than the data. The content of `params` keeps its own names."""
     no_params = ("params", "train_set", "valid_sets", "valid_names", "callbacks", "folds")
     rest = {name: value for name, value in arguments.items() if name not in no_params}
     return {**rest, **(arguments.get("params") or {})}

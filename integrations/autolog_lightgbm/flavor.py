@@ -1,7 +1,7 @@
-"""Models of LightGBM: a Booster as LightGBM's own text, which loads without running code; estimators of its scikit-learn API as
-scikit-learn's are saved, for there is no text that holds all of one.
+"""The flavor for LightGBM. A Booster is saved as LightGBM's own text, which loads without running code. That text does not hold
+all of an estimator of the scikit-learn API, so estimators are saved like scikit-learn's.
 
-Folder: `model.lgb`, up to the best iteration; or `model.pkl`, or `model.skops` when asked for.
+The folder holds `model.lgb`, up to the best iteration, or `model.pkl`, or as an option `model.skops`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ predictor = pickled.predictor
 DISTRIBUTIONS = {"sklearn": ("scikit-learn",)}
 BOOSTER = "lightgbm.basic.Booster"
 
-# What skops meets in an estimator. To make one runs no code of the file's choosing: a Booster's state is its text.
+# The types that skops finds in an estimator. Loading them runs no code that the file chooses: a Booster's state is its text.
 _HARMLESS = (
     *("sklearn.", "scipy.sparse.", "scipy.interpolate.", "numpy.dtype"),
     BOOSTER,
@@ -34,12 +34,12 @@ _ALWAYS = frozenset(("lightgbm", "numpy", "scipy"))
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """`model_format` is one of `pickled.FORMATS`, and does not matter for a Booster."""
+    """Write the model to staging. `model_format` is one of `pickled.FORMATS`, and has no effect on a Booster."""
     lightgbm = import_module("lightgbm")
     entry: dict[str, Any] = {}
     modules: set[str] = set()
     if isinstance(model, lightgbm.Booster):
-        name, model_class = "model.lgb", BOOSTER  # a subclass of the user's loads as what its text holds
+        name, model_class = "model.lgb", BOOSTER  # the user's subclass loads as a Booster, from its text
         staging.open(name).write(model.model_to_string().encode())
     else:
         name, entry, modules = pickled.dump(model, staging, model_format)
@@ -51,8 +51,8 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The Booster or the estimator. Of a skops file with the types that skops trusts, scikit-learn's and LightGBM's classes,
-    all its types if the folder is trusted; a pickle only if it is.
+    """Return the Booster or the estimator. Without trust in the folder, a skops file loads with types that skops trusts,
+    scikit-learn's and LightGBM's classes, and a pickle does not load.
     """
     name = str(entry.get("data"))
     if entry.get("model_class", BOOSTER) == BOOSTER:

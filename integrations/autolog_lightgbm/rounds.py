@@ -1,4 +1,4 @@
-"""The rounds of a training, as LightGBM tells its callbacks of them, and what came of early stopping."""
+"""Records the rounds of a training from LightGBM's callbacks, and the result of early stopping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from autolog.integration import Run
 
-# The attributes of an `early_stopping()` callback, and the params that mean the same.
+# The attributes of an `early_stopping()` callback, and the equivalent params.
 SETTINGS = {
     "stopping_rounds": "early_stopping_round",
     "first_metric_only": "first_metric_only",
@@ -16,14 +16,14 @@ SETTINGS = {
 
 
 class Rounds:
-    """A callback: the metrics of every round, custom ones too. Without a validation set there are none."""
+    """A callback that logs the metrics of every round, including custom ones. Without a validation set there are none."""
 
     order = float("-inf")
-    """Before all others: one of those may end the training."""
+    """Runs before all other callbacks, because they may end the training."""
     before_iteration = False
 
     def __init__(self, run: Run, resolves: bool) -> None:
-        """`resolves`: what LightGBM has made of the params belongs to the run's."""
+        """`resolves` says whether to log params as LightGBM resolved them."""
         self.run = run
         self.resolves = resolves
         self.ran = self.planned = 0
@@ -47,17 +47,17 @@ class Rounds:
         return {f"{one[0]}-{one[1]}": one[2] for one in results}
 
     def directions(self, results: Iterable[Any]) -> dict[str, Any]:
-        """Each result says whether a greater value is better."""
+        """Return the directions: each result says whether a greater value is better."""
         return {f"{one[0]}-{one[1]}": _BETTER[bool(one[3])] for one in results}
 
     def about(self, results: Iterable[Any]) -> dict[str, Any]:
-        """Each result says of which data it is, by the name that the script has given it."""
+        """Return the data of each result, by the script's name for it."""
         return {
             f"{one[0]}-{one[1]}": {"data": "train" if one[0] == "training" else one[0]} for one in results
         }
 
     def log_outcome(self, scores: dict[str, Any]) -> None:
-        """Where it stopped, and `scores` of the best iteration, if early stopping was on. LightGBM counts from 1."""
+        """If early stopping was on, log where training stopped and the best iteration's `scores`. LightGBM counts from 1."""
         best = getattr(self.model, "best_iteration", 0)
         if best > 0:
             found = {
@@ -69,12 +69,12 @@ class Rounds:
             self.run.log_metrics(found, step=0)
             known = self.run.directions
             directions = {f"best_score_{name}": known.get(name) for name in scores}
-            # The booster predicts, and is saved, with its best round.
+            # The booster predicts with its best round, and is saved up to it.
             self.run.describe_metrics({**dict.fromkeys(found), **directions}, values=scores)
 
 
 class FoldRounds(Rounds):
-    """The same of a cross-validation: mean and standard deviation over the folds."""
+    """Like `Rounds`, for cross-validation: mean and standard deviation over the folds."""
 
     def metrics(self, results: Iterable[Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -83,14 +83,14 @@ class FoldRounds(Rounds):
         return found
 
     def directions(self, results: Iterable[Any]) -> dict[str, Any]:
-        """That the folds differ more is neither better nor worse."""
+        """Return the directions. Standard deviations have none."""
         found: dict[str, Any] = {}
         for one in results:
             found[f"{_fold_name(one)}-mean"], found[f"{_fold_name(one)}-stdv"] = _BETTER[bool(one[3])], None
         return found
 
     def about(self, results: Iterable[Any]) -> dict[str, Any]:
-        """Its names say it."""
+        """Return {}: the names of the metrics contain the data."""
         return {}
 
 
@@ -98,17 +98,17 @@ _BETTER = {True: "higher", False: "lower"}
 
 
 def _fold_name(one: Any) -> str:
-    """("cv_agg", "valid l2", …) before LightGBM 4.7, ("valid", "l2", …) since."""
+    """Return the name of a fold result: ("cv_agg", "valid l2", …) before LightGBM 4.7, ("valid", "l2", …) since."""
     return joined(one[1]) if one[0] == "cv_agg" else f"{one[0]}-{one[1]}"
 
 
 def joined(name: str) -> str:
-    """`valid l2-mean` of a cv's results as the metric `valid-l2-mean`."""
+    """Return `valid l2-mean` of a cv's results as the metric `valid-l2-mean`."""
     return name.replace(" ", "-", 1)
 
 
 def scores_of(model: Any) -> dict[str, Any]:
-    """A booster's best scores by metric."""
+    """Return a booster's best scores by metric."""
     return {
         f"{name}-{metric}": score
         for name, scores in model.best_score.items()
@@ -117,7 +117,7 @@ def scores_of(model: Any) -> dict[str, Any]:
 
 
 def early_stopping(callbacks: Iterable[Any]) -> dict[str, Any]:
-    """The settings of an `early_stopping()` among the user's callbacks, as params."""
+    """Return the settings of an `early_stopping()` among the user's callbacks as params."""
     for callback in callbacks:
         held = getattr(callback, "__dict__", {})
         if "stopping_rounds" in held:
@@ -133,15 +133,15 @@ LOWER = (
 
 
 def direction_of(metric: str) -> Any:
-    """Which way a metric of LightGBM's own is better (its `metric` parameter lists them); None of others. Only where LightGBM
-    does not say so itself.
+    """Return the direction of LightGBM's own metric (see its parameter `metric`); None for others. Use this only where LightGBM
+    gives no direction itself.
     """
     name = metric.partition("@")[0]
     return "higher" if name in HIGHER else "lower" if name in LOWER else None
 
 
 def log_history(run: Run, history: dict[str, dict[str, list[Any]]]) -> None:
-    """Rounds that were run elsewhere, from the `evals_result_` that came back."""
+    """Log rounds that ran in other processes, from their `evals_result_`."""
     series = {
         f"{name}-{metric}": values for name, metrics in history.items() for metric, values in metrics.items()
     }

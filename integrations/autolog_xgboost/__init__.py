@@ -1,21 +1,21 @@
 """Records XGBoost: `train`, `cv`, every estimator of the scikit-learn API, and training with Dask.
 
-What a run holds, by XGBoost's own words:
+A run holds, with XGBoost's own names:
 
     kind        train, fit, cv
-    params      those given; num_boost_round as it came out; fit.<argument> beside the data
-    metrics     <eval name>-<metric>         of every eval set, custom metrics too; a step is a round of the model, so that
-                                             a continued training goes on where the earlier one ended
+    params      the given ones; num_boost_round with its default; fit.<argument>, except data
+    metrics     <eval name>-<metric>         of every eval set, including custom metrics; a step is a round of the model, so
+                                             a continued training continues the steps
                 <eval name>-<metric>-{mean,std}   of a cv
-                best_iteration, best_score   where early stopping was asked for, in whichever way
-                stopped_iteration            the last round, if early stopping came before the end
+                best_iteration, best_score   if early stopping is on in any way
+                stopped_iteration            the last round, if training stopped early
     artifacts   model; feature_importances.json (gain, weight, cover)
     datasets    train, validation (each eval set)
 
-A booster that is trained inside another training, as a pipeline's last step, adds its rounds to that run. With Dask, rounds
-are known when the training is over: they are taken from its history.
+A booster that is trained inside another training, such as a pipeline's last step, adds its rounds to that run. With Dask, the
+rounds are taken from the training's history at its end.
 
-Nothing of XGBoost is imported before the user has imported it.
+The integration imports nothing of XGBoost before the user does.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class XGBoostIntegration(Integration):
         yield Patch(target="xgboost:cv", aliases=("xgboost.training:cv",), observer=see.cv)
         yield SubclassPatch(base=ESTIMATOR, methods=("fit",), observer=see.fit, nested=True, optional=True)
         yield Patch(target="xgboost.dask:train", observer=see.dask_train, optional=True)
-        # What each Dask worker does is a part of the training that the client has begun.
+        # Each Dask worker does a part of the training that the client started.
         yield Patch(
             target="xgboost.dask:worker_train", observer=see.part_of_another, nested=True, optional=True
         )
-        # What is measured afterwards.
+        # For metrics after the training.
         for name in ("predict", "inplace_predict"):
             yield Patch(target=f"xgboost.core:Booster.{name}", observer=observe_prediction)
         predicting = ("predict", "predict_proba")

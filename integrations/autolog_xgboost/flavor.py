@@ -1,7 +1,7 @@
-"""Models of XGBoost: a Booster or one of XGBoost's scikit-learn estimators, in XGBoost's own format.
+"""The flavor for a Booster or one of XGBoost's scikit-learn estimators, in XGBoost's own format.
 
-Folder: `model.ubj`. It holds the trees and what prediction needs of an estimator's settings, but not `missing`, nor what a
-user's subclass adds: such estimators are better pickled, as the scikit-learn flavor does.
+The folder holds `model.ubj`, with the trees and the settings that prediction needs. It does not hold `missing` and the
+additions of a user's subclass. The scikit-learn flavor pickles such estimators.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ESTIMATORS = (
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """A Dask estimator is saved as the estimator of the same kind that needs no cluster."""
+    """Write the model to staging. A Dask estimator is saved as the equivalent estimator that needs no cluster."""
     xgboost: Any = import_module("xgboost")
     if model_format not in (None, "ubj"):
-        raise ModelNotSaved(f"model_format {model_format!r} is not ubj")
+        raise ModelNotSaved(f"model_format {model_format!r} is not ubj, the only format")
     modules = {"xgboost", "numpy", "scipy"}
     if isinstance(model, xgboost.Booster):
         booster, model_class = model, BOOSTER
@@ -36,9 +36,9 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
         modules.add("sklearn")
     else:
         raise ModelNotSaved(
-            f"XGBoost's format cannot hold all of this {type(model).__name__}: save it with the flavor sklearn"
+            f"XGBoost's format cannot hold all of this {type(model).__name__}. Save it with the flavor sklearn"
         )
-    # Not by `save_model`: it takes a file, and writes an attribute into the user's booster for a while.
+    # Not by `save_model`: it needs a file, and temporarily writes an attribute into the user's booster.
     staging.open(FILE).write(booster.save_raw("ubj"))
     return Captured(
         entry={
@@ -54,7 +54,7 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
 
 
 def reads_back(estimator: Any) -> bool:
-    """Whether XGBoost's format keeps all that the estimator's predictions depend on."""
+    """Return whether XGBoost's format keeps everything that the estimator's predictions depend on."""
     module, missing = type(estimator).__module__, getattr(estimator, "missing", None)
     return module.partition(".")[0] == "xgboost" and _kind(estimator) in ESTIMATORS and missing != missing
 
@@ -64,23 +64,23 @@ def _kind(estimator: Any) -> str:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The Booster or the estimator. The format holds data only: no trust is needed."""
+    """Return the Booster or the estimator. The format holds only data, so it needs no trust."""
     xgboost: Any = import_module("xgboost")
     module, _, name = str(entry.get("model_class") or BOOSTER).rpartition(".")
     with source.open(str(entry.get("data"))) as file:
         data = bytearray(file.read())
     if (module, name) == ("xgboost.core", "Booster"):
         return xgboost.Booster(model_file=data)
-    # By name among XGBoost's own: a folder may not choose what is imported.
+    # Only XGBoost's own classes: a folder must not choose what is imported.
     if module != "xgboost.sklearn" or name not in ESTIMATORS:
-        raise ModelNotLoaded(f"{module}.{name} is no class of XGBoost's that can be loaded")
+        raise ModelNotLoaded(f"{module}.{name} is not a class of XGBoost that autolog can load")
     model = getattr(import_module("xgboost.sklearn"), name)()
     model.load_model(data)
     return model
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The estimator's `predict`; of a Booster, that of a DMatrix made of the data unless it is one."""
+    """Return the estimator's `predict`; for a Booster, one that first makes a DMatrix of the data."""
     xgboost: Any = import_module("xgboost")
     if not isinstance(model, xgboost.Booster):
         predict: Callable[[Any], Any] = model.predict
@@ -88,7 +88,7 @@ def predictor(model: Any) -> Callable[[Any], Any]:
 
     def predict_matrix(data: Any) -> Any:
         if not isinstance(data, xgboost.DMatrix):
-            # An array may have been given names beside it, which the model asks for.
+            # The model may have been trained on an array with separate names. Then it needs them again.
             named = hasattr(data, "columns")
             names = (
                 {} if named else {"feature_names": model.feature_names, "feature_types": model.feature_types}

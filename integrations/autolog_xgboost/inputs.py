@@ -1,4 +1,4 @@
-"""What can be told of a training's arguments without asking data or model to do anything."""
+"""Describes a training's arguments without making data or model compute anything."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _DATA = ("X", "y", "eval_set")
 
 
 def train_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The booster's params, and the other arguments that were given."""
+    """Return the booster's params and the other given arguments."""
     params: Any = arguments.get("params")
-    if isinstance(params, (list, tuple)):  # pairs; a name may come several times, as eval_metric does
+    if isinstance(params, (list, tuple)):  # pairs; a name, such as eval_metric, may occur several times
         pairs: dict[Any, Any] = {}
         for name, value in params:
             pairs[name] = [*pairs[name], value] if name in pairs else [value]
@@ -22,7 +22,7 @@ def train_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(estimator: Any) -> dict[str, Any]:
-    """An estimator's settings, those that are set. `get_params` would draw from a `random_state` that is a generator."""
+    """Return an estimator's given settings. `get_params` would draw from a `random_state` that is a generator."""
     held = {**vars(estimator), **(vars(estimator).get("kwargs") or {})}
     return {
         name: value
@@ -35,8 +35,8 @@ def settings_of(estimator: Any) -> dict[str, Any]:
 
 
 def flavor_of(estimator: Any) -> str:
-    """XGBoost's own format, where it keeps all that predictions depend on: neither what a subclass of the user's adds nor
-    `missing`.
+    """Return "xgboost" if XGBoost's format keeps everything that predictions depend on, else "sklearn". It does not keep
+    `missing` and the additions of a user's subclass.
     """
     missing = vars(estimator).get("missing")
     return (
@@ -45,7 +45,7 @@ def flavor_of(estimator: Any) -> str:
 
 
 def fit_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What `fit` was given beside the data, as `fit.<name>`; of values for each row, only that they were given."""
+    """Return arguments of `fit` other than the data as `fit.<name>`. Values per row become the text "given"."""
     return {
         f"fit.{name}": value if isinstance(value, (bool, int, str)) else "given"
         for name, value in arguments.items()
@@ -54,6 +54,6 @@ def fit_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pairs(evals: Any) -> list[Any]:
-    """The eval sets that were given, as pairs: an iterator is left for XGBoost to use up."""
+    """Return the given eval sets as pairs. Iterators are not read, because that would consume them."""
     found = evals if isinstance(evals, (list, tuple)) else ()
     return [one for one in found if isinstance(one, (list, tuple)) and len(one) == 2]

@@ -1,5 +1,5 @@
-"""What DMatrices were made of. They do not keep it, and their own columns are less: a double is a float in there, and whether
-integers were missing is not told. So it is looked at when they are made.
+"""Inspects the data of DMatrices when they are created. They do not keep it, and their own columns tell less: they hold float64
+as float32, and do not say whether integers were missing.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from autolog.integration import IdentityMap, Inside, ModelInput, Options, look_a
 
 MAX_COLUMNS = 200
 MAX_NAMED = 10_000
-"""Of more columns, the names take long to get from XGBoost."""
+"""Getting the names of more columns from XGBoost takes long."""
 FEW = 5
-"""Rows that are looked at where an array has been given names."""
+"""The number of rows to inspect of an array with separate names."""
 
 
 class Made(NamedTuple):
-    """What a matrix was made of, and the type of an array's values."""
+    """The data that a matrix was made of, and the type of an array's values."""
 
     seen: ModelInput
     dtype: str
 
 
 class Matrices:
-    """The DMatrices of one session."""
+    """The DMatrices of one integration."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._made: IdentityMap[Made] = IdentityMap()
         self.of_another = Inside()
-        """In there, XGBoost makes matrices of data that has been looked at."""
+        """Active while XGBoost makes matrices of data that is already inspected."""
 
     def is_made(self, _: Any, __: Any, matrix: Any, data: Any = None, *args: Any, **kwargs: Any) -> None:
-        """One has been made of `data`."""
+        """Inspect the `data` of a new matrix."""
         if self.of_another or data is None:
             return
         dtype = getattr(data, "dtype", None)
@@ -41,22 +41,22 @@ class Matrices:
         self._made.set(matrix, Made(seen, "" if dtype is None else str(dtype)))
 
     def seen(self, matrix: Any) -> ModelInput:
-        """What a model has for its input that is trained on it: of one that was made out of our sight, its columns where their
-        types are sure.
+        """Return the input of a model that is trained on this matrix. If its creation was not observed, use its columns if
+        their types are certain.
         """
         made = self._made.get(matrix)
         if made is not None:
             return made.seen
         options = self.options
-        unexampled = "a DMatrix does not keep what it was made of" if options.log_input_examples else ""
+        unexampled = "a DMatrix does not keep its data" if options.log_input_examples else ""
         frame = _frame_like(matrix)
         if frame is not None:
             return look_at(frame, options)._replace(example=None, unexampled=unexampled)
-        unsigned = "what the DMatrix was made of is not known any more" if options.log_signatures else ""
+        unsigned = "the data of the DMatrix is no longer known" if options.log_signatures else ""
         return ModelInput(unsigned=unsigned, unexampled=unexampled)
 
     def describe(self, matrix: Any) -> dict[str, Any]:
-        """The shape, names and types of its columns."""
+        """Return the shape of a matrix, and the names and types of its columns."""
         known: dict[str, Any] = {}
         if hasattr(matrix, "num_row"):
             known["rows"] = matrix.num_row()
@@ -75,7 +75,7 @@ class Matrices:
 
 
 def _named(data: Any, names: Any) -> Any:
-    """The first rows of an array as a frame, where it was given names: by these its model knows the columns."""
+    """Return the first rows of an array with separate names as a frame: the model knows the columns by name."""
     pandas = sys.modules.get("pandas")
     named = isinstance(names, (list, tuple)) and pandas is not None
     if not named or type(data).__name__ != "ndarray" or data.ndim != 2 or data.shape[1] != len(names):
@@ -84,8 +84,8 @@ def _named(data: Any, names: Any) -> Any:
 
 
 def _frame_like(matrix: Any) -> Any:
-    """An empty frame of a DMatrix's columns where their types are sure: of integers it is not known whether some were missing,
-    of an unnamed matrix not what it was made from.
+    """Return an empty frame of a DMatrix's columns if their types are certain, else None. Integers may have been missing, and
+    an unnamed matrix may have been made of anything.
     """
     names, types = _columns(matrix)
     if not names or not types or set(types) != {"float"} or "pandas" not in sys.modules:

@@ -1,4 +1,4 @@
-"""What a trained booster says: where it stopped and what it found important."""
+"""Records the results of a trained booster: early stopping and feature importances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def log(
     run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = "",
     of_estimator: bool = False,
 ) -> None:  # fmt: skip
-    """Log how a training ended. `most` is the rounds that were asked for, `asked` what else was, by the names of `train`."""
+    """Log how a training ended. `most` is the requested number of rounds, `asked` the other arguments, with `train`'s names."""
     log_early_stopping(run, booster, rounds, most, asked, prefix, of_estimator)
     _log_importances(run, booster, prefix)
 
@@ -26,8 +26,8 @@ def log_early_stopping(
     run: Run, booster: Any, rounds: Rounds, most: Any, asked: Mapping[str, Any], prefix: str = "",
     keeps_best: bool = False,
 ) -> None:  # fmt: skip
-    """XGBoost keeps the best round in the booster, where a continued one may also hold that of its earlier training. With
-    `keeps_best`, the metrics' values are those of that round; also where the booster was cut there, as `save_best` asks.
+    """Log the best round and score if early stopping is on. Without it, a continued booster may still hold those of its earlier
+    training. With `keeps_best`, or if `save_best` cut the booster, the metrics' values are those of the best round.
     """
     kind = sys.modules["xgboost.callback"].EarlyStopping
     given = [one for one in asked.get("callbacks") or () if isinstance(one, kind)]
@@ -35,7 +35,7 @@ def log_early_stopping(
     best = booster.attr("best_iteration") if stops else None
     if best is None:
         return
-    # As text: of a cv, older versions add the spread, and NumPy 2 says what its numbers are.
+    # Parse the text: for a cv, older versions add the spread, and NumPy 2 adds the type.
     score = booster.attr("best_score").replace("np.float64(", "").strip("()").partition(",")[0].rstrip(")")
     found = {"best_iteration": int(best), "best_score": float(score)}
     if isinstance(most, int) and rounds.ran < most:
@@ -44,7 +44,9 @@ def log_early_stopping(
     judged = rounds.judged_by()
     said = direction_of(judged or "")
     higher = next((one.maximize for one in given if one.maximize is not None), asked.get("maximize"))
-    if said is None and higher is not None:  # a metric of the user's, who has said it to the early stopping
+    if (
+        said is None and higher is not None
+    ):  # the user's own metric, with its direction given to early stopping
         said = "higher" if higher else "lower"
         rounds.describe(judged, said)
     run.describe_metrics({**{f"{prefix}{name}": None for name in found}, f"{prefix}best_score": said})
@@ -53,8 +55,8 @@ def log_early_stopping(
 
 
 def output_of(booster: Any, estimator: Any = None) -> ArraySpec | None:
-    """What is like the predictions of a booster, or of the estimator that holds it, as the booster's own configuration tells;
-    None where a class of the user's predicts.
+    """Return the type and shape of the predictions of a booster or its estimator, from the booster's configuration. Return None
+    if the user's class predicts.
     """
     if estimator is not None:
         owner = next(cls for cls in type(estimator).__mro__ if "predict" in vars(cls))
@@ -72,8 +74,8 @@ def output_of(booster: Any, estimator: Any = None) -> ArraySpec | None:
 
 
 def _ends_the_process(booster: Any) -> bool:
-    """XGBoost 2.1 does so (a segmentation fault) where it is asked for the importances of trees whose leaves are vectors; of a
-    booster that was loaded it only knows how many outputs it has.
+    """Return whether asking for importances crashes: XGBoost 2.1 has a segmentation fault for trees with vector leaves. A
+    loaded booster tells only its number of outputs, so check that.
     """
     if not sys.modules["xgboost"].__version__.startswith("2.1."):
         return False
@@ -81,10 +83,10 @@ def _ends_the_process(booster: Any) -> bool:
 
 
 def _log_importances(run: Run, booster: Any, prefix: str) -> None:
-    """The 1,000 features of the greatest gain at most; `of` is how many the booster has."""
+    """Log at most the 1,000 features of the greatest gain, and the booster's number of features as `of`."""
     if _ends_the_process(booster):
         run.note(
-            "Feature importances were left out: XGBoost 2.1 crashes where it is asked for those of several outputs."
+            "Feature importances were left out: XGBoost 2.1 crashes on models with several outputs. Update XGBoost."
         )
         return
     scores: dict[str, dict[str, Any]] = {}

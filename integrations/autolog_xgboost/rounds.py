@@ -1,4 +1,4 @@
-"""Metrics of each round, through XGBoost's own callback interface, or from a training's history when it is over."""
+"""Records the metrics of each round through XGBoost's callback interface, or from a completed training's history."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from autolog.integration import Run
 
 History = Mapping[str, Mapping[str, Any]]
-"""By eval set and metric: a value a round, in a cross-validation a pair of mean and standard deviation."""
+"""By eval set and metric: a value per round; in a cross-validation, a pair of mean and standard deviation."""
 
 
 class Rounds:
-    """Logs rounds as they come. `first` is the model's round that this training begins with, `ran` how many there were."""
+    """Logs rounds as they come. `first` is the model's round at which this training begins, `ran` the number of rounds."""
 
     def __init__(self, run: Run, prefix: str = "", continued: bool = False) -> None:
         self.run = run
@@ -25,14 +25,14 @@ class Rounds:
 
     def begin(self, model: Any) -> None:
         self.model = model
-        if self.continued:  # asked only then: XGBoost configures a model that is asked
+        if self.continued:  # only then, because the call makes XGBoost configure the model
             self.first = model.num_boosted_rounds()
 
     def hear(self, history: History) -> None:
         self.history = history
 
     def log(self, number: int, history: History, place: int = -1) -> None:
-        """Log round `number`, counted from the beginning of this training: what the history has at `place`."""
+        """Log the values at `place` of the history as round `number`, counted from the beginning of this training."""
         self.ran = number + 1
         values = self._at(history, place)
         if values:
@@ -52,7 +52,7 @@ class Rounds:
         return values
 
     def describe(self, chosen: str | None = None, said: str | None = None) -> None:
-        """Which way each metric is better, by XGBoost's names; of one `chosen` metric as the user has said."""
+        """Describe the metrics' directions by XGBoost's names. For the `chosen` metric, `said` is the user's direction."""
         directions: dict[str, Any] = {}
         about: dict[str, Any] = {}
         for data, metrics in self.history.items():
@@ -70,19 +70,19 @@ class Rounds:
         )
 
     def keep(self, number: int) -> None:
-        """The model that is kept is that of round `number` of this training."""
+        """Make the values of round `number` of this training those of the kept model."""
         lengths = {len(points) for metrics in self.history.values() for points in metrics.values()}
         if lengths and 0 <= number < min(lengths):
             self.run.describe_metrics(values=self._at(self.history, number))
 
     def judged_by(self) -> str | None:
-        """The metric that early stopping goes by: the last of the last data set."""
+        """Return the metric that early stopping uses: the last one of the last data set."""
         metrics = [metric for metrics in self.history.values() for metric in metrics]
         return metrics[-1] if metrics else None
 
     def log_rest(self) -> None:
-        """Log the rounds that are in the history and that we were not told of: XGBoost before 2.1 has no order among
-        callbacks, so that another one may have ended the training before ours was asked.
+        """Log the rounds of the history for which our callback was not called. XGBoost before 2.1 calls callbacks in no fixed
+        order, so another one may have ended the training first.
         """
         history = self.history
         most = max((len(points) for metrics in history.values() for points in metrics.values()), default=0)
@@ -98,19 +98,19 @@ LOWER = (
 
 
 def direction_of(metric: str) -> Any:
-    """Which way a metric of XGBoost's own is better (https://xgboost.readthedocs.io/en/stable/parameter.html, `eval_metric`);
-    None of others.
+    """Return the direction of XGBoost's own metric (https://xgboost.readthedocs.io/en/stable/parameter.html, `eval_metric`);
+    None for others.
     """
     name = metric.partition("@")[0].removesuffix("-")
     return "higher" if name in HIGHER else "lower" if name in LOWER else None
 
 
 def callback_class() -> Any:
-    """The class of our callback: XGBoost asks for one of its own kind."""
+    """Return the class of our callback. XGBoost requires a subclass of its own class."""
     from xgboost.callback import TrainingCallback
 
     class RoundsCallback(TrainingCallback):  # type: ignore[misc]
-        """Hands on what XGBoost tells to `rounds`, which is guarded; the model goes back to XGBoost whatever happens."""
+        """Passes XGBoost's calls to `rounds`, which is guarded, so that XGBoost always gets its model back."""
 
         def __init__(self, rounds: Any) -> None:
             self.begin = rounds.begin
@@ -122,7 +122,7 @@ def callback_class() -> Any:
             return model
 
         def before_iteration(self, model: Any, epoch: int, evals_log: History) -> bool:
-            if epoch == 0:  # it is the same object in every round
+            if epoch == 0:  # every round has the same object
                 self.hear(evals_log)
             return False
 

@@ -1,4 +1,4 @@
-"""What is observed of a training: before it params, data and a callback of ours, after it how it ended and the model."""
+"""Observes trainings: logs params and data and adds a callback before, logs results and the model after."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from autolog_xgboost.matrices import Matrices
 from autolog_xgboost.rounds import Rounds, callback_class, log_history
 
 BOOSTER = "xgboost.core.Booster"
-ASYNCHRONOUS = "An asynchronous Dask client: what comes after this call, rounds and model, is not recorded."
+ASYNCHRONOUS = "The Dask client is asynchronous: rounds and model come after this call and are not recorded."
 
 
 class Training:
-    """The observers of one session; XGBoost has been imported."""
+    """The observers of one integration. XGBoost must be imported before."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self._callback = callback_class()
         self.matrices = Matrices(options)
         self._boosters: IdentityMap[int] = IdentityMap()
-        """How many boosters a run has seen trained."""
+        """The number of boosters that were trained in each run."""
 
     def train(self, call: Call) -> Generator[None, Any, None]:
         if sys.modules["xgboost.collective"].get_rank() != 0:
-            call.suppress_nested()  # of the processes that train one booster together, the first makes the run
+            call.suppress_nested()  # if several processes train one booster, only the first makes the run
             return
         arguments = call.arguments
         if call.outermost:
@@ -50,7 +50,7 @@ class Training:
         guarded = self._watch(call, rounds, arguments)
         booster = yield
         guarded.log_rest()
-        # What an estimator's `fit` trains predicts with its best round; a booster with all of them.
+        # An estimator predicts with its best round, a booster with all rounds.
         of_estimator = getattr(call.outer, "integration", "") == "xgboost"
         outcome.log(run, booster, rounds, most, arguments, prefix, of_estimator)
         if call.outermost:
@@ -91,9 +91,9 @@ class Training:
             run.note(ASYNCHRONOUS)
             return
         booster = vars(model).get("_Booster")
-        if booster is None:  # a subclass of the user's that does something else
+        if booster is None:  # the user's subclass does something else
             return
-        if self._boosters.get(run) is None:  # trained elsewhere, by Dask's workers
+        if self._boosters.get(run) is None:  # Dask's workers trained it
             most = model.get_num_boosting_rounds()
             run.log_params({"num_boost_round": most})
             measured = arguments.get("eval_set") is not None
@@ -120,16 +120,16 @@ class Training:
         self._save(run, booster, seen, outcome.output_of(booster))
 
     def part_of_another(self, call: Call) -> Generator[None, Any, None]:
-        """A training that is somebody else's share of one that is recorded elsewhere."""
+        """Suppress a run for a part of a training that another process records."""
         call.suppress_nested()
         return
         yield
 
     def _watch(self, call: Call, rounds: Rounds, arguments: dict[str, Any]) -> Any:
-        """Have XGBoost tell `rounds`; returns them guarded."""
+        """Make XGBoost call `rounds`. Return them guarded."""
         guarded = call.guarded(rounds)
         given = arguments.get("callbacks")
-        # First in a list of its own: a callback that stops the training keeps the round from those behind it.
+        # First, and in a new list: a callback that stops the training hides the round from later callbacks.
         call.replace(callbacks=[self._callback(guarded), *(() if given is None else given)])
         return guarded
 
@@ -138,7 +138,7 @@ class Training:
             run.save_model(model, flavor, data=seen, output=output)
 
     def _next_booster(self, run: Run) -> str:
-        """What sets the metrics of a second and further booster in one run apart; of the first, nothing."""
+        """Return the prefix for the metrics of a run's next booster; "" for its first one."""
         number = (self._boosters.get(run) or 0) + 1
         self._boosters.set(run, number)
         return "" if number == 1 else f"booster_{number}-"
@@ -155,8 +155,10 @@ class Training:
 
 
 def _seen(X: Any, options: Options) -> ModelInput:
-    """A ranker's `qid` column is no feature, and may be left out of what is predicted: then no columns are certain."""
+    """Return the model's input. A ranker's `qid` column is no feature and may be missing in predictions, so that gives no
+    signature.
+    """
     seen = look_at(X, options)
     if seen.signature is not None and "qid" in getattr(X, "columns", ()):
-        return seen._replace(signature=None, unsigned="the qid column may be left out of what is predicted")
+        return seen._replace(signature=None, unsigned="the data to predict may lack the qid column")
     return seen

@@ -131,10 +131,10 @@ def test_a_matrix_made_before_autolog_was_on_may_have_no_signature() -> None:
         for matrix in (known, unknown):
             xgboost.train(QUIET, matrix, 1)
     assert [signature_of(run, "inputs") for run in seen.runs] == [columns_of("double"), None]
-    no_example = "No example of the input was saved: a DMatrix does not keep what it was made of."
+    no_example = "No example of the input was saved: a DMatrix does not keep its data."
     assert seen.runs[0].notes == [no_example]
     assert seen.runs[1].notes == [
-        "The model has no signature: what the DMatrix was made of is not known any more.", no_example
+        "The model has no signature: the data of the DMatrix is no longer known.", no_example
     ]  # fmt: skip
 
 
@@ -150,9 +150,7 @@ def test_a_ranker_with_a_qid_column_has_no_signature(seen: Recorded) -> None:
     """Honest: the predictor takes the frame with and without them."""
     ranked = frame().assign(qid=np.repeat([0, 1], 40))
     model = xgboost.XGBRanker(n_estimators=1, n_jobs=1).fit(ranked, Y)
-    assert seen.run.notes == [
-        "The model has no signature: the qid column may be left out of what is predicted."
-    ]
+    assert seen.run.notes == ["The model has no signature: the data to predict may lack the qid column."]
     predictor = autolog.load_model(seen.run, as_predictor=True)
     for data in (ranked, frame()):
         assert (predictor.predict(data) == model.predict(data)).all()

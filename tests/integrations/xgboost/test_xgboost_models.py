@@ -133,7 +133,7 @@ def test_a_model_logged_by_hand_is_saved_in_the_same_way(seen: Recorded) -> None
         run.log_model(refused, flavor="xgboost", path="other")
     assert [one["path"] for one in seen.run.models] == ["mine"]
     assert seen.run.notes == [
-        "The model was not saved: XGBoost's format cannot hold all of this XGBClassifier: save it with the flavor sklearn"
+        "The model was not saved: XGBoost's format cannot hold all of this XGBClassifier. Save it with the flavor sklearn"
     ]
     assert autolog.load_model(seen.run.folder / "mine").get_dump() == booster.get_dump()
 
@@ -144,7 +144,7 @@ def test_a_model_folder_cannot_choose_which_class_is_imported(seen: Recorded) ->
     changed = mlmodel(seen.run)
     changed["flavors"]["xgboost"]["model_class"] = "subprocess.Popen"
     (folder / "MLmodel").write_text(json.dumps(changed))
-    with pytest.raises(autolog.ModelError, match=r"subprocess\.Popen is no class of XGBoost's"):
+    with pytest.raises(autolog.ModelError, match=r"subprocess\.Popen is not a class of XGBoost"):
         autolog.load_model(folder)
 
 
