@@ -1,4 +1,4 @@
-"""What can be told of a Trainer, a module and its data without asking them to do anything."""
+"""Describes a Trainer, a module and its data without making them compute anything."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PLAIN = (bool, int, float, str)
 
 
 def module_of(model: Any) -> Any:
-    """The LightningModule: that of a compiled one."""
+    """Return the LightningModule, also of a compiled module."""
     return getattr(model, "__dict__", {}).get("_modules", {}).get("_orig_mod", model)
 
 
 def without_compiler(module: Any) -> Any:
-    """The module, or for one that is compiled a shallow copy without the compiler's functions, which cannot be pickled."""
+    """Return the module; for a compiled one, a shallow copy without the compiler's functions, which cannot be pickled."""
     compiled = vars(module).get("_compiler_ctx")
     if compiled is None:
         return module
@@ -32,7 +32,7 @@ def without_compiler(module: Any) -> Any:
 
 
 def cause(error: BaseException | None, trainer: Any) -> BaseException | None:
-    """What has ended a call: Lightning makes of Ctrl-C a `sys.exit(1)`, and before 2.5 nothing at all."""
+    """Return the error that ended a call. Lightning turns Ctrl-C into `sys.exit(1)`; before 2.5, it swallows it."""
     if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
         return error.__context__
     if error is None and trainer.state.status == "interrupted":
@@ -44,24 +44,24 @@ def cause(error: BaseException | None, trainer: Any) -> BaseException | None:
 
 
 def data_module_of(arguments: dict[str, Any]) -> Any:
-    """What was given as `datamodule`, or in the place of the loaders."""
+    """Return the data module that was given as `datamodule` or as loaders, or None."""
     given = (arguments.get(name) for name in ("datamodule", "train_dataloaders", "dataloaders"))
     return next((one for one in given if hasattr(one, "prepare_data")), None)
 
 
 def hparams_of(module: Any) -> dict[str, Any]:
-    """What `save_hyperparameters` has saved. The property `hparams` would make them where there are none."""
+    """Return what `save_hyperparameters` saved. The property `hparams` would create them if there are none."""
     return dict(getattr(module, "__dict__", {}).get("_hparams") or {})
 
 
 def settings_of(trainer: Any) -> dict[str, Any]:
-    """The settings of a Trainer that was made before autolog was switched on, given or not."""
+    """Return the settings of a Trainer that was created before autolog was switched on. They include defaults."""
     values = {name: getattr(trainer, name, None) for name in signature(type(trainer).__init__).parameters}
     return {f"trainer.{name}": value for name, value in values.items() if type(value) in _PLAIN}
 
 
 def setup_of(trainer: Any) -> dict[str, Any]:
-    """Params of what is known once the Trainer has set up everything."""
+    """Return the params that are known once the Trainer has set up everything."""
     weights = [
         one for one in trainer.lightning_module.parameters() if "Uninitialized" not in type(one).__name__
     ]
@@ -78,7 +78,7 @@ def setup_of(trainer: Any) -> dict[str, Any]:
         "data.batch_size": getattr(loader, "batch_size", None),
         "data.batches": batches if isfinite(batches := trainer.num_training_batches) else None,
     }
-    # Where there is none, Lightning puts one that has no parameters.
+    # Without an optimizer, Lightning uses one that has no parameters.
     optimizers = [one for one in trainer.optimizers if one.param_groups]
     for number, optimizer in enumerate(optimizers, 1):
         params |= _optimizer_params("optimizer" if number == 1 else f"optimizer{number}", optimizer)
@@ -95,8 +95,8 @@ _PROGRESS = ("last_epoch", "num_bad_epochs", "cooldown_counter", "best", "T_cur"
 
 
 def _optimizer_params(prefix: str, optimizer: Any) -> dict[str, Any]:
-    """Class, the first group's settings, and what is different in the others. What is a tensor, as a learning rate may be, is
-    left out: to read it could wait for a device.
+    """Return an optimizer's class, the first group's settings, and how the other groups differ. Tensors, such as some learning
+    rates, are left out: reading them may wait for a device.
     """
     first, *others = [
         {name: value for name, value in group.items() if type(value) in (*_PLAIN, tuple)}
@@ -113,7 +113,9 @@ def _optimizer_params(prefix: str, optimizer: Any) -> dict[str, Any]:
 
 
 def learning_rates(trainer: Any) -> dict[str, float]:
-    """By the names that Lightning's LearningRateMonitor gives: `lr-Adam`, `lr-Adam-1` of a second, `lr-Adam/pg2` of a group."""
+    """Return learning rates with the names of Lightning's LearningRateMonitor: `lr-Adam`, `lr-Adam-1` for a second optimizer,
+    `lr-Adam/pg2` for a group.
+    """
     rates: dict[str, float] = {}
     kinds: dict[str, int] = {}
     for optimizer in trainer.optimizers:
@@ -127,7 +129,7 @@ def learning_rates(trainer: Any) -> dict[str, float]:
 
 
 def last_metrics(trainer: Any) -> dict[str, Any]:
-    """What `callback_metrics` has, without computing anything."""
+    """Return the values of `callback_metrics` without computing anything."""
     return dict(trainer._logger_connector._callback_metrics)
 
 
@@ -135,7 +137,7 @@ def last_metrics(trainer: Any) -> dict[str, Any]:
 
 
 def loaders(given: Any) -> Iterator[Any]:
-    """The loaders in what was given as such: one, a list, a dict."""
+    """Yield the loaders in an argument: one, a list, a dict."""
     if given is None:
         return
     if isinstance(given, (list, tuple)):
@@ -148,17 +150,17 @@ def loaders(given: Any) -> Iterator[Any]:
 
 
 def evaluated(trainer: Any) -> Any:
-    """The loaders of `validate` or `test`."""
+    """Return the loaders of `validate` or `test`."""
     return trainer.test_dataloaders if trainer.state.fn == "test" else trainer.val_dataloaders
 
 
 def first_data(given: Any) -> Any:
-    """The data set of the first loader."""
+    """Return the data set of the first loader."""
     return next((getattr(loader, "dataset", loader) for loader in loaders(given)), None)
 
 
 def log_data(run: Run, given: Any, context: str) -> None:
-    """Describe the data set of the first loader: its tensors, where it holds them."""
+    """Describe the data set of the first loader, by its tensors if it holds them."""
     data = first_data(given)
     tensors = getattr(data, "tensors", ())
     if isinstance(tensors, tuple) and tensors:
@@ -168,6 +170,6 @@ def log_data(run: Run, given: Any, context: str) -> None:
 
 
 def evaluates_within_epochs(trainer: Any) -> bool:
-    """Whether validation runs other than at the ends of epochs."""
+    """Return whether validation runs at other times than the ends of epochs."""
     every = trainer.val_check_batch
     return trainer.check_val_every_n_epoch is None or every is None or every < trainer.num_training_batches

@@ -1,4 +1,4 @@
-"""One call of `fit`, `validate` or `test`, as a run; and what is seen from inside of it."""
+"""Records a call of `fit`, `validate` or `test` as a run, with what happens inside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Fitted(NamedTuple):
-    """Whose run a module is, the last epoch it was trained for, and what was measured after it."""
+    """A module's run, its last epoch, and the metrics measured after the fit."""
 
     run: Run
     epoch: int
@@ -29,14 +29,14 @@ class Calls:
         self._fitted: IdentityMap[_Fitted] = IdentityMap()
 
     def observe_arguments(self, call: Call) -> Generator[None, Any, None]:
-        # Now: Lightning adds its own callbacks to the user's list. As plain data: callbacks and loggers may hold the trainer,
-        # which would never die.
+        # Before the call, because Lightning adds its own callbacks to the user's list. As plain data, because callbacks and
+        # loggers may hold the trainer and would keep it alive.
         given = {f"trainer.{name}": plain(value, name) for name, value in call.arguments.items()}
         yield
         self._arguments.set(call.instance, given)
 
     def observe_fit(self, call: Call) -> Generator[None, Any, None]:
-        call.suppress_nested()  # the loop beneath is Lightning's
+        call.suppress_nested()  # the inner loop belongs to Lightning
         trainer, module = call.instance, about.module_of(call.arguments.get("model"))
         self._fitted.pop(module)
         run: Run = call.start_run(kind="fit", estimator=module)
@@ -44,11 +44,11 @@ class Calls:
         before = about.last_metrics(trainer)
         try:
             yield
-            if not watch.started:  # it was done before it began, or processes of its own have trained
+            if not watch.started:  # there was nothing to train, or other processes trained
                 watch.start(trainer, self.options.log_datasets)
                 if watch.log_what_is_left(trainer, before):
                     run.note(
-                        "Other processes have trained: only their last metrics are known here, and no epochs."
+                        "Other processes did the training. Only their last metrics are recorded, and no epochs."
                     )
             if not trainer.fast_dev_run:
                 run.save_model(about.without_compiler(module), "pytorch")
@@ -68,7 +68,7 @@ class Calls:
             kind = call.name.rpartition(".")[2]
             self._begin(call, call.start_run(kind=kind, estimator=module), trainer, module)
         else:
-            call.run = known.run  # so that what fails is said there; it goes on to be ended
+            call.run = known.run  # so that failures are noted in it; the run stays ended
             watch = Watch(known.run, epoch=known.epoch, muted=bool(trainer.fast_dev_run))
             watch.measured, watch.checkpoint = known.measured, call.arguments.get("ckpt_path")
             self._watches.set(trainer, watch)
@@ -78,7 +78,7 @@ class Calls:
             yield
             if watch is not None:
                 watch.describe_evaluated(trainer, self.options.log_datasets)
-                if not watch.evaluated:  # processes of its own have, or there was nothing to evaluate
+                if not watch.evaluated:  # other processes evaluated, or there was nothing to evaluate
                     watch.log_what_is_left(trainer, before)
         finally:
             self._watches.pop(trainer)
@@ -96,7 +96,7 @@ class Calls:
             run.set_tags({"fast_dev_run": "true"})
         return watch
 
-    # -- from inside
+    # -- inside a call
 
     def training_starts(self, loop: Any) -> None:
         watch = self._watches.get(loop.trainer)
@@ -112,7 +112,7 @@ class Calls:
         if watch.muted:
             return
         if connector._first_loop_iter is not None:
-            if metrics:  # not so after most batches of an evaluation
+            if metrics:  # most batches of an evaluation have none
                 watch.batch(trainer, metrics, step)
         elif trainer._results.training:
             watch.epoch_ends(trainer)

@@ -1,4 +1,4 @@
-"""What users can choose for Lightning."""
+"""The options for Lightning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from autolog.integration import Options
 
 
 class LightningOptions(Options, frozen=True, kw_only=True):
-    """What can be chosen for Lightning, beside what is common to all integrations."""
+    """Options for Lightning, in addition to those of all integrations."""
 
     log_checkpoints: bool | Literal["best", "all"] = "best"
-    """Copy the best checkpoint into the run, all of them, or with `False` none; their paths are recorded in any case."""
+    """Copy the best checkpoint, all checkpoints, or with `False` none into the run. Their paths are always recorded."""

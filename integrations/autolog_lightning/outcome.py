@@ -1,4 +1,4 @@
-"""What early stopping and checkpoints were asked for, and what came of them."""
+"""Reads the settings and results of early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def is_early_stopping(callback: Any) -> bool:
 
 
 def keepers(trainer: Any) -> Iterator[Any]:
-    """The callbacks that know which epoch was best, those of early stopping first."""
+    """Return the callbacks that know the best epoch, with early stopping first."""
     monitoring = (one for one in of_kind(trainer.callbacks, "ModelCheckpoint") if one.monitor is not None)
     return chain(of_kind(trainer.callbacks, "EarlyStopping"), monitoring)
 
 
 def score_of(keeper: Any) -> Any:
-    """Its best score so far: another object once it gets better."""
+    """Return a callback's best score so far. It becomes another object when it improves."""
     return keeper.best_score if is_early_stopping(keeper) else keeper.best_model_score
 
 
 def directions(trainer: Any, names: Iterable[str]) -> dict[str, Any]:
-    """Which way what early stopping and checkpoints watch is better."""
+    """Return the directions of the metrics that early stopping and checkpoints monitor."""
     return {one.monitor: BY_MODE.get(one.mode) for one in keepers(trainer) if one.monitor in names}
 
 
 def settings(trainer: Any) -> dict[str, Any]:
-    """Params of what was asked for."""
+    """Return the callbacks' settings as params."""
     return callback_settings(trainer.callbacks, SETTINGS)
 
 
@@ -55,7 +55,7 @@ def checkpoints(trainer: Any) -> list[dict[str, Any]]:
 
 
 def copy(run: Run, path: str, most: int) -> None:
-    if not os.path.exists(path):  # elsewhere than on a disk
+    if not os.path.exists(path):  # not on a disk
         return
     parts = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
     if sum(map(os.path.getsize, parts or [path])) > most:

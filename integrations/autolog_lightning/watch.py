@@ -1,4 +1,4 @@
-"""One call on a Trainer while it runs: turns what the Trainer has computed into metrics, and computes nothing."""
+"""Turns what a Trainer computes during a call into metrics. It computes nothing itself."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class Measured:
-    """What was measured after a fit. One name is one quantity: `validate` gives `validate_<name>`, since `<name>` is what the
-    fit has validated in each epoch; what is of other data or another checkpoint than before is `<name>_2` and so on.
+    """Names the metrics measured after a fit, so that a name is always the same quantity. `validate` gives `validate_<name>`,
+    because `<name>` is the fit's own validation. Other data or another checkpoint gives `<name>_2` and so on.
     """
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, Any, str]] = []
 
     def named(self, function: str, data: Any, checkpoint: Any, values: dict[str, Any]) -> dict[str, Any]:
-        """The values by these names."""
+        """Return the values with these names."""
         same = [(held, of) for name, held, of in self._seen if name == function]
         known = [
             number for number, (held, of) in enumerate(same, 1) if held() is data and of == str(checkpoint)
@@ -35,8 +35,8 @@ class Measured:
 
 
 class Watch:
-    """`epoch` is the last one that was seen to its end; in an evaluation after a fit, the fit's. `trials` counts the tuner's
-    searches around; `hparams` and `logged` are names that the user has given: of params, and of metrics. They are the user's.
+    """One call in progress. `epoch` is the last completed epoch; in an evaluation after a fit, the fit's. `trials` counts the
+    tuner's searches around it. `hparams` and `logged` are the user's names of params and metrics, which autolog must not take.
     """
 
     def __init__(self, run: Run, *, epoch: int = 0, muted: bool = False) -> None:
@@ -50,13 +50,13 @@ class Watch:
         self.logged: set[str] = set()
         self.measured: Measured | None = None
         self.checkpoint: Any = None
-        """What is measured after a fit, and the checkpoint whose weights it is of."""
+        """The checkpoint whose weights `measured` belongs to."""
         self.best: dict[int, tuple[Any, int | None]] = {}
         self._rates: dict[str, float] = {}
         self._began = 0.0
 
     def start(self, trainer: Any, log_datasets: bool) -> None:
-        """Everything is set up: say what there is."""
+        """Log what is known once the Trainer has set up everything."""
         params = about.setup_of(trainer) | outcome.settings(trainer)
         self.run.log_params({name: value for name, value in params.items() if name not in self.hparams})
         if log_datasets:
@@ -69,14 +69,14 @@ class Watch:
         self._began = perf_counter()
 
     def describe_validation(self, trainer: Any) -> None:
-        """The data that a fit validates on, once it is there: without a sanity check, Lightning first asks for it later."""
+        """Describe the validation data once it is there. Without a sanity check, Lightning loads it later."""
         if self._undescribed and trainer.val_dataloaders is not None:
             self._undescribed = False
             about.log_data(self.run, trainer.val_dataloaders, "validation")
 
     def batch(self, trainer: Any, metrics: dict[str, Any], step: int | None) -> None:
-        """What one batch gave. Under `<name>_step`, as Lightning calls what it reduces over the epoch, too: an epoch's values
-        are counted otherwise. What the user has given such a name gets another `_step`: an epoch's value has the first.
+        """Log a batch's values as `<name>_step`, Lightning's name for values that it also reduces over the epoch, because
+        epochs count other steps. If the user has such a name, the batch's values get another `_step`.
         """
         if step is None:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
@@ -85,7 +85,7 @@ class Watch:
         self.run.log_metrics(self._after_fit(trainer, named), step=step, epoch=self._now(trainer))
 
     def epoch_ends(self, trainer: Any) -> None:
-        """An epoch's training, with the learning rates it began with: the schedulers have been there already."""
+        """Log an epoch's training, with its learning rates from the start: schedulers have changed them by now."""
         ended = perf_counter()
         self.epoch = trainer.current_epoch
         values = computed(trainer._results)
@@ -101,11 +101,11 @@ class Watch:
         self._rates, self._began = about.learning_rates(trainer), ended
 
     def without_logged(self, ours: dict[str, Any]) -> dict[str, Any]:
-        """Metrics of our own, but those whose names the user has for others."""
+        """Return autolog's own metrics without those whose names the user has taken."""
         return {name: value for name, value in ours.items() if name not in self.logged}
 
     def evaluation_ends(self, trainer: Any) -> None:
-        """Within a fit at the epoch or, where there are several an epoch, at the step; after it, at its last epoch."""
+        """Log an evaluation: within a fit at the epoch, or at the step if there are several; else at the last epoch."""
         self.evaluated = True
         epoch = self._now(trainer)
         several = trainer.state.fn == "fit" and about.evaluates_within_epochs(trainer)
@@ -119,7 +119,7 @@ class Watch:
             self.run.describe_metrics({}, about={name: {"data": data, **settings} for name in values})
 
     def _after_fit(self, trainer: Any, values: dict[str, Any]) -> dict[str, Any]:
-        """Under the names of what is measured after a fit, if this is."""
+        """Return the values with the names for metrics after a fit, if this is one."""
         if self.measured is None:
             return values
         function = str(trainer.state.fn.value)
@@ -130,8 +130,8 @@ class Watch:
         return trainer.current_epoch if trainer.state.fn == "fit" else self.epoch
 
     def log_what_is_left(self, trainer: Any, before: dict[str, Any]) -> bool:
-        """Where processes of its own have worked, the Trainer has their last metrics, and not of which epoch they are. Says
-        whether there were any.
+        """Log the last metrics of other processes, without an epoch, because the Trainer does not know it. Return whether there
+        are any.
         """
         metrics = {name: v for name, v in about.last_metrics(trainer).items() if before.get(name) is not v}
         if metrics and not self.muted:
@@ -139,13 +139,13 @@ class Watch:
         return bool(metrics)
 
     def describe_evaluated(self, trainer: Any, log_datasets: bool) -> None:
-        """The data of `validate` or `test`."""
+        """Describe the data of `validate` or `test`."""
         if log_datasets:
             testing = trainer.state.fn == "test"
             about.log_data(self.run, about.evaluated(trainer), "test" if testing else "validation")
 
     def fit_ends(self, trainer: Any, options: LightningOptions) -> None:
-        """The best epoch, where it stopped, and the checkpoints: recorded by path, and copied as the options say."""
+        """Log the best epoch, the epoch of stopping, and the checkpoints by path. Copy checkpoints as the options say."""
         metrics: dict[str, Any] = {}
         better: dict[str, Any] = {}
         for one in outcome.keepers(trainer):
@@ -176,8 +176,8 @@ class Watch:
 
 
 def computed(results: Any) -> dict[str, Any]:
-    """What `callback_metrics` has of this epoch or evaluation. Read where Lightning has just put it: to ask for it in the
-    public way could compute a metric anew, and in a distributed job would be a collective call.
+    """Return the values in `callback_metrics` of this epoch or evaluation. Reads Lightning's cache: the public property may
+    compute a metric again, and in a distributed job it is a collective call.
     """
     values: dict[str, Any] = {}
     for item in results.values():
@@ -190,6 +190,6 @@ def computed(results: Any) -> dict[str, Any]:
 
 
 def names_of_forks(results: Any) -> set[str]:
-    """What Lightning calls the batches' values of what it reduces over the epoch, too."""
+    """Return Lightning's names for batch values of metrics that it also reduces over the epoch."""
     both = (item for item in results.values() if item.meta.on_step and item.meta.on_epoch)
     return {results._forked_name(item, on_step=True)[1] for item in both}

@@ -1,31 +1,31 @@
-"""Records PySpark ML: every `Estimator.fit`, tuning with all its candidates, summaries, and what evaluators measure.
+"""Records PySpark ML: every `Estimator.fit`, tuning with all its candidates, summaries, and metrics of evaluators.
 
-What a run holds, by Spark's own words:
+A run holds, with Spark's own names:
 
     kind        fit, search (CrossValidator, TrainValidationSplit), candidate (a search's child)
-    params      those of the estimator, defaults and the param map included; of what it holds (stages, a classifier, an
-                evaluator) as <Class>.<param>, <Class>_<number>.<param> where there are several; best_<param> of a search
-    metrics     objectiveHistory             a step an iteration
-                totalIterations, trainingCost, …     what the training summary holds by now; <Class>.<name> where several
-                                             stages of a pipeline have one
-                accuracy, areaUnderROC, r2, …        when the script reads them of `model.summary`
-                <name>_<data>                when it reads them of `model.evaluate(data)`
-                <metric>_<data>              of an Evaluator, on the predictions of `model.transform(data)` or what is
-                                             selected of them
-                logLikelihood_<data>, …      that it asks an LDAModel for
-                training-<metric>, …         a step a round, of XGBoost's, with best_iteration, best_score, stopped_iteration
+    params      those of the estimator, with defaults and the param map; those of its parts (stages, a classifier, an
+                evaluator) as <Class>.<param>, or <Class>_<number>.<param> for several; best_<param> of a search
+    metrics     objectiveHistory             a step per iteration
+                totalIterations, trainingCost, …     numbers that the training summary already holds; <Class>.<name> if
+                                             several stages of a pipeline have a summary
+                accuracy, areaUnderROC, r2, …        when the script reads them from `model.summary`
+                <name>_<data>                when it reads them from `model.evaluate(data)`
+                <metric>_<data>              of an Evaluator, on the predictions of `model.transform(data)` or a selection
+                                             of them
+                logLikelihood_<data>, …      when the script asks an LDAModel for them
+                training-<metric>, …         XGBoost's, a step per round, with best_iteration, best_score, stopped_iteration
                 best_<metric>                of a search; its candidates have avg_<metric> and std_<metric>, or <metric>;
-                                             <Class>_<number>.best_<metric> where several stages of a pipeline are searches
+                                             <Class>_<number>.best_<metric> if several stages of a pipeline are searches
     tags        best: true, a search's best candidate
     artifacts   model
-    datasets    train, test (what the script measured on): schema, storage level, tables and files that it is read from
+    datasets    train, test (the script's data for metrics): schema, storage level, tables and files that it is read from
 
-No Spark job is started and no frame of the user's is persisted to find any of this. Saving the model writes it with Spark,
-which takes jobs of its own; their description in Spark's pages says that they are autolog's.
+For all this, autolog starts no Spark job and persists no frame of the user. Saving the model takes Spark jobs. Their
+description in Spark's pages names autolog.
 
-A fit with a list of param maps, and `fitMultiple`, is one run for each. What only prepares features makes no run of its own.
+A fit with a list of param maps, and `fitMultiple`, is one run per map. Estimators that only prepare features make no runs.
 
-Nothing of PySpark is imported before the user has imported it.
+The integration imports nothing of PySpark before the user does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from autolog.integration import FastPatch, Integration, Patch, SubclassPatch
 
 MODEL = "pyspark.ml.base:Model"
 MEASURES = ("logLikelihood", "logPerplexity")
-"""What a topic model computes of data."""
+"""Methods by which a topic model is measured on data."""
 
 
 class PysparkIntegration(Integration):

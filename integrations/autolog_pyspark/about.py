@@ -1,4 +1,4 @@
-"""What can be told of an estimator without asking it to do anything: its own methods may be the user's, and change it."""
+"""Describes an estimator without calling its methods, which may be the user's and change it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Held = dict[Any, Any]
 
 
 def held(stage: Any, extra: Mapping[Any, Any] = {}) -> Held:
-    """The values of its params by name: defaults, those that were set, those of a param map. None where a class of the user's
-    does not call its base's constructor.
+    """Return the values of its params by name: defaults, those that are set, those of a param map. Return {} if the user's
+    class does not call the base's constructor.
     """
     if not is_stage(stage):
         return {}
@@ -28,14 +28,14 @@ def is_stage(value: Any) -> bool:
 
 
 def parts(value: Any) -> list[Any]:
-    """The stages in a param's value: one, or a list of them."""
+    """Return the stages in a param's value: one, or a list of them."""
     if type(value) in (list, tuple):
         return [one for one in value if is_stage(one)]
     return [value] if is_stage(value) else []
 
 
 def all_stages(stage: Any) -> Iterator[Any]:
-    """The stage and all that it holds, depth first, each once."""
+    """Yield the stage and all stages that it holds, depth first, each once."""
     seen: set[int] = set()
     waiting = [stage]
     while waiting:
@@ -47,7 +47,7 @@ def all_stages(stage: Any) -> Iterator[Any]:
 
 
 def names_of(stage: Any) -> dict[str, str]:
-    """A name for each stage by its uid: its class, numbered where there are several of one."""
+    """Return a name for each stage by its uid: its class, with a number if several stages have it."""
     stages = list(all_stages(stage))
     several = Counter(type(one).__name__ for one in stages)
     count: Counter[str] = Counter()
@@ -60,14 +60,14 @@ def names_of(stage: Any) -> dict[str, str]:
 
 
 def params_of(estimator: Any, extra: Mapping[Any, Any]) -> dict[str, Any]:
-    """The params of an estimator and of all that it holds, with those of a param map."""
+    """Return the params of an estimator and of all its parts, with those of a param map."""
     names = names_of(estimator)
     params: dict[str, Any] = {}
     for stage in all_stages(estimator):
         prefix = "" if stage is estimator else f"{names[stage.uid]}."
         for name, value in held(stage, extra).items():
             if name == "estimatorParamMaps":
-                continue  # they are the candidates
+                continue  # the candidates are child runs
             if is_stage(value):
                 value = names[value.uid]
             elif inside := parts(value):
@@ -77,19 +77,19 @@ def params_of(estimator: Any, extra: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def is_search(estimator: Any) -> bool:
-    """Whether it tries param maps: a CrossValidator, a TrainValidationSplit."""
+    """Return whether it tries param maps, as a CrossValidator and a TrainValidationSplit do."""
     return hasattr(type(estimator), "estimatorParamMaps")
 
 
 def trains_others(estimator: Any) -> bool:
-    """Whether it fits copies of another estimator again and again: a search, a OneVsRest."""
+    """Return whether it fits copies of another estimator, as searches and OneVsRest do."""
     return is_search(estimator) or any(
         hasattr(value, "fit") and is_stage(value) for value in held(estimator).values()
     )
 
 
 def trains(estimator: Any) -> bool:
-    """Whether fitting this is a training of its own. What prepares features is not; a pipeline is if one of its stages is."""
+    """Return whether fitting this is a training. Preparing features is not. A pipeline's fit is if that of a stage is."""
     stages = held(estimator).get("stages")
     if stages is not None:
         return any(trains(stage) for stage in parts(stages) if hasattr(stage, "fit"))

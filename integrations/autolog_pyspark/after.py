@@ -1,5 +1,5 @@
-"""What is measured after a fit goes to the run of the model that made the predictions: by evaluators, by `model.evaluate`, and
-by a training summary, whose numbers Spark computes when the script reads them.
+"""Records metrics after a fit in the run of the model that made the predictions. They come from evaluators, from
+`model.evaluate`, and from training summaries, whose numbers Spark computes when the script reads them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from autolog.integration import Call, IdentityMap, Options, Run, current_run, li
 from autolog_pyspark import about, data, directions, plans
 
 MAX_KNOWN = 2_000
-"""Columns of predictions that are remembered; the oldest are forgotten first."""
+"""The number of prediction columns to remember. The oldest are dropped first."""
 PREDICTED = ("predictionCol", "rawPredictionCol", "probabilityCol")
-"""The params of evaluators that name what a model has predicted."""
+"""The params of evaluators that name columns of predictions."""
 
 
 class Measured(NamedTuple):
-    """Whose numbers, and on which data a model is measured there; None of a training summary, which is of the training."""
+    """The run to which metrics belong, and the data they are measured on; None for a training summary."""
 
     run: Run
     on: Any = None
@@ -31,10 +31,10 @@ class MetricObserver:
         self._columns: OrderedDict[Any, Measured] = OrderedDict()
         self._plans: IdentityMap[Measured] = IdentityMap()
         self._whole: IdentityMap[Measured] = IdentityMap()
-        """Frames as a model has made them, with all their rows."""
+        """Frames as a model made them, with all rows."""
 
     def observe_transform(self, call: Call) -> Generator[None, Any, None]:
-        """The columns that a known model adds to a frame are its predictions, in whatever is made of that frame."""
+        """Remember the columns that a known model adds to a frame: they are its predictions, also in derived frames."""
         model = lineage().model(call.instance)
         if model is None:
             return
@@ -53,12 +53,12 @@ class MetricObserver:
         self._whole.set(result, measured)
 
     def observe_evaluator(self, call: Call) -> Generator[None, Any, None]:
-        """`evaluator.evaluate(predictions)` is one number."""
+        """Log the number that `evaluator.evaluate(predictions)` returns."""
         evaluator, frame = call.instance, _frame(call)
         extra = call.arguments.get("params")
         held = about.held(evaluator, extra if isinstance(extra, dict) else {})
         measured = self._find(frame, held)
-        # Inside an explicit run, what the user measures belongs to it, whatever model it is of.
+        # Inside an explicit run, a measurement without a known model belongs to that run.
         run = current_run() if measured is None else measured.run
         if run is None:
             return
@@ -69,18 +69,18 @@ class MetricObserver:
             run.describe_metrics({metric: directions.of(metric)})
             return
         part = None
-        if self._whole.get(frame) is not measured:  # some of its rows, or more than them
+        if self._whole.get(frame) is not measured:  # a part of the rows, or additional ones
             part = plans.meaning(frame) or lineage().keys.of(frame)
         elif measured.on is not None and (given := measured.on.data()) is not None:
-            frame = given  # the user's data, without what the model has added to it
+            frame = given  # the user's data without the columns that the model added
         self._log(metric, value, measured, frame, by=(_settings(held), part))
 
     def remember_summary(self, run: Run, model: Any) -> None:
-        """Spark Connect keeps the training summary with the model; otherwise each look at it makes one."""
+        """Remember the training summary that Spark Connect keeps with the model. Without Connect, each read makes a new one."""
         self._summaries.set(getattr(model, "__dict__", {}).get("_summary"), Measured(run))
 
     def observe_evaluate(self, call: Call) -> Generator[None, Any, None]:
-        """`model.evaluate(data)` gives a summary."""
+        """Remember the summary that `model.evaluate(data)` returns."""
         model = lineage().model(call.instance)
         if model is None:
             return
@@ -91,7 +91,7 @@ class MetricObserver:
         self._describe(measured, frame)
 
     def observe_measure(self, call: Call) -> Generator[None, Any, None]:
-        """`model.logLikelihood(data)` is one number."""
+        """Log the number that `model.logLikelihood(data)` returns."""
         model = lineage().model(call.instance)
         if model is None:
             return
@@ -101,7 +101,7 @@ class MetricObserver:
         self._log(call.name.rpartition(".")[2], value, measured, frame)
 
     def called(self, _: None, result: Any, wrapper: Any, name: str, *args: Any) -> None:
-        """A method in the JVM has been called on behalf of an object of PySpark's: a summary's numbers are metrics."""
+        """Log the result of a JVM call if it is a summary's number. PySpark has just made the call for one of its objects."""
         if name == "summary":
             model = lineage().model(wrapper)
             if model is not None:
@@ -112,7 +112,7 @@ class MetricObserver:
                 self._log(name, result, measured, step=0)
 
     def _find(self, frame: Any, held: dict[str, Any]) -> Measured | None:
-        """Whose predictions an evaluator with these params measures."""
+        """Return the model whose predictions an evaluator with these params measures, or None."""
         columns = plans.columns(frame) if self._columns else {}
         found = [self._columns.get(columns.get(held.get(param, ""))) for param in PREDICTED]
         found += [self._plans.get(plan) for plan in plans.steps(frame)]
@@ -132,7 +132,7 @@ class MetricObserver:
             self._describe(measured, frame, made.data)
 
     def _describe(self, measured: Measured, frame: Any, name: str = "") -> None:
-        """Data that is measured on is a test set, once for each name, unless it is what the model has learnt."""
+        """Describe the measured data as a test set, once for each name, unless it is the model's training data."""
         on = measured.on
         if on is None or on.model.described is None or lineage().knows(on):
             return
@@ -143,7 +143,7 @@ class MetricObserver:
 
 
 def _settings(held: dict[str, Any]) -> tuple[Any, ...]:
-    """An evaluator's params, but that which names the metric: they tell its numbers apart."""
+    """Return an evaluator's params without the metric's name. They distinguish its numbers."""
     return tuple((name, repr(value)) for name, value in sorted(held.items()) if name != "metricName")
 
 

@@ -1,4 +1,4 @@
-"""A Spark frame, as far as the driver knows it: no action, nothing persisted, and nothing kept in the user's frame."""
+"""Describes a Spark frame from the driver's knowledge: runs no action, persists nothing, and does not change the frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_SOURCES = 20
 
 
 def log(run: Run, frame: Any, context: str = "train", name: str = "") -> None:
-    """Describe a frame, by a name where it has one; of what is no frame, its type."""
+    """Describe a frame, with its name if it has one; other data by type."""
     known = _known(frame)
     run.log_dataset(frame, context=context, known={**known, "name": name} if name else known)
 
@@ -22,7 +22,7 @@ def _known(frame: Any) -> dict[str, Any]:
     java = plans.java_frame(frame)
     if java is None:
         connect = type(frame).__module__.startswith("pyspark.sql.connect.")
-        return _of_schema(frame.schema) if connect else {}  # it asks the server, which runs nothing
+        return _of_schema(frame.schema) if connect else {}  # asks the server, which runs no job
     known = _of_schema(java.schema())
     level = java.storageLevel()
     if level.useMemory() or level.useDisk():
@@ -41,12 +41,12 @@ def _of_schema(schema: Any) -> dict[str, Any]:
 
 
 def fields(schema: Any) -> list[dict[str, Any]]:
-    """The fields of a schema, as its JSON has them."""
+    """Return the fields of a schema's JSON."""
     return json.loads(schema.json())["fields"]
 
 
 def type_of(field: dict[str, Any]) -> str:
-    """`double`, `array`, `vector[3]`."""
+    """Return a field's type, such as `double`, `array` or `vector[3]`."""
     kind = field["type"]
     if not isinstance(kind, dict):
         return str(kind)
@@ -58,7 +58,7 @@ def type_of(field: dict[str, Any]) -> str:
 
 
 def _sources(java: Any) -> list[str]:
-    """The tables and files at the leaves of the frame's plan, as Spark has resolved it."""
+    """Return the tables and files at the leaves of the frame's analyzed plan."""
     leaves = java.queryExecution().analyzed().collectLeaves()
     found: list[str] = []
     for number in range(min(leaves.size(), MAX_SOURCES)):

@@ -1,4 +1,4 @@
-"""Which way Spark's metrics are better, by the names that its evaluators and summaries have for them."""
+"""Which way Spark's metrics are better, by their names in evaluators and summaries."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _HIGHER = frozenset((
 
 
 def of(metric: str) -> Any:
-    """None where Spark does not say, as of what an evaluator of the user's measures."""
+    """Return a metric's direction; None if Spark does not define it, such as for the user's evaluators."""
     return "lower" if metric in _LOWER else "higher" if metric in _HIGHER else None

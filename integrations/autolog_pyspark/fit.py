@@ -1,4 +1,4 @@
-"""One fit, as a run."""
+"""Records a fit as a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autolog.integration import Call, Options, Run, look_at
 from autolog_pyspark import about, data, search, signature, summaries
 from autolog_pyspark.after import MetricObserver
 
-UNSIGNED = "Spark does not tell which columns the model needs, or they have types that it could not name"
+UNSIGNED = "Spark does not tell which columns the model needs, or a signature has no names for their types"
 
 
 class FitObserver:
@@ -21,7 +21,7 @@ class FitObserver:
         estimator, arguments = call.instance, call.arguments
         extra = arguments.get("params")
         if call.outermost and isinstance(extra, (list, tuple)):
-            call.end()  # each of the fits inside is a training of its own
+            call.end()  # each fit inside is a separate training
             return
         if about.trains_others(estimator):
             call.suppress_nested()
@@ -48,7 +48,7 @@ class FitObserver:
             self._save(run, getattr(model, "bestModel", model), frame)
 
     def _save(self, run: Run, model: Any, frame: Any) -> None:
-        seen = look_at(None, self.options)  # rows would take a job of Spark's
+        seen = look_at(None, self.options)  # reading rows would start a Spark job
         if self.options.log_signatures:
             found = signature.infer(model, frame)
             seen = seen._replace(signature=found, unsigned="" if found else UNSIGNED)

@@ -1,7 +1,7 @@
-"""Models of PySpark ML, as the folder that `PipelineModel.save` writes; a model that is no pipeline is wrapped in one.
+"""The flavor for models of PySpark ML: the folder that `PipelineModel.save` writes. Other models are wrapped in a pipeline.
 
-Folder: `sparkml/`, with files of metadata and of Parquet. Spark writes and reads it: saving starts jobs, whose description says
-that they are autolog's, and in a cluster every worker has to reach the folder.
+The folder holds `sparkml/`, with metadata and Parquet files. Spark writes and reads it. Saving starts jobs, whose description
+names autolog. In a cluster, every worker must have access to the folder.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ DESCRIPTION = "autolog: saving the model"
 OWN = ("org.apache.spark.ml.", "pyspark.ml.")
 ROW = "_autolog_row"
 TABLES = ("userFactors", "itemFactors", "freqItemsets")
-"""Of those models that hold tables."""
+"""The tables that some models hold."""
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """There is one format."""
+    """Write the model to staging, in the only format."""
     pyspark: Any = import_module("pyspark")
     pipeline: Any = import_module("pyspark.ml").PipelineModel
     if model_format not in (None, "sparkml"):
-        raise ModelNotSaved(f"model_format {model_format!r} is not sparkml")
+        raise ModelNotSaved(f"model_format {model_format!r} is not sparkml, the only format")
     whole = model if isinstance(model, pipeline) else pipeline([model])
     for stage in _stages(whole):
         if _is_computed_anew(stage):
             raise ModelNotSaved(
-                f"to write a {type(stage).__name__}, Spark would compute it anew from the training data; save it yourself if "
-                "that is worth it"
+                f"to write a {type(stage).__name__}, Spark would compute it again from the training data. Save it in your"
+                " script if that is worth the time"
             )
     staging.directory.mkdir(parents=True, exist_ok=True)
-    # Beside where the model will be: in a cluster, that may be a folder which the workers see too.
+    # Next to the model's folder: in a cluster, workers may have access to it.
     place = Path(tempfile.mkdtemp(prefix="model-", suffix=".tmp", dir=staging.directory))
     try:
         folder = place / FOLDER
@@ -50,7 +50,7 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
             whole.write().save(folder.as_uri())
         _require_all(folder)
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums, which it does without
+            if path.is_file() and path.suffix != ".crc":  # Hadoop's own checksums are optional
                 file = staging.open(path.relative_to(place).as_posix())
                 with path.open("rb") as saved:
                     shutil.copyfileobj(saved, file)
@@ -68,12 +68,12 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
 
 
 def _require_all(folder: Path) -> None:
-    """ModelNotSaved if Spark's processes have written elsewhere: each folder that they have completed holds a part."""
+    """Raise ModelNotSaved if Spark's processes wrote elsewhere. Each folder that they completed must hold a part."""
     complete = [path.parent for path in folder.rglob("_SUCCESS")]
     if not complete or not all(any(one.glob("part-*")) for one in complete):
         raise ModelNotSaved(
-            "Spark's processes wrote it to the disks of other machines: have the store (AUTOLOG_DIR) on a file system that "
-            "they share"
+            "Spark's processes wrote it to the disks of other machines. Put the store (AUTOLOG_DIR) on a file system that they"
+            " share"
         )
 
 
@@ -83,7 +83,7 @@ def _stages(model: Any) -> Iterator[Any]:
 
 
 def _is_computed_anew(stage: Any) -> bool:
-    """Whether the model holds a table that is not kept anywhere, but is what has still to be computed."""
+    """Return whether the model holds a table that is stored nowhere and would be computed again."""
     kind = cast("type[Any]", type(stage))
     for name in TABLES:
         if hasattr(kind, name) and type(stage._java_obj).__name__ == "JavaObject":
@@ -96,7 +96,7 @@ def _is_computed_anew(stage: Any) -> bool:
 
 @contextmanager
 def _described(pyspark: Any) -> Generator[None, None, None]:
-    """Inside, this thread's jobs are described as ours."""
+    """Describe this thread's Spark jobs as autolog's inside the block."""
     context = pyspark.SparkContext._active_spark_context
     if context is None:
         yield
@@ -111,20 +111,21 @@ def _described(pyspark: Any) -> Generator[None, None, None]:
 
 
 def load(source: Source, entry: Mapping[str, Any]) -> Any:
-    """The PipelineModel, in the active session, or one of Spark's defaults where there is none. The format holds data and names
-    of classes: trust is needed where these are not Spark's own.
+    """Return the PipelineModel, in the active session or in a new default one. The format holds data and names of classes.
+    Classes that are not Spark's own need trust.
     """
     folder = source.checked_folder(str(entry.get("model_data") or FOLDER))
     if not _is_of_spark_alone(folder):
-        source.require_trust("a Spark pipeline with stages of somebody else's")
+        source.require_trust("a Spark pipeline with stages that are not Spark's")
     import_module("pyspark.sql").SparkSession.builder.getOrCreate()
     return import_module("pyspark.ml").PipelineModel.load(folder.absolute().as_uri())
 
 
 def _is_of_spark_alone(folder: Path) -> bool:
-    """Whether all classes that the folder names are Spark's own. Spark reads whatever file lies below a folder called
-    `metadata`, plain or compressed, through links too, but hidden ones; what is not read here as it would be there is not
-    known to be its own.
+    """Return whether all classes that the folder names are Spark's own.
+
+    Spark reads every file below a folder called `metadata`, except hidden ones: plain or compressed, and through links. If this
+    function cannot read a file as Spark would, it returns False.
     """
     places = list(folder.rglob("*"))
     if any(place.is_symlink() for place in (folder, *places)):
@@ -139,7 +140,7 @@ def _is_of_spark_alone(folder: Path) -> bool:
 
 
 def _classes(metadata: Path) -> list[Any]:
-    """The classes that a file of metadata names, each if there are several: one reader takes the first, another the last."""
+    """Return all classes that a metadata file names. Of several, some readers take the first, others the last."""
     try:
         pairs: Any = json.loads(metadata.read_bytes(), object_pairs_hook=list)
         return [value for key, value in pairs if key == "class"] or [None]
@@ -148,12 +149,12 @@ def _classes(metadata: Path) -> list[Any]:
 
 
 def predictor(model: Any) -> Callable[[Any], Any]:
-    """The model's predictions for a frame of pandas' or Spark's, as an array in the order of its rows. Columns of lists become
-    vectors.
+    """Return a function that predicts for a frame of pandas or Spark, and returns an array in the order of the rows. Columns of
+    lists become vectors.
     """
     stages = [stage for stage in model.stages if hasattr(stage, "predictionCol")]
     if not stages:
-        raise ModelError("This pipeline predicts nothing: it only prepares features")
+        raise ModelError("This pipeline cannot predict: it only prepares features")
 
     def predict(data: Any) -> Any:
         return _predict(model, str(stages[-1].getOrDefault("predictionCol")), data)
@@ -168,7 +169,7 @@ def _predict(model: Any, column: str, data: Any) -> Any:
         rows = model.transform(data.withColumn(ROW, number)).select(ROW, column).collect()
         return numpy.asarray([row[1] for row in sorted(rows, key=lambda row: row[0])])
     session = import_module("pyspark.sql").SparkSession.builder.getOrCreate()
-    # Some models join, and some drop rows: they are told apart by a column of our own.
+    # Some models reorder rows or drop some, so our own column identifies them.
     frame = session.createDataFrame(data.assign(**{ROW: range(len(data))}))
     for field in frame.schema.fields:
         if field.dataType.simpleString() in ("array<double>", "array<float>"):

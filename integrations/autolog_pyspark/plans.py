@@ -1,6 +1,5 @@
-"""What Spark knows of a frame without running anything: the columns of its plan, each with the number by which Spark itself
-tells it from all others, and which it keeps in every frame that is made of this one. A frame of Spark Connect has the plans
-that it was made of.
+"""Reads a frame's plan without running anything. Spark gives each column of a plan a unique number, which the column keeps in
+derived frames. A frame of Spark Connect holds the plans that it was derived from.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ MAX_DEPTH = 100
 
 
 def java_frame(frame: Any) -> Any:
-    """The JVM's frame, None for what has none. Frames themselves are not asked: they take any name for a column's."""
+    """Return the JVM's frame, or None. Reads `__dict__`, because a frame takes any attribute for a column."""
     return getattr(frame, "__dict__", {}).get("_jdf")
 
 
 def columns(frame: Any) -> dict[str, int]:
-    """The numbers of a frame's columns by name."""
+    """Return the numbers of a frame's columns by name."""
     java = java_frame(frame)
     if java is None:
         return {}
@@ -28,13 +27,13 @@ def columns(frame: Any) -> dict[str, int]:
 
 
 def meaning(frame: Any) -> Any:
-    """A number that frames share which are made alike from the same data; None where Spark does not tell."""
+    """Return a number that is equal for frames with the same plan on the same data; None if Spark does not tell."""
     java = java_frame(frame)
     return None if java is None else java.semanticHash()
 
 
 def steps(frame: Any) -> Iterator[Any]:
-    """The plan of a frame of Spark Connect, and those that it was made of, the last one first."""
+    """Yield the plan of a Spark Connect frame and those that it was derived from, latest first."""
     plan = getattr(frame, "__dict__", {}).get("_plan")
     for _ in range(MAX_DEPTH):
         if plan is None:

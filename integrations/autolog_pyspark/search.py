@@ -1,4 +1,4 @@
-"""Searches: every param map is a compact child run, made from the search's own results."""
+"""Records each param map of a search as a compact child run, made from the search's own results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autolog_pyspark import about
 
 
 def log(run: Run, estimator: Any, extra: Mapping[Any, Any], model: Any) -> None:
-    """Log the candidates of a search, or of the searches that are stages of a pipeline: of several, each under its name."""
+    """Log the candidates of a search, or of all searches among a pipeline's stages. Several get their names as prefixes."""
     found = list(_searches(estimator, extra, model))
     names = about.names_of(estimator)
     for search, fitted in found:
@@ -20,7 +20,7 @@ def log(run: Run, estimator: Any, extra: Mapping[Any, Any], model: Any) -> None:
 
 
 def _searches(estimator: Any, extra: Mapping[Any, Any], model: Any) -> Iterator[tuple[Any, Any]]:
-    """Each search and what came of it."""
+    """Yield each search with its fitted model."""
     if about.is_search(estimator):
         yield estimator, model
         return
@@ -30,7 +30,7 @@ def _searches(estimator: Any, extra: Mapping[Any, Any], model: Any) -> Iterator[
 
 
 def _log(run: Run, held: about.Held, model: Any, names: Mapping[str, str], prefix: str) -> None:
-    """Log all param maps as children, with what the search measured of each, and the best one's as the run's own."""
+    """Log all param maps as children with their metrics, and the best one's params and metrics in the run itself."""
     maps, evaluator = held["estimatorParamMaps"], held["evaluator"]
     metric = about.held(evaluator).get("metricName") or type(evaluator).__name__
     if hasattr(model, "avgMetrics"):
@@ -45,7 +45,7 @@ def _log(run: Run, held: about.Held, model: Any, names: Mapping[str, str], prefi
     better: dict[str, Any] = {
         name: None if name.startswith("std_") else "higher" if larger else "lower" for name in columns
     }
-    numpy = sys.modules["numpy"]  # by which Spark has chosen, NaN and all
+    numpy = sys.modules["numpy"]  # Spark chooses by numpy, also among NaNs
     best = int((numpy.argmax if larger else numpy.argmin)(values))
     for number, params in enumerate(maps):
         named = {f"{names.get(param.parent, '')}.{param.name}".lstrip("."): v for param, v in params.items()}

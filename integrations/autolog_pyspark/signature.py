@@ -1,6 +1,6 @@
-"""The signature of a model: the columns of the training frame that it cannot predict without.
+"""Infers a model's signature: the columns of the training frame that it needs to predict.
 
-Which these are, Spark tells of a schema alone. Nothing is run, and a model that Spark cannot tell this of has no signature.
+Spark checks the needed columns by the schema alone, without running anything. If it cannot, the model has no signature.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from autolog_pyspark import about, data, plans
 from autolog_pyspark.summaries import chain
 
 MAX_COLUMNS = 50
-# What tools that serve models call Spark's types.
+# The names of Spark's types in MLflow's signatures.
 TYPES = {
     "boolean": "boolean", "byte": "integer", "short": "integer", "integer": "integer", "long": "long", "float": "float",
     "double": "double", "string": "string", "binary": "binary", "date": "datetime", "timestamp": "datetime",
@@ -22,7 +22,7 @@ TYPES = {
 
 
 def infer(model: Any, frame: Any) -> dict[str, Any] | None:
-    """As `autolog.integration.infer_signature` of the columns that `model` needs of `frame`."""
+    """Return the signature of the columns that `model` needs of `frame`, as `autolog.integration.infer_signature` does."""
     java_frame = plans.java_frame(frame)
     stages = [one for one in chain(model) if not hasattr(one, "stages")]
     if java_frame is None or not all(
@@ -36,7 +36,7 @@ def infer(model: Any, frame: Any) -> dict[str, Any] | None:
     java = model._to_java()
     made = _made_of(java, needed)
     if made is None:
-        return None  # it reads others too
+        return None  # the model reads other columns, too
     for one in list(needed):
         if (without := [other for other in needed if other is not one]) and (
             less := _made_of(java, without)
@@ -51,7 +51,7 @@ def infer(model: Any, frame: Any) -> dict[str, Any] | None:
 
 
 def _read_by(stage: Any) -> list[str]:
-    """The columns that a stage says it reads, other than labels and weights."""
+    """Return the columns that a stage reads, according to its params, without labels and weights."""
     names: list[str] = []
     for param, value in about.held(stage).items():
         if param.endswith(("Col", "Cols")) and param not in (
@@ -65,14 +65,14 @@ def _read_by(stage: Any) -> list[str]:
 
 
 def _made_of(java: Any, fields: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """The fields of what the model makes of a frame with these; None if they are not enough."""
+    """Return the model's output fields for a frame with these fields; None if they are not enough."""
     context: Any = sys.modules["pyspark"].SparkContext._active_spark_context
     types = context._jvm.org.apache.spark.sql.types
     try:
         return data.fields(
             java.transformSchema(types.DataType.fromJson(json.dumps({"type": "struct", "fields": fields})))
         )
-    except Exception:  # whatever Spark says of a column that is missing
+    except Exception:  # Spark may raise any error for a missing column
         return None
 
 

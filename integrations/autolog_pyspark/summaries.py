@@ -1,5 +1,5 @@
-"""What a trained model holds of its training. Spark computes most of a summary when it is asked, by running jobs over the
-training data: read is only what is there by now.
+"""Records a trained model's summary of its training. Spark computes most of a summary on access, by jobs over the training
+data, so this reads only the numbers that exist already.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ AT_HAND = (
     "totalIterations", "numIterations", "numIter", "trainingCost", "logLikelihood", "r2", "r2adj", "explainedVariance",
     "meanAbsoluteError", "meanSquaredError", "rootMeanSquaredError",
 )  # fmt: skip
-"""Numbers that Spark has when a training is over, of whichever model has them."""
+"""Numbers that Spark holds at the end of a training. Each model has some of them."""
 
 
 def chain(model: Any) -> list[Any]:
-    """The model, and those that it delegates to: a search's best one, a pipeline's stages."""
+    """Return the model and those that it delegates to: a search's best model, a pipeline's stages."""
     found = [model]
     for one in found:
         held = getattr(one, "__dict__", {})
@@ -37,10 +37,10 @@ def log(run: Run, model: Any) -> None:
     for one, summary in held:
         prefix = "" if len(held) == 1 else f"{type(one).__name__}."
         java = summary._java_obj
-        # What there is: by the object in the JVM; of Spark Connect, where it is a name only, by the class in Python.
+        # The existing numbers: from the JVM's object; with Spark Connect, which has only a name for it, from the Python class.
         names = set(dir(type(summary) if type(java) is str else java))
         values = {name: summary._call_java(name) for name in AT_HAND if name in names}
-        # What does not iterate, as a forest, says that it took none, and has one zero for a history.
+        # Models that do not iterate, such as forests, have 0 iterations and a history of one zero.
         if values.get("totalIterations") == 0:
             del values["totalIterations"]
         elif HISTORY in names:
@@ -52,20 +52,20 @@ def log(run: Run, model: Any) -> None:
 
 
 def _summary(model: Any) -> Any:
-    """A model's training summary, None if it has none."""
+    """Return a model's training summary, or None."""
     if not hasattr(type(model), "hasSummary"):
         return None
     java = getattr(model, "_java_obj", None)
     if type(java).__name__ != "JavaObject":
-        return vars(model).get("_summary")  # of Spark Connect
+        return vars(model).get("_summary")  # Spark Connect
     return sys.modules["pyspark.ml.wrapper"].JavaWrapper(java.summary()) if java.hasSummary() else None
 
 
 def _log_rounds(run: Run, model: Any) -> None:
-    """Of XGBoost's models: each round, and where it stopped early, by the names that these have in XGBoost's own runs."""
+    """Log the rounds and early stopping of XGBoost's models, with the names of the xgboost integration."""
     held = getattr(model, "__dict__", {})
     summary, inner = held.get("training_summary"), held.get("_xgb_sklearn_model")
-    if summary is None:  # before 3.0 it kept none
+    if summary is None:  # XGBoost before 3.0 keeps none
         return
     histories = {
         "training": summary.train_objective_history,
@@ -75,7 +75,7 @@ def _log_rounds(run: Run, model: Any) -> None:
     rounds = max(map(len, series.values()), default=0)
     for step in range(rounds):
         run.log_metrics({name: of[step] for name, of in series.items() if step < len(of)}, step=step)
-    best = getattr(inner, "best_iteration", None)  # raises AttributeError where nothing could stop it
+    best = getattr(inner, "best_iteration", None)  # it raises AttributeError without early stopping
     if best is not None:
         found = {"best_iteration": best, "best_score": inner.best_score}
         if rounds < inner.get_num_boosting_rounds():

@@ -96,5 +96,5 @@ def test_a_training_in_forked_processes_has_its_last_metrics_and_weights(tmp_pat
         0.1,
     )
     assert run.notes == [
-        "Other processes have trained: only their last metrics are known here, and no epochs."
+        "Other processes did the training. Only their last metrics are recorded, and no epochs."
     ]

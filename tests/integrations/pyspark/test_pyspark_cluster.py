@@ -79,8 +79,8 @@ REPORT = """
 
 
 UNSIGNED = (
-    "The model has no signature: Spark does not tell which columns the model needs, or they have types "
-    "that it could not name."
+    "The model has no signature: Spark does not tell which columns the model needs, or a signature has "
+    "no names for their types."
 )
 
 

@@ -148,7 +148,7 @@ def test_a_folder_that_was_changed_is_refused(seen: Recorded, frame: Any) -> Non
     mlmodel["flavors"]["spark"]["model_data"] = "sparkml"
     (folder / "MLmodel").write_text(json.dumps(mlmodel))
     part.write_text(text.replace("org.apache.spark.ml.PipelineModel", "os.path.Join"))
-    with pytest.raises(UntrustedModel, match="somebody else's"):
+    with pytest.raises(UntrustedModel, match="not Spark's"):
         load_model(folder)
 
 
@@ -167,6 +167,6 @@ def test_a_model_that_cannot_be_saved_is_a_note(
 def test_a_pipeline_that_predicts_nothing_is_no_predictor(seen: Recorded, colors: Any) -> None:
     with autolog.run("features") as run:
         run.log_model(StringIndexer(inputCol="color", outputCol="i").fit(colors), flavor="spark")
-    with pytest.raises(ModelError, match="predicts nothing"):
+    with pytest.raises(ModelError, match="cannot predict"):
         autolog.load_model(seen.run, as_predictor=True)
     assert type(autolog.load_model(seen.run)) is PipelineModel
