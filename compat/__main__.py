@@ -1,4 +1,4 @@
-"""`python -m compat`: the matrix's commands. See README.md."""
+"""`python -m compat`: the commands of the compatibility matrix. See README.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 console = Console()
 Patterns = Annotated[
     list[str] | None,
-    typer.Argument(help="Names of cells, or patterns as `sklearn-*`; all, if none is given."),
+    typer.Argument(help="Names of cells, or patterns such as `sklearn-*`. Default: all."),
 ]
 
 
@@ -32,15 +32,15 @@ def _chosen(patterns: list[str] | None) -> list[Cell]:
         return list(cells)
     for pattern in patterns:
         if not any(fnmatch(cell.name, pattern) for cell in cells):
-            raise typer.BadParameter(f"no cell is called {pattern!r}: see `python -m compat list`")
+            raise typer.BadParameter(f"no cell matches {pattern!r}. `python -m compat list` shows the cells")
     return [cell for cell in cells if any(fnmatch(cell.name, pattern) for pattern in patterns)]
 
 
 @app.command(name="list")
 def list_cells(cells: Patterns = None) -> None:
-    """Show the cells, and what came of them the last time."""
+    """Show the cells and their latest results."""
     held = results.read()
-    # A name must stand whole: it is what `run` is told.
+    # Do not cut names: `run` takes them.
     shown = Table(
         Column("cell", no_wrap=True), "Python", "result", "passed", "failed", "seconds", "date", box=None
     )
@@ -58,24 +58,23 @@ def list_cells(cells: Patterns = None) -> None:
 @app.command()
 def run(
     cells: Patterns = None,
-    stale: Annotated[
-        bool, typer.Option(help="Only those whose result is of other code than today's.")
-    ] = False,
-    smoke: Annotated[bool, typer.Option(help="Only those few that stand for all.")] = False,
-    write: Annotated[bool, typer.Option(help="Put what came of them into results.jsonl.")] = True,
-    keep: Annotated[bool, typer.Option(help="Leave the environments, to look into them.")] = False,
+    stale: Annotated[bool, typer.Option(help="Only cells without a result for the current code.")] = False,
+    smoke: Annotated[bool, typer.Option(help="Only the few smoke cells.")] = False,
+    write: Annotated[bool, typer.Option(help="Write the results to results.jsonl.")] = True,
+    keep: Annotated[bool, typer.Option(help="Keep the environments for inspection.")] = False,
     jobs: Annotated[int, typer.Option(help="Processes that share a cell's tests.")] = 2,
     only: Annotated[
-        list[str] | None, typer.Option(help="Of a cell's tests only these, below tests/. Nothing is written.")
+        list[str] | None, typer.Option(help="Run only these tests, below tests/. Write no results.")
     ] = None,
     work: Annotated[
         Path | None,
-        typer.Option(help="Make the environments here, use those that are there, and leave them."),
+        typer.Option(help="The folder of the environments. Existing ones are used, and all are kept."),
     ] = None,
 ) -> None:
-    """Run cells one after the other; each result is written at once, so that what was cut off goes on with --stale.
+    """Run cells one after the other.
 
-    A failure does not stop the others; the exit status says whether there was one.
+    Each result is written at once, so an interrupted run continues with --stale. A failure does not stop the other cells; the
+    exit status is then 1.
     """
     from compat.run import run as run_cell
 
@@ -105,7 +104,7 @@ def run(
 
 @app.command()
 def check(cells: Patterns = None) -> None:
-    """Say which cells cannot be installed, without installing anything."""
+    """List the cells that cannot be installed, without installing anything."""
     bad = 0
     for cell in _chosen(cells):
         reason = index.why_not(cell)
@@ -118,24 +117,24 @@ def check(cells: Patterns = None) -> None:
 
 @app.command()
 def update(
-    days: Annotated[int, typer.Option(help="How old a release must be.")] = index.COOL_DOWN,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    days: Annotated[int, typer.Option(help="The least age of a release in days.")] = index.COOL_DOWN,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the changes.")] = False,
 ) -> None:
-    """Bring new releases into matrix.toml: of each new minor the newest patch. Only the lists of versions change."""
+    """Add new releases to matrix.toml: the newest patch of each new minor. Only the lists of versions change."""
     found = [index.news(one, days=days) for one in matrix().frameworks.values()]
     for one in found:
         if one.add or one.waiting:
             young = f"; too young: {', '.join(one.waiting)}" if one.waiting else ""
             console.print(f"{one.framework}: {', '.join(one.add) or 'nothing new'}{young}", markup=False)
     if not any(one.add for one in found):
-        console.print("Nothing is new.")
+        console.print("There are no new releases.")
     elif not dry_run:
         index.write([one for one in found if one.add])
 
 
 @app.command(name="table")
 def write_table() -> None:
-    """Write docs/compatibility.md and each integration's tested range, from results.jsonl."""
+    """Write docs/compatibility.md and each integration's tested range from results.jsonl."""
     console.print("Written." if table.write(matrix()) else "Nothing has changed.")
 
 

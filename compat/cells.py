@@ -1,6 +1,6 @@
-"""The matrix as cells: which frameworks in which versions, on which Python, with what beside them, and which tests.
+"""The matrix as cells: versions of frameworks, a Python, other requirements, and tests.
 
-Everything is declared in matrix.toml; here is only what follows from it. Knows nothing of tox, of results, of the table.
+matrix.toml declares everything, and this module only derives from it. It does not know tox, results or the table.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MATRIX = HERE / "matrix.toml"
 NEWEST = "newest"
 ENVIRONMENT = {"AUTOLOG_SILENT": "1", "OMP_NUM_THREADS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 PYTEST = ("-p", "no:cacheprovider", "--tb=short", "-m", "")
-"""The slow tests too."""
+"""`-m ""` includes the slow tests."""
 
 
 class MatrixError(ValueError):
-    """The matrix says something that cannot be; the message says where."""
+    """The matrix is invalid. The message says where."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class Cell:
 
     name: str
     frameworks: dict[str, str]
-    """Each with the version that is wanted; empty with `pre`: whatever is newest."""
+    """Each framework with its version; with `pre`, an empty text for the newest."""
     python: str
     requires: tuple[str, ...]
     without_dependencies: tuple[str, ...]
-    """Installed after the others, alone: those that bring too much with them."""
+    """Installed last and without dependencies, which would be too many."""
     tests: tuple[str, ...]
-    """Below tests/."""
+    """Paths below tests/."""
     environment: tuple[tuple[str, str], ...] = ()
-    """Variables, beside those that every cell has."""
+    """Variables in addition to those of every cell."""
     bare: bool = False
-    """Without what is optional."""
+    """Without optional requirements."""
     pre: bool = False
-    """With pre-releases: may fail."""
+    """With pre-releases. The cell may fail."""
     smoke: bool = False
-    """One of the few that stand for all where there is little time."""
+    """One of the few cells to run when time is short."""
     known: str = ""
-    """Why it fails, if it is known to."""
+    """The reason of a known failure."""
 
     @property
     def title(self) -> str:
@@ -85,7 +85,7 @@ class Framework:
         ]
 
     def pythons(self, version: str, known: tuple[str, ...]) -> tuple[str, ...]:
-        """Those that this version can be installed on."""
+        """Return the Pythons on which this version can be installed."""
         allowed = SpecifierSet(
             ",".join(rule["python"] for rule in self.rules_for(version) if "python" in rule)
         )
@@ -97,13 +97,13 @@ class Framework:
         own = [name if pre else f"{name}=={version}" for name in (package, *self.also)]
         companions = [*self.requires, *([] if bare else self.optional)]
         pinned = [one for rule in rules for one in rule.get("requires", ())]
-        if bare:  # a pin of what is optional must not bring it in
+        if bare:  # a pin must not install an optional requirement
             optional = {Requirement(one).name for one in self.optional}
             pinned = [one for one in pinned if Requirement(one).name not in optional]
         return [*own, *companions, *pinned]
 
     def declared_missing(self, version: str) -> set[str]:
-        """The patch points that this version is known not to have."""
+        """Return the patch points that this version does not have, according to the matrix."""
         held = [one for one in self.missing if Version(version) in SpecifierSet(one["for"], prereleases=True)]
         return {target for one in held for target in one["targets"]}
 
@@ -120,7 +120,7 @@ def matrix(path: Path = MATRIX) -> Matrix:
     """Read the matrix.
 
     Raises:
-        MatrixError: with a key that nobody knows, or with what cannot be.
+        MatrixError: for an unknown key or an impossible combination.
     """
     declared = tomllib.loads(path.read_text())
     _only(declared, {"pythons", "requires", "frameworks", "cells", "known"}, path.name)
@@ -134,7 +134,7 @@ def matrix(path: Path = MATRIX) -> Matrix:
         values = {key: tuple(one) if isinstance(one, list) else one for key, one in held.items()}
         one = frameworks[name] = Framework(name=name, **values)
         if list(one.versions) != sorted(one.versions, key=Version):
-            raise MatrixError(f"frameworks.{name}: the oldest version stands first")
+            raise MatrixError(f"frameworks.{name}: sort the versions, oldest first")
     common = tuple(declared.get("requires", ()))
     cells = [
         _cell(f"{one.name}-{version}-py{python.replace('.', '')}", [(one, version)], python, common, {})
@@ -151,11 +151,11 @@ def matrix(path: Path = MATRIX) -> Matrix:
         for wanted in held["frameworks"]:
             framework, _, version = wanted.partition(" ")
             if framework not in frameworks:
-                raise MatrixError(f"cells.{name}: there is no framework {framework!r}")
+                raise MatrixError(f"cells.{name}: unknown framework {framework!r}")
             one = frameworks[framework]
             allowed = [v for v in one.versions if held["python"] in one.pythons(v, pythons)]
             if not version and not allowed:
-                raise MatrixError(f"cells.{name}: no version of {framework} is for Python {held['python']}")
+                raise MatrixError(f"cells.{name}: no version of {framework} allows Python {held['python']}")
             parts.append((one, version or allowed[-1]))
         cells.append(_cell(name, parts, held["python"], common, held))
     return Matrix(pythons, frameworks, tuple(_with_reason(cell, known) for cell in cells))
@@ -166,7 +166,7 @@ def load() -> tuple[Cell, ...]:
 
 
 def interpreter(python: str) -> str | None:
-    """Where a Python of that version is on this machine."""
+    """Return the path of this Python version on this machine, or None."""
     found = shutil.which(f"python{python}")
     if found and "shims" not in found:
         return found
@@ -175,12 +175,14 @@ def interpreter(python: str) -> str | None:
 
 
 def _regular(one: Framework, pythons: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The oldest version on its oldest Python, the newest on every one, each between on the newest that both sides know."""
+    """Return pairs of version and Python: the oldest version on its oldest Python, the newest on every Python, and each version
+    between on the middle one of its Pythons.
+    """
     found: list[tuple[str, str]] = []
     for version in one.versions:
         allowed = one.pythons(version, pythons)
         if not allowed:
-            raise MatrixError(f"frameworks.{one.name}: no Python is for {version}")
+            raise MatrixError(f"frameworks.{one.name}: no Python is allowed for {version}")
         if version == one.versions[-1]:
             found += [(version, python) for python in allowed]
         elif version == one.versions[0]:
@@ -227,4 +229,4 @@ def _with_reason(cell: Cell, known: list[dict[str, Any]]) -> Cell:
 def _only(held: dict[str, Any], keys: set[str], where: str) -> None:
     for key in held:
         if key not in keys:
-            raise MatrixError(f"{where}: there is no key {key!r}; there are {', '.join(sorted(keys))}")
+            raise MatrixError(f"{where}: unknown key {key!r}; the keys are {', '.join(sorted(keys))}")

@@ -1,4 +1,4 @@
-"""Asks the package index: which releases are new, and whether a cell could be installed. Installs nothing."""
+"""Asks the package index for new releases, and whether a cell can be installed. This module installs nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 from compat.cells import MATRIX, Cell, Framework
 
 COOL_DOWN = 7
-"""Days that a release must be old: what is broken or hostile is mostly withdrawn by then."""
+"""The least age of a release in days: most broken or malicious releases are withdrawn by then."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class News:
     add: tuple[str, ...]
     """New versions."""
     drop: tuple[str, ...]
-    """Those whose place they take: of each minor only its newest patch is run, and the oldest version of all."""
+    """Versions that new ones replace: the matrix has the oldest version, and the newest patch of each minor."""
     waiting: tuple[str, ...]
-    """Too young."""
+    """New versions that are too young."""
 
 
 def news(framework: Framework, now: datetime | None = None, days: int = COOL_DOWN) -> News:
-    """What the index has that the matrix has not.
+    """Return the releases that the index has and the matrix does not.
 
     Raises:
         pypi_simple.NoSuchProjectError: if there is no such package.
@@ -51,7 +51,7 @@ def news(framework: Framework, now: datetime | None = None, days: int = COOL_DOW
 
 
 def choose(framework: Framework, dates: dict[Version, datetime], until: datetime) -> News:
-    """Of each minor after the newest one that is known the newest patch, if it was there at `until`."""
+    """Choose the newest patch of each minor after the newest known version, among releases up to `until`."""
     known = [Version(one) for one in framework.versions]
     add: list[str] = []
     drop: list[str] = []
@@ -68,7 +68,7 @@ def choose(framework: Framework, dates: dict[Version, datetime], until: datetime
 
 
 def write(found: list[News], path: Path = MATRIX) -> None:
-    """Bring what is new into the matrix: only the lists of versions change."""
+    """Write new releases into the matrix. Only the lists of versions change."""
     import tomlkit
 
     document = tomlkit.parse(path.read_text())
@@ -82,7 +82,7 @@ def write(found: list[News], path: Path = MATRIX) -> None:
 
 
 def why_not(cell: Cell) -> str:
-    """Why a cell cannot be installed; nothing if it can. Asks for wheels only: nobody compiles SciPy in a cell."""
+    """Return why a cell cannot be installed; "" if it can. Allows only wheels: compiling SciPy in a cell takes too long."""
     requires = [*cell.requires, *cell.without_dependencies]
     command = [
         sys.executable, "-m", "uv", "pip", "compile", "-", "-q", "--python-version", cell.python, "--no-header",

@@ -1,7 +1,7 @@
-"""What came of each cell, one line each in results.jsonl: the latest. Knows nothing of how a cell is run.
+"""The latest result of each cell, one line each in results.jsonl. This module does not know how a cell is run.
 
-Each line: cell, frameworks, python, status (pass, fail, known, skip), passed, failed, skipped, seconds, reason, points (of each
-framework how many places were found, and which are missing), resolved (what was installed), fingerprint, date.
+Each line has: cell, frameworks, python, status (pass, fail, known, skip), passed, failed, skipped, seconds, reason, points (for
+each framework the number of patch points found, and the missing ones), resolved (installed versions), fingerprint, date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GOOD = ("pass", "known")
 
 
 def read(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """The latest line of each cell, by its name."""
+    """Return the latest line of each cell by name."""
     if not path.exists():
         return {}
     lines = (json.loads(line) for line in path.read_text().splitlines() if line.strip())
@@ -28,7 +28,7 @@ def read(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
 
 
 def write(result: dict[str, Any], path: Path = RESULTS) -> None:
-    """Put a line in the place of the cell's last one. The file is replaced whole, so that a kill leaves one or the other."""
+    """Replace the cell's line. The file is replaced as a whole, so a kill leaves either the old or the new one."""
     held = {**read(path), result["cell"]: result}
     new = path.with_suffix(".new")
     new.write_text("".join(json.dumps(held[name], sort_keys=True) + "\n" for name in sorted(held)))
@@ -36,24 +36,24 @@ def write(result: dict[str, Any], path: Path = RESULTS) -> None:
 
 
 def fingerprint(cell: Cell) -> str:
-    """Of all that a cell's outcome follows from: our code that it runs, its tests, what it installs."""
+    """Return the fingerprint of all that a cell's result depends on: autolog's code, the tests, the requirements."""
     digest = hashlib.sha256()
     digest.update(json.dumps(asdict(cell), sort_keys=True).encode())
     for path in sorted(_files(cell)):
         digest.update(str(path.relative_to(ROOT)).encode())
-        # Not what follows from results: a table that is made anew must not make them old.
+        # Leave out `tested`, which is made from results: writing it must not make them stale.
         digest.update(b"".join(line for line in path.open("rb") if not line.startswith(b"    tested = ")))
     return digest.hexdigest()[:16]
 
 
 def is_stale(cell: Cell, held: dict[str, dict[str, Any]]) -> bool:
-    """Whether there is no result, or one of other code than today's."""
+    """Return whether the cell has no result for the current code."""
     result = held.get(cell.name)
     return result is None or result["fingerprint"] != fingerprint(cell)
 
 
 def tested(name: str, held: Iterable[dict[str, Any]]) -> tuple[str, str] | None:
-    """The oldest and the newest version of a framework that a cell was green with."""
+    """Return the oldest and the newest version of a framework in cells that passed, or None."""
     from packaging.version import Version
 
     green = [

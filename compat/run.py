@@ -1,4 +1,4 @@
-"""Runs cells by tox, one after the other, and notes what came of each. Knows tox's command line and pytest's XML."""
+"""Runs cells by tox and returns their results. This module knows tox's command line and pytest's XML."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from compat import results
 from compat.cells import HERE, Cell, interpreter
 
 TIMEOUT = 3600
-"""Seconds that a cell may take."""
+"""The time limit of a cell in seconds."""
 LAST_LINES = 60
-"""Of the output of a cell that failed, these are shown."""
+"""The lines of a failed cell's output to show."""
 
 
 def run(
@@ -32,14 +32,14 @@ def run(
     say: Callable[[str], None] = print,
     work: Path | None = None,
 ) -> dict[str, Any]:
-    """Make the cell's environment, run its tests, remove it, and give its line for results.jsonl.
+    """Create the cell's environment, run its tests, remove the environment, and return the line for results.jsonl.
 
     Args:
-        cell: which.
-        keep: leave the environment, to look into it.
+        cell: the cell to run.
+        keep: keep the environment for inspection.
         jobs: processes that share the tests.
-        say: told what a cell that failed said last, and where all of it stands.
-        work: the folder for the environment and pytest's report, `junit.xml`; an environment that is there is used. It stays.
+        say: called with the last output of a failed cell, and with the folder of all output.
+        work: the folder for the environment and pytest's report, `junit.xml`. An existing environment is used. It is kept.
     """
     fingerprint = results.fingerprint(cell)
     about = {
@@ -49,7 +49,7 @@ def run(
     }  # fmt: skip
     python = interpreter(cell.python)
     if python is None:
-        return {**about, "status": "skip", "reason": f"there is no Python {cell.python} on this machine"}
+        return {**about, "status": "skip", "reason": f"Python {cell.python} is not on this machine"}
     keep = keep or work is not None
     work = work or Path(tempfile.mkdtemp(prefix="autolog-cell-"))
     work.mkdir(parents=True, exist_ok=True)
@@ -77,13 +77,13 @@ def run(
     reason = outcome.pop("reason", "") or _last_words(text)
     say("\n".join(text.splitlines()[-LAST_LINES:]))
     if keep:
-        say(f"{cell.name}: its environment and output are in {work}")
+        say(f"{cell.name}: environment and output are in {work}")
     status_name = "known" if cell.known else "fail"
     return {**result, "status": status_name, "reason": cell.known or reason}
 
 
 def make(cell: Cell, work: Path) -> None:
-    """Make the cell's environment in the folder `work`, where `run` finds it; whatever fails, `run` says."""
+    """Create the cell's environment in the folder `work`, where `run` uses it. If this fails, `run` reports it."""
     python = interpreter(cell.python)
     if python is None:
         return
@@ -96,9 +96,10 @@ def make(cell: Cell, work: Path) -> None:
 
 
 def _wait(command: list[str], output: Any, first: str, tests: Sequence[str]) -> int:
-    """Its exit status. In a group of its own, so that all of it ends when we are interrupted or it takes too long.
+    """Run a command and return its exit status. It gets its own process group, so that all its processes end on an interrupt or
+    after the time limit.
 
-    `first` stands before all other folders on the path: tox looks there for the Python.
+    `first` becomes the first folder on the path, where tox finds the Python.
     """
     path = os.pathsep.join((first, os.environ.get("PATH", "")))
     environment = {**os.environ, "PATH": path, "COMPAT_TESTS": " ".join(tests)}
@@ -121,7 +122,7 @@ def _wait(command: list[str], output: Any, first: str, tests: Sequence[str]) -> 
 
 
 def _outcome(path: Path) -> dict[str, Any]:
-    """The numbers of tests, and the places that are watched."""
+    """Return the numbers of tests and the patch points from pytest's report."""
     if not path.exists():
         return {"passed": 0, "failed": 0, "skipped": 0}
     suite = ElementTree.parse(path).getroot().find("testsuite")
@@ -145,7 +146,7 @@ def _outcome(path: Path) -> dict[str, Any]:
 
 
 def _resolved(environment: Path, cell: Cell) -> dict[str, str]:
-    """What was installed, but for pytest's own."""
+    """Return the installed versions, without installers and autolog."""
     python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
         return {}
@@ -166,7 +167,7 @@ def _package(framework: str) -> str:
 
 
 def _last_words(text: str) -> str:
-    """Why nothing was tested: the last line that says so."""
+    """Return the last line of an output that names an error, else its last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or ["no output"])[-1][:300]

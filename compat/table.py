@@ -1,4 +1,4 @@
-"""The table of tested versions in docs, made from results.jsonl, and whether what stands there is what would be made."""
+"""Makes the table of tested versions in the docs from results.jsonl, and reads it to check that it is current."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNS = {"pass": "✓", "known": "✗", "fail": "✗", "skip": "–"}
 
 
 def render(matrix: Matrix, held: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a row for each framework and version, a column for each Python, and the other cells below."""
+    """Return Markdown: a row per framework and version, a column per Python, and the other cells below."""
     if not held:
         return "No environment has been run yet."
     lines = [f"| | version | {' | '.join(matrix.pythons)} |", f"|---|---|{'---|' * len(matrix.pythons)}"]
@@ -49,10 +49,10 @@ def _sign(result: dict[str, Any] | None) -> str:
 
 
 def block(text: str) -> str:
-    """What stands between the marks of the page.
+    """Return the text between the page's marks.
 
     Raises:
-        ValueError: if there are no marks.
+        ValueError: if the marks are missing.
     """
     _before, begin, rest = text.partition(BEGIN)
     inner, end, _ = rest.partition(END)
@@ -62,7 +62,7 @@ def block(text: str) -> str:
 
 
 def write(matrix: Matrix, page: Path = PAGE) -> bool:
-    """Put the table into the page, and the tested range into each integration; whether anything has changed."""
+    """Write the table into the page and the tested range into each integration. Return whether anything has changed."""
     held = results.read()
     text = page.read_text()
     old = block(text)
@@ -78,13 +78,13 @@ def write(matrix: Matrix, page: Path = PAGE) -> bool:
 
 
 def wanted(name: str, held: dict[str, dict[str, Any]]) -> str:
-    """What an integration's `tested` is to say: `1.3.0 to 1.9.1`."""
+    """Return what an integration's `tested` should be, such as `1.3.0 to 1.9.1`."""
     found = results.tested(name, held.values())
     return "" if found is None else found[0] if found[0] == found[1] else f"{found[0]} to {found[1]}"
 
 
 def stated(name: str) -> str:
-    """What it says."""
+    """Return what an integration's `tested` is."""
     match = _TESTED.search(_source(name).read_text())
     return match["value"] if match else ""
 

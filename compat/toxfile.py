@@ -1,4 +1,4 @@
-"""Gives the matrix's cells to tox. Knows tox; what a cell is, `cells` knows. COMPAT_TESTS names other tests than the cell's."""
+"""Passes the matrix's cells to tox. COMPAT_TESTS replaces the cell's tests. Only this module imports tox."""
 
 from __future__ import annotations
 
