@@ -1,7 +1,7 @@
-"""Run the stages of `.ci/run`, and keep what has passed.
+"""Runs the stages of `.ci/run` and records passes.
 
-Makes environments and runs commands in them, on a snapshot of the checkout. Knows pip, uv and pytest's XML. Which stages there
-are, `stages.py` knows; what a cell of the matrix is, `compat`.
+It creates environments and runs commands in them, on a snapshot of the checkout. It knows pip, uv and pytest's XML. `stages.py`
+defines the stages, and `compat` the cells of the matrix.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ from compat.cells import interpreter, matrix
 from compat.run import make
 
 SLOW = 30
-"""Seconds, with another stage beside: some 20 by itself. A slower test says why in its docstring, in a sentence that begins
-with "Slow:".
+"""The limit of an ordinary test in seconds, with another stage beside it; alone, that is about 20. The docstring of a slower
+test must say why, in a sentence that begins with "Slow:".
 """
 console = Console(highlight=False, soft_wrap=True)
 
 
 @dataclass
 class Outcome:
-    """What came of a stage."""
+    """The result of a stage."""
 
     ok: bool = True
     seconds: float = 0
@@ -67,13 +67,13 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
     times: dict[str, float] = field(default_factory=dict)
-    """Seconds of each test."""
+    """The seconds of each test."""
     unexplained: dict[str, float] = field(default_factory=dict)
-    """Those of tests that are slow and do not say why."""
+    """The seconds of slow tests without a reason."""
 
 
 class Runner:
-    """Makes environments and runs commands, on a snapshot of the checkout: so one can go on editing it."""
+    """Creates environments and runs commands on a snapshot of the checkout, so that the checkout can be edited meanwhile."""
 
     def __init__(self, work: Path, update: bool) -> None:
         self.work = work
@@ -95,7 +95,7 @@ class Runner:
                 shutil.copy2(ROOT / name, self.checkout / name, follow_symlinks=False)
 
     def python(self, environment: Environment) -> Path:
-        """Its Python; it is made if it is not there yet."""
+        """Return an environment's Python, creating the environment if needed."""
         being_made = self._being_made.pop(environment.name, None)
         if being_made is not None:
             self._made[environment.name] = being_made.result()
@@ -104,7 +104,7 @@ class Runner:
         return self._made[environment.name]
 
     def make_ahead(self, stage: Stage) -> None:
-        """Make what a stage needs while another one runs: to install is to wait for the disk and the network."""
+        """Create a stage's environments while another stage runs, because installing waits for disk and network."""
         if stage.cell:
             cell = {one.name: one for one in matrix().cells}[stage.cell]
             if stage.cell not in self._being_made:
@@ -154,7 +154,7 @@ class Runner:
             (folder / held.name).write_text(found)
 
     def readme(self) -> Outcome:
-        """The README's commands, as they stand there, each in a virtual environment made as the README makes it."""
+        """Run the README's commands unchanged, the second one in the virtual environment that the first one creates."""
         outcome = Outcome()
         first, second = readme_commands(self.checkout)
         report = self.work / "readme.xml"
@@ -162,7 +162,7 @@ class Runner:
         for command in (first, f"{activate} && {second}"):
             say(f"README: {command}")
             variables = {**os.environ, "PYTEST_ADDOPTS": f"--junitxml={report}"}
-            # With fewer examples: the stages `unit`, `slow` and the cells try all. They are the same each time, as all of CI's.
+            # With fewer examples, the same ones each time. The stages `unit` and `slow` and the cells try all.
             variables["CI"] = "as a newcomer"
             started = time.monotonic()
             outcome.ok = (
@@ -181,12 +181,12 @@ class Runner:
         return Outcome(all(good))
 
     def types(self) -> Outcome:
-        """With the libraries of the README's environment."""
+        """Check types with the libraries of the README's environment."""
         command = [sys.executable, "-m", "pyright", "--pythonpath", str(self.python(MAIN))]
         return Outcome(run(command, cwd=self.checkout, check=False))
 
     def stage(self, stage: Stage, how: How) -> Outcome:
-        """Run its commands. What those of a stage beside others print is shown in one piece, when it has ended."""
+        """Run a stage's commands. The output of a stage that runs beside others is printed at its end."""
         if not stage.beside:
             return self._commands(stage, how, None)
         printed = self.work / f"{stage.name}.log"
@@ -212,7 +212,7 @@ class Runner:
                     variables["MLFLOW2_PYTHON"] = str(self.python(MLFLOW2))
                 if environment == OLD_MLFLOW:
                     variables["MLFLOW3_PYTHON"] = str(self.python(MAIN))
-                # What is skipped is said with its reason: a skip may hide that something is not installed.
+                # Print the reasons of skips: a skip may hide that something is not installed.
                 more = ["-rfEs", f"--junitxml={report}"] if "pytest" in command else []
                 ok = run(
                     [str(python), *command, *more], cwd=self.checkout, env=variables, check=False,
@@ -223,7 +223,7 @@ class Runner:
         return outcome
 
     def _cell(self, stage: Stage, paths: Sequence[str], report: Path, output: IO[str] | None) -> bool:
-        """By `python -m compat`, which knows how a cell is made. Its environment stays for the cell's other parts."""
+        """Run a part of a cell by `python -m compat`. The environment stays for the cell's other parts."""
         below = [path.removeprefix("tests/") for path in paths]
         work = self._cells / stage.cell
         if stage.cell in self._being_made:
@@ -236,24 +236,24 @@ class Runner:
         return ok
 
     def done_with(self, name: str) -> None:
-        """An environment of several GB makes room for the next."""
+        """Delete an environment, which may have several GB, to make room for the next one."""
         shutil.rmtree(self.work / name, ignore_errors=True)
         self._made.pop(name, None)
 
 
 def readme_commands(root: Path) -> tuple[str, str]:
-    """The two commands that the README gives a newcomer: one that does the main job, one that runs the tests."""
+    """Return the README's two commands for newcomers: one does the main job, the other runs the tests."""
     first, second, *_ = re.findall(r"```sh\n(.*?)\n```", (root / "README.md").read_text(), re.DOTALL)
     return first, second
 
 
 def run(command: Sequence[str], check: bool = True, **how: Any) -> bool:
-    """Whether it succeeded."""
+    """Run a command and return whether it succeeded."""
     return subprocess.run(command, check=check, **how).returncode == 0
 
 
 def add(outcome: Outcome, report: Path) -> None:
-    """The numbers and times of pytest's report."""
+    """Add the numbers and times of pytest's report to an outcome."""
     if not report.exists():
         return
     for case in ElementTree.parse(report).getroot().iter("testcase"):
@@ -279,24 +279,24 @@ def say(text: str) -> None:
 
 def main(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Only these; whole.")
+        list[str] | None, typer.Argument(metavar="[STAGE]...", help="Run only these stages, whole.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Leave nothing out.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Run all stages whole.")] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Take the newest versions, and write them to .ci/versions/.")
+        bool, typer.Option("--update", help="Use the newest versions, and write them to .ci/versions/.")
     ] = False,
     listing: Annotated[
-        bool, typer.Option("--list", help="Say what would run, and why; run nothing.")
+        bool, typer.Option("--list", help="Print what would run, and why. Run nothing.")
     ] = False,
     work: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Check the checkout: lint and types, the README's commands, then what has changed since its last recorded pass."""
-    os.environ["CI"] = "true"  # then tests try all their examples
+    """Check the checkout: lint and types, the README's commands, and the stages that changed since their recorded pass."""
+    os.environ["CI"] = "true"  # makes tests try all their examples
     known = {stage.name: stage for stage in STAGES}
     always = list(ALWAYS)
     for name in names or ():
         if name not in (*known, *always):
-            raise typer.BadParameter(f"there is no stage {name!r}; there are {', '.join((*always, *known))}")
+            raise typer.BadParameter(f"unknown stage {name!r}; the stages are {', '.join((*always, *known))}")
     now = inputs(STAGES)
     records = read()
     plan = decide(STAGES, now, records)
@@ -334,10 +334,10 @@ def execute(
     records: dict[str, dict[str, Any]],
     outcomes: dict[str, Outcome],
 ) -> None:
-    """Run what is to run, in two lanes, and keep what has passed. A failure does not stop what follows.
+    """Run the planned stages in two lanes, and record passes. A failure does not stop later stages.
 
-    Tests wait for servers, for processes that they kill, for the disk: one stage leaves a tenth to a half of two cores idle.
-    So the stages of other environments than the README's run beside its own.
+    Tests wait for servers, processes and the disk, so one stage leaves a tenth to a half of two cores idle. That is why stages
+    with other environments than the README's run beside those with the README's.
     """
     chosen = [stage for stage in STAGES if plan[stage.name][0]]
     here = [stage for stage in chosen if not stage.beside and not stage.alone]
@@ -350,7 +350,7 @@ def execute(
         started = time.monotonic()
         try:
             outcome = function()
-        except (subprocess.CalledProcessError, OSError) as error:  # an environment that cannot be made
+        except (subprocess.CalledProcessError, OSError) as error:  # an environment could not be created
             console.print(str(error), markup=False)
             outcome = Outcome(False)
         outcome.seconds = time.monotonic() - started
@@ -368,7 +368,7 @@ def execute(
             assert how is not None
             outcome = timed(stage.name, f"{stage.title} ({how}: {why})", partial(runner.stage, stage, how))
             if outcome.ok:
-                # Of what was run, with the versions that it brought.
+                # The inputs of the snapshot that ran, with the versions that were installed.
                 current = inputs([stage], runner.checkout)[stage.name]
                 note(stage, how, outcome, current, records.get(stage.name))
             if stage.environment:
@@ -394,21 +394,21 @@ def execute(
 
 
 def _place(stage: Stage) -> str:
-    """Where it runs."""
+    """Return the name of the stage's cell or environment."""
     return stage.cell or (stage.environment or MAIN).name
 
 
 def missing(stage: Stage) -> str:
-    """What this machine lacks for it."""
+    """Return what this machine lacks for the stage, or ""."""
     if stage.name == "pyspark" and shutil.which("java") is None:
-        return "there is no Java on this machine"
+        return "Java is not on this machine"
     cell = {one.name: one for one in matrix().cells}[stage.cell] if stage.cell else None
     python = cell.python if cell else stage.environment.python if stage.environment else ""
-    return f"there is no Python {python} on this machine" if python and interpreter(python) is None else ""
+    return f"Python {python} is not on this machine" if python and interpreter(python) is None else ""
 
 
 def note(stage: Stage, how: How, outcome: Outcome, now: Inputs, record: dict[str, Any] | None) -> None:
-    """Keep that it has passed."""
+    """Record a stage's pass."""
     if how == "short" and stage.short and record:
         write(stage.name, {**record, "short": now.core})
         return
@@ -416,7 +416,7 @@ def note(stage: Stage, how: How, outcome: Outcome, now: Inputs, record: dict[str
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
-    """What a record keeps of a pass."""
+    """Return the figures of a pass for its record."""
     slowest = sorted(outcome.times.items(), key=lambda one: -one[1])[:10]
     return {
         "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -426,7 +426,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
 
 
 def summary(plan: Plan, outcomes: dict[str, Outcome], records: dict[str, dict[str, Any]]) -> Table:
-    """A row for each stage: what ran, what was left out and why."""
+    """Return a table with a row per stage: what ran, what was left out, and why."""
     table = Table(
         "stage", "", Column("tests", justify="right"), Column("minutes", justify="right"), "why", box=None
     )
@@ -456,7 +456,7 @@ def report(outcomes: dict[str, Outcome]) -> None:
     for stage, one in outcomes.items():
         for name, seconds in one.unexplained.items():
             console.print(
-                f'Slower than {SLOW} s, and its docstring does not say why ("Slow: …"): {stage}: {name}, {seconds:.0f} s',
+                f'Slower than {SLOW} s without a reason in the docstring ("Slow: …"): {stage}: {name}, {seconds:.0f} s',
                 markup=False,
             )
     failed = sum(one.failed for one in outcomes.values()) + sum(

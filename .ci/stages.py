@@ -1,22 +1,22 @@
-"""The stages of `.ci/run`: which there are, and which of them may be left out.
+"""The stages of `.ci/run`, and the decision which of them to leave out.
 
 A *stage* is an environment and tests that run in it. `lint`, `readme` and `types` run every time. Each other stage has a record
 of its last pass in `.ci/passed/`, with fingerprints of what it depends on:
 
-    core      autolog/, what all tests share, pyproject.toml
-    own       itself, its integrations, its tests, the versions in its environment (`.ci/versions/`; a cell's: compat/)
+    core      autolog/, the tests' shared files, pyproject.toml
+    own       the stage, its integrations and tests, the versions in its environment (`.ci/versions/`; for a cell: compat/)
 
 | changed since | the stage runs |
 |---|---|
 | its own inputs, or it has no record | whole |
-| the core only | short: its contract and one file more |
+| only the core | short: its contract and one more file |
 | nothing | not at all |
 
-Where the core has changed, or nothing has, one of those that would not run whole does so all the same: the one whose last whole
-pass is the oldest. So each has its turn. A change of one integration runs what it touches.
+If the core has changed, or nothing has, one more stage runs whole: the one whose last whole pass is the oldest. So every stage
+has its turn. A change of one integration runs only what depends on it.
 Records and versions are part of the repository: commit them with the change.
 
-Runs nothing: that is `runner.py`'s.
+This module runs nothing; `runner.py` does.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ CORE = (
 )
 How = Literal["whole", "short"]
 Plan = dict[str, "tuple[How | None, str]"]
-"""How each stage runs (None: it is left out), and why."""
+"""For each stage, how it runs (None: not at all), and why."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment: made once, however many stages use it."""
+    """A virtual environment. It is created once for all stages that use it."""
 
     name: str
     requires: tuple[str, ...]
     alone: tuple[str, ...] = ()
-    """Installed after the others and without what they require."""
+    """Requirements to install last, without their dependencies."""
     python: str = ""
-    """A version. Empty: the one that runs this."""
+    """A version of Python. Empty: the one that runs this."""
     variables: tuple[tuple[str, str], ...] = ()
     prepared_by: tuple[str, ...] = ()
-    """A command that is run once, when it has been made."""
+    """A command to run once after the environment is created."""
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,32 @@ class Stage:
     name: str
     title: str
     own: tuple[str, ...]
-    """Files and folders that it depends on beside the core."""
+    """Files and folders that the stage depends on, in addition to the core."""
     whole: tuple[tuple[str, ...], ...]
-    """Its commands: arguments for its environment's Python."""
+    """The commands: arguments for the environment's Python."""
     short: tuple[tuple[str, ...], ...] = ()
-    """What is run where only the core has changed. Empty: as `whole`."""
+    """The commands if only the core has changed. Empty: same as `whole`."""
     environment: Environment | None = None
-    """None: the README's."""
+    """None: the README's environment."""
     cell: str = ""
-    """The cell of the matrix that it is a part of. Then `whole` and `short` are paths below tests/."""
+    """The cell of the matrix that the stage is a part of. Then `whole` and `short` are paths below tests/."""
     alone: bool = False
-    """Nothing else may run: it measures times."""
+    """Whether nothing else may run, because the stage measures times."""
 
     @property
     def beside(self) -> bool:
-        """Whether it runs beside the README's commands and the stages in the README's environment: it needs nothing of that."""
+        """Whether it can run beside the README's commands and stages: it does not use the README's environment."""
         return bool(self.cell) or self.environment not in (None, OLD_MLFLOW)
 
 
 def tests(*arguments: str) -> tuple[str, ...]:
-    """A command: pytest, with the slow tests."""
+    """Return the command for pytest with the slow tests."""
     return ("-m", "pytest", "-q", "-m", "", *arguments)
 
 
 def integration(name: str, smoke: str, environment: Environment, *more: str, flavor: str = "") -> Stage:
-    """The stage of a framework that has an environment of its own. Its scripts run in one variant each: all variants take half
-    an hour, and are run by hand.
+    """Return the stage of a framework with its own environment. Scripts run in one variant each. All variants take half an
+    hour, so run them by hand.
     """
     contract, folder = f"tests/contract/test_{name}.py", f"tests/integrations/{name}"
     chosen = f"{flavor or name} and not each_variant"
@@ -105,7 +105,7 @@ def integration(name: str, smoke: str, environment: Environment, *more: str, fla
 
 
 def cells(cell: str, title: str, parts: Iterable[str]) -> Iterator[Stage]:
-    """A cell of the matrix, one stage for each part of its tests."""
+    """Yield the stages of a cell of the matrix, one for each part of its tests."""
     for part in parts:
         own = tuple(f"integrations/autolog_{one}" for one in USED.get(part, (part,)))
         whole, short = PARTS.get(part) or (
@@ -125,19 +125,19 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "process": (("tests/process",), ("tests/process/test_fork.py",)),
     "models": (("tests/models",), ("tests/models/test_hard_models.py",)),
 }
-"""Parts of a cell that are no integration's: their tests, and those that are run where only the core has changed."""
+"""Parts of a cell that belong to no integration: all their tests, and those to run if only the core has changed."""
 USED = {"contract": BOOSTERS, "process": ("sklearn",), "models": BOOSTERS}
-"""The integrations that these use."""
+"""The integrations that these parts use."""
 SMOKE = {
     "sklearn": "tests/integrations/sklearn/test_runs.py",
     "xgboost": "tests/integrations/xgboost/test_xgboost_bare.py",
     "lightgbm": "tests/integrations/lightgbm/test_lightgbm_bare.py",
 }
 MLFLOW2 = Environment("mlflow2", ("mlflow<3", "sqlalchemy<2.1"))
-"""A server of MLflow 2 for the sink's tests: run, never imported by them."""
-# PyTorch first, and by pip: pip may have been told where builds for the CPU are.
+"""A server of MLflow 2 for the sink's tests, which run it but do not import it."""
+# PyTorch first, and by pip: pip may be configured to use builds for the CPU.
 TORCH = Environment("torch", ("torch==2.13.0", ".[test-torch]"))
-# `tf_keras` asks for the other distribution of TensorFlow.
+# `tf_keras` requires the other distribution of TensorFlow.
 KERAS = Environment(
     "keras", ("torch==2.13.0", ".[test-keras]"), ("tf_keras",), variables=(("KERAS_BACKEND", "tensorflow"),)
 )
@@ -157,7 +157,7 @@ PAGES = ("mkdocs.yml", "integrations/README.md", "CHANGELOG.md", *(
     path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*")) if path.is_file()
 ))  # fmt: skip
 MAIN = Environment("main", (".[test]",))
-"""The README's, which makes it itself where it runs. Its versions are the newest, always."""
+"""The README's environment. The README's commands create it themselves. Its versions are always the newest."""
 MAIN_TESTS = (
     "tests/process", "tests/models", "tests/contract", "tests/integrations/sklearn", "tests/integrations/xgboost",
     "tests/integrations/lightgbm",
@@ -186,7 +186,7 @@ STAGES = (
         (("tests/suites/run.py", "--quick", "--jobs", "2"), ("tests/suites/scripts.py", "tests/quickstart.py")),
         (("tests/suites/scripts.py", "tests/quickstart.py"),),
     ),
-    # A figure that is five times its goal is not the machine's fault.
+    # If a figure is five times its goal, a slow machine is not the cause.
     Stage(
         "figures", "figures (a part of them)", ("tests/benchmarks",),
         (("tests/benchmarks/run.py", "--within", "5", "switch_on", "calls", "metric", "points"),), alone=True,
@@ -213,19 +213,19 @@ STAGES = (
 
 ALWAYS = {"lint": "ruff", "readme": "the commands of the README", "types": "pyright"}
 
-# -- what may be left out
+# -- stages to leave out
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Fingerprints of what a stage depends on."""
+    """Fingerprints of a stage's dependencies."""
 
     core: str
     own: str
 
 
 def inputs(stages: Iterable[Stage], root: Path = ROOT) -> dict[str, Inputs]:
-    """Those of each stage, as they are now."""
+    """Return the current inputs of each stage."""
     core, ci = _digest(root, CORE), (".ci/run", ".ci/runner.py")
     return {
         one.name: Inputs(core, _digest(root, (*one.own, _versions(one), *ci), repr(one))) for one in stages
@@ -246,13 +246,13 @@ def _digest(root: Path, names: Iterable[str], said: str = "") -> str:
         files = sorted(one for one in below if one.is_file())
         for file in files:
             digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
-            # An integration's `tested` follows from results of the matrix: it does not make them old.
+            # Leave out an integration's `tested`: it is made from results, so it must not make them stale.
             digest.update(b"".join(line for line in file.open("rb") if not line.startswith(b"    tested = ")))
     return digest.hexdigest()[:16]
 
 
 def decide(stages: Sequence[Stage], now: dict[str, Inputs], records: dict[str, dict[str, Any]]) -> Plan:
-    """See the module."""
+    """Return the plan. See the module."""
     found: Plan = {}
     for stage in stages:
         record, current = records.get(stage.name), now[stage.name]
