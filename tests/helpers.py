@@ -122,6 +122,27 @@ def script(
     )  # fmt: skip
 
 
+# Python does not free a module's lock in a forked child if another thread was importing that module: the child would wait for
+# ever when it imports it too.
+WATCHED = """
+    import sys
+
+    class Watch:
+        seen = set()
+        def find_spec(self, name, path=None, target=None):
+            background = sys.modules.get("autolog.store.background")
+            if hasattr(background, "here") and background.here.get():
+                self.seen.add(name)
+
+    sys.meta_path.insert(0, Watch())
+    import autolog
+    {}
+    autolog.process.get().at_exit()
+    print(sorted(Watch.seen))
+"""
+"""A script that prints which modules were imported on threads of autolog's."""
+
+
 def clean_script(code: str, folder: str | Path, *arguments: str, **more: Any) -> str:
     """Run a script as `script` does. It must succeed and leave standard error empty. Return what it printed."""
     done = script(code, folder, *arguments, **more)

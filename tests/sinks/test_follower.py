@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from backends import ledger_events
-from helpers import clean_script, running, script
+from helpers import WATCHED, clean_script, running, script
 from truth import TIMEOUT, Journal, deliver, events_of, points, started
 
 import autolog
@@ -542,26 +542,13 @@ def test_a_sink_that_hangs_does_not_delay_forks(tmp_path: Path):
 def test_nothing_is_imported_on_a_sinks_thread(tmp_path: Path):
     """A fork at any moment leaves the child able to import whatever it likes, also while sinks work, fail and back off."""
     code = """
-        import sys
-
-        class Watch:
-            seen = set()
-            def find_spec(self, name, path=None, target=None):
-                background = sys.modules.get("autolog.store.background")
-                if hasattr(background, "here") and background.here.get():
-                    self.seen.add(name)
-
-        sys.meta_path.insert(0, Watch())
-        import autolog
-        autolog.autolog(silent=True, sinks=["console:", "jsonl:out", "memory:", "refusing:key"])
-        with autolog.run("watched") as run:
-            run.log_metrics({"m": float("nan")})
-            run.record_child("c", kind="candidate", params={}, metrics={"m": float("inf")}, tags={})
-        assert not autolog.flush(60, sinks=True)
-        autolog.process.get().at_exit()
-        print(sorted(Watch.seen))
+    autolog.autolog(silent=True, sinks=["console:", "jsonl:out", "memory:", "refusing:key"])
+    with autolog.run("watched") as run:
+        run.log_metrics({"m": float("nan")})
+        run.record_child("c", kind="candidate", params={}, metrics={"m": float("inf")}, tags={})
+    assert not autolog.flush(60, sinks=True)
     """
-    done = script(code, tmp_path, timeout=TIMEOUT)
+    done = script(WATCHED.format(code), tmp_path, timeout=TIMEOUT)
     assert (done.returncode, done.stdout) == (0, "[]\n")
     assert "autolog: watched · step 0 · m nan\n" in done.stderr
     assert "403 from refusing:key with <redacted:" in done.stderr

@@ -117,25 +117,13 @@ def test_autolog_debug_shows_the_traceback(
 
 
 def test_the_logging_settings_are_not_changed(capsys: pytest.CaptureFixture[str]) -> None:
-    root, logger = logging.getLogger(), logging.getLogger("autolog")
-    before = (
-        list(root.handlers),
-        root.level,
-        list(logger.handlers),
-        logger.level,
-        logger.propagate,
-        logging.lastResort,
-    )
+    def state() -> list[Any]:
+        loggers = logging.getLogger(), logging.getLogger("autolog")
+        return [logging.lastResort, *((list(one.handlers), one.level, one.propagate) for one in loggers)]
+
+    before = state()
     Guard(strict=False).report("toy", "before fit", ValueError())
-    after = (
-        list(root.handlers),
-        root.level,
-        list(logger.handlers),
-        logger.level,
-        logger.propagate,
-        logging.lastResort,
-    )
-    assert after == before
+    assert state() == before
     assert capsys.readouterr().out == ""
 
 

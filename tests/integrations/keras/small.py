@@ -9,6 +9,12 @@ import numpy as np
 
 X = np.random.RandomState(0).normal(size=(48, 3)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
+ARRAY = {"kind": "numpy.ndarray", "rows": 48, "dtype": "float32"}
+"""What a record says of X."""
+MODEL_FILES = [
+    f"model/{name}" for name in
+    ("MLmodel", "conda.yaml", "data/keras_module.txt", "data/model.keras", "python_env.yaml", "requirements.txt")
+]  # fmt: skip
 
 
 def model(**compiled: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small import X, Y
+from small import MODEL_FILES, X, Y
 
 import autolog
 from autolog import RunRecord
@@ -20,11 +20,6 @@ from autolog.testing import Recorded, recorded
 tf = pytest.importorskip("tensorflow")
 Points = Callable[[RunRecord, str], list[tuple[int, float]]]
 Visible = Callable[[RunRecord], dict[str, Any]]
-
-MODEL = [
-    f"model/{name}" for name in
-    ("MLmodel", "conda.yaml", "data/keras_module.txt", "data/model.keras", "python_env.yaml", "requirements.txt")
-]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +77,7 @@ def test_a_loop_with_a_tape_is_one_complete_run(visible: Visible, points: Points
         "datasets": [
             {"context": "train", "kind": "tensorflow._BatchDataset", "elements": ["float32 ? x 3", "float32 ? x 1"]}
         ],
-        "artifacts": MODEL, "models": [("model", "keras")],
+        "artifacts": MODEL_FILES, "models": [("model", "keras")],
     }  # fmt: skip
     assert points(run, "loss") == [(step, round(loss, 6)) for step, loss in enumerate(losses)]
     assert points(run, "train_loss") == [(2, round(means[0], 6)), (5, round(means[1], 6))]

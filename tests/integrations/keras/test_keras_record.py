@@ -9,19 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small import X, Y, model
+from small import ARRAY, MODEL_FILES, X, Y, model
 
 from autolog import RunRecord, enable
 from autolog.testing import Recorded, recorded
 
 Points = Callable[[RunRecord, str], list[tuple[int, float]]]
 Visible = Callable[[RunRecord], dict[str, Any]]
-
-ARRAY = {"kind": "numpy.ndarray", "rows": 48, "dtype": "float32"}
-_MODEL = [
-    f"model/{name}" for name in
-    ("MLmodel", "conda.yaml", "data/keras_module.txt", "data/model.keras", "python_env.yaml", "requirements.txt")
-]  # fmt: skip
 
 
 def test_a_fit_and_an_evaluation_are_one_complete_run(
@@ -73,7 +67,7 @@ def test_a_fit_and_an_evaluation_are_one_complete_run(
             {"context": "test", "name": "x_test", "columns": 3, **ARRAY, "rows": 12,
              "target": {**ARRAY, "columns": 1, "rows": 12}},
         ],
-        "artifacts": ["checkpoints.json", *_MODEL, "model_summary.txt"], "models": [("model", "keras")],
+        "artifacts": ["checkpoints.json", *MODEL_FILES, "model_summary.txt"], "models": [("model", "keras")],
     }  # fmt: skip
     assert run.metrics["evaluate_loss_x_test"]["last"] == loss
 

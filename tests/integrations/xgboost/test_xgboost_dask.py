@@ -53,15 +53,8 @@ def parts(values: Any) -> Any:
 def test_a_native_training_is_one_complete_run(seen: Recorded, client: Any) -> None:
     data = dxgb.DaskDMatrix(client, parts(X), parts(Y))
     test = dxgb.DaskDMatrix(client, da.from_array(TEST_X), da.from_array(TEST_Y))
-    result = dxgb.train(
-        client,
-        PARAMS,
-        data,
-        30,
-        evals=[(data, "train"), (test, "test")],
-        early_stopping_rounds=2,
-        verbose_eval=False,
-    )
+    how = {"evals": [(data, "train"), (test, "test")], "early_stopping_rounds": 2, "verbose_eval": False}
+    result = dxgb.train(client, PARAMS, data, 30, **how)
     run = seen.run
     assert (run.framework, run.kind, run.status, run.errors, run.notes) == (
         "xgboost",
@@ -79,15 +72,7 @@ def test_a_native_training_is_one_complete_run(seen: Recorded, client: Any) -> N
     assert [dataset["columns"] for dataset in run.datasets] == [4, 4]
     assert autolog.load_model(run).get_dump() == result["booster"].get_dump()
     with autolog.suspended():
-        plain = dxgb.train(
-            client,
-            PARAMS,
-            data,
-            30,
-            evals=[(data, "train"), (test, "test")],
-            early_stopping_rounds=2,
-            verbose_eval=False,
-        )
+        plain = dxgb.train(client, PARAMS, data, 30, **how)
     assert plain["booster"].get_dump() == result["booster"].get_dump()
 
 
