@@ -208,6 +208,7 @@ def test_code_in_an_untrusted_model_folder_is_not_imported(project: Path, tmp_pa
 
 
 def test_installed_modules_win_over_those_in_a_model_folder(tmp_path: Path) -> None:
+    """Transparent: what can be imported already stays what it is. Packages without an `__init__` are found there."""
     finder = code.KeptModules()
     finder.add(
         {"space/one.py": b"WHO = 'kept'", "json.py": b"WHO = 'kept'", "pack/__init__.py": b"WHO = 1"},

@@ -170,13 +170,13 @@ def test_metrics_of_unknown_predictions_are_not_recorded(seen: Recorded) -> None
     """Nothing wrong: computed values, another tool's predictions, a model loaded or fitted unseen."""
     model = fitted()
     with autolog.suspended():
-        hide_from_stacklevel = fitted()
+        unseen = fitted()
         unseen_too = model.predict(X_test)
     accuracy_score(y_test, 1 - model.predict(X_test))
     accuracy_score(y_test, np.zeros(75))
-    accuracy_score(y_test, hide_from_stacklevel.predict(X_test))
+    accuracy_score(y_test, unseen.predict(X_test))
     accuracy_score(y_test, unseen_too)
-    hide_from_stacklevel.score(X_test, y_test)
+    unseen.score(X_test, y_test)
     accuracy_score(y_test, autolog.load_model(seen.run, trust=True).predict(X_test))
     assert measured(seen.run) == {}
     assert len(seen.all_runs) == 1
@@ -187,8 +187,8 @@ def test_metrics_of_unknown_models_belong_to_the_explicit_run_around_them(seen: 
     with autolog.run("evaluation"):
         f1_score(y_test, np.zeros(75, dtype=int), zero_division=0)
         with autolog.suspended():
-            hide_from_stacklevel = fitted()
-        hide_from_stacklevel.score(X_test, y_test)
+            unseen = fitted()
+        unseen.score(X_test, y_test)
         accuracy_score(y_test, known.predict(X_test))
     fit, evaluation = seen.runs
     assert set(measured(fit)) == {"accuracy_score_X_test"}
