@@ -111,6 +111,7 @@ def test_a_wrong_argument_is_a_value_error_that_names_what_is_valid(
         ({"include": []}, {"include": ()}),
         ({"exclude": (name for name in ("spark", "xgboost"))}, {"exclude": ("spark", "xgboost")}),
         ({"include": None}, {"include": None}),
+        ({"secrets": "badge= !demo-.*"}, {"secrets": ("badge=", "!demo-.*")}),
         ({"exit_timeout": 0}, {"exit_timeout": 0}),
         ({"exit_timeout": math.inf}, {"exit_timeout": math.inf}),
         ({"tags": {1: 2.5, "a": None}}, {"tags": {"1": "2.5", "a": "None"}}),
