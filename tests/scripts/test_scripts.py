@@ -122,6 +122,8 @@ def run(script: Script, source: str, variant: Variant, folder: Path) -> Outcome:
         "PYTHONWARNINGS": "",
         "HF_HOME": str(folder / "hf"),
         "HF_HUB_OFFLINE": "1",
+        # On some processors TensorFlow says in each process, with its number and the time, that it uses oneDNN.
+        "TF_ENABLE_ONEDNN_OPTS": "0",
     }
     path = os.pathsep.join(one for one in sys.path if one and Path(one) != HERE)
     try:
