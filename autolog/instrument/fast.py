@@ -6,11 +6,11 @@ read it. The first failure of an observer is reported and turns the patch off.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from functools import update_wrapper
 from inspect import Parameter, signature
-from time import perf_counter
 from types import CodeType
 from typing import Any
 
@@ -25,7 +25,8 @@ from autolog.instrument.calls import (
     is_recorded,
 )
 from autolog.instrument.interrupts import reraise_if_signal
-from autolog.instrument.stacklevel import code_of, hide_from_stacklevel
+from autolog.instrument.stacklevel import call_at, code_of, hide_from_stacklevel
+from autolog.instrument.timer import EVERY, charge
 
 CULPRIT = "a hook"
 """One culprit for all hooks of an integration: if one fails, the failures of the others may only follow from it."""
@@ -34,11 +35,13 @@ CULPRIT = "a hook"
 def fast(
     original: Any, handler: CallHandler, integration: str, name: str, switch: Switch, *, before: Callable[..., Any] | None,
     after: Callable[..., Any] | None, raised: Callable[..., Any] | None, unless: Callable[[], bool] | None,
+    as_caller: bool = False,
 ) -> Any:  # fmt: skip
     """Return the wrapper of `original`. See `patches.FastPatch`."""
     reading = unless or _never
     scope = current.get
     timer = handler.timer
+    calls = 0
 
     def failed(place: str, error: Exception) -> None:
         reraise_if_signal(error)
@@ -47,6 +50,7 @@ def fast(
 
     @hide_from_stacklevel
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
         __tracebackhide__ = True
         # The common case, no scope, comes first: `is_recorded` costs another call.
         if reading() or not (
@@ -55,17 +59,18 @@ def fast(
             and ((scope() is None and not any_started) or is_recorded(integration, True))
         ):
             return original(*args, **kwargs)
+        calls += 1
+        times = 1 if calls <= EVERY else 0 if calls % EVERY else EVERY
         noted = None
         if before is not None:
-            began = perf_counter()
+            timed = timer.begin() if times else None
             try:
                 noted = before(*args, **kwargs)
             except Exception as error:
                 failed("before", error)
-            timer.account.seconds += perf_counter() - began
-        if raised is None:
-            result = original(*args, **kwargs)
-        else:
+            if timed is not None:
+                charge(timed, times)
+        if raised is not None:
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
@@ -75,13 +80,16 @@ def fast(
                     except Exception as ours:
                         failed("after", ours)
                 raise
+        else:
+            result = call_at(sys._getframe(1), original, args) if as_caller else original(*args, **kwargs)
         if after is not None and switch.on:
-            began = perf_counter()
+            timed = timer.begin() if times else None
             try:
                 after(noted, result, *args, **kwargs)
             except Exception as error:
                 failed("after", error)
-            timer.account.seconds += perf_counter() - began
+            if timed is not None:
+                charge(timed, times)
         return result
 
     update_wrapper(wrapper, original)
@@ -98,7 +106,7 @@ def fast(
 
 def codes() -> list[CodeType]:
     """Return the code of all wrappers and guarded hooks and of what they call, for compilers that must skip them."""
-    asked = [one.__code__ for one in (is_recorded, innermost, _never)]
+    asked = [one.__code__ for one in (is_recorded, innermost, call_at, _never)]
     return asked + [
         code_of(inner) if inner.co_name == "wrapper" else inner
         for outer in (fast, guarded)
@@ -124,21 +132,26 @@ def guarded(
 
     scope = current.get
     timer = handler.timer
+    calls = 0
 
     def call(*args: Any, **kwargs: Any) -> None:
+        nonlocal calls
         if (
             switch.on
             and handler.active
             and ((scope() is None and not any_started) or is_recorded(integration))
         ):
-            began = perf_counter()
+            calls += 1
+            times = 1 if calls <= EVERY else 0 if calls % EVERY else EVERY
+            timed = timer.begin() if times else None
             try:
                 hook(*args, **kwargs)
             except Exception as error:
                 reraise_if_signal(error)
                 switch.on = False
                 handler.failed(integration, f"in {name}", error, None, CULPRIT)
-            timer.account.seconds += perf_counter() - began
+            if timed is not None:
+                charge(timed, times)
 
     if unless is None:
         return call

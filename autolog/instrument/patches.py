@@ -75,8 +75,8 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
     A plain Python function replaces it. `before(*args, **kwargs)` gets the original's arguments; `after(noted, result, *args,
     **kwargs)` also gets what `before` and the original returned; `raised(noted, error, *args, **kwargs)` gets the original's
     exception. Nothing that they return or raise reaches the caller, and the first failure turns the patch off. While `unless()`
-    is true (a compiler is reading, say), only the original is called. `target`, `aliases` and `optional` are those of a
-    `Patch`.
+    is true (a compiler is reading, say), only the original is called. With `as_caller`, the warnings of an original in C name
+    its caller's line; it takes no keyword arguments. `target`, `aliases` and `optional` are those of a `Patch`.
     """
 
     target: str
@@ -84,6 +84,7 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
     after: Callable[..., Any] | None = None
     raised: Callable[..., Any] | None = None
     unless: Callable[[], bool] | None = None
+    as_caller: bool = False
     aliases: tuple[str, ...] = ()
     optional: bool = False
 

@@ -97,7 +97,7 @@ class Installation:
         if isinstance(patch, FastPatch):
             wrapper = fast(
                 original, self._handler, self.integration, name, self.switch, before=patch.before, after=patch.after,
-                raised=patch.raised, unless=patch.unless,
+                raised=patch.raised, unless=patch.unless, as_caller=patch.as_caller,
             )  # fmt: skip
             self._wrappers.append(wrapper)
             return wrapper

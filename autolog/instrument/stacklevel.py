@@ -10,7 +10,7 @@ sets it first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, TypeVar, cast
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,3 +32,21 @@ def code_of(code: CodeType) -> CodeType:
         known = code.replace(co_filename=f"{code.co_filename} (not counted, as importlib._bootstrap is not)")
         _codes[code] = _codes[known] = known
     return known
+
+
+def call_at(frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call a function from a frame that looks like `frame`: C code attributes its warnings to the innermost frame of Python."""
+    key = frame.f_code, frame.f_lineno
+    code = _calls.get(key)
+    if code is None:
+        if len(_calls) > 10_000:  # code that is made again and again
+            _calls.clear()
+        name, line = frame.f_code.co_filename, frame.f_lineno
+        code = cast(FunctionType, _call).__code__.replace(co_filename=name, co_firstlineno=line)
+        _calls[key] = code
+    return FunctionType(code, frame.f_globals)(function, args)
+
+
+# On one line, which is then that of the frame.
+_call: Callable[[Callable[..., Any], tuple[Any, ...]], Any] = lambda function, args: function(*args)  # noqa: E731
+_calls: dict[tuple[CodeType, int], CodeType] = {}

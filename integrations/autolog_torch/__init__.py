@@ -11,7 +11,10 @@ What a run holds:
     artifacts   model, as it is when the run ends or the model dies; checkpoints/<name>, what the script saved by torch.save
     datasets    train, of a TensorDataset
 
-`hooks` says what is watched, `runs` is the state machine of optimizers and runs, `epochs` tells training from evaluation.
+Data flows one way: `hooks` notes `events`; `tracker` gives them to `reducer`, which decides whose they are, `passes` telling
+training from evaluation, and `recording` how it is called; the tracker carries out what follows. `sites` and `naming` say what
+the script calls a value. Only `hooks`, `tracker`, `about`, `final` and `values` know torch.
+
 Nothing of torch is imported before the user has imported it.
 """
 

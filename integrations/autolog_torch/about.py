@@ -6,11 +6,13 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from inspect import getattr_static
+from itertools import islice, zip_longest
 from time import perf_counter
 from types import FrameType, GeneratorType, MemberDescriptorType
 from typing import Any
 
 from autolog.integration import IdentityMap
+from autolog_torch.values import Reader
 
 # Wrappers around a model, and where they hold it.
 WRAPPERS = {
@@ -33,6 +35,13 @@ class Modules:
         """A module has become part of another."""
         if child is not None:
             self._parents.set(child, weakref.ref(parent))
+
+    def copied(self, parent: Any) -> None:
+        """A module is a copy, or from a file: its parts were not registered."""
+        for child in parent._modules.values():
+            self.registered(parent, "", child)
+        if parent._parameters:
+            self.holds(parent, "", None)
 
     def holds(self, module: Any, _name: str, _param: Any) -> None:
         """A parameter has become a module's."""
@@ -174,6 +183,12 @@ def first_param(optimizer: Any) -> Any:
     return next(params_of(optimizer), None)
 
 
+def rates(optimizer: Any) -> tuple[Any, ...]:
+    """The learning rate of each parameter group."""
+    groups = optimizer.param_groups
+    return (groups[0].get("lr"),) if len(groups) == 1 else tuple([group.get("lr") for group in groups])
+
+
 def unwrapped(module: Any) -> tuple[Any, list[str]]:
     """The user's own module, and what it was wrapped in."""
     wrappers: list[str] = []
@@ -197,14 +212,20 @@ def told(one: Any, name: str) -> Any:
     return None if hasattr(type(held), "__get__") else held
 
 
-def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
-    """Class, the first group's settings, and what is different in the others."""
-    groups = optimizer.param_groups
+def optimizer_params(optimizer: Any, prefix: str, made_with: tuple[Any, ...] | None) -> dict[str, Any]:
+    """Class, the first group's settings, and what is different in the others. The learning rates are those that it was made
+    with: a schedule or the script may have changed them since.
+    """
+    groups = [
+        {**group, "lr": rate} if rate is not None and "lr" in group else group
+        for group, rate in zip_longest(optimizer.param_groups, made_with or ())
+        if group is not None
+    ]
     said: dict[str, Any] = {prefix: type(optimizer).__name__}
     first = {
         name: value
         for name, value in groups[0].items()
-        if name != "params" and value is not None and _is_plain(value)
+        if name not in ("params", "initial_lr") and value is not None and _is_plain(value)
     }
     said.update({f"{prefix}.{name}": value for name, value in first.items()})
     if len(groups) > 1:
@@ -214,6 +235,23 @@ def optimizer_params(optimizer: Any, prefix: str) -> dict[str, Any]:
             if name in first and _is_plain(value) and value != first[name]:
                 said[f"{prefix}.group{number}.{name}"] = value
     return said
+
+
+def made_before(optimizer: Any, scheduler: Any, now: int) -> tuple[int, int]:
+    """The steps and epochs that were made before, as the optimizer's state tells: all but the last `now` ones."""
+    reader = Reader()
+    made = 0
+    for param in islice(params_of(optimizer), 10):
+        step = dict.get(optimizer.state, param, {}).get("step") if isinstance(optimizer.state, dict) else None
+        if isinstance(step, sys.modules["torch"].Tensor):
+            step = reader.read(step) if step.is_cpu else None
+        if isinstance(step, (int, float)):
+            made = max(made, int(step))
+    steps = max(0, made - now)
+    held = scheduler() if scheduler is not None else None
+    epoch = told(held, "last_epoch") if held is not None else 0
+    # A schedule that goes on at each step counts steps.
+    return steps, epoch if isinstance(epoch, int) and 0 < epoch < steps else 0
 
 
 def scheduler_params(scheduler: Any) -> dict[str, Any]:

@@ -9,6 +9,6 @@ class TorchOptions(Options, frozen=True, kw_only=True):
     """What can be chosen for PyTorch, beside what is common to all integrations."""
 
     capture_reads: bool = True
-    """Record the numbers that the script itself reads by `tensor.item()`, as `reads/<name>`."""
+    """Record the numbers that the script itself reads from tensors, as by `tensor.item()`, as `reads/<name>`."""
     log_checkpoints: bool = True
     """Copy the files that the script writes by `torch.save`, as they are when the run ends."""

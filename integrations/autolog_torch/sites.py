@@ -1,37 +1,57 @@
 """Where in the user's code a call stands, and what the user calls the value there.
 
 `loss.backward()` is `loss`; `scaler.scale(loss).backward()` too; `correct += (guess == y).sum().item()` is `correct`. Read from
-the source, once for each place; a place without source is called by its line.
+the source, once for each place; a place without source is called by its line. `naming` reads it.
 """
 
 from __future__ import annotations
 
-import ast
 import linecache
 import sys
+from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any
 
+from autolog_torch.naming import Source, loaded_for_format
+
 LIBRARIES = frozenset(
-    """torch autolog autolog_torch accelerate lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed skorch
-    contextlib functools""".split()
+    """torch autolog autolog_torch accelerate ignite lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed
+    skorch contextlib functools""".split()
 )
-MODULES = frozenset(("torch", "F", "np", "numpy"))
-"""Whose functions are called as methods are, by the names that everybody gives them."""
 MANY = 10_000
+PHASES = {
+    "train": "train_eval/", "training": "train_eval/", "val": "val/", "valid": "val/", "validation": "val/", "dev": "val/",
+    "eval": "val/", "test": "test/",
+}  # fmt: skip
+"""What is evaluated, by the name that a loop gives it."""
 
 
 class Site:
     """One call in the user's code."""
 
-    __slots__ = ("code", "library", "name", "reduction")
+    __slots__ = ("code", "is_loss", "library", "loop", "name", "names", "phase", "reduction", "splits")
 
-    def __init__(self, code: CodeType, name: str, library: bool, reduction: str = "") -> None:
+    def __init__(
+        self, code: CodeType, name: str, library: bool, reduction: str = "", splits: tuple[str, ...] = (), phase: str = "",
+        loop: str = "", names: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.code = code  # kept, so that its id stays its own
         self.name = name
         self.library = library
         self.reduction = reduction
-        """`sum` or `mean`, where the source says that the value is one."""
+        """`sum` or `mean`, where the source says that the value is one; `weighted`, where it multiplies it by the number of
+        samples.
+        """
+        self.phase = phase
+        """What the value is of, where a loop around it says that: `val/` of `for split in ("train", "val")`."""
+        self.splits = splits
+        """The variables of such loops."""
+        self.loop = loop
+        """What the loop is over in which the value is summed up, as it stands in the code."""
+        self.is_loss: bool | None = None
+        """What is read here in training is the loss that has just gone backward; None: not known yet."""
+        self.names = names
+        """Variables of which the value may be any, where several are formatted at once."""
 
 
 class Sites:
@@ -43,7 +63,8 @@ class Sites:
         self._libraries: dict[int, bool] = {}
         self._codes: list[CodeType] = []
         """Those in `_libraries`, kept so that their ids stay their own."""
-        self._calls: dict[str, list[Where]] = {}
+        self._sources: dict[str, Source] = {}
+        self._split: dict[tuple[Site, str], Site] = {}
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
@@ -70,9 +91,32 @@ class Sites:
         code, instruction = frame.f_code, frame.f_lasti
         site = self._by_instruction.get((id(code), instruction))
         if site is None:
-            name = _loaded_for_format(code, instruction)
+            name = loaded_for_format(code, instruction)
             site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
+
+    def named(self, site: Site, frame: FrameType, tensor: Any) -> Site:
+        """The place of one of several values that are formatted at once: that of the variable that holds the tensor."""
+        values = _locals(frame, site.names)
+        name = next((name for name, one in zip(site.names, values, strict=True) if one is tensor), "")
+        found = self._split.get((site, name))
+        if found is None:
+            found = self._split[site, name] = Site(site.code, name, site.library)
+        return found
+
+    def split(self, site: Site, frame: FrameType) -> Site:
+        """The place within the present turn of a loop over names, such as `for split in ("train", "val")`."""
+        values = _locals(frame, site.splits)
+        value = next((one for one in values if isinstance(one, str)), None)
+        if value is None:
+            return site
+        found = self._split.get((site, value))
+        if found is None:
+            phase = PHASES.get(value.lower(), "")
+            name = site.name if phase else f"{site.name}.{value}"
+            found = Site(site.code, name, site.library, site.reduction, phase=phase)
+            self._split[site, value] = found
+        return found
 
     def loop(self, frame: FrameType | None) -> str:
         """What the user calls the data that a loop in his code is over, nothing if that cannot be told."""
@@ -108,126 +152,29 @@ class Sites:
             )
         site = self._by_position.get((id(code), position))
         if site is None:
-            name, reduction = self._read(code.co_filename, position, frame.f_lineno, method)
-            site = Site(code, name, self._is_library(frame), reduction)
+            file = code.co_filename
+            if file not in self._sources:
+                self._sources[file] = Source(linecache.getlines(file))
+            said = self._sources[file].at(position, frame.f_lineno, method)
+            site = Site(
+                code,
+                said.name,
+                self._is_library(frame),
+                said.reduction,
+                said.splits,
+                "",
+                said.loop,
+                said.names,
+            )
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
 
-    def _read(self, file: str, position: Any, line: int, method: str) -> tuple[str, str]:
-        """What the value of a call is called, and whether it is a sum or a mean."""
-        for call, statement, key in self._calls_in(file):
-            if len(position) == 4 and None not in position:
-                if (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) != position:
-                    continue
-            elif not call.lineno <= line <= (call.end_lineno or line) or _method(call) != method:
-                continue
-            name = key or _named(call, method) or _target(statement) or _called(call)
-            if name:
-                return name, _reduction(call)
-        return f"line_{line}", ""
 
-    def _calls_in(self, file: str) -> list[Where]:
-        """A file's calls."""
-        if file not in self._calls:
-            calls = self._calls[file] = []
-            try:
-                _collect(ast.parse("".join(linecache.getlines(file))), None, "", calls)
-            except (SyntaxError, ValueError, RecursionError):
-                pass
-        return self._calls[file]
-
-
-Where = tuple[ast.Call, "ast.stmt | None", str]
-"""A call, the statement that it stands in, and its key where it is a value of a dictionary there."""
-
-
-def _collect(node: ast.AST, statement: ast.stmt | None, key: str, calls: list[Where]) -> None:
-    if isinstance(node, ast.stmt):
-        statement, key = node, ""
-    elif isinstance(node, ast.Call):
-        calls.append((node, statement, key))
-    elif isinstance(node, ast.Dict):
-        for name, value in zip(node.keys, node.values, strict=True):
-            said = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
-            _collect(value, statement, said, calls)
-        return
-    for child in ast.iter_child_nodes(node):
-        _collect(child, statement, key, calls)
-
-
-def _method(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else _simple(call.func)
-
-
-def _named(call: ast.Call, method: str) -> str:
-    """What the value is called: of `X.method()` X, of `accelerator.backward(X)` X."""
-    if not isinstance(call.func, ast.Attribute) or call.func.attr != method:
-        return _simple(call.args[0]) if call.args else ""
-    if call.args and method == "backward":
-        return _simple(call.args[0])
-    return _simple(call.func.value)
-
-
-def _called(call: ast.Call) -> str:
-    """Of `evaluate(x).item()`, `evaluate`."""
-    inner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    return _method(inner) if isinstance(inner, ast.Call) else ""
-
-
-def _loaded_for_format(code: CodeType, instruction: int) -> str:
-    """What is loaded just before it is formatted. The source does not help: until Python 3.12 it cannot tell the parts of an
-    f-string apart.
-    """
-    import dis
-
-    done = [
-        one
-        for one in dis.get_instructions(code)
-        if one.offset <= instruction and not one.opname.startswith(("LOAD_CONST", "EXTENDED_ARG"))
-    ]
-    if len(done) < 2 or not done[-1].opname.startswith("FORMAT_"):
-        return ""
-    loaded = done[-2].argval[-1:] if isinstance(done[-2].argval, tuple) else [done[-2].argval]
-    return loaded[0] if done[-2].opname.startswith("LOAD_") and isinstance(loaded[0], str) else ""
-
-
-def _reduction(call: ast.Call) -> str:
-    """Of `(guess == y).float().sum().item()`, `sum`."""
-    node = call.func.value if isinstance(call.func, ast.Attribute) else None
-    while isinstance(node, ast.Call):
-        if _method(node) in ("sum", "mean"):
-            return _method(node)
-        node = node.func.value if isinstance(node.func, ast.Attribute) else None
-    return ""
-
-
-def _simple(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        return _simple(node.value) if node.attr == "data" else node.attr
-    if isinstance(node, ast.Subscript):
-        return str(node.slice.value) if isinstance(node.slice, ast.Constant) else ""
-    if isinstance(node, ast.BinOp):
-        return _simple(node.left) or _simple(node.right)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr == "scale" and node.args:
-            return _simple(node.args[0])
-        if node.func.attr in ("mean", "sum", "detach", "cpu", "float"):
-            module = isinstance(node.func.value, ast.Name) and node.func.value.id in MODULES
-            return _simple(node.args[0] if module and node.args else node.func.value)
-    return ""
-
-
-def _target(statement: ast.stmt | None) -> str:
-    """What a statement assigns to: a name, an attribute, a key."""
-    target: Any = None
-    if isinstance(statement, ast.Assign):
-        target = statement.targets[0]
-    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
-        target = statement.target
-    if isinstance(target, ast.Subscript):
-        key = target.slice
-        return str(key.value) if isinstance(key, ast.Constant) else _simple(target.value)
-    return _simple(target) if isinstance(target, ast.expr) else ""
+def _locals(frame: FrameType, names: tuple[str, ...]) -> list[Any]:
+    """The values of these variables."""
+    held = frame.f_locals
+    values = [held.get(name, frame.f_globals.get(name)) for name in names]
+    if sys.version_info < (3, 13) and frame.f_code.co_flags & CO_OPTIMIZED:
+        held.clear()  # of a function this is a copy, which would keep what it holds alive as long as the function runs
+    return values

@@ -687,7 +687,6 @@ def test_the_store_is_where_the_variable_says_or_the_nearest_one(
     with autolog.run("a"):
         pass
     assert autolog.status().store == str(tmp_path / "project" / ".autolog")
-    autolog.disable()
     process.get().at_exit()  # type: ignore[union-attr]
     process.put(None)
     monkeypatch.setenv("AUTOLOG_DIR", str(tmp_path / "elsewhere"))

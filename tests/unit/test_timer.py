@@ -77,7 +77,7 @@ class Toy(Integration):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("instrument.calls", "instrument.intercept", "instrument.fast", "recording.recorder"):
+    for module in ("instrument.calls", "instrument.intercept", "instrument.timer", "recording.recorder"):
         monkeypatch.setattr(f"autolog.{module}.perf_counter", clock)
     monkeypatch.setattr(Toy, "clock", clock, raising=False)
     return clock

@@ -76,7 +76,7 @@ def test_ignite(seen: Recorded) -> None:
     run = seen.run
     assert values(run, "train/loss") == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 3])
     assert values(run, "val/loss") == pytest.approx([one["nll"] for one in told])
-    assert values(run, "val/reads/_num_correct") == pytest.approx([one["acc"] for one in told])
+    assert values(run, "val/acc") == pytest.approx([one["acc"] for one in told])
 
 
 def test_skorch(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,21 @@ from torch.utils.data import DataLoader
 
 import autolog
 from autolog.testing import Recorded, recorded
-from autolog_torch import about, epochs, final, hooks, recording, runs, sites, values
+from autolog_torch import (
+    about,
+    checkpoints,
+    final,
+    hooks,
+    naming,
+    passes,
+    recording,
+    reducer,
+    sites,
+    tracker,
+    values,
+)
 
-PARTS = (about, epochs, final, hooks, recording, runs, sites, values)
+PARTS = (about, checkpoints, final, hooks, naming, passes, recording, reducer, sites, tracker, values)
 
 
 def functions(module: ModuleType) -> Iterator[tuple[Any, str]]:

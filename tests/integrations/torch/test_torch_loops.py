@@ -8,6 +8,7 @@ from typing import Any
 
 import loops
 import pytest
+import torch
 
 from autolog import RunRecord
 from autolog.testing import Recorded
@@ -60,6 +61,35 @@ def test_what_a_loop_computes_is_recorded(seen: Recorded, name: str) -> None:
     assert [(run.status, run.errors) for run in runs] == [("finished", [])] * len(runs)
     first = (epochs(runs[0]), steps(runs[0])) if runs else (0, 0)
     assert (len(runs), *first) == LOOPS[name]
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
+@pytest.mark.parametrize("name", LOOPS)
+def test_it_does_not_matter_when_events_are_reduced(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """One by one, or many at once as in a fast loop: the record is the same."""
+
+    def record(many: int, seconds: float) -> list[Any]:
+        monkeypatch.setattr("autolog_torch.tracker.MANY", many)
+        monkeypatch.setattr("autolog_torch.tracker.SECONDS", seconds)
+        torch.manual_seed(0)
+        before = len(list(seen.runs))
+        getattr(loops, name)()
+        seen.client.disable()
+        seen.client.enable("torch")
+        return [
+            (
+                run.params, run.notes,
+                {
+                    one: [(p.step, p.epoch, p.value) for p in run.history(one)]
+                    for one in run.metrics if one not in ("data_wait", "samples_per_second")
+                },
+            )
+            for run in list(seen.runs)[before:]
+        ]  # fmt: skip
+
+    assert record(1, 0.0) == record(100_000, 1000.0)
 
 
 def test_every_loop_is_tried() -> None:

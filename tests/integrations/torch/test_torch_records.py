@@ -114,7 +114,7 @@ def test_two_optimizers_are_one_run(seen: Recorded, visible: Visible) -> None:
     shown = visible(seen.run)
     assert {name for name in shown["metrics"] if name.startswith(("train", "reads"))} == {
         *(f"train/loss.{name}{end}" for name in ("errD_real", "errD_fake", "errG") for end in ("", "_step")),
-        "reads/output",
+        "reads/D_x",
     }  # fmt: skip
     each = [value for _, _, value in shown["metrics"]["train/loss.errG_step"]]
     assert each == pytest.approx(numbers["errG"], abs=1e-5)
@@ -255,7 +255,13 @@ def test_a_training_that_follows_while_the_first_optimizer_lives_is_not_in_the_f
         assert not [name for name in shown["params"] if name.startswith(("optimizer2", "model2"))]
         assert shown["metrics"]["train/loss_step"] == near((n, 0, one) for n, one in enumerate(losses))
         assert shown["metrics"]["train/loss"] == near([(3, 0, sum(losses) / 4)])
-        assert set(shown["metrics"]) == {"train/loss", "train/loss_step", "lr", "reads/share"}
+        assert set(shown["metrics"]) == {
+            "train/loss",
+            "train/loss_step",
+            "lr",
+            "reads/share",
+            "reads/share_step",
+        }
 
 
 def test_a_run_is_described_by_what_its_own_training_is_made_with(seen: Recorded) -> None:

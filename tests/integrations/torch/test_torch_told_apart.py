@@ -256,11 +256,19 @@ def test_a_training_in_evaluation_mode_is_a_training(seen: Recorded, frozen: boo
                 told["val"].append(criterion(model(x[:8]), y[:8]).item())
     seen.client.disable()
     run = seen.run
-    assert set(run.metrics) == {"train/loss", "train/loss_step", "reads/share", "val/loss", "lr"}
+    assert set(run.metrics) == {
+        "train/loss",
+        "train/loss_step",
+        "reads/share",
+        "reads/share_step",
+        "val/loss",
+        "lr",
+    }
     assert points(run, "train/loss_step") == pytest.approx(told["loss"])
     assert points(run, "val/loss") == pytest.approx(told["val"])
     halves = [sum(told["share"][:3]) / 3, sum(told["share"][3:]) / 3]
     assert points(run, "reads/share") == pytest.approx(halves)
+    assert points(run, "reads/share_step") == pytest.approx(told["share"])
 
 
 def test_an_evaluation_with_gradients_on_is_one_where_the_training_is_in_its_mode(seen: Recorded) -> None:

@@ -1,13 +1,20 @@
-"""Passes over data, and which of them are epochs of training.
+"""Passes over data, and which of them are epochs of training. A pure reducer: knows neither torch nor runs.
 
-A pass is one iteration of a DataLoader, or what happens between two of them. One during which `backward()` is called is an
-epoch; another is an evaluation if a loss or a metric was computed in it. Both are over not when their loader is exhausted,
-since some prefetch a batch and users compute means afterwards, but when the next training begins.
+A pass is one iteration of a DataLoader, or the stretch between two of them:
+
+    what happens in it                                              it is
+    backward() or a step, the first since another pass               an epoch of training
+    backward(), while another loader's epoch goes on                 data beside that epoch
+    a loss or a metric, with gradients off or the model in its       an evaluation
+      evaluation mode, or over a loader after the training began
+    none of these                                                    nothing
+
+A pass is not over when its loader is exhausted, since some loaders prefetch a batch and users compute means afterwards, but
+when the next training begins. Batches that `next(iter(loader))` fetches one by one are one epoch.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,74 +24,89 @@ from autolog_torch.values import Mean
 if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
-
 NO_DATA = (0, 0)
 
 
 class Pass:
-    """What happened during one pass. `loader` is None for a stretch without one."""
+    """What happened during one pass. `data` is `NO_DATA` for a stretch without a loader."""
 
     __slots__ = (
-        "batches", "began", "beside", "criteria", "data", "described", "evaluates", "fetched", "last", "losses", "moved",
-        "name", "named", "over", "reads", "samples", "sources", "steps", "tested", "wait",
+        "batch_size", "batches", "began", "beside", "criteria", "data", "described", "evaluates", "exhausted", "fetched",
+        "last", "late", "losses", "moved", "name", "named", "over", "reads", "samples", "sources", "steps", "tested", "wait",
     )  # fmt: skip
 
     def __init__(
         self, name: str = "", data: tuple[int, int] = NO_DATA, sources: tuple[Callable[[], Any], ...] = (),
-        described: dict[str, Any] | None = None,
+        described: dict[str, Any] | None = None, evaluates: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
+        """What the script iterates over, as it stands in the code."""
         self.data = data
         """The ids of the data set and its loader."""
         self.sources = sources
-        """Give these while they live, see `about.weakly`."""
+        """Return these while they live, see `about.weakly`."""
         self.described = described or {}
         """The loader, as a run's params."""
         self.began = self.last = perf_counter()
-        self.batches = self.samples = self.steps = 0
+        self.batches = self.samples = self.steps = self.batch_size = 0
         self.wait = 0.0
         self.moved = False
         """Has given a batch since the last backward."""
         self.beside = False
         """Gives batches of the same training as the epoch's loader does."""
-        self.evaluates = False
+        self.evaluates = evaluates
+        """Gradients are off."""
         self.tested = False
-        """The model was in evaluation mode during it: whatever gave the batches had gradients on."""
+        """The model was in evaluation mode during it, though gradients may be on."""
         self.over = False
+        self.exhausted = False
+        """It has given all its batches."""
         self.fetched = False
         """It was over before the first backward: its batches were kept."""
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
-        self.reads: dict[Site, Read] = {}
+        self.reads: dict[Site, Reads] = {}
+        self.late: set[Site] = set()
+        """What was read for the first time when its loader had come to its end."""
         self.named: dict[str, Mean] = {}
-        """What the user has recorded himself: it is not recorded again where he reads it."""
+        """What the script records itself. It is not recorded again where the script reads it."""
 
     @property
     def is_loader(self) -> bool:
         return self.data is not NO_DATA
 
-    def is_gone_before(self, other: Pass) -> bool:
-        """Whether its data had died when another pass began, and what it was known by may be something else's."""
-        deaths = [getattr(source, "died", None) for source in self.sources]
-        return any(died is not None and died < other.began for died in deaths)
-
     @property
     def is_empty(self) -> bool:
         return not self.criteria and not self.reads and not self.named
 
+    def is_gone_before(self, other: Pass) -> bool:
+        """Whether its data died before another pass began: then its ids may be something else's."""
+        deaths = [getattr(source, "died", None) for source in self.sources]
+        return any(died is not None and died < other.began for died in deaths)
 
-class Read:
-    """Values that the user has read by one name."""
+    def is_a_single_batch_of(self, other: Pass) -> bool:
+        """Whether both are batches that the script fetches one by one from the same loader, by `next(iter(loader))`."""
+        return (
+            all(
+                one.is_loader and one.over and not one.exhausted and one.data == self.data
+                for one in (self, other)
+            )
+            and self.batches == 1
+        )
 
-    __slots__ = ("counts", "mean")
+
+class Reads:
+    """Values that the script has read under one name."""
+
+    __slots__ = ("are_counts", "mean")
 
     def __init__(self) -> None:
         self.mean = Mean()
-        self.counts = True
-        """All of them were whole numbers: they are counted, and taken for each sample."""
+        self.are_counts = True
+        """All of them are whole numbers: they are counted, and taken for each sample."""
 
 
-class Flow:
+class Passes:
     """One thread's passes."""
 
     def __init__(self) -> None:
@@ -94,51 +116,45 @@ class Flow:
         """The pass that gave a batch last, or the stretch since."""
         self.others: list[Pass] = []
         """Begun since the epoch did, and not known to be training."""
-        self._live: dict[int, tuple[weakref.ref[Any], Pass]] = {}
+        self._live: dict[int, Pass] = {}
 
     # -- the loaders
 
-    def began(self, iterator: Any, found: Pass) -> None:
+    def began(self, iterator: int, found: Pass) -> None:
         """A loader is iterated. A persistent iterator is the same object each time."""
-        self.ended(iterator)
-        live, number = self._live, id(iterator)
-
-        def dropped(reference: weakref.ref[Any]) -> None:  # a loop that was left by `break`
-            entry = live.get(number)
-            if entry is not None and entry[0] is reference:
-                del live[number]
-                entry[1].over = True
-
-        live[number] = weakref.ref(iterator, dropped), found
+        self.ended(iterator, found.began, True)
+        self._live[iterator] = found
         if len(self.others) > 100:  # nothing but evaluations
             del self.others[:50]
         self.others.append(found)
 
-    def gave(self, iterator: Any, asked: float, now: float, samples: int, evaluates: bool) -> None:
-        """A batch of `samples`, which was asked for at a time and is there now; `evaluates`: gradients are off."""
-        entry = self._live.get(id(iterator))
-        if entry is None:
+    def gave(self, batch: Any) -> None:
+        """See `events.Batch`."""
+        found = self._live.get(batch.iterator)
+        if found is None:
             return
-        found = entry[1]
         found.batches += 1
-        found.samples += samples
-        found.wait += now - asked
-        found.last = now
+        found.samples += batch.rows
+        found.batch_size = batch.rows
+        found.wait += batch.given - batch.asked
+        found.last = batch.given
         found.moved = True
-        found.evaluates = evaluates
+        found.evaluates = not batch.grad
         if not found.beside:
             self.current = found
 
-    def ended(self, iterator: Any) -> None:
-        entry = self._live.pop(id(iterator), None)
-        if entry is not None:
-            entry[1].over = True
-            entry[1].last = perf_counter()
+    def ended(self, iterator: int, at: float, dropped: bool) -> None:
+        found = self._live.pop(iterator, None)
+        if found is not None:
+            found.over = True
+            found.exhausted = not dropped
+            if not dropped:
+                found.last = at
 
     # -- training and evaluation
 
     def trained(self) -> bool:
-        """A backward: whether a new epoch begins with it, which is `epoch` then."""
+        """A backward, or a step without one: whether a new epoch begins with it, which is `epoch` then."""
         epoch = self.epoch
         if epoch is not None and not self.others:
             epoch.moved = False
@@ -179,6 +195,9 @@ class Flow:
             # Of loaders that are iterated side by side, the first that gives a batch counts. One that is iterated anew has left
             # the iterator before for good, as that of a search for a learning rate.
             return next((one for one in given if one.data == epoch.data and not one.over), None)
+        if epoch is not None and given and all(one.is_a_single_batch_of(epoch) for one in given):
+            self._go_on(epoch, given)
+            return None
         if given:
             # One that is over gave its batches to something else, as statistics, unless all were fetched in advance. Of two
             # passes over the same data the first was a look at one batch.
@@ -191,6 +210,14 @@ class Flow:
         last = self.others[-1] if self.others else None
         return last if last is not None and not last.is_loader and not last.evaluates else Pass()
 
+    def _go_on(self, epoch: Pass, given: list[Pass]) -> None:
+        for one in given:
+            epoch.batches += one.batches
+            epoch.samples += one.samples
+            self.others.remove(one)
+        if self.current in given:
+            self.current = epoch
+
     def stretch(self) -> Pass:
         """A run begins without a pass of its own: what is computed from now on is no more of the last run's."""
         epoch = self.epoch = Pass()
@@ -201,20 +228,42 @@ class Flow:
     def here(self, evaluates: bool) -> Pass:
         """The pass that a loss or a metric computed now belongs to."""
         current = self.current
-        if current is None or (not current.is_loader and current.evaluates != evaluates) or (
-            evaluates and current.over and current is self.epoch
-        ):  # fmt: skip
-            current = Pass()
-            current.evaluates = evaluates
+        if (
+            current is None
+            or (not current.is_loader and current.evaluates != evaluates)
+            or (evaluates and self.is_epoch_over)
+        ):
+            current = Pass(evaluates=evaluates)
             self.others.append(current)
             self.current = current
         return current
+
+    @property
+    def is_epoch_over(self) -> bool:
+        """Whether nothing has given a batch since the epoch's loader has come to its end."""
+        return self.current is not None and self.current is self.epoch and self.current.over
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether the current pass is one, so far."""
+        current = self.current
+        return (
+            current is not None
+            and current is not self.epoch
+            and not current.beside
+            and (current.is_loader or current.evaluates)
+        )
 
     def split(self) -> None:
         """The model is put to evaluation anew: without a loader, that is another pass."""
         current = self.current
         if current is not None and not current.is_loader and current is not self.epoch:
             self.current = None
+
+    def forget(self) -> None:
+        """The run has ended: what has begun since belongs to the next one."""
+        if self.epoch is not None and (self.epoch.steps or self.epoch.losses):
+            self.epoch = None
 
     def evaluations(self, last: bool = False) -> list[Pass]:
         """The evaluations that are over (with `last`, all), in order; they are forgotten here."""

@@ -1,0 +1,278 @@
+"""What a script calls a value: read from its source.
+
+`loss.backward()` is `loss`; `D_x = output.mean().item()` is `D_x`; `correct += (guess == y).sum().item()` is `correct`. A value
+that is assigned as it is has the name that it is assigned to; else what the value is made of comes first.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+from collections.abc import Iterator, Sequence
+from types import CodeType
+from typing import Any, NamedTuple, TypeGuard
+
+MODULES = frozenset(("torch", "F", "np", "numpy"))
+"""Whose functions are called as methods are, by the names that everybody gives them."""
+TAKING = frozenset(("backward", "step"))
+"""Methods that are called with the value, as `accelerator.backward(loss)`."""
+
+
+class Said(NamedTuple):
+    """What the source says of the value of a call."""
+
+    name: str
+    reduction: str = ""
+    """`sum` or `mean`, where it says that the value is one; `weighted`, where it multiplies it by the number of samples."""
+    splits: tuple[str, ...] = ()
+    """The variables of loops around it, but for counters."""
+    loop: str = ""
+    """What the loop is over in which the value is summed up."""
+    names: tuple[str, ...] = ()
+    """Variables of which the value may be any, where several are formatted at once."""
+
+
+class Where(NamedTuple):
+    """A call, or a text that is formatted by `%`, and where it stands."""
+
+    call: ast.Call | ast.BinOp
+    statement: ast.stmt | None = None
+    key: str = ""
+    """Of the dictionary that it is a value of."""
+    splits: tuple[str, ...] = ()
+    sums: frozenset[str] = frozenset()
+    """Variables that are divided by the length of a data set, in the same function."""
+    loops: dict[str, str] = {}
+    """Variables that are summed up in a loop there, and what that is over."""
+
+
+class Source:
+    """A file."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._calls: list[Where] = []
+        try:
+            self._collect(ast.parse("".join(lines)), Where(ast.Call(ast.Name("")), None))
+        except (SyntaxError, ValueError, RecursionError):
+            pass
+
+    def at(self, position: Any, line: int, method: str) -> Said:
+        """What is said of the call at this position: its lines and columns, or where Python does not tell these, its line."""
+        for where in self._calls:
+            call = where.call
+            if len(position) == 4 and None not in position:
+                if (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) != position:
+                    continue
+            elif (
+                not call.lineno <= line <= (call.end_lineno or line)
+                or isinstance(call, ast.BinOp)
+                or _method(call) != method
+            ):
+                continue
+            if isinstance(call, ast.BinOp) or (method == "float" and _method(call) == "format"):
+                names = _formatted(call)
+                return Said(names[0] if len(names) == 1 else "", names=names if len(names) > 1 else ())
+            name = where.key or _name_of(where, call, method)
+            if name:
+                said = (
+                    where.loops.get(_simple(call.func.value), "")
+                    if isinstance(call.func, ast.Attribute)
+                    else ""
+                )
+                return Said(name, _reduction(where, call), where.splits, said)
+        return Said(f"line_{line}")
+
+    def _collect(self, node: ast.AST, where: Where) -> None:
+        if isinstance(node, ast.stmt):
+            where = where._replace(statement=node, key="")
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)):
+            where = where._replace(splits=(), sums=frozenset(_sums(node)), loops=dict(_summed_up(node, "")))
+        elif isinstance(node, ast.For) and not _counts(node.iter):
+            where = where._replace(splits=(*where.splits, *_names_in(node.target)))
+        elif isinstance(node, ast.Call) or _is_text(node):
+            self._calls.append(where._replace(call=node))
+        elif isinstance(node, ast.Dict):
+            for name, value in zip(node.keys, node.values, strict=True):
+                said = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+                self._collect(value, where._replace(key=said))
+            return
+        for child in ast.iter_child_nodes(node):
+            self._collect(child, where)
+
+
+def _counts(iterated: ast.expr) -> bool:
+    return isinstance(iterated, ast.Call) and _simple(iterated.func) in ("range", "trange", "count")
+
+
+def _names_in(target: ast.expr) -> list[str]:
+    parts = target.elts if isinstance(target, ast.Tuple) else [target]
+    return [one.id for one in parts if isinstance(one, ast.Name)]
+
+
+def _sums(function: ast.AST) -> Iterator[str]:
+    """What is divided by the length of a data set: `total / len(loader.dataset)`."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            divided, by = node.left, node.right
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
+            divided, by = node.target, node.value
+        else:
+            continue
+        counted = by.args[0] if isinstance(by, ast.Call) and _simple(by.func) == "len" and by.args else None
+        if isinstance(counted, ast.Attribute) and counted.attr == "dataset":
+            yield _simple(divided)
+
+
+def _summed_up(node: ast.AST, loop: str) -> Iterator[tuple[str, str]]:
+    """The variables that are summed up in loops, and what these are over."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.AugAssign) and isinstance(child.target, ast.Name) and loop:
+            yield child.target.id, loop
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _summed_up(child, ast.unparse(child.iter) if isinstance(child, ast.For) else loop)
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.BinOp]:
+    """Whether it is `"…" % values`."""
+    return (
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mod)
+        and isinstance(node.left, ast.Constant)
+        and isinstance(node.left.value, str)
+    )
+
+
+def _formatted(text: ast.Call | ast.BinOp) -> tuple[str, ...]:
+    """The variables that are put into a text."""
+    if isinstance(text, ast.Call):
+        parts = [*text.args, *(one.value for one in text.keywords)]
+    else:
+        parts = text.right.elts if isinstance(text.right, ast.Tuple) else [text.right]
+    return tuple(name for part in parts if (name := _simple(part)))
+
+
+def _name_of(where: Where, call: ast.Call, method: str) -> str:
+    statement = where.statement
+    if method == "metric":  # what a function computes, not what it is called with
+        return _given_to(statement, call) or _target(statement) or _method(call)
+    return _given_to(statement, call) or _named(call, method) or _target(statement) or _called(call)
+
+
+def _given_to(statement: ast.stmt | None, call: ast.Call) -> str:
+    """What a statement assigns to, if it assigns just this value, perhaps as `float(…)` or rounded."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return ""
+    value = statement.value
+    while isinstance(value, ast.Call) and value is not call and _simple(value.func) in ("float", "round"):
+        value = value.args[0] if value.args else None
+    return _target(statement) if value is call else ""
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else _simple(call.func)
+
+
+def _named(call: ast.Call, method: str) -> str:
+    """What the value is called: of `X.method()` X, of `accelerator.backward(X)` X."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != method:
+        return _simple(call.args[0]) if call.args else ""
+    if call.args and method in TAKING:
+        return _simple(call.args[0])
+    return _simple(call.func.value)
+
+
+def _called(call: ast.Call) -> str:
+    """Of `evaluate(x).item()`, `evaluate`."""
+    inner = call.func.value if isinstance(call.func, ast.Attribute) else None
+    return _method(inner) if isinstance(inner, ast.Call) else ""
+
+
+def _reduction(where: Where, call: ast.Call) -> str:
+    """Of `(guess == y).float().sum().item()`, `sum`."""
+    statement = where.statement
+    node = call.func.value if isinstance(call.func, ast.Attribute) else None
+    while isinstance(node, ast.Call):
+        if _method(node) in ("sum", "mean"):
+            return _method(node)
+        for keyword in node.keywords:
+            if keyword.arg == "reduction" and isinstance(keyword.value, ast.Constant):
+                return str(keyword.value.value)
+        node = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
+        value = statement.value
+        if value is call and _target(statement) in where.sums:
+            return "sum"
+        if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
+            sides = (value.left, value.right)
+            if call in sides and _is_size(sides[sides.index(call) ^ 1]):
+                return "weighted"
+    return ""
+
+
+def _is_size(node: ast.expr) -> bool:
+    """`len(x)`, `x.size(0)`, `x.shape[0]`."""
+    if isinstance(node, ast.Call):
+        return _method(node) in ("len", "size")
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "shape"
+    )
+
+
+def _simple(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return _simple(node.value) if node.attr == "data" else node.attr
+    if isinstance(node, ast.Subscript):
+        return str(node.slice.value) if isinstance(node.slice, ast.Constant) else ""
+    if isinstance(node, ast.BinOp):
+        return _simple(node.left) or _simple(node.right)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        if node.func.attr == "scale" and node.args:
+            return _simple(node.args[0])
+        if node.func.attr in ("mean", "sum", "detach", "cpu", "float"):
+            module = isinstance(node.func.value, ast.Name) and node.func.value.id in MODULES
+            return _simple(node.args[0] if module and node.args else node.func.value)
+    return ""
+
+
+def _target(statement: ast.stmt | None) -> str:
+    """What a statement assigns to: a name, an attribute, a key."""
+    target: Any = None
+    if isinstance(statement, ast.Assign):
+        target = statement.targets[0]
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+        target = statement.target
+    if isinstance(target, ast.Subscript):
+        key = target.slice
+        return str(key.value) if isinstance(key, ast.Constant) else _simple(target.value)
+    return _simple(target) if isinstance(target, ast.expr) else ""
+
+
+def loaded_for_format(code: CodeType, instruction: int) -> str:
+    """What is loaded, or called, just before it is formatted: `loss`, or `out.val` of `out["val"]`. The source does not help:
+    until Python 3.12 it cannot tell the parts of an f-string apart.
+    """
+    done = [
+        one
+        for one in dis.get_instructions(code)
+        if one.offset <= instruction and not one.opname.startswith("EXTENDED_ARG")
+    ]
+    if not done or not done.pop().opname.startswith("FORMAT_"):
+        return ""
+    if done and done[-1].opname == "LOAD_CONST":  # how it is to be formatted
+        done.pop()
+    key = ""
+    if len(done) > 2 and done[-1].opname.startswith("BINARY_") and done[-2].opname == "LOAD_CONST":
+        key = f".{done[-2].argval}"
+        del done[-2:]
+    if done and done[-1].opname.startswith("CALL"):  # a method, as of `mean.compute()`
+        methods = ("LOAD_ATTR", "LOAD_METHOD")
+        while done and done[-1].opname.startswith(("CALL", "PRECALL", *methods, "PUSH_NULL")):
+            done.pop()
+    if not done or not done[-1].opname.startswith("LOAD_"):
+        return ""
+    loaded = done[-1].argval[-1:] if isinstance(done[-1].argval, tuple) else [done[-1].argval]
+    return f"{loaded[0]}{key}" if isinstance(loaded[0], str) else ""

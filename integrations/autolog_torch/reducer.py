@@ -1,0 +1,523 @@
+"""Whose steps are which run's: turns the events of one thread into runs and what is logged to them. A pure reducer.
+
+    Idle        no run. The first step of an optimizer opens one
+    Training    a run, its optimizers, one of which leads: its steps are the run's
+    Tentative   a run, and an optimizer that has stepped once and has nothing to do with it, so far
+
+A step of an optimizer O that the run has not met, by its `Relation` to those that the run has:
+
+    ALIAS      the same parameters, nothing pending     it is a wrapper around one: its steps are ignored
+    SHARES     some of the parameters                   joins; O leads when the others are gone or silent
+    ALONE      the others are gone                      the run ends, O begins a new one
+    STRANGER   none, and O was made before the run      joins: GAN, actor and critic
+               none, and O was made later               Tentative: if the next step is one of the run's, O joins; else O begins
+                                                        a new run, as it does if none comes; at once if its step evaluates
+                                                        again and again, and may be all of them
+
+Must not know torch: what it asks of the world is in `World`, which an interpreter of some lines is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from autolog_torch.events import (
+    Backward,
+    BackwardFailed,
+    Batch,
+    ByHand,
+    Criterion,
+    Died,
+    Elsewhere,
+    Event,
+    LoaderBegan,
+    LoaderEnded,
+    Loss,
+    Named,
+    Place,
+    PutToEvaluation,
+    Read,
+    Skipped,
+    Step,
+)
+from autolog_torch.passes import Pass, Passes, Reads
+from autolog_torch.recording import MANY, Recording
+from autolog_torch.values import Late, Mean
+
+if TYPE_CHECKING:
+    from autolog_torch.sites import Site
+
+SILENT = 16
+"""Steps of others after which an optimizer leads no more."""
+PENDING = 4096
+
+
+class Relation(Enum):
+    """What an optimizer that the run has not met has to do with it."""
+
+    ALIAS = "the same parameters as one of its optimizers"
+    SHARES = "some of its parameters"
+    STRANGER = "none of its parameters"
+    ALONE = "its optimizers are gone"
+
+
+class World(Protocol):
+    """What is outside: the objects that the events are of, and the runs."""
+
+    def clock(self) -> int:
+        """Return how many optimizers have been made."""
+        ...
+
+    def was_interrupted(self) -> bool:
+        """Whether an exception has ended a part of the program since the run began, as a notebook's cell."""
+        ...
+
+    def relation(self, optimizer: int, members: list[int]) -> Relation: ...
+
+    def open(self, optimizer: int, began_at: int, now: int) -> Recording | None:
+        """Open a run that began at that time, and describe it; None where nothing is recorded. It has made `now` steps."""
+        ...
+
+    def joined(self, recording: Recording, optimizer: int, number: int, alias: bool) -> None:
+        """An optimizer has become the run's."""
+        ...
+
+    def leads(self, optimizer: int, by_hand: bool) -> None:
+        """From now on this optimizer's steps are the run's; `by_hand`: its backwards are."""
+        ...
+
+    def began_epoch(self) -> None: ...
+
+    def finished(self, recording: Recording) -> None:
+        """All is logged: save the models."""
+        ...
+
+    def end(self, recording: Recording) -> None:
+        """End the run, which calls `Reducer.close`."""
+        ...
+
+
+class Member:
+    """An optimizer of a run."""
+
+    __slots__ = ("alias", "number", "optimizer")
+
+    def __init__(self, optimizer: int, number: int, alias: bool = False) -> None:
+        self.optimizer = optimizer
+        self.number = number
+        self.alias = alias
+
+
+class Training:
+    """A run in progress."""
+
+    __slots__ = ("began_at", "by_hand", "idle", "lead", "members", "recording")
+
+    def __init__(self, recording: Recording, optimizer: int, began_at: int) -> None:
+        self.recording = recording
+        self.lead = Member(optimizer, 0)
+        self.members = {optimizer: self.lead}
+        self.began_at = began_at
+        """By the clock of what was made."""
+        self.by_hand = False
+        self.idle = 0
+        """Steps of others since the one that leads has stepped."""
+
+
+class Tentative:
+    """An optimizer that has stepped once, the losses of that step, and when it was."""
+
+    __slots__ = ("clock", "losses", "optimizer")
+
+    def __init__(self, optimizer: int, losses: list[Loss], clock: int) -> None:
+        self.optimizer = optimizer
+        self.losses = losses
+        self.clock = clock
+
+
+class Reducer:
+    """One thread's."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.passes = Passes()
+        self.values = Values(self.passes)
+        self.training: Training | None = None
+        self._tentative: Tentative | None = None
+        self._declined: int | None = None
+        """The optimizer of a training that is not recorded."""
+        self._pending: list[Loss] = []
+        self._dead: set[int] = set()
+        """Optimizers that have stepped and are gone."""
+        passes, values = self.passes, self.values
+        self._reduce: dict[type[Any], Callable[[Any], None]] = {
+            Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step, Skipped: self._skipped,
+            ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer), Elsewhere: lambda _: self._pending.clear(),
+            LoaderBegan: lambda e: passes.began(e.iterator, e.found), Batch: passes.gave,
+            LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped), PutToEvaluation: lambda _: passes.split(),
+            Criterion: values.criterion, Read: self._read, Named: self._named,
+        }  # fmt: skip
+
+    def __call__(self, event: Event) -> None:
+        self._reduce[type(event)](event)
+
+    # -- losses and steps
+
+    def _backward(self, event: Backward) -> None:
+        """A backward begins; an optimizer may step within."""
+        if self.training is None and not self._pending:
+            self.values.begins()
+        self._trains()
+        for loss in event.losses:
+            loss.epoch = self.passes.epoch
+        if len(self._pending) < PENDING:
+            self._pending += event.losses
+
+    def _backward_failed(self, event: BackwardFailed) -> None:
+        self._pending = [loss for loss in self._pending if all(loss is not one for one in event.losses)]
+
+    def _trains(self) -> None:
+        """What is done now is training: a new epoch may begin with it."""
+        passes, training = self.passes, self.training
+        epoch = passes.epoch
+        began = passes.trained()
+        if training is None:
+            return
+        recording = training.recording
+        if began:
+            if epoch is not None:
+                recording.count([loss for loss in self._pending if loss.epoch is epoch])
+                recording.end_epoch(epoch)
+            self.values.log_evaluations(recording)
+            recording.epochs += 1
+            self._world.began_epoch()
+        elif passes.others and self.values.log_evaluations(recording) and epoch is not None:
+            recording.evaluated_within(epoch)
+
+    def _step(self, event: Step) -> None:
+        if self.training is None:
+            if self._declined == event.optimizer:
+                self._pending.clear()
+                return
+            if not self._pending:
+                self._trains()  # gradients that no backward has made
+            self._open(event.optimizer)
+        elif event.optimizer not in self.training.members:
+            self._meet(event)
+        training = self.training
+        if training is None or event.optimizer not in training.members:
+            return
+        member = training.members[event.optimizer]
+        if member.alias:
+            return
+        self._settle(training)
+        self._let_lead(training, member)
+        if member is training.lead:
+            # A subclass whose `step` calls its parent's steps once.
+            if self._pending or not training.recording.has_losses:
+                self._lead_step(training, event)
+            return
+        losses, self._pending = self._pending, []
+        if losses and self.passes.epoch is not None:
+            training.recording.take(losses, member.number, event.again)
+        training.recording.stepped(member.number, event.rates)
+
+    def _let_lead(self, training: Training, member: Member) -> None:
+        """Another optimizer leads from now on, if the one that does is gone or silent."""
+        lead = training.lead
+        if member is lead:
+            return
+        training.idle += 1
+        if training.by_hand or training.idle > SILENT or lead.optimizer in self._dead:
+            training.recording.succeeds(lead.number, member.number)
+            training.lead, training.by_hand = member, False
+            self._world.leads(member.optimizer, False)
+
+    def _lead_step(self, training: Training, event: Step) -> None:
+        training.idle = 0
+        recording, losses = training.recording, self._pending
+        self._pending = []
+        if not losses and not recording.has_losses and recording.steps:
+            self._trains()
+        epoch = self.passes.epoch
+        if epoch is None:  # its backward could not be seen, or was the last run's
+            epoch = self.passes.stretch()
+        recording.step(epoch)
+        recording.stepped(training.lead.number, event.rates)
+        if losses:
+            recording.take(losses, training.lead.number, event.again)
+        self.values.release(recording)
+
+    def _skipped(self, _: Skipped) -> None:
+        for loss in self._pending:
+            loss.is_skipped = True
+
+    def _by_hand(self, event: ByHand) -> None:
+        """The backwards that are pending were steps, and those that come are."""
+        losses, self._pending = self._pending, []
+        if self.training is not None:
+            self._end_for_another(self.training)
+        if not self._open(event.optimizer) or self.training is None:
+            return
+        self.training.by_hand = True
+        self._world.leads(event.optimizer, True)
+        for loss in losses:
+            self._pending = [loss]
+            self._lead_step(self.training, Step(event.optimizer))
+
+    # -- whose
+
+    def _open(self, optimizer: int, first: Tentative | None = None) -> bool:
+        """Open a run at an optimizer's first step, or at its second one, when `first` is what is known of the first; whether
+        there is one.
+        """
+        self._pending = [loss for loss in self._pending if loss.clock >= optimizer]
+        self._tentative = None
+        if first is not None and self.passes.epoch is None:
+            self.passes.stretch()
+        began_at = self._world.clock() if first is None else first.clock
+        recording = self._world.open(optimizer, began_at, 1 if first is None else 2)
+        if recording is None:
+            self._declined = optimizer
+            self._pending.clear()
+            return False
+        self._declined = None
+        self.training = Training(recording, optimizer, began_at)
+        self._world.leads(optimizer, False)
+        if first is not None and self.passes.epoch is not None:
+            recording.step(self.passes.epoch)
+            recording.take(first.losses, 0, False)
+        self.values.log_evaluations(recording, before=True)  # of the model as it was before
+        self.values.release_early(recording)
+        return True
+
+    def _meet(self, event: Step) -> None:
+        """An optimizer that the run has not met: see the module."""
+        training, tentative = self.training, self._tentative
+        assert training is not None
+        if (
+            tentative is not None
+            and tentative.optimizer != event.optimizer
+            and self._begin_tentative(training)
+        ):
+            training, tentative = self.training, self._tentative
+            assert training is not None
+        if self._world.was_interrupted():
+            self._end_for_another(training)
+            self._open(event.optimizer)
+            return
+        relation = self._world.relation(event.optimizer, [*training.members])
+        if relation is Relation.ALIAS and not self._pending:
+            self._join(training, event.optimizer, alias=True)
+        elif relation in (Relation.ALIAS, Relation.SHARES) or (
+            relation is Relation.STRANGER and event.optimizer <= training.began_at
+        ):
+            self._join(training, event.optimizer)
+        elif tentative is None and relation is Relation.STRANGER and not event.again:
+            self._tentative = Tentative(event.optimizer, self._pending, self._world.clock())
+            self._pending = []
+        else:
+            self._end_for_another(training)
+            self._open(event.optimizer, tentative)
+
+    def _join(self, training: Training, optimizer: int, alias: bool = False) -> Member:
+        member = training.members[optimizer] = Member(optimizer, len(training.members), alias)
+        self._world.joined(training.recording, optimizer, member.number, alias)
+        return member
+
+    def _settle(self, training: Training) -> None:
+        """An optimizer stepped once, and now one of the run's does: they are trained together."""
+        tentative, self._tentative = self._tentative, None
+        if tentative is not None and tentative.optimizer not in self._dead and self.passes.epoch is not None:
+            member = self._join(training, tentative.optimizer)
+            training.recording.take(tentative.losses, member.number, False)
+
+    def _begin_tentative(self, training: Training) -> bool:
+        """An optimizer stepped once, and now another one does, or nothing: it was a training of its own. Whether there is a run
+        of that now.
+        """
+        tentative, self._tentative = self._tentative, None
+        assert tentative is not None
+        if tentative.optimizer in self._dead:
+            training.recording.run.note(
+                "Another training made one step while this one's optimizer was there, and was gone. It is not recorded."
+            )
+            return False
+        self._end_for_another(training)
+        return self._open(tentative.optimizer, tentative)
+
+    def _end_for_another(self, training: Training) -> None:
+        """Another training has begun: what is held and pending is of that one, as is an optimizer that waits."""
+        self._tentative = None  # or it would join the run that ends
+        held, pending = self.values.take_held(), self._pending
+        self._pending = []
+        self._world.end(training.recording)
+        self.training = None
+        self.values.held, self._pending = held, pending
+
+    # -- what the script computes, reads and names
+
+    def _read(self, event: Read) -> None:
+        self.values.read(event, self.training and self.training.recording)
+
+    def _named(self, event: Named) -> None:
+        self.values.named(event)
+        if self.training is not None and not self._pending and self._tentative is None:
+            self.values.release(self.training.recording)
+
+    # -- the end
+
+    def close(self, recording: Recording) -> None:
+        """The run is about to end: log what is left."""
+        if recording.closed:
+            return
+        recording.closed = True
+        training, passes = self.training, self.passes
+        if training is None or training.recording is not recording:
+            recording.send()
+            return
+        follows = self._tentative is not None  # what was read and named since is of another training
+        if not follows:
+            self.values.release(recording)
+        if passes.epoch is not None:
+            # An accumulation that was not completed, or steps within the last backward.
+            known = [loss for loss in self._pending if recording.knows(loss.site, training.lead.number)]
+            recording.take(known, training.lead.number, False)
+            recording.forget_late_reads(passes.epoch)
+            recording.end_epoch(passes.epoch)
+        if not follows:
+            self.values.log_evaluations(recording, last=True)
+        recording.send()
+        self._world.finished(recording)
+        if follows and self._begin_tentative(training) and self.training is not None:
+            self._world.end(self.training.recording)
+        self.training = None
+        self._pending = []
+        passes.forget()
+
+
+class Values:
+    """What is computed, read and named, and of which pass it is."""
+
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
+        self.held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=MANY)
+        """What the script has named, until it is known which run it is of."""
+        self.early: deque[Read] = deque(maxlen=MANY)
+        """What was read between the first backward and the first step."""
+        self._before: dict[Site, Read] = {}
+        """What was read last before the first backward, by place: it is of the training if it is read there again."""
+
+    def criterion(self, event: Criterion) -> None:
+        """A loss module's result where `backward` does not tell it: in an evaluation."""
+        evaluates = event.place.in_eval or not event.place.grad
+        mean = self._place(evaluates, event.place).criteria.setdefault(event.name, Mean())
+        mean.add(event.value, 1.0 if event.is_sum else float(event.rows), event.rows)
+
+    def read(self, event: Read, recording: Recording | None) -> None:
+        """The script has read a number."""
+        site, value, place, current = event.site, event.value, event.place, self._passes.current
+        if site.reduction == "sum" and type(value) is float and value.is_integer():
+            value = int(value)  # a count, though of floats
+        is_data = current is not None and current.is_loader
+        evaluates = place.in_eval or (not place.grad and (is_data or self._passes.is_evaluation))
+        is_over = is_data and evaluates and self._passes.is_epoch_over
+        if type(value) is int and (not is_data or is_over) and site.reduction != "sum":
+            return  # an action that was chosen, say, or the number of a word
+        if evaluates and type(value) is int and not (is_data or place.put_to_eval):
+            evaluates = False
+        if not evaluates and not is_data:
+            if recording is not None:
+                before = self._before.pop(site, None)
+                if before is not None:
+                    recording.read(site, before.value, sure=True)
+                recording.read(site, value, sure=not place.grad)
+            else:
+                self.early.append(event)
+            return
+        found = self._counted_in(site) or self._place(evaluates, place)
+        reads = found.reads
+        read = reads.get(site)
+        if read is None:
+            if len(reads) >= MANY:
+                return
+            read = reads[site] = Reads()
+            if found.over:
+                found.late.add(site)
+        if type(value) is not int:
+            read.are_counts = False
+        if site.reduction == "weighted" and found.batch_size:
+            read.mean.add(value, found.batch_size, found.batch_size)
+        else:
+            read.mean.add(value)
+
+    def _counted_in(self, site: Site) -> Pass | None:
+        """The epoch, if its loop is what a value was summed up in, though it is read after a later loop."""
+        epoch = self._passes.epoch
+        return (
+            epoch if epoch is not None and epoch.is_loader and site.loop and site.loop == epoch.name else None
+        )
+
+    def _place(self, evaluates: bool, place: Place) -> Pass:
+        found = self._passes.here(evaluates)
+        if evaluates and not found.tested:
+            found.tested = place.in_eval
+        return found
+
+    def named(self, event: Named) -> None:
+        """Values that the script records itself, at its own step."""
+        place = None if event.evaluates is None else self._passes.here(event.evaluates)
+        known = dict(event.values)
+        for name, value in event.values.items():
+            if type(value) is Late:
+                known[name] = Mean()
+                known[name].add(value)
+            told = place or self._passes.current
+            if (
+                type(value) in (float, Late)
+                and told is not None
+                and (name in told.named or len(told.named) < MANY)
+            ):
+                told.named.setdefault(name, Mean()).add(value)
+        self.held.append((known, event.step, place))
+
+    def release(self, recording: Recording) -> None:
+        self._tell_trained(recording)
+        while self.held:
+            values, step, place = self.held.popleft()
+            evaluates = place is not None and (
+                place.evaluates or (place is not self._passes.epoch and not place.losses)
+            )
+            recording.named(values, step, place, evaluates)
+
+    def _tell_trained(self, recording: Recording) -> None:
+        epoch = self._passes.epoch
+        if epoch is not None and epoch.is_loader:
+            recording.names.trained = epoch
+
+    def begins(self) -> None:
+        """The first backward of what may be a training: what is read before it is not of it, or it is read again."""
+        self._before = {event.site: event for event in self.early}
+        self.early.clear()
+
+    def release_early(self, recording: Recording) -> None:
+        while self.early:
+            event = self.early.popleft()
+            recording.read(event.site, event.value, sure=True)
+
+    def take_held(self) -> deque[tuple[dict[str, Any], Any, Pass | None]]:
+        held, self.held = self.held, deque(maxlen=MANY)
+        return held
+
+    def log_evaluations(self, recording: Recording, last: bool = False, before: bool = False) -> bool:
+        """Whether there are any. `before`: the run has only begun, and a look at the data was no evaluation."""
+        found = self._passes.evaluations(last)
+        if found:
+            self._tell_trained(recording)
+        for done in found:
+            if not before or done.evaluates or done.tested or done.criteria or done.named:
+                recording.evaluated(done)
+        return bool(found)
