@@ -12,6 +12,7 @@ import sys
 import textwrap
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 from autolog.integration import IdentityMap
@@ -245,6 +246,16 @@ def _returned(function: Any) -> list[str]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function.python_function)))
     except (OSError, TypeError, SyntaxError, AttributeError, ValueError):
         return []
-    given = [one.value for one in ast.walk(tree) if isinstance(one, ast.Return)]
+    given = [one.value for one in _returns(tree.body[0])]
     parts = given[-1].elts if given and isinstance(given[-1], ast.Tuple) else []
-    return [one.id for one in parts if isinstance(one, ast.Name)]
+    names = [one.id for one in parts if isinstance(one, ast.Name)]
+    return names if len(names) == len(parts) else []
+
+
+def _returns(function: ast.AST) -> Iterator[ast.Return]:
+    """A function's own `return` statements, in the order of the source; not those of functions within it."""
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.Return):
+            yield node
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield from _returns(node)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from autolog.integration import FastPatch, Hook, IdentityMap, OnImport
 from autolog_torch import about, dynamo
+from autolog_torch.checkpoints import is_checkpoint
 from autolog_torch.events import (
     Backward,
     BackwardFailed,
@@ -404,10 +405,8 @@ class Data:
         path: Any = f
         if not isinstance(f, (str, os.PathLike)):
             path = getattr(f, "name", None) if isinstance(f, io.IOBase) else about.told(f, "name")
-        if isinstance(path, (str, os.PathLike)):
-            tracker = self._threads.tracker
-            if tracker.reducer.training is not None:
-                tracker.describer.checkpoints.saved(os.path.abspath(os.fspath(path)))
+        if isinstance(path, (str, os.PathLike)) and is_checkpoint(obj, self._tensor):
+            self._threads.tracker.describer.saved(os.path.abspath(os.fspath(path)))
 
 
 def _observers(patches: list[FastPatch | Hook]) -> list[Callable[..., Any]]:

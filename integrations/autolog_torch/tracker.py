@@ -410,7 +410,7 @@ class Describer:
         self._finals: list[FinalModel] = []
         self._models: list[weakref.ref[Any]] = []
         """Those that the run's params are about."""
-        self.checkpoints = Checkpoints(self._options)
+        self._checkpoints = Checkpoints(self._options)
 
     def hparams(self, values: dict[str, Any]) -> None:
         """The script's own params."""
@@ -418,6 +418,11 @@ class Describer:
             self._run.log_params(values)
         else:
             self.facts.update(values)
+
+    def saved(self, path: str) -> None:
+        """The script has written a checkpoint."""
+        if self._run is not None:
+            self._checkpoints.saved(self._run, path)
 
     def begin(
         self, recording: Recording, began_at: int, optimizer: Any, root: Any, wrappers: list[str], epoch: Any
@@ -446,7 +451,7 @@ class Describer:
     def finish(self, recording: Recording) -> None:
         for final in self._finals:
             final.save()
-        self.checkpoints.keep(recording.run)
+        self._checkpoints.keep(recording.run)
         self._run, self._finals, self._models = None, [], []
         self.last_began_at = self._began_at
 

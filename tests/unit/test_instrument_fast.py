@@ -7,9 +7,11 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import pickle
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -129,6 +131,50 @@ def test_a_fast_patch_sees_arguments_result_and_exception_and_changes_none(
     assert install.seen == [
         ("before", (1,), {"y": 5}), ("noted", 6, (1,), {"y": 5}), ("before", (-1,), {}), ("noted", "negative", (-1,), {}),
     ]  # fmt: skip
+
+
+def test_a_warning_of_an_original_in_c_names_its_callers_line(frame: Any, install: Installed) -> None:
+    """As without the patch: Python warns of a `__float__` that returns a subclass where its caller stands."""
+    frame.root = math.sqrt
+
+    class Odd(float):
+        pass
+
+    class Given:
+        def __float__(self) -> float:
+            return Odd(2.25)
+
+    def places() -> list[tuple[str, int]]:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            frame.root(Given())
+        return [(one.filename, one.lineno) for one in found]
+
+    [plain] = places()
+    install.watch("fastframe:root", as_caller=True, raised=None)
+    assert (places(), plain[0]) == ([plain], __file__)
+    assert install.seen[-1][1] == 1.5
+
+
+def test_one_call_in_sixteen_is_timed_for_all(
+    monkeypatch: pytest.MonkeyPatch, frame: Any, install: Installed
+) -> None:
+    """After the first sixteen, each of which is; what is measured exactly inside counts once."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr("autolog.instrument.timer.perf_counter", lambda: float(next(clock)))
+    account = install.handler.timer.account
+
+    def after(*_: Any, **__: Any) -> None:
+        if len(install.seen) % 16 == 15:
+            account.add(0.25)
+        install.seen.append(None)
+
+    install(FastPatch(target="fastframe:step", after=after))
+    for _ in range(16 * 3):
+        frame.step(1)
+    # Each timed call takes a second by this clock, a quarter of which is known exactly in every sixteenth.
+    exact = 3 * 0.25
+    assert (account.exact, account.seconds) == (exact, exact + 15 + 0.75 + 2 * 16 * 0.75)
 
 
 @pytest.mark.parametrize("name", ["step", "decorated"])

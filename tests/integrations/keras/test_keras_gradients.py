@@ -241,3 +241,25 @@ def gone(held: Any, wanted: bool) -> None:
     keras.backend.clear_session()
     gc.collect()
     assert (held() is None) == wanted
+
+
+def test_the_values_of_a_step_have_the_names_of_its_own_last_return() -> None:
+    """Not those of an early return or of a function within it; none where one of them has no name."""
+    from types import SimpleNamespace
+
+    from autolog_keras.applied import _returned
+
+    def step(x: Any) -> Any:
+        def forward(hidden: Any, logits: Any) -> Any:
+            return hidden, logits
+
+        loss, accuracy = forward(x, x)
+        if x is None:
+            return x, step
+        return loss, accuracy
+
+    def unnamed(x: Any) -> Any:
+        return x, x + 1
+
+    assert _returned(SimpleNamespace(python_function=step)) == ["loss", "accuracy"]
+    assert _returned(SimpleNamespace(python_function=unnamed)) == []

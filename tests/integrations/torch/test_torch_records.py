@@ -189,17 +189,51 @@ def test_two_stages_are_one_run(seen: Recorded) -> None:
     assert len(seen.run.history("lr")) == 3  # at the first step, at the second stage's, at the end
 
 
-def test_what_is_saved_by_hand_is_copied(seen: Recorded, tmp_path: Any) -> None:
-    """As it is when the run ends."""
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("last", ["last.pt"]),
+        ("all", ["a/model.pt", "first.pt", "last.pt", "model.pt"]),
+        (True, ["a/model.pt", "first.pt", "last.pt", "model.pt"]),
+        (False, []),
+    ],
+)
+def test_checkpoints_are_copied_as_they_are_when_the_run_ends(
+    seen: Recorded, tmp_path: Any, choice: Any, expected: list[str]
+) -> None:
+    """The last one, or all of them: two of one name are two. Data and predictions are no checkpoints."""
+    autolog.enable("torch", log_checkpoints=choice)
     model = loops.Net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for name in ("first.pt", "last.pt", "last.pt"):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    for path in ("b/model.pt", "a/model.pt", "first.pt", "last.pt", "last.pt"):
+        loops._steps(model, optimizer, 1)
+        torch.save({"epoch": 1, "model": model.state_dict()}, tmp_path / path)
+    torch.save(torch.ones(3), tmp_path / "predictions.pt")
+    torch.save({"x": torch.ones(3), "y": [torch.ones(1)]}, tmp_path / "data.pt")
+    seen.client.disable()
+    kept = seen.run.folder / "checkpoints"
+    assert sorted(one.relative_to(kept).as_posix() for one in kept.rglob("*.pt")) == expected
+    if choice:
+        saved = torch.load(kept / "last.pt")["model"]
+        assert (saved["first.weight"] == model.first.weight).all()
+    assert seen.run.notes == []
+
+
+def test_checkpoints_beyond_the_limit_are_left_out_and_said(seen: Recorded, tmp_path: Any) -> None:
+    autolog.enable("torch", log_checkpoints="all", log_models=False, max_model_bytes=5000)
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for name in ("1.pt", "2.pt", "3.pt"):
         loops._steps(model, optimizer, 1)
         torch.save(model.state_dict(), tmp_path / name)
+    size = (tmp_path / "1.pt").stat().st_size
     seen.client.disable()
-    saved = seen.run.folder / "checkpoints" / "last.pt"
-    assert (torch.load(saved)["first.weight"] == model.first.weight).all()
-    assert (seen.run.folder / "checkpoints" / "first.pt").exists()
+    kept = sorted(one.name for one in (seen.run.folder / "checkpoints").iterdir())
+    assert len(kept) == 5000 // size < 3
+    assert len(seen.run.notes) >= 1
+    assert "with it, checkpoints would exceed max_model_bytes, 5,000." in seen.run.notes[0]
 
 
 def test_options_switch_off_what_they_say(seen: Recorded, tmp_path: Any) -> None:
