@@ -11,6 +11,7 @@ loader object for that one execution, so that `__spec__` and `__loader__` stay w
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -30,6 +31,8 @@ class ImportHooks:
         self._callbacks: dict[str, list[Callback]] = {}
         self._half_imported: set[str] = set()
         self._executed: list[str] = []
+        self._asking: set[tuple[int, str]] = set()
+        """The threads that ask the other finders for a module: another one of our hooks among them asks us in turn."""
 
     def when_imported(self, name: str, callback: Callback) -> None:
         """Call `callback(module)` now if `name` is fully imported, and after each later execution of it (a reload too)."""
@@ -70,9 +73,14 @@ class ImportHooks:
         """Return the spec of a module that has callbacks, with its loader shadowed; None for any other module."""
         if self._half_imported:
             self.settle()
-        if name not in self._callbacks:
+        asking = threading.get_ident(), name
+        if name not in self._callbacks or asking in self._asking:
             return None
-        spec = self._spec_from_the_others(name, path, target)
+        self._asking.add(asking)
+        try:
+            spec = self._spec_from_the_others(name, path, target)
+        finally:
+            self._asking.discard(asking)
         if spec is not None:
             self._shadow_exec_module(name, spec.loader)
         return spec

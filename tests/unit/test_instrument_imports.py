@@ -90,6 +90,19 @@ def test_a_module_is_reported_once_when_its_import_is_complete(hooks: Hooks, sit
     assert hooks.fired == [("later", 2)]
 
 
+def test_each_of_two_that_wait_for_a_module_is_told_once(hooks: Hooks, site: Path) -> None:
+    """As a client and a second one that a test opens: neither asks the other for ever."""
+    write(site, shared="x = 1\n")
+    second, told = ImportHooks(lambda module, error: None), []
+    hooks.watch("shared", lambda module: module.x)
+    second.when_imported("shared", lambda module: told.append(module.x))
+    try:
+        import shared  # noqa: F401
+    finally:
+        second.forget("shared", second._callbacks["shared"][0])
+    assert (hooks.fired, told) == ([1], [1])
+
+
 def test_a_package_is_reported_when_its_init_has_finished(hooks: Hooks, site: Path) -> None:
     write(
         site,
