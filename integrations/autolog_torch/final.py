@@ -16,6 +16,7 @@ from typing import Any
 
 from autolog.integration import Run
 from autolog_torch.about import SHARDED
+from autolog_torch.flavor import is_parametrized
 
 _OWN = ("_parameters", "_buffers", "_modules")
 # Plain as a whole: holding one keeps nothing else alive.
@@ -73,6 +74,10 @@ class FinalModel:
             if model is None:
                 self._run.model_not_saved("it was gone before it could be.")
             else:
+                if is_parametrized(model):
+                    self._run.note(
+                        f"{self._path} is saved as its state_dict: torch does not save a module with parametrizations whole."
+                    )
                 self._run.save_model(model, _flavor(model), path=self._path, max_bytes=self._max_bytes)
         self._tensors, self._parts, self._rest = {}, {}, None
 

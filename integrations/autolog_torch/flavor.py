@@ -2,7 +2,7 @@
 
 Folder: `data/model.pt2` of an ExportedProgram. Of a module `data/model.pth`, and `data/pickle_module_info.txt` with the name of
 the module that unpickles it: pickle, which also reads what cloudpickle writes. That is taken where a class or function stands
-in no importable module.
+in no importable module. Of a module with parametrizations, which torch does not pickle, `data/state_dict.pth`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOLDER = "data"
 FILE = f"{FOLDER}/model.pth"
 EXPORTED = f"{FOLDER}/model.pt2"
+STATE = f"{FOLDER}/state_dict.pth"
 PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
@@ -32,6 +33,10 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
         raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
     torch: Any = import_module("torch")
     parts: list[Any] = list(model.modules())
+    if is_parametrized(model):
+        _save(model.state_dict(), staging.open(STATE))
+        entry = {"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None}
+        return Captured(entry=entry, python_function=None, modules=frozenset({"torch"}))
     classes: set[type[Any]] = set(map(type, parts))
     by_value = any(_has_no_module(cls) for cls in classes)
     file = staging.open(FILE)
@@ -57,6 +62,11 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
         python_function={"loader_module": "mlflow.pytorch", "data": FOLDER, "pickle_module_name": "pickle"},
         modules=frozenset(modules | {"torch"} | ({"cloudpickle"} if by_value else set())),
     )
+
+
+def is_parametrized(model: Any) -> bool:
+    """Whether torch refuses to pickle the module, as one with weight norm."""
+    return any("parametrizations" in part._modules for part in model.modules())
 
 
 def _is_exported(model: Any) -> bool:
@@ -123,6 +133,10 @@ def load(source: Source, entry: Mapping[str, Any]) -> Any:
         source.require_trust("an archive of torch.export, with pickles in it")
         with source.open(f"{folder}/model.pt2") as file:
             return import_module("torch.export").load(file)
+    if (source.folder / folder / "state_dict.pth").exists():
+        raise ModelNotLoaded(
+            f"the folder holds a state_dict: make the model, then model.load_state_dict(torch.load('{source.folder / STATE}'))"
+        )
     source.require_trust("a pickle")
     with source.open(f"{folder}/model.pth") as file:
         return torch.load(file, map_location="cpu", pickle_module=pickle, weights_only=False)

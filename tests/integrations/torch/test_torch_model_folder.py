@@ -115,3 +115,20 @@ def test_root_parameters_and_buffers_survive_the_models_death(seen: Recorded) ->
     assert again.depth == 7
     assert set(expected) == set(again.state_dict()) > {"scale", "offset"}
     assert all((tensor == expected[name]).all() for name, tensor in again.state_dict().items())
+
+
+def test_a_model_with_parametrizations_is_saved_as_its_state_dict(seen: Recorded) -> None:
+    """torch pickles none. The run says so, and who loads it is told what to do."""
+    model = torch.nn.Sequential(torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3)))
+    loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+    seen.client.disable()
+    run = seen.run
+    assert run.notes == [
+        "model is saved as its state_dict: torch does not save a module with parametrizations whole."
+    ]
+    state = torch.load(run.folder / "model" / "data" / "state_dict.pth", weights_only=True)
+    assert all((state[name] == tensor).all() for name, tensor in model.state_dict().items())
+    with pytest.raises(
+        autolog.ModelError, match=r"holds a state_dict: make the model, then model\.load_state_dict"
+    ):
+        autolog.load_model(run.folder / "model", trust=True)
