@@ -26,7 +26,7 @@ from autolog.instrument.calls import (
 )
 from autolog.instrument.interrupts import reraise_if_signal
 from autolog.instrument.stacklevel import call_at, code_of, hide_from_stacklevel
-from autolog.instrument.timer import EVERY, charge
+from autolog.instrument.timer import EVERY, OverheadTimer, charge
 
 CULPRIT = "a hook"
 """One culprit for all hooks of an integration: if one fails, the failures of the others may only follow from it."""
@@ -106,7 +106,7 @@ def fast(
 
 def codes() -> list[CodeType]:
     """Return the code of all wrappers and guarded hooks and of what they call, for compilers that must skip them."""
-    asked = [one.__code__ for one in (is_recorded, innermost, call_at, _never)]
+    asked = [one.__code__ for one in (is_recorded, innermost, call_at, OverheadTimer.begin, charge, _never)]
     return asked + [
         code_of(inner) if inner.co_name == "wrapper" else inner
         for outer in (fast, guarded)

@@ -29,19 +29,15 @@ class Modules:
         self._parents: IdentityMap[weakref.ref[Any]] = IdentityMap()
         self._holders: IdentityMap[bool] = IdentityMap()
         """Those with parameters of their own: one that is no part of another is found among them."""
+        self._parts: weakref.WeakSet[type] = weakref.WeakSet()
+        """Classes of modules that were part of another."""
         self._of_optimizers: IdentityMap[weakref.ref[Any]] = IdentityMap()
 
     def registered(self, parent: Any, _name: str, child: Any) -> None:
         """A module has become part of another."""
         if child is not None:
             self._parents.set(child, weakref.ref(parent))
-
-    def copied(self, parent: Any) -> None:
-        """A module is a copy, or from a file: its parts were not registered."""
-        for child in parent._modules.values():
-            self.registered(parent, "", child)
-        if parent._parameters:
-            self.holds(parent, "", None)
+            self._parts.add(type(child))
 
     def holds(self, module: Any, _name: str, _param: Any) -> None:
         """A parameter has become a module's."""
@@ -84,6 +80,9 @@ class Modules:
     def outermost(self, module: Any) -> Any:
         for _ in range(100):
             held = self._parents.get(module)
+            if held is None and self._may_be_a_copied_part(module):
+                self._look_around(None)
+                held = self._parents.get(module)
             parent = held() if held is not None else None
             if parent is None or all(one is not module for one in parent._modules.values()):
                 return module
@@ -91,6 +90,13 @@ class Modules:
                 return module
             module = parent
         return module
+
+    def _may_be_a_copied_part(self, module: Any) -> bool:
+        """As a layer of a copied model into which adapters were put: modules of its class are parts of others. Of torch's own
+        classes that says nothing.
+        """
+        cls = type(module)
+        return cls in self._parts and not cls.__module__.startswith("torch.")
 
     def _holder_of(self, param: Any) -> Any:
         """The module among those known that holds this parameter itself."""

@@ -33,8 +33,9 @@ from autolog_torch.events import (
 )
 from autolog_torch.own_names import OwnNames
 from autolog_torch.passes import Pass
+from autolog_torch.seen import Seen
 from autolog_torch.sites import Site, Sites
-from autolog_torch.tracker import BY_HAND, Seen, Tracker
+from autolog_torch.tracker import BY_HAND, Tracker
 
 if TYPE_CHECKING:
     from autolog.integration import Integration
@@ -71,7 +72,7 @@ class Hooks:
         found = list(self._watched())
         wrappers = self._integration.hook_code()
         # What Python calls when something dies is within these.
-        observers = [*_observers(found), Tracker.iterates, about.weakly, IdentityMap.set]
+        observers = [*_observers(found), Tracker.iterates, Tracker.watch, about.weakly, IdentityMap.set]
         yield from found
         yield OnImport(
             target="torch._dynamo.eval_frame",
@@ -111,7 +112,6 @@ class Hooks:
         )  # fmt: skip
         yield self._fast(f"{modules}.module:Module.train", before=of_data.before_train)
         yield self._fast(f"{modules}.loss:_Loss.__call__", after=of_losses.after_criterion)
-        yield self._fast(f"{modules}.module:Module.__setstate__", after=of_steps.after_copy)
         if self._integration.options.capture_reads:
             yield from Numbers(threads, sites).patches(self._fast)
         yield self._fast("torch.amp.autocast_mode:autocast.__enter__", before=of_losses.before_autocast)
@@ -160,9 +160,6 @@ class Steps:
         tracker = self._threads.tracker
         tracker.backwards = 0
         tracker.note(Elsewhere())
-
-    def after_copy(self, _: Any, __: Any, module: Any, *___: Any, **____: Any) -> None:
-        self._seen.modules.copied(module)
 
     def before_optimizer(self, optimizer: Any, params: Any = None, *_: Any, **__: Any) -> None:
         self._seen.optimizer(optimizer, params)

@@ -44,7 +44,8 @@ from autolog_torch.events import (
     Step,
 )
 from autolog_torch.passes import Pass, Passes, Reads
-from autolog_torch.recording import MANY, Recording
+from autolog_torch.reads import MANY
+from autolog_torch.recording import Recording
 from autolog_torch.values import Late, Mean
 
 if TYPE_CHECKING:
@@ -154,11 +155,12 @@ class Reducer:
         """Optimizers that have stepped and are gone."""
         passes, values = self.passes, self.values
         self._reduce: dict[type[Any], Callable[[Any], None]] = {
-            Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step, Skipped: self._skipped,
-            ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer), Elsewhere: lambda _: self._pending.clear(),
-            LoaderBegan: lambda e: passes.began(e.iterator, e.found), Batch: passes.gave,
-            LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped), PutToEvaluation: lambda _: passes.split(),
-            Criterion: values.criterion, Read: self._read, Named: self._named,
+            Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step,
+            Skipped: lambda _: _skip(self._pending), ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
+            Elsewhere: lambda _: self._pending.clear(), LoaderBegan: lambda e: passes.began(e.iterator, e.found),
+            Batch: passes.gave, LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped),
+            PutToEvaluation: lambda _: passes.split(), Criterion: values.criterion,
+            Read: lambda e: values.read(e, self.training and self.training.recording), Named: self._named,
         }  # fmt: skip
 
     def __call__(self, event: Event) -> None:
@@ -189,7 +191,7 @@ class Reducer:
         recording = training.recording
         if began:
             if epoch is not None:
-                recording.count([loss for loss in self._pending if loss.epoch is epoch])
+                recording.losses.count([loss for loss in self._pending if loss.epoch is epoch])
                 recording.end_epoch(epoch)
             self.values.log_evaluations(recording)
             recording.epochs += 1
@@ -217,7 +219,7 @@ class Reducer:
         self._let_lead(training, member)
         if member is training.lead:
             # A subclass whose `step` calls its parent's steps once.
-            if self._pending or not training.recording.has_losses:
+            if self._pending or not training.recording.losses:
                 self._lead_step(training, event)
             return
         losses, self._pending = self._pending, []
@@ -240,7 +242,7 @@ class Reducer:
         training.idle = 0
         recording, losses = training.recording, self._pending
         self._pending = []
-        if not losses and not recording.has_losses and recording.steps:
+        if not losses and not recording.losses and recording.steps:
             self._trains()
         epoch = self.passes.epoch
         if epoch is None:  # its backward could not be seen, or was the last run's
@@ -250,10 +252,6 @@ class Reducer:
         if losses:
             recording.take(losses, training.lead.number, event.again)
         self.values.release(recording)
-
-    def _skipped(self, _: Skipped) -> None:
-        for loss in self._pending:
-            loss.is_skipped = True
 
     def _by_hand(self, event: ByHand) -> None:
         """The backwards that are pending were steps, and those that come are."""
@@ -360,9 +358,6 @@ class Reducer:
 
     # -- what the script computes, reads and names
 
-    def _read(self, event: Read) -> None:
-        self.values.read(event, self.training and self.training.recording)
-
     def _named(self, event: Named) -> None:
         self.values.named(event)
         if self.training is not None and not self._pending and self._tentative is None:
@@ -384,7 +379,9 @@ class Reducer:
             self.values.release(recording)
         if passes.epoch is not None:
             # An accumulation that was not completed, or steps within the last backward.
-            known = [loss for loss in self._pending if recording.knows(loss.site, training.lead.number)]
+            known = [
+                loss for loss in self._pending if recording.losses.knows(loss.site, training.lead.number)
+            ]
             recording.take(known, training.lead.number, False)
             recording.forget_late_reads(passes.epoch)
             recording.end_epoch(passes.epoch)
@@ -397,6 +394,11 @@ class Reducer:
         self.training = None
         self._pending = []
         passes.forget()
+
+
+def _skip(losses: list[Loss]) -> None:
+    for loss in losses:
+        loss.is_skipped = True
 
 
 class Values:
@@ -433,8 +435,8 @@ class Values:
             if recording is not None:
                 before = self._before.pop(site, None)
                 if before is not None:
-                    recording.read(site, before.value, sure=True)
-                recording.read(site, value, sure=not place.grad)
+                    recording.reads.add(site, before.value, recording.steps, sure=True)
+                recording.reads.add(site, value, recording.steps, sure=not place.grad)
             else:
                 self.early.append(event)
             return
@@ -506,7 +508,7 @@ class Values:
     def release_early(self, recording: Recording) -> None:
         while self.early:
             event = self.early.popleft()
-            recording.read(event.site, event.value, sure=True)
+            recording.reads.add(event.site, event.value, recording.steps, sure=True)
 
     def take_held(self) -> deque[tuple[dict[str, Any], Any, Pass | None]]:
         held, self.held = self.held, deque(maxlen=MANY)

@@ -21,18 +21,27 @@ from autolog.testing import Recorded, recorded
 from autolog_torch import (
     about,
     checkpoints,
+    describer,
     final,
+    hidden,
     hooks,
+    losses,
     naming,
+    pass_names,
     passes,
+    reads,
     recording,
     reducer,
+    runs,
     sites,
     tracker,
     values,
-)
+)  # fmt: skip
 
-PARTS = (about, checkpoints, final, hooks, naming, passes, recording, reducer, sites, tracker, values)
+PARTS = (
+    about, checkpoints, describer, final, hidden, hooks, losses, naming, pass_names, passes, reads, recording, reducer, runs,
+    sites, tracker, values,
+)  # fmt: skip
 
 
 def functions(module: ModuleType) -> Iterator[tuple[Any, str]]:

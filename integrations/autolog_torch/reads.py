@@ -1,0 +1,93 @@
+"""What a script reads from tensors: which numbers are metrics, and under which names.
+
+Must not know torch: `recording` logs what is here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autolog_torch.losses import free_name
+from autolog_torch.passes import Pass
+from autolog_torch.values import Mean, same
+
+if TYPE_CHECKING:
+    from autolog_torch.sites import Site
+
+MANY = 64
+"""Names of what a script reads."""
+
+
+class StepReads:
+    """What is read between steps without a DataLoader, by name."""
+
+    def __init__(self) -> None:
+        self._of_steps: dict[str, Mean] = {}
+        self._of_epoch: dict[str, Mean] = {}
+        self._first: dict[str, tuple[int, Site]] = {}
+        """After how many steps each name was read first, and where."""
+
+    def add(self, site: Site, value: float, steps: int, sure: bool) -> None:
+        """A number that was read after so many steps. `sure`: also if no step follows."""
+        name = site.name
+        if name not in self._first:
+            if len(self._first) >= MANY:
+                return
+            self._first[name] = -1 if sure else steps, site
+        for reads in (self._of_steps, self._of_epoch):
+            mean = reads.get(name)
+            if mean is None:
+                mean = reads[name] = Mean()
+            mean.add(value)
+
+    def end_steps(self, values: dict[str, Mean | float]) -> None:
+        """Add those since the last time to what is logged of a step."""
+        if self._of_steps:
+            reads, self._of_steps = self._of_steps, {}
+            self._add(values, reads, "_step")
+
+    def end_epoch(self, values: dict[str, Mean | float]) -> None:
+        reads, self._of_epoch = self._of_epoch, {}
+        self._add(values, reads, "")
+
+    def _add(self, values: dict[str, Mean | float], reads: dict[str, Mean], end: str) -> None:
+        """But for the losses, which the script reads once more."""
+        known = [one for one in values.values() if type(one) is Mean and one.late is None]
+        for name, mean in reads.items():
+            is_loss = self._first[name][1].is_loss or any(_close(one.value, mean.value) for one in known)
+            if not is_loss:
+                values[f"reads/{name}{end}"] = mean
+
+    def forget_late(self, steps: int) -> None:
+        """What is read for the first time when no step follows is of no training."""
+        for name, (first, _) in self._first.items():
+            if first == steps:
+                self._of_steps.pop(name, None)
+                self._of_epoch.pop(name, None)
+
+
+def add_reads(values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:
+    """Add what was read during a pass to what is logged of it, but for what is `known` already."""
+    for site, read in done.reads.items():
+        mean = read.mean
+        if read.are_counts and site in done.late and mean.count > 1:
+            continue  # no summary of the pass, but numbers of something else, as of words
+        if site.is_loss and not prefix:
+            continue
+        if any(one.late is None and _close(one.value, mean.value) for one in known):
+            continue  # the loss, read once more
+        # What says itself that it is of the training may be read after the evaluation.
+        where = site.phase or ("" if "train" in site.name.lower() else prefix)
+        plain = f"{where}reads/{site.name}"
+        before = values.get(plain)
+        if type(before) is Mean and _close(before.value, mean.value):
+            continue  # read at two places
+        name = free_name(plain, values)  # another place of that name
+        if done.samples and (read.are_counts or site.reduction == "sum"):
+            values[name] = mean.total / done.samples
+        else:
+            values[name] = mean
+
+
+def _close(one: float, other: float) -> bool:
+    return same(one, other) or abs(one - other) <= 1e-6 * max(abs(one), abs(other))
