@@ -1,4 +1,4 @@
-# needs: sklearn; in CI: framework, helpers, autolog
+# needs: sklearn; in CI: framework, helpers, autolog; masked: order
 """Objects of the user's that train and measure while Python takes everything apart."""
 
 import numpy as np

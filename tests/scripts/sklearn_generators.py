@@ -1,4 +1,4 @@
-# needs: sklearn; in CI: none
+# needs: sklearn; in CI: none; masked: order
 """Generators that are left open, one of them within a training, and a coroutine that is never awaited."""
 
 import asyncio

@@ -10,7 +10,9 @@ in whatever order Python takes it apart in the end:
 - the files that are left behind.
 
 A script's first line says what it needs, and in which variant it runs by default; see `VARIANTS`. All variants: `-m ""`. With
-`masked: times`, the times and rates of progress bars are left out of the comparison.
+`masked: times`, the times and rates of progress bars are left out of the comparison; with `masked: order`, that of the lines of
+standard output is: Python's garbage collector calls the finalizers of what is left at the end in an order that depends on when
+it ran last.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ VARIANTS = {
 
 NONE = "none"
 """By default a part of the scripts is run only, so that CI takes a minute or two longer for them and not ten."""
-HEADER = re.compile(r"# needs: (?P<needs>[\w, ]+); in CI: (?P<variant>[^;\n]+)(?P<masked>; masked: times)?\n")
+HEADER = re.compile(
+    r"# needs: (?P<needs>[\w, ]+); in CI: (?P<variant>[^;\n]+)(; masked: (?P<masked>times|order))?\n"
+)
 
 
 class Script(NamedTuple):
@@ -71,7 +75,7 @@ class Script(NamedTuple):
     needs: tuple[str, ...]
     variant: str
     """The one in which it runs by default."""
-    masked: bool
+    masked: str
     lines: tuple[str, ...]
 
     def source(self, variant: Variant, recorded: bool) -> str:
@@ -92,7 +96,7 @@ def read(path: Path) -> Script:
     header = HEADER.fullmatch(first)
     assert header, f"{path.name} begins with {first!r}; see this module"
     needs = tuple(header["needs"].split(", "))
-    return Script(path.stem, needs, header["variant"], bool(header["masked"]), ("\n", *rest))
+    return Script(path.stem, needs, header["variant"], header["masked"] or "", ("\n", *rest))
 
 
 SCRIPTS = [
@@ -138,8 +142,10 @@ def run(script: Script, source: str, variant: Variant, folder: Path) -> Outcome:
         runs = len(list(Store(store).runs(children=True))) if store.exists() else 0
     finally:
         shutil.rmtree(folder)
-    texts = (seen(text.decode(), script.masked) for text in (done.stdout, done.stderr))
-    return Outcome(done.returncode, *texts, left, runs)
+    out, err = (seen(text.decode(), script.masked == "times") for text in (done.stdout, done.stderr))
+    if script.masked == "order":
+        out = "".join(sorted(out.splitlines(keepends=True)))
+    return Outcome(done.returncode, out, err, left, runs)
 
 
 FRAME = re.compile(r'  File "[^"]*/(autolog|autolog_\w+)/[^"]*", line \d+, in .+\n(    .*\n)*')
