@@ -296,13 +296,12 @@ class Reducer:
         """An optimizer that the run has not met: see the module."""
         training, tentative = self.training, self._tentative
         assert training is not None
-        if (
-            tentative is not None
-            and tentative.optimizer != event.optimizer
-            and self._begin_tentative(training)
-        ):
-            training, tentative = self.training, self._tentative
-            assert training is not None
+        if tentative is not None and tentative.optimizer != event.optimizer:
+            self._begin_tentative(training)
+            training, tentative = self.training, None
+            if training is None:  # it is not recorded
+                self._open(event.optimizer)
+                return
         if self._world.was_interrupted():
             self._end_for_another(training)
             self._open(event.optimizer)

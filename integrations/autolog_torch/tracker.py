@@ -242,8 +242,9 @@ class Tracker:
         log, began = self.log, perf_counter()
         try:
             while log:
+                # Not by `clear`: a weak reference's callback may append at any moment.
                 events = log[:]
-                log.clear()
+                del log[: len(events)]
                 for event in events:
                     self.reducer(event)
         finally:

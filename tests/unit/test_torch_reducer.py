@@ -110,7 +110,7 @@ class World:
 
 
 def loss(value: float, name: str = "loss", clock: int = 0) -> Backward:
-    return Backward((Loss(SITES[name], value, clock=clock or 9),))
+    return Backward((Loss(SITES[name], value, clock=clock or 99),))
 
 
 def step(optimizer: int = 1, value: float = 1.0, name: str = "loss") -> list[Event]:
@@ -160,6 +160,11 @@ def epoch(
             {"o12": Relation.SHARES}, [*step(1), Died(1), *step(12)],
             ["run of 1", "1 leads", "12 joins", "12 leads", "end"],
         ),
+        # One that waits is gone when a third one comes: that waits for itself, with its own losses.
+        (
+            {}, [*step(1), *step(12), Died(12), *step(13, 5.0)],
+            ["run of 1", "1 leads", "end", "run of 13", "13 leads", "end"],
+        ),
         ({}, [loss(1), loss(2), ByHand(0)], ["run of 0", "0 leads", "0 leads by hand", "end"]),
     ],
 )  # fmt: skip
@@ -176,6 +181,13 @@ def test_an_optimizer_that_is_gone_before_it_is_known_whose_it_is_is_said() -> N
     assert world.runs[0].notes == [
         "Another training made one step while this one's optimizer was there, and was gone. It is not recorded."
     ]
+
+
+def test_the_losses_of_one_that_is_gone_are_not_the_next_ones() -> None:
+    world = World()
+    world.made = 10
+    world.told(*step(1), *step(12, 100.0), Died(12), *step(13, 5.0), *step(13, 7.0))
+    assert [run.points["train/loss_step"] for run in world.runs] == [[(0, 1.0)], [(0, 5.0), (1, 7.0)]]
 
 
 def test_after_an_exception_a_new_optimizer_begins_a_new_run() -> None:
