@@ -379,10 +379,13 @@ class Data:
     def after_next(self, asked: float, batch: Any, iterator: Any) -> None:
         tracker = self._threads.tracker
         number = id(iterator)
-        tracker.given.append(number)
+        given = tracker.given
+        if not given or given[-1] != number:
+            given.append(number)
+            del given[:-8]
         first = batch[0] if type(batch) in (list, tuple) and batch else None
         rows = first.shape[0] if type(first) is self._tensor and first.ndim else about.rows_of(batch)
-        tracker.log.append(Batch(number, rows, asked, perf_counter(), self._grad_enabled()))
+        tracker.note(Batch(number, rows, asked, perf_counter(), self._grad_enabled()))
 
     def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
         tracker = self._threads.tracker

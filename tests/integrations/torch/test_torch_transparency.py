@@ -166,6 +166,29 @@ def test_memory_does_not_grow_with_steps(seen: Recorded) -> None:
     assert len(seen.run.history("train/loss_step")) < 1024 + 512 * math.log2(STEPS / 1024) + 2
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+def test_memory_does_not_grow_where_nothing_is_trained(seen: Recorded, gradients: bool) -> None:
+    """As in a service that takes its requests from an endless loader, reads numbers, and computes gradients of inputs."""
+    from autolog_torch.tracker import MANY, Tracker
+
+    class Endless(torch.utils.data.IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            while True:
+                yield torch.ones(2)
+
+    x = torch.ones(2, requires_grad=True)
+    most = 0
+    for number, batch in enumerate(torch.utils.data.DataLoader(Endless(), batch_size=4)):
+        if gradients and number % 2:
+            (x * batch[0]).sum().backward()
+            assert x.detach().sum().item() == 2
+        trackers = [one for one in gc.get_objects() if type(one) is Tracker] if number % 500 == 499 else []
+        most = max([most, *(len(one.log) + len(one.given) for one in trackers)])
+        if number == 3000:
+            break
+    assert 0 < most <= 2 * MANY
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 def test_points_of_steps_are_thinned_where_they_cost_too_much(
     seen: Recorded, monkeypatch: pytest.MonkeyPatch, allowed: bool
