@@ -35,7 +35,10 @@ def code_of(code: CodeType) -> CodeType:
 
 
 def call_at(frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call a function from a frame that looks like `frame`: C code attributes its warnings to the innermost frame of Python."""
+    """Call a function from a frame that looks like `frame`: C code attributes its warnings to the innermost frame of Python.
+    The traceback of an exception does not have that frame.
+    """
+    __tracebackhide__ = True
     key = frame.f_code, frame.f_lineno
     code = _calls.get(key)
     if code is None:
@@ -44,7 +47,12 @@ def call_at(frame: FrameType, function: Callable[..., Any], args: tuple[Any, ...
         name, line = frame.f_code.co_filename, frame.f_lineno
         code = cast(FunctionType, _call).__code__.replace(co_filename=name, co_firstlineno=line)
         _calls[key] = code
-    return FunctionType(code, frame.f_globals)(function, args)
+    try:
+        return FunctionType(code, frame.f_globals)(function, args)
+    except BaseException as error:
+        ours = error.__traceback__
+        looks = ours.tb_next if ours is not None else None
+        raise error.with_traceback(looks.tb_next if looks is not None else None)  # noqa: B904  (the same exception)
 
 
 # On one line, which is then that of the frame.

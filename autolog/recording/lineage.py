@@ -214,9 +214,8 @@ class Lineage:
         self.belongs(result, made)
         for digest in labels.following(result):
             known = self._labels.get(digest, made)
-            same = (
-                known is not None and known.key == key
-            )  # of two models with the same labels, a number is true of both
+            # Of two models with the same labels, a number is true of both.
+            same = known is not None and known.key == key
             self._labels[digest] = made if same else None
             self._labels.move_to_end(digest)
             if len(self._labels) > MOST_LABELS:

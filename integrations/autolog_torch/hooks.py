@@ -31,6 +31,7 @@ from autolog_torch.events import (
     Read,
     Skipped,
 )
+from autolog_torch.naming import SCORES
 from autolog_torch.own_names import OwnNames
 from autolog_torch.passes import Pass
 from autolog_torch.seen import Seen
@@ -39,14 +40,6 @@ from autolog_torch.tracker import BY_HAND, Tracker
 
 if TYPE_CHECKING:
     from autolog.integration import Integration
-
-
-SCORES = (
-    "accuracy_score", "average_precision_score", "balanced_accuracy_score", "cohen_kappa_score", "f1_score", "jaccard_score",
-    "log_loss", "matthews_corrcoef", "mean_absolute_error", "mean_squared_error", "precision_score", "r2_score",
-    "recall_score", "roc_auc_score",
-)  # fmt: skip
-"""Functions of scikit-learn by which a script may evaluate."""
 
 
 class Threads(threading.local):
@@ -274,14 +267,15 @@ class Numbers:
         yield fast("torch:Tensor.numpy", after=self.after_numpy)
         plateau = "torch.optim.lr_scheduler:ReduceLROnPlateau.step"
         yield fast(plateau, before=self.before_plateau)
-        for name in SCORES:
-            yield fast(f"sklearn.metrics:{name}", after=self.after_score, optional=True)
+        for name in sorted(SCORES):
+            yield fast(f"sklearn.metrics:{name}", after=Score(self, name).after, optional=True)
 
     def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             frame = sys._getframe(2)
             if frame.f_code is self._format and frame.f_back is not None:
-                self._note(self._formatted(frame.f_back, tensor), frame.f_back, value, tensor)
+                tensor, frame = frame.f_locals.get("self"), frame.f_back  # it formats a detached copy
+                self._note(self._sites.formatted(frame), frame, value, tensor)
             else:
                 self._note(self._sites.at(frame, "item"), frame, value, tensor)
 
@@ -293,10 +287,7 @@ class Numbers:
 
     def _read(self, value: Any, tensor: Any, method: str, frame: FrameType) -> None:
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
-            site = self._sites.at(frame, method)
-            if site.names and not site.library:
-                site = self._sites.named(site, frame, tensor)
-            self._note(site, frame, value, tensor)
+            self._note(self._sites.at(frame, method), frame, value, tensor)
 
     def after_numpy(self, _: Any, array: Any, tensor: Any, *__: Any, **___: Any) -> None:
         if array.ndim == 0 and array.dtype.kind == "f":
@@ -306,43 +297,41 @@ class Numbers:
     def before_plateau(self, _: Any, metrics: Any = None, *__: Any, **___: Any) -> None:
         tracker = self._threads.tracker
         value = tracker.reader.read(metrics) if isinstance(metrics, self._tensor) else metrics
-        self._computed(value, "step")
+        self.computed(value, "step", sys._getframe(2))
 
-    def after_score(self, _: Any, value: Any, *__: Any, **___: Any) -> None:
-        if self._threads.tracker.reducer.training is not None:
-            self._computed(value, "metric")
-
-    def _computed(self, value: Any, method: str) -> None:
+    def computed(self, value: Any, method: str, frame: FrameType) -> None:
         """A number that did not come from a tensor here."""
         if isinstance(value, float) or type(value).__module__ == "numpy":
-            frame = sys._getframe(3)
             self._note(self._sites.at(frame, method), frame, float(value), None)
 
-    def _formatted(self, frame: FrameType, tensor: Any) -> Site:
-        """Where a tensor is put into a text: into an f-string, or by the method `format`."""
-        site = self._sites.formatted(frame)
-        if not site.name and not site.library:
-            site = self._sites.at(frame, "format")
-            if site.names:
-                site = self._sites.named(site, frame, tensor)
-        return site
-
     def _note(self, site: Site, frame: FrameType, value: float, tensor: Any) -> None:
+        if site.names and not site.library:
+            site = self._sites.named(site, frame, tensor)
         if site.library or not site.name:
             return
         tracker = self._threads.tracker
-        if site.is_loss is not False and tracker.is_a_loss(tensor, value):
-            site.is_loss = True
+        if tracker.is_a_loss(tensor, value):
+            site.is_loss = site.is_loss or site.name in tracker.loss_names
             return  # read once more: it is recorded
         place = tracker.place()
         if place.grad and not place.in_eval:
             if site.is_loss:
                 return  # a loss of another step: the mean of some reads would be wrong
-            site.is_loss = False
             tracker.last_read = site, value
         elif site.splits and not place.grad:
             site = self._sites.split(site, frame)
         tracker.note(Read(site, value, place))
+
+
+class Score:
+    """What a function of scikit-learn computes while something is trained."""
+
+    def __init__(self, numbers: Numbers, name: str) -> None:
+        self._numbers = numbers
+        self._name = name
+
+    def after(self, _: Any, value: Any, *__: Any, **___: Any) -> None:
+        self._numbers.computed(value, self._name, sys._getframe(2))
 
 
 class Data:

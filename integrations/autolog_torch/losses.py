@@ -12,6 +12,8 @@ from autolog_torch.passes import Pass
 from autolog_torch.values import Mean, Value
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from autolog.integration import Run
     from autolog_torch.events import Loss
     from autolog_torch.sites import Site
@@ -135,6 +137,11 @@ class Losses:
         for site, number in list(self._series):
             if number == before and (site, now) not in self._series:
                 self._series[site, now] = self._series.pop((site, number))
+
+    @property
+    def codes(self) -> set[CodeType]:
+        """The code that has gone backward."""
+        return {site.code for site, _ in self._series}
 
     def knows(self, site: Site, optimizer: int) -> bool:
         """Whether a loss of this place has been recorded."""

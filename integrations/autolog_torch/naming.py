@@ -14,6 +14,11 @@ from typing import Any, NamedTuple, TypeGuard
 
 MODULES = frozenset(("torch", "F", "np", "numpy"))
 """Whose functions are called as methods are, by the names that everybody gives them."""
+SCORES = frozenset(
+    """accuracy_score average_precision_score balanced_accuracy_score cohen_kappa_score f1_score jaccard_score log_loss
+    matthews_corrcoef mean_absolute_error mean_squared_error precision_score r2_score recall_score roc_auc_score""".split()
+)
+"""Functions of scikit-learn by which a script may evaluate."""
 TAKING = frozenset(("backward", "step"))
 """Methods that are called with the value, as `accelerator.backward(loss)`."""
 
@@ -69,7 +74,7 @@ class Source:
                 or _method(call) != method
             ):
                 continue
-            if isinstance(call, ast.BinOp) or (method == "float" and _method(call) == "format"):
+            if isinstance(call, ast.BinOp) or (method == "format" and _method(call) == "format"):
                 names = _formatted(call)
                 return Said(names[0] if len(names) == 1 else "", names=names if len(names) > 1 else ())
             name = where.key or _name_of(where, call, method)
@@ -153,7 +158,7 @@ def _formatted(text: ast.Call | ast.BinOp) -> tuple[str, ...]:
 
 def _name_of(where: Where, call: ast.Call, method: str) -> str:
     statement = where.statement
-    if method == "metric":  # what a function computes, not what it is called with
+    if method in SCORES:  # what it computes, not what it is called with
         return _given_to(statement, call) or _target(statement) or _method(call)
     return _given_to(statement, call) or _named(call, method) or _target(statement) or _called(call)
 

@@ -19,25 +19,27 @@ MANY = 64
 
 
 class StepReads:
-    """What is read between steps without a DataLoader, by name."""
+    """What is read between steps without a DataLoader, by place."""
 
     def __init__(self) -> None:
-        self._of_steps: dict[str, Mean] = {}
-        self._of_epoch: dict[str, Mean] = {}
-        self._first: dict[str, tuple[int, Site]] = {}
-        """After how many steps each name was read first, and where."""
+        self._of_steps: dict[Site, Mean] = {}
+        self._of_epoch: dict[Site, Mean] = {}
+        self._first: dict[Site, int] = {}
+        """After how many steps each place was met first."""
+        self._names: dict[Site, str] = {}
 
     def add(self, site: Site, value: float, steps: int, sure: bool) -> None:
         """A number that was read after so many steps. `sure`: also if no step follows."""
-        name = site.name
-        if name not in self._first:
+        if site not in self._first:
             if len(self._first) >= MANY:
                 return
-            self._first[name] = -1 if sure else steps, site
+            self._first[site] = -1 if sure else steps
+            # Another place of that name in the same epoch is another metric; one of a notebook's cell that is run again is not.
+            self._names[site] = free_name(site.name, {self._names[one] for one in self._of_epoch})
         for reads in (self._of_steps, self._of_epoch):
-            mean = reads.get(name)
+            mean = reads.get(site)
             if mean is None:
-                mean = reads[name] = Mean()
+                mean = reads[site] = Mean()
             mean.add(value)
 
     def end_steps(self, values: dict[str, Mean | float]) -> None:
@@ -50,20 +52,19 @@ class StepReads:
         reads, self._of_epoch = self._of_epoch, {}
         self._add(values, reads, "")
 
-    def _add(self, values: dict[str, Mean | float], reads: dict[str, Mean], end: str) -> None:
-        """But for the losses, which the script reads once more."""
-        known = [one for one in values.values() if type(one) is Mean and one.late is None]
-        for name, mean in reads.items():
-            is_loss = self._first[name][1].is_loss or any(_close(one.value, mean.value) for one in known)
-            if not is_loss:
-                values[f"reads/{name}{end}"] = mean
+    def _add(self, values: dict[str, Mean | float], reads: dict[Site, Mean], end: str) -> None:
+        """But for the losses, and for a number that is read at two places."""
+        for site, mean in reads.items():
+            known = [one for one in values.values() if type(one) is Mean and one.late is None]
+            if not site.is_loss and not any(_close(one.value, mean.value) for one in known):
+                values[f"reads/{self._names[site]}{end}"] = mean
 
     def forget_late(self, steps: int) -> None:
         """What is read for the first time when no step follows is of no training."""
-        for name, (first, _) in self._first.items():
+        for site, first in self._first.items():
             if first == steps:
-                self._of_steps.pop(name, None)
-                self._of_epoch.pop(name, None)
+                self._of_steps.pop(site, None)
+                self._of_epoch.pop(site, None)
 
 
 def add_reads(values: dict[str, Mean | float], done: Pass, prefix: str, known: list[Mean]) -> None:

@@ -19,7 +19,6 @@ Must not know torch: what it asks of the world is in `World`, which an interpret
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,19 +36,17 @@ from autolog_torch.events import (
     LoaderEnded,
     Loss,
     Named,
-    Place,
     PutToEvaluation,
     Read,
     Skipped,
     Step,
 )
-from autolog_torch.passes import Pass, Passes, Reads
-from autolog_torch.reads import MANY
+from autolog_torch.measures import Measures
+from autolog_torch.passes import Passes
 from autolog_torch.recording import Recording
-from autolog_torch.values import Late, Mean
 
 if TYPE_CHECKING:
-    from autolog_torch.sites import Site
+    pass
 
 SILENT = 16
 """Steps of others after which an optimizer leads no more."""
@@ -145,7 +142,7 @@ class Reducer:
     def __init__(self, world: World) -> None:
         self._world = world
         self.passes = Passes()
-        self.values = Values(self.passes)
+        self.measures = Measures(self.passes)
         self.training: Training | None = None
         self._tentative: Tentative | None = None
         self._declined: int | None = None
@@ -153,14 +150,14 @@ class Reducer:
         self._pending: list[Loss] = []
         self._dead: set[int] = set()
         """Optimizers that have stepped and are gone."""
-        passes, values = self.passes, self.values
+        passes, measures = self.passes, self.measures
         self._reduce: dict[type[Any], Callable[[Any], None]] = {
             Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step,
             Skipped: lambda _: _skip(self._pending), ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
             Elsewhere: lambda _: self._pending.clear(), LoaderBegan: lambda e: passes.began(e.iterator, e.found),
             Batch: passes.gave, LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped),
-            PutToEvaluation: lambda _: passes.split(), Criterion: values.criterion,
-            Read: lambda e: values.read(e, self.training and self.training.recording), Named: self._named,
+            PutToEvaluation: lambda _: passes.split(), Criterion: measures.criterion,
+            Read: lambda e: measures.read(e, self.training and self.training.recording), Named: self._named,
         }  # fmt: skip
 
     def __call__(self, event: Event) -> None:
@@ -171,7 +168,7 @@ class Reducer:
     def _backward(self, event: Backward) -> None:
         """A backward begins; an optimizer may step within."""
         if self.training is None and not self._pending:
-            self.values.begins()
+            self.measures.begins()
         self._trains()
         for loss in event.losses:
             loss.epoch = self.passes.epoch
@@ -193,10 +190,10 @@ class Reducer:
             if epoch is not None:
                 recording.losses.count([loss for loss in self._pending if loss.epoch is epoch])
                 recording.end_epoch(epoch)
-            self.values.log_evaluations(recording)
+            self.measures.log_evaluations(recording)
             recording.epochs += 1
             self._world.began_epoch()
-        elif passes.others and self.values.log_evaluations(recording) and epoch is not None:
+        elif passes.others and self.measures.log_evaluations(recording) and epoch is not None:
             recording.evaluated_within(epoch)
 
     def _step(self, event: Step) -> None:
@@ -251,7 +248,7 @@ class Reducer:
         recording.stepped(training.lead.number, event.rates)
         if losses:
             recording.take(losses, training.lead.number, event.again)
-        self.values.release(recording)
+        self.measures.release(recording)
 
     def _by_hand(self, event: ByHand) -> None:
         """The backwards that are pending were steps, and those that come are."""
@@ -288,8 +285,8 @@ class Reducer:
         if first is not None and self.passes.epoch is not None:
             recording.step(self.passes.epoch)
             recording.take(first.losses, 0, False)
-        self.values.log_evaluations(recording, before=True)  # of the model as it was before
-        self.values.release_early(recording)
+        self.measures.log_evaluations(recording, before=True)  # of the model as it was before
+        self.measures.release_early(recording)
         return True
 
     def _meet(self, event: Step) -> None:
@@ -349,18 +346,18 @@ class Reducer:
     def _end_for_another(self, training: Training) -> None:
         """Another training has begun: what is held and pending is of that one, as is an optimizer that waits."""
         self._tentative = None  # or it would join the run that ends
-        held, pending = self.values.take_held(), self._pending
+        held, pending = self.measures.take_held(), self._pending
         self._pending = []
         self._world.end(training.recording)
         self.training = None
-        self.values.held, self._pending = held, pending
+        self.measures.held, self._pending = held, pending
 
     # -- what the script computes, reads and names
 
     def _named(self, event: Named) -> None:
-        self.values.named(event)
+        self.measures.named(event)
         if self.training is not None and not self._pending and self._tentative is None:
-            self.values.release(self.training.recording)
+            self.measures.release(self.training.recording)
 
     # -- the end
 
@@ -375,7 +372,7 @@ class Reducer:
             return
         follows = self._tentative is not None  # what was read and named since is of another training
         if not follows:
-            self.values.release(recording)
+            self.measures.release(recording)
         if passes.epoch is not None:
             # An accumulation that was not completed, or steps within the last backward.
             known = [
@@ -385,7 +382,7 @@ class Reducer:
             recording.forget_late_reads(passes.epoch)
             recording.end_epoch(passes.epoch)
         if not follows:
-            self.values.log_evaluations(recording, last=True)
+            self.measures.log_evaluations(recording, last=True)
         recording.send()
         self._world.finished(recording)
         if follows and self._begin_tentative(training) and self.training is not None:
@@ -398,127 +395,3 @@ class Reducer:
 def _skip(losses: list[Loss]) -> None:
     for loss in losses:
         loss.is_skipped = True
-
-
-class Values:
-    """What is computed, read and named, and of which pass it is."""
-
-    def __init__(self, passes: Passes) -> None:
-        self._passes = passes
-        self.held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=MANY)
-        """What the script has named, until it is known which run it is of."""
-        self.early: deque[Read] = deque(maxlen=MANY)
-        """What was read between the first backward and the first step."""
-        self._before: dict[Site, Read] = {}
-        """What was read last before the first backward, by place: it is of the training if it is read there again."""
-
-    def criterion(self, event: Criterion) -> None:
-        """A loss module's result where `backward` does not tell it: in an evaluation."""
-        evaluates = event.place.in_eval or not event.place.grad
-        mean = self._place(evaluates, event.place).criteria.setdefault(event.name, Mean())
-        mean.add(event.value, 1.0 if event.is_sum else float(event.rows), event.rows)
-
-    def read(self, event: Read, recording: Recording | None) -> None:
-        """The script has read a number."""
-        site, value, place, current = event.site, event.value, event.place, self._passes.current
-        if site.reduction == "sum" and type(value) is float and value.is_integer():
-            value = int(value)  # a count, though of floats
-        is_data = current is not None and current.is_loader
-        evaluates = place.in_eval or (not place.grad and (is_data or self._passes.is_evaluation))
-        is_over = is_data and evaluates and self._passes.is_epoch_over
-        if type(value) is int and (not is_data or is_over) and site.reduction != "sum":
-            return  # an action that was chosen, say, or the number of a word
-        if evaluates and type(value) is int and not (is_data or place.put_to_eval):
-            evaluates = False
-        if not evaluates and not is_data:
-            if recording is not None:
-                before = self._before.pop(site, None)
-                if before is not None:
-                    recording.reads.add(site, before.value, recording.steps, sure=True)
-                recording.reads.add(site, value, recording.steps, sure=not place.grad)
-            else:
-                self.early.append(event)
-            return
-        found = self._counted_in(site) or self._place(evaluates, place)
-        reads = found.reads
-        read = reads.get(site)
-        if read is None:
-            if len(reads) >= MANY:
-                return
-            read = reads[site] = Reads()
-            if found.over:
-                found.late.add(site)
-        if type(value) is not int:
-            read.are_counts = False
-        if site.reduction == "weighted" and found.batch_size:
-            read.mean.add(value, found.batch_size, found.batch_size)
-        else:
-            read.mean.add(value)
-
-    def _counted_in(self, site: Site) -> Pass | None:
-        """The epoch, if its loop is what a value was summed up in, though it is read after a later loop."""
-        epoch = self._passes.epoch
-        return (
-            epoch if epoch is not None and epoch.is_loader and site.loop and site.loop == epoch.name else None
-        )
-
-    def _place(self, evaluates: bool, place: Place) -> Pass:
-        found = self._passes.here(evaluates)
-        if evaluates and not found.tested:
-            found.tested = place.in_eval
-        return found
-
-    def named(self, event: Named) -> None:
-        """Values that the script records itself, at its own step."""
-        place = None if event.evaluates is None else self._passes.here(event.evaluates)
-        known = dict(event.values)
-        for name, value in event.values.items():
-            if type(value) is Late:
-                known[name] = Mean()
-                known[name].add(value)
-            told = place or self._passes.current
-            if (
-                type(value) in (float, Late)
-                and told is not None
-                and (name in told.named or len(told.named) < MANY)
-            ):
-                told.named.setdefault(name, Mean()).add(value)
-        self.held.append((known, event.step, place))
-
-    def release(self, recording: Recording) -> None:
-        self._tell_trained(recording)
-        while self.held:
-            values, step, place = self.held.popleft()
-            evaluates = place is not None and (
-                place.evaluates or (place is not self._passes.epoch and not place.losses)
-            )
-            recording.named(values, step, place, evaluates)
-
-    def _tell_trained(self, recording: Recording) -> None:
-        epoch = self._passes.epoch
-        if epoch is not None and epoch.is_loader:
-            recording.names.trained = epoch
-
-    def begins(self) -> None:
-        """The first backward of what may be a training: what is read before it is not of it, or it is read again."""
-        self._before = {event.site: event for event in self.early}
-        self.early.clear()
-
-    def release_early(self, recording: Recording) -> None:
-        while self.early:
-            event = self.early.popleft()
-            recording.reads.add(event.site, event.value, recording.steps, sure=True)
-
-    def take_held(self) -> deque[tuple[dict[str, Any], Any, Pass | None]]:
-        held, self.held = self.held, deque(maxlen=MANY)
-        return held
-
-    def log_evaluations(self, recording: Recording, last: bool = False, before: bool = False) -> bool:
-        """Whether there are any. `before`: the run has only begun, and a look at the data was no evaluation."""
-        found = self._passes.evaluations(last)
-        if found:
-            self._tell_trained(recording)
-        for done in found:
-            if not before or done.evaluates or done.tested or done.criteria or done.named:
-                recording.evaluated(done)
-        return bool(found)

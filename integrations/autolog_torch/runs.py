@@ -29,6 +29,7 @@ class Runs:
         self._tracker = tracker
         self._uncaught = 0
         """The id of the last exception that nobody had caught when the run began."""
+        self._recording: Recording | None = None
 
     def clock(self) -> int:
         return self._seen.clock
@@ -40,7 +41,18 @@ class Runs:
         return next((one for one, known in self._seen.created.items() if known == number), None)
 
     def was_interrupted(self) -> bool:
-        return id(_last_uncaught()) != self._uncaught
+        return self._interruption() is not None
+
+    def _interruption(self) -> BaseException | None:
+        """The exception that has come out of the training since the run began, as of a notebook's cell."""
+        error: BaseException | None = getattr(sys, "last_value", None)
+        if error is None or id(error) == self._uncaught:
+            return None
+        codes = self._recording.losses.codes if self._recording is not None else ()
+        found = error.__traceback__
+        while found is not None and found.tb_frame.f_code not in codes:
+            found = found.tb_next
+        return None if found is None else error
 
     def relation(self, optimizer: int, members: list[int]) -> Relation:
         own = about.ids_of(self._optimizer(optimizer))
@@ -67,9 +79,10 @@ class Runs:
         if run is None:
             self._tracker.met = {optimizer}
             return None
+        self._recording = recording
         recording.run = run
         recording.owned = run.framework == self._integration.name
-        self._uncaught = id(_last_uncaught())
+        self._uncaught = id(getattr(sys, "last_value", None))
         self._tracker.met = {optimizer}
         if found is not None and optimizer not in self._tracker.stepping:
             self._tracker.watch(optimizer, found)
@@ -121,18 +134,13 @@ class Runs:
         self._tracker.reducer.close(recording)
 
     def finished(self, recording: Recording) -> None:
+        self._recording = None
         self._tracker.describer.finish(recording)
         self._tracker.lead, self._tracker.met, self._tracker.by_hand = _nothing, set(), False
         self._tracker.root, self._tracker.kind, self._tracker.undivided = _nothing, None, set()
 
     def end(self, recording: Recording) -> None:
-        error = _last_uncaught() if self.was_interrupted() else None
-        self._integration.end_run(recording.run, error)
-
-
-def _last_uncaught() -> BaseException | None:
-    """The last exception that has ended a cell of a notebook or a command of Python's prompt."""
-    return getattr(sys, "last_value", None)
+        self._integration.end_run(recording.run, self._interruption())
 
 
 def _nothing() -> None:

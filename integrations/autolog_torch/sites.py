@@ -6,8 +6,10 @@ the source, once for each place; a place without source is called by its line. `
 
 from __future__ import annotations
 
+import dis
 import linecache
 import sys
+from functools import lru_cache
 from inspect import CO_OPTIMIZED
 from types import CodeType, FrameType
 from typing import Any
@@ -48,8 +50,8 @@ class Site:
         """The variables of such loops."""
         self.loop = loop
         """What the loop is over in which the value is summed up, as it stands in the code."""
-        self.is_loss: bool | None = None
-        """What is read here in training is the loss that has just gone backward; None: not known yet."""
+        self.is_loss = False
+        """What is read here in training is a loss that goes backward, as its name says, too."""
         self.names = names
         """Variables of which the value may be any, where several are formatted at once."""
 
@@ -87,11 +89,13 @@ class Sites:
         return site
 
     def formatted(self, frame: FrameType) -> Site:
-        """Where a value is put into an f-string of the user's; without a name if it has none there."""
+        """Where a value is put into a text: into an f-string, or by the method `format`."""
         code, instruction = frame.f_code, frame.f_lasti
         site = self._by_instruction.get((id(code), instruction))
         if site is None:
             name = loaded_for_format(code, instruction)
+            if not name:
+                return self.at(frame, "format")
             site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
 
@@ -157,24 +161,31 @@ class Sites:
                 self._sources[file] = Source(linecache.getlines(file))
             said = self._sources[file].at(position, frame.f_lineno, method)
             site = Site(
-                code,
-                said.name,
-                self._is_library(frame),
-                said.reduction,
-                said.splits,
-                "",
-                said.loop,
-                said.names,
-            )
+                code, said.name, self._is_library(frame), said.reduction, said.splits, loop=said.loop, names=said.names,
+            )  # fmt: skip
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
 
 
+OF_LOCALS = frozenset(("locals", "vars", "dir", "eval", "exec"))
+"""Functions by which a script gets at the dictionary of its own variables."""
+
+
+@lru_cache(maxsize=MANY)
+def _asks_for_its_locals(code: CodeType) -> bool:
+    loaded = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return not OF_LOCALS.isdisjoint(loaded)
+
+
 def _locals(frame: FrameType, names: tuple[str, ...]) -> list[Any]:
-    """The values of these variables."""
-    held = frame.f_locals
-    values = [held.get(name, frame.f_globals.get(name)) for name in names]
+    """The values of these variables; None for each where to ask would change what the script has."""
     if sys.version_info < (3, 13) and frame.f_code.co_flags & CO_OPTIMIZED:
-        held.clear()  # of a function this is a copy, which would keep what it holds alive as long as the function runs
-    return values
+        # A function has one dictionary of its variables, which is brought up to date each time that somebody asks for it.
+        if _asks_for_its_locals(frame.f_code):
+            return [None] * len(names)
+        held = frame.f_locals
+        values = [held.get(name, frame.f_globals.get(name)) for name in names]
+        held.clear()  # or it would keep what it holds alive as long as the function runs
+        return values
+    return [frame.f_locals.get(name, frame.f_globals.get(name)) for name in names]

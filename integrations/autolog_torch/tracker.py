@@ -84,6 +84,7 @@ class Tracker:
         """Which tensor it was, as it cannot be held, and its value."""
         self.losses: deque[Value] = deque(maxlen=8)
         """The values of the last ones."""
+        self.loss_names: set[str] = set()
         self.last_read: tuple[Site, float] | None = None
         """In training, before a backward."""
         self.backwards = 0
@@ -128,11 +129,13 @@ class Tracker:
             return None
         self.last_loss = id(tensor), value
         self.losses.append(value)
+        self.loss_names.add(site.name)
         # Not asked once it is known to be undivided, unless the next training may have begun.
         divisor = 1.0 if site in self.undivided and self.lead() is not None else self.divisor(tensor)
         if self.last_read is not None and type(value) is float:
             read, self.last_read = self.last_read, None
-            if abs(read[1] - value * divisor) <= 1e-6 * abs(read[1]) and read[1] not in TRIVIAL:
+            is_same = abs(read[1] - value * divisor) <= 1e-6 * abs(read[1]) and read[1] not in TRIVIAL
+            if is_same and read[0].name == site.name:
                 read[0].is_loss = True  # and so is what has been read there
         return Loss(site, value, divisor, self._seen.clock)
 

@@ -18,6 +18,11 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 Numbers = dict[str, Any]
 
 
+def unseen(value: Any) -> float:
+    """A number for the test. It is read in a way that nobody watches, so that only what the loop itself reads is recorded."""
+    return torch._C.TensorBase.item(value)
+
+
 class Net(nn.Module):
     def __init__(self, hidden: int = 8, classes: int = 3) -> None:
         super().__init__()
@@ -148,7 +153,7 @@ def gan() -> Numbers:
             errG.backward()
             optimizerG.step()
             for name, value in (("errD_real", errD_real), ("errD_fake", errD_fake), ("errG", errG)):
-                numbers[name].append(value.detach().tolist())
+                numbers[name].append(unseen(value))
             numbers["D_x"].append(D_x)
     numbers["D_x"] = [sum(numbers["D_x"][:4]) / 4, sum(numbers["D_x"][4:]) / 4]
     return numbers
@@ -168,7 +173,7 @@ def accumulation_with_amp() -> Numbers:
         for number, (x, y) in enumerate(loader):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = criterion(model(x), y)
-            losses.append(float(loss))
+            losses.append(unseen(loss))
             loss = loss / accumulate
             loss.backward()
             if (number + 1) % accumulate == 0:
@@ -197,7 +202,7 @@ def grad_scaler() -> Numbers:
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        losses.append(float(loss))
+        losses.append(unseen(loss))
     return {"losses": losses, "mean": sum(losses) / len(losses)}
 
 
@@ -214,7 +219,7 @@ def lbfgs() -> Numbers:
         def closure(first: list[float] = first) -> Any:
             optimizer.zero_grad()
             loss = criterion(model(x), target)
-            first.append(float(loss))
+            first.append(unseen(loss))
             loss.backward()
             return loss
 
@@ -258,7 +263,7 @@ def updates_by_hand() -> Numbers:
         loss.backward()
         for p in model.parameters():
             p.data.add_(p.grad, alpha=-0.1)
-        losses.append(float(loss))
+        losses.append(unseen(loss))
     return {"losses": losses}
 
 
@@ -292,7 +297,7 @@ def reinforce() -> Numbers:
         policy_loss = torch.stack([-log * r for log, r in zip(logs, returns, strict=True)]).sum()
         policy_loss.backward()
         optimizer.step()
-        losses.append(float(policy_loss))
+        losses.append(unseen(policy_loss))
     return {"losses": losses}
 
 
@@ -309,8 +314,8 @@ def actor_and_critic() -> Numbers:
         critic_loss.backward()
         for optimizer in optimizers:
             optimizer.step()
-        numbers["actor"].append(float(actor_loss))
-        numbers["critic"].append(float(critic_loss))
+        numbers["actor"].append(unseen(actor_loss))
+        numbers["critic"].append(unseen(critic_loss))
     return numbers
 
 
@@ -325,7 +330,7 @@ def a_shared_helper() -> Numbers:
         loss = model(x).pow(2).mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(unseen(loss))
 
     for _ in range(6):
         x = torch.randn(8, 4)
@@ -348,7 +353,7 @@ def two_stages() -> Numbers:
             loss = criterion(model(x), y)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(unseen(loss))
     return {"losses": losses}
 
 
@@ -389,7 +394,7 @@ def two_loaders_at_once() -> Numbers:
             loss = F.cross_entropy(model(x), y) + F.cross_entropy(model(u), v)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(unseen(loss))
         means.append(sum(losses) / len(losses))
     return {"means": means}
 
@@ -407,7 +412,7 @@ def evaluation_within_an_epoch() -> Numbers:
             loss = criterion(model(x), y)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(unseen(loss))
             if number % 2:
                 model.eval()
                 values = []
@@ -469,7 +474,7 @@ def _steps(model: Any, optimizer: Any, count: int = 6) -> list[float]:
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(unseen(loss))
     return losses
 
 
@@ -496,7 +501,7 @@ def checkpointed() -> Numbers:
         loss = F.cross_entropy(checkpoint(model, x, use_reentrant=False), y)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(unseen(loss))
     return {"losses": losses}
 
 
@@ -513,13 +518,13 @@ def wgan_gp() -> Numbers:
         opt_d.zero_grad()
         critic_loss.backward()
         opt_d.step()
-        numbers["critic"].append(float(critic_loss))
+        numbers["critic"].append(unseen(critic_loss))
         if step % 3 == 2:
             opt_g.zero_grad()
             generator_loss = -D(G(torch.randn(8, 2))).mean()
             generator_loss.backward()
             opt_g.step()
-            numbers["generator"].append(float(generator_loss))
+            numbers["generator"].append(unseen(generator_loss))
     return numbers
 
 
@@ -539,8 +544,8 @@ def sam() -> Numbers:
         perturbed.backward()
         optimizer.step()
         optimizer.zero_grad()
-        numbers["first"].append(float(loss))
-        numbers["second"].append(float(perturbed))
+        numbers["first"].append(unseen(loss))
+        numbers["second"].append(unseen(perturbed))
     return numbers
 
 
@@ -585,7 +590,7 @@ def compiled_model() -> Numbers:
             loss = criterion(compiled(x), y)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(unseen(loss))
         numbers["mean"].append(sum(losses) / len(losses))
         model.eval()
         with torch.no_grad():
@@ -625,7 +630,7 @@ def folds() -> Numbers:
             loss = F.cross_entropy(model(x[keep]), y[keep])
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(unseen(loss))
     return {"losses": losses}
 
 
@@ -756,7 +761,7 @@ def dqn() -> Numbers:
         loss.backward()
         nn.utils.clip_grad_value_(policy.parameters(), 100)
         optimizer.step()
-        losses.append(float(loss.detach()))
+        losses.append(unseen(loss.detach()))
         for p, q in zip(target.parameters(), policy.parameters(), strict=True):
             p.data.mul_(0.99).add_(q.data, alpha=0.01)
     return {"losses": losses}
@@ -869,8 +874,8 @@ def two_generators() -> Numbers:
         opt_d.zero_grad()
         loss_D.backward()
         opt_d.step()
-        numbers["g"].append(float(loss_G.detach()))
-        numbers["d"].append(float(loss_D.detach()))
+        numbers["g"].append(unseen(loss_G.detach()))
+        numbers["d"].append(unseen(loss_D.detach()))
     return numbers
 
 
@@ -889,7 +894,7 @@ def averaged_weights() -> Numbers:
             loss = criterion(model(x), y)
             loss.backward()
             optimizer.step()
-            losses.append(float(loss.detach()))
+            losses.append(unseen(loss.detach()))
         means.append(sum(losses) / len(losses))
         average.update_parameters(model)
         scheduler.step()
@@ -982,7 +987,7 @@ def optimizers_within_backward() -> Numbers:
     for _ in range(6):
         loss = F.cross_entropy(model(x), y)
         loss.backward()
-        losses.append(float(loss.detach()))
+        losses.append(unseen(loss.detach()))
     return {"losses": losses}
 
 
@@ -1000,7 +1005,7 @@ def accuracies_of_training() -> Numbers:
             loss = criterion(out, y)
             loss.backward()
             optimizer.step()
-            running += float(loss.detach()) * len(x)
+            running += unseen(loss.detach()) * len(x)
             correct += (out.argmax(1) == y).sum().item()
         numbers["loss"].append(running / 48)
         numbers["accuracy"].append(correct / 48)

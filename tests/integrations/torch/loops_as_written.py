@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from loops import Net, data, xy
+from loops import Net, data, unseen, xy
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler, SubsetRandomSampler, TensorDataset
@@ -132,8 +132,8 @@ def nanogpt() -> Expected:
             print(f"step {iter_num}: train loss {losses['train']:.4f}, val loss {losses['val']:.4f}")
             if losses["val"] < best_val_loss:
                 best_val_loss = losses["val"]
-            told["train"].append(losses["train"].tolist())
-            told["val"].append(losses["val"].tolist())
+            told["train"].append(unseen(losses["train"]))
+            told["val"].append(unseen(losses["val"]))
         micro = []
         for _micro_step in range(gradient_accumulation_steps):
             _logits, loss = model(X, Y)
@@ -149,7 +149,7 @@ def nanogpt() -> Expected:
         if iter_num % log_interval == 0:
             lossf = loss.item() * gradient_accumulation_steps
             print(f"iter {iter_num}: loss {lossf:.4f}")
-        told["step"].append(torch.stack(micro).mean().tolist())
+        told["step"].append(unseen(torch.stack(micro).mean()))
         told["lr"].append(lr)
         iter_num += 1
         if iter_num > max_iters:
@@ -234,7 +234,7 @@ def mingpt_trainer() -> Expected:
         return rt.sum()
 
     def batch_end_callback(trainer: Any) -> None:
-        told["loss"].append(trainer.loss.tolist())
+        told["loss"].append(unseen(trainer.loss))
         if trainer.iter_num % 2 == 0:
             print(f"iter {trainer.iter_num}: train loss {trainer.loss.item():.5f}")
         if trainer.iter_num % 4 == 0:
@@ -289,8 +289,8 @@ def rnn_perplexity() -> Expected:
             output, _ = model(corpus["valid"][:, :-1])
             val_loss = F.cross_entropy(output, corpus["valid"][:, 1:])
         print(f"epoch {epoch}: valid ppl {math.exp(val_loss):.2f}")
-        told["train"].append(torch.stack(losses).mean().tolist())
-        told["valid"].append(val_loss.tolist())
+        told["train"].append(unseen(torch.stack(losses).mean()))
+        told["valid"].append(unseen(val_loss))
     return Expected(epochs=3, steps=12, train={"loss": told["train"]}, val={"val_loss": told["valid"]})
 
 
@@ -499,7 +499,7 @@ def ppo_cleanrl() -> Expected:
                 loss.backward()
                 nn.utils.clip_grad_norm_(agent.parameters(), 0.5)
                 optimizer.step()
-                told["loss"].append(loss.tolist())
+                told["loss"].append(unseen(loss))
                 rates.append(lrnow)
         y_pred, y_true = b_values.cpu().numpy(), b_returns.cpu().numpy()
         var_y = np.var(y_true)
@@ -510,8 +510,8 @@ def ppo_cleanrl() -> Expected:
         writer.add_scalar("losses/approx_kl", approx_kl.item(), global_step)
         writer.add_scalar("losses/clipfrac", np.mean(clipfracs), global_step)
         writer.add_scalar("losses/explained_variance", explained_var, global_step)
-        told["value"].append(v_loss.tolist())
-        told["policy"].append(pg_loss.tolist())
+        told["value"].append(unseen(v_loss))
+        told["policy"].append(unseen(pg_loss))
         told["clipfrac"].append(float(np.mean(clipfracs)))
         told["explained"].append(float(explained_var))
         told["lr"].append(lrnow)
@@ -586,7 +586,7 @@ def sac() -> Expected:
         q_optimizer.zero_grad()
         qf_loss.backward()
         q_optimizer.step()
-        told["qf"].append(qf_loss.tolist())
+        told["qf"].append(unseen(qf_loss))
         if global_step % 2 == 0:
             for _ in range(2):
                 pi, log_pi = actor.get_action(s)
@@ -602,8 +602,8 @@ def sac() -> Expected:
                 alpha_loss.backward()
                 a_optimizer.step()
                 alpha = log_alpha.exp().item()
-                told["actor"].append(actor_loss.tolist())
-                told["alpha_loss"].append(alpha_loss.tolist())
+                told["actor"].append(unseen(actor_loss))
+                told["alpha_loss"].append(unseen(alpha_loss))
                 told["alpha"].append(alpha)
         for param, target_param in zip(qf1.parameters(), qf1_target.parameters(), strict=True):
             target_param.data.copy_(0.005 * param.data + 0.995 * target_param.data)
@@ -677,7 +677,7 @@ def dqn_with_replay() -> Expected:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                told["td_loss"].append(loss.tolist())
+                told["td_loss"].append(unseen(loss))
             if global_step % 10 == 0:
                 for target, param in zip(target_network.parameters(), q_network.parameters(), strict=True):
                     target.data.copy_(param.data)
@@ -735,14 +735,14 @@ def a2c() -> Expected:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        told["loss"].append(loss.tolist())
+        told["loss"].append(unseen(loss))
         if update % 2 == 1:
             print(
                 f"actor {actor_loss.item():.3f} critic {critic_loss.item():.3f} entropy {entropy.item():.3f}"
             )
-            told["actor"].append(actor_loss.tolist())
-            told["critic"].append(critic_loss.tolist())
-            told["entropy"].append(entropy.tolist())
+            told["actor"].append(unseen(actor_loss))
+            told["critic"].append(unseen(critic_loss))
+            told["entropy"].append(unseen(entropy))
     return Expected(
         epochs=1,
         steps=10,
@@ -818,7 +818,7 @@ def unet_dice() -> Expected:
                 val_score = evaluate(model, val_loader)
                 scheduler.step(val_score)
                 print("Validation Dice score: {}".format(val_score))  # noqa: UP032
-                told["dice"].append(val_score.tolist())
+                told["dice"].append(unseen(val_score))
         print(f"epoch {epoch}: {epoch_loss / len(train_loader)}")
         told["train"].append(epoch_loss / len(train_loader))
     return Expected(epochs=2, steps=8, train={"epoch_loss": told["train"]}, val={"val_score": told["dice"]})
@@ -895,7 +895,7 @@ def yolo_like() -> Expected:
         scheduler.step()
         results = validate(model, val_loader)
         print(("%11.4g" * 4) % results)
-        told["train"].append(torch.stack(losses).mean().tolist())
+        told["train"].append(unseen(torch.stack(losses).mean()))
         told["P"].append(results[0])
         told["box"].append(results[1])
         told["obj"].append(results[2])
@@ -927,7 +927,7 @@ def running_means_in_a_bar() -> Expected:
             optimizer.zero_grad()
             mloss = (mloss * i + loss_items) / (i + 1)
             pbar.set_description(("%11s" + "%11.4g" * 3) % (f"{epoch}/2", *mloss))
-        told.append(mloss.tolist())
+        told.append(unseen(mloss))
     box, obj, cls = (list(one) for one in zip(*told, strict=True))
     return Expected(epochs=3, steps=9, train={"box": box, "obj": obj, "cls": cls})
 
@@ -1113,7 +1113,7 @@ def gan_d_first() -> Expected:
                 ("errG", errG),
                 ("errD", errD),
             ):
-                told[name].append(value.tolist())
+                told[name].append(unseen(value))
             for name, read in (("D_x", D_x), ("D_G_z1", D_G_z1), ("D_G_z2", D_G_z2)):
                 told[name].append(read)
     means = {name: _by_epoch(values, 4) for name, values in told.items()}
@@ -1153,8 +1153,8 @@ def gan_g_first() -> Expected:
                 "[Epoch %d/%d] [Batch %d/%d] [D loss: %f] [G loss: %f]"
                 % (epoch, 2, i, len(dataloader), d_loss.item(), g_loss.item())
             )
-            told["g_loss"].append(g_loss.tolist())
-            told["d_loss"].append(d_loss.tolist())
+            told["g_loss"].append(unseen(g_loss))
+            told["d_loss"].append(unseen(d_loss))
     return Expected(
         epochs=2,
         steps=8,
@@ -1523,7 +1523,7 @@ def fp16_with_skipped_steps() -> Expected:
             running_loss += loss.detach()
             scales.append(scaler.get_scale())
         print(f"epoch {epoch} loss {running_loss / len(train_loader)}")
-        told.append((running_loss / len(train_loader)).tolist())
+        told.append(unseen(running_loss / len(train_loader)))
     skipped = sum(after < before for before, after in pairwise(scales))
     assert 2 < skipped < 15
     return Expected(
@@ -1900,7 +1900,7 @@ def low_rank_adapters() -> Expected:
             optimizer.step()
             optimizer.zero_grad()
         print(f"{epoch=}: {torch.exp(total_loss / len(loader))=}")
-        told.append((total_loss / len(loader)).tolist())
+        told.append(unseen(total_loss / len(loader)))
     return Expected(
         epochs=2,
         steps=8,
@@ -1997,7 +1997,7 @@ def maml_functional() -> Expected:
         meta_loss.backward()
         meta_optimizer.step()
         print(f"{iteration}: {meta_loss.item():.4f}")
-        told.append(meta_loss.tolist())
+        told.append(unseen(meta_loss))
     return Expected(epochs=1, steps=6, train={"meta_loss of each step": told, "meta_loss": [fmean(told)]})
 
 
@@ -2115,9 +2115,9 @@ def fabric_with_accumulation() -> Expected:
                 val_losses.append(F.cross_entropy(logits, y))
         val_acc, val_loss = correct / 21, torch.stack(val_losses).mean()
         fabric.print(f"epoch {epoch} val loss {val_loss:.4f} acc {val_acc:.4f}")
-        told["train"].append(train_loss.tolist())
-        told["val"].append(val_loss.tolist())
-        told["acc"].append(val_acc.tolist())
+        told["train"].append(unseen(train_loss))
+        told["val"].append(unseen(val_loss))
+        told["acc"].append(unseen(val_acc))
     return Expected(
         epochs=2,
         steps=6,
@@ -2291,8 +2291,8 @@ def fastai_learner() -> Expected:
             log["epoch"], log["train"] = self.epoch, "train" if self.training else "eval"
             print(log)
             of = "train" if self.training else "val"
-            told[f"{of} loss"].append(self.loss_mean.compute().tolist())
-            told[f"{of} accuracy"].append(self.accuracy.compute().tolist())
+            told[f"{of} loss"].append(unseen(self.loss_mean.compute()))
+            told[f"{of} accuracy"].append(unseen(self.accuracy.compute()))
 
     class Learner:
         def __init__(self, model: Any, dls: Any, loss_func: Any, lr: float, cbs: Any) -> None:
@@ -2375,7 +2375,7 @@ def a_batch_by_next_iter() -> Expected:
         optimizer.step()
         if step % 4 == 0:
             print(f"step {step} loss {loss.item():.4f}")
-        told.append(loss.tolist())
+        told.append(unseen(loss))
     return Expected(epochs=1, steps=8, train={"loss": [fmean(told)], "loss of each step": told})
 
 
@@ -2599,7 +2599,7 @@ def validation_by_format() -> Expected:
             loss = sum(F.cross_entropy(model(x), y) for x, y in val_loader) / len(val_loader)
         print("epoch {}: train {:.4f} validation {:.4f}".format(epoch, train_loss, loss))  # noqa: UP032
         told["train"].append(train_loss)
-        told["val"].append(loss.tolist())
+        told["val"].append(unseen(loss))
     return Expected(epochs=3, steps=9, train={"loss": told["train"]}, val={"validation": told["val"]})
 
 
@@ -2617,8 +2617,8 @@ def validation_by_percent() -> Expected:
                 acc += (out.argmax(1) == y).sum() / 20
         print("%d: train %.4f, validation %.4f, accuracy %g" % (epoch, train_loss, loss, acc))
         told["train"].append(train_loss)
-        told["val"].append(loss.tolist())
-        told["acc"].append(acc.tolist())
+        told["val"].append(unseen(loss))
+        told["acc"].append(unseen(acc))
     return Expected(
         epochs=3,
         steps=9,
@@ -2664,7 +2664,7 @@ def validation_by_scheduler() -> Expected:
         with torch.no_grad():
             val_loss = torch.stack([F.cross_entropy(model(x), y) for x, y in val_loader]).mean()
         scheduler.step(val_loss)
-        told["val"].append(val_loss.tolist())
+        told["val"].append(unseen(val_loss))
     return Expected(
         epochs=3, steps=9, train={"loss": told["train"]}, val={"val_loss": told["val"]}, lr={"lr": told["lr"]}
     )
@@ -2870,7 +2870,7 @@ def graph_with_masks() -> Expected:
             f"acc_val: {acc_val.item():.4f}",
         )
         for name, value in zip(told, (loss_train, acc_train, loss_val, acc_val), strict=True):
-            told[name].append(value.tolist())
+            told[name].append(unseen(value))
 
     def test() -> Any:
         model.eval()

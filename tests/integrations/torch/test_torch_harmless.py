@@ -26,6 +26,7 @@ from autolog_torch import (
     hidden,
     hooks,
     losses,
+    measures,
     naming,
     pass_names,
     passes,
@@ -39,8 +40,8 @@ from autolog_torch import (
 )  # fmt: skip
 
 PARTS = (
-    about, checkpoints, describer, final, hidden, hooks, losses, naming, pass_names, passes, reads, recording, reducer, runs,
-    sites, tracker, values,
+    about, checkpoints, describer, final, hidden, hooks, losses, measures, naming, pass_names, passes, reads, recording,
+    reducer, runs, sites, tracker, values,
 )  # fmt: skip
 
 
@@ -373,3 +374,41 @@ def test_what_counts_calls_of_torch_counts_the_same(seen: Recorded) -> None:
     module, x = loops.Net().eval(), torch.ones(2, 4)
     exported = torch.export.export(module, (x,))
     assert (exported.module()(x) == module(x)).all()
+
+
+def _with_its_locals() -> list[str]:
+    """As people keep their settings."""
+    lr, epochs = 0.1, 2
+    config = locals()
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    x, y = loops.xy()
+    for _ in range(epochs):
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for split in ("train", "val"):
+                print(split, F.cross_entropy(model(x), y).item())
+        model.train()
+    return sorted(config)
+
+
+def test_what_a_script_has_kept_of_its_locals_stays_as_it_is(seen: Recorded) -> None:
+    """Until Python 3.13 a function has one dictionary of them: to read a loop's variable there would change the script's."""
+    with autolog.suspended():
+        plain = _with_its_locals()
+    assert _with_its_locals() == plain == ["epochs", "lr"]
+
+
+def test_an_error_of_float_has_the_frames_that_it_has_without_us(seen: Recorded) -> None:
+    """But for autolog's own, which are named as that."""
+
+    def frames() -> list[str]:
+        with pytest.raises((ValueError, RuntimeError)) as raised:
+            float(torch.ones(2))
+        return [one.name for one in raised.traceback if "autolog/instrument" not in str(one.path)]
+
+    with autolog.suspended():
+        plain = frames()
+    assert frames() == plain

@@ -99,4 +99,4 @@ def test_every_loop_is_tried() -> None:
         for name, held in vars(loops).items()
         if getattr(held, "__module__", "") == "loops" and name.islower()
     }
-    assert {name for name in own if not name.startswith("_")} - {"data", "xy"} == set(LOOPS)
+    assert {name for name in own if not name.startswith("_")} - {"data", "unseen", "xy"} == set(LOOPS)

@@ -671,3 +671,61 @@ def test_a_notebooks_cell_that_is_changed_and_run_again_goes_on(seen: Recorded) 
     assert [p.value for p in seen.run.history("train/loss")] == pytest.approx(means)
     assert [p.value for p in seen.run.history("train/loss_step")] == pytest.approx(losses)
     assert {name for name in seen.run.metrics if "loss" in name} == {"train/loss", "train/loss_step"}
+
+
+def test_a_cell_that_fails_between_two_stages_ends_no_training(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only an exception that came out of the training itself has interrupted it."""
+    model = loops.Net()
+    loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+    try:
+        undefined  # type: ignore[name-defined]
+    except NameError as error:
+        monkeypatch.setattr(sys, "last_value", error, raising=False)
+    loops._steps(model, torch.optim.Adam(model.parameters(), lr=0.1), 2)
+    seen.client.disable()
+    assert (seen.run.status, seen.run.params["optimizer2"]) == ("finished", "Adam")
+
+
+def test_a_helper_that_reads_losses_and_scores_gives_the_scores(seen: Recorded) -> None:
+    """Whichever it reads first: the losses are known, and in no mean with others."""
+
+    def number_of(t: Any) -> float:
+        return t.item()
+
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = loops.xy()
+    told = []
+    for _ in range(3):
+        out = model(x)
+        loss = F.cross_entropy(out, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        told.append(number_of((out.argmax(1) == y).float().mean()))
+        number_of(loss)
+    seen.client.disable()
+    assert [p.value for p in seen.run.history("reads/t_step")] == pytest.approx(told)
+
+
+def test_two_places_that_read_by_one_name_are_two_metrics(seen: Recorded) -> None:
+    """Without a DataLoader, too."""
+    model = loops.Net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x, y = loops.xy()
+    told: dict[str, list[float]] = {"reads/score_step": [], "reads/score_2_step": []}
+    for _ in range(3):
+        out = model(x)
+        optimizer.zero_grad()
+        F.cross_entropy(out, y).backward()
+        optimizer.step()
+        score = (out.argmax(1) == y).float().mean()
+        told["reads/score_step"].append(score.item())
+        score = out.softmax(1).max(1).values.mean()
+        told["reads/score_2_step"].append(score.item())
+    seen.client.disable()
+    assert {name: [p.value for p in seen.run.history(name)] for name in told} == {
+        name: pytest.approx(values) for name, values in told.items()
+    }

@@ -1,0 +1,56 @@
+"""The promise: a value has the name that the script gives it, also where Python tells only the line of a call."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from autolog_torch.naming import Said, Source
+
+LINES = {
+    "loss.backward()": ("backward", Said("loss")),
+    "accelerator.backward(loss)": ("backward", Said("loss")),
+    "D_x = output.mean().item()": ("item", Said("D_x", "mean")),
+    "D_x = round(output.item(), 3)": ("item", Said("D_x")),
+    "share = output.item() / 8": ("item", Said("output")),
+    "total += F.nll_loss(out, y, reduction='sum').item()": ("item", Said("total", "sum")),
+    "running += loss.item() * x.size(0)": ("item", Said("loss", "weighted")),
+    "log({'acc': hits.item()})": ("item", Said("acc")),
+    "acc = accuracy_score(y, guess)": ("accuracy_score", Said("acc")),
+    "print(accuracy_score(y, guess))": ("accuracy_score", Said("accuracy_score")),
+    "scheduler.step(val_loss)": ("step", Said("val_loss")),
+    "'{} {}'.format(epoch, loss)": ("format", Said("", names=("epoch", "loss"))),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("by_position", [True, False])
+def test_a_value_is_called_as_the_script_calls_it(line: str, by_position: bool) -> None:
+    """By the exact place of the call, and before Python 3.11 by its line."""
+    method, expected = LINES[line]
+    calls = [node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call)]
+    call = next(
+        one
+        for one in calls
+        if (one.func.attr if isinstance(one.func, ast.Attribute) else one.func.id) == method
+    )
+    position = (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) if by_position else (1, 0)
+    assert Source([line]).at(position, 1, method) == expected
+
+
+def test_a_loop_over_names_and_a_sum_of_a_loop_are_known() -> None:
+    source = """
+for split in ("train", "val"):
+    for k in range(3):
+        losses[k] = loss.item()
+for x, y in train_loader:
+    total += loss
+mean = total.item()
+test_loss += loss_of(x).item()
+test_loss /= len(test_loader.dataset)
+""".splitlines(keepends=True)
+    read = Source(source)
+    assert read.at((4, 0), 4, "item") == Said("losses", splits=("split",))
+    assert read.at((7, 0), 7, "item") == Said("mean", loop="train_loader")
+    assert read.at((8, 0), 8, "item").reduction == "sum"
