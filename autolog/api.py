@@ -267,16 +267,18 @@ def runs(
     order_by: str = "-started",
     limit: int | None = None,
     children: bool = False,
+    archived: bool = False,
     store: str | os.PathLike[str] | None = None,
 ) -> Runs:
     """Return recorded runs, newest first.
 
     `where` is a filter, such as `metrics.val_loss < 0.3 and framework == 'keras'`. `order_by` is a name, with `-` for
-    descending. Child runs are left out unless `children` is true, or the filter mentions `parent`. `store` is another store's
-    folder. Raises FilterError, which points at the place; warns of a metric that no run has.
+    descending. Child runs are left out unless `children` is true, or the filter mentions `parent`; archived runs unless
+    `archived` is true, or the filter mentions `archived`. `store` is another store's folder. Raises FilterError, which points
+    at the place; warns of a metric that no run has.
     """
     opened = _store(store)
-    found: Runs = opened.runs(where, order_by=order_by, limit=limit, children=children)
+    found: Runs = opened.runs(where, order_by=order_by, limit=limit, children=children, archived=archived)
     for sentence in opened.unknown_metrics(where, order_by, found):
         warnings.warn(sentence, UserWarning, stacklevel=2)
     return found
@@ -321,7 +323,8 @@ def _store(store: str | os.PathLike[str] | None) -> Any:
     here = process.get()
     if here is not None:
         here.flush(10.0)
-        return Store(store if store is not None else here.layout)
+        if store is None:
+            return Store(here.layout, here.output.write)
     return Store(store)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Functions import what only recording needs: `autolog()` costs little, and the framework takes far longer to load.
 
 SINK_CHANGE_SECONDS = 2.0
+WRITE_SECONDS = 2.0
 
 
 class Output:
@@ -88,6 +89,13 @@ class Output:
             self.writer.put(event)
             if self.emitted is not None:
                 self.emitted(event)
+
+    def write(self, event: Event) -> bool:
+        """Take one event, and return whether it is on the disk, in the journal that this process records into."""
+        if not (self.active and self.started):
+            return False
+        self.emit(event)
+        return self.writer.flush(WRITE_SECONDS)
 
     def defer(self, work: Deferred) -> None:
         """Do `work` off the training thread, then take the events it returns."""

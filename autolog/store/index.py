@@ -21,12 +21,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from autolog.store.changes import Row, rows_of, tag_of
 from autolog.store.journal import process_start, read_from
 from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -38,7 +39,7 @@ CREATE TABLE journals (
 CREATE TABLE runs (
   no INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, experiment TEXT, parent TEXT, status TEXT, framework TEXT,
   framework_version TEXT, kind TEXT, estimator TEXT, started INTEGER, ended INTEGER, error TEXT, overhead REAL,
-  dropped INTEGER, journal INTEGER, best INTEGER);
+  dropped INTEGER, journal INTEGER, best INTEGER, description TEXT, starred INTEGER DEFAULT 0, archived INTEGER DEFAULT 0);
 CREATE TABLE params (run INTEGER, key TEXT, value, json TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE metrics (
   run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT, kept REAL,
@@ -51,10 +52,13 @@ CREATE TABLE models (
 CREATE TABLE notes (run INTEGER, text TEXT, error INTEGER);
 CREATE TABLE segments (run INTEGER, journal INTEGER, first INTEGER, last INTEGER, PRIMARY KEY (run, journal)) WITHOUT ROWID;
 CREATE TABLE code (journal INTEGER, t INTEGER, name TEXT, text TEXT);
+CREATE TABLE changes (
+  run TEXT, field TEXT, t INTEGER, id TEXT, value, journal INTEGER, PRIMARY KEY (run, field)) WITHOUT ROWID;
 CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX runs_by_parent ON runs (parent);
 CREATE INDEX runs_by_started ON runs (started);
 CREATE INDEX runs_by_name ON runs (name);
+CREATE INDEX runs_archived ON runs (id) WHERE archived;
 CREATE INDEX datasets_of ON datasets (run);
 CREATE INDEX notes_of ON notes (run);
 CREATE INDEX code_of ON code (journal);
@@ -333,6 +337,7 @@ class _Update:
         self.numbers: dict[str, int] = {}
         self.next_number = (connection.execute("SELECT max(no) FROM runs").fetchone()[0] or 0) + 1
         self.removed = {run for (run,) in connection.execute("SELECT id FROM removed")}
+        self.changed = {run for (run,) in connection.execute("SELECT DISTINCT run FROM changes")}
 
     def apply(self, names: list[str]) -> None:
         for name in names:
@@ -344,6 +349,7 @@ class _Update:
         journal, position = execute("SELECT id, position FROM journals WHERE name = ?", (name,)).fetchone()
         runs: dict[str, _Run] = {}
         last = 0
+        changes: list[e.RunChanged] = []
         removed: list[str] = []
         path = self.layout.journals / name
         try:
@@ -371,6 +377,8 @@ class _Update:
                     rows = [(journal, None, path, text) for path, text in event.files.items()]
                     rows += [(journal, event.t, number, text) for number, text in event.cells.items()]
                     self.connection.executemany("INSERT INTO code VALUES (?, ?, ?, ?)", rows)
+                elif isinstance(event, e.RunChanged):
+                    changes.append(event)
                 elif isinstance(event, e.RunRemoved):
                     removed.append(event.run)
                 elif isinstance(event, e.Heartbeat):
@@ -383,6 +391,11 @@ class _Update:
         for run_id, run in runs.items():
             if run_id not in self.removed and is_run_id(run_id):
                 self._write(run_id, run, journal)
+        for event in changes:
+            if event.run not in self.removed and is_run_id(event.run):
+                self._keep_change(event, journal)
+        for run_id in self.changed & {*runs, *(event.run for event in changes)}:
+            self._apply_changes(run_id)
         execute(
             "UPDATE journals SET position = ?, last = max(coalesce(last, 0), ?) WHERE id = ?",
             (position, int64(last), journal),
@@ -555,11 +568,42 @@ class _Update:
             (no, journal, run.first, run.last),
         )
 
+    def _keep_change(self, event: e.RunChanged, journal: int) -> None:
+        """Keep what an event changes, unless a later change of it is known. The run's own journal may come later."""
+        self.changed.add(event.run)
+        self.connection.executemany(
+            "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET t = excluded.t, id = excluded.id,"
+            " value = excluded.value, journal = excluded.journal WHERE (excluded.t, excluded.id) > (t, id)",
+            [(event.run, row.field, int64(row.t), row.id, row.value, journal) for row in rows_of(event)],
+        )
+
+    def _apply_changes(self, run_id: str) -> None:
+        """Put the latest changes of a run over what its own journal says of it."""
+        found = self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if found is None:
+            return
+        for row in changes_of(self.connection, run_id):
+            tag = tag_of(row.field)
+            if tag is None:  # one of FIELDS
+                self.connection.execute(f"UPDATE runs SET {row.field} = ? WHERE no = ?", (row.value, *found))
+            elif row.value is None:
+                self.connection.execute("DELETE FROM tags WHERE run = ? AND key = ?", (*found, tag))
+            else:
+                values = (*found, tag, row.value, _number(row.value))
+                self.connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", values)
+
     def _drop(self, run_id: str) -> None:
+        self.connection.execute("DELETE FROM changes WHERE run = ?", (run_id,))
         for (no,) in self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchall():
             for table in _OF_A_RUN:
                 self.connection.execute(f"DELETE FROM {table} WHERE run = ?", (no,))
             self.connection.execute("DELETE FROM runs WHERE no = ?", (no,))
+
+
+def changes_of(connection: sqlite3.Connection, run_id: str) -> list[Row]:
+    """Return the latest change of each thing that was changed of a run."""
+    sql = "SELECT field, t, id, value FROM changes WHERE run = ? ORDER BY field"
+    return [Row(*row) for row in connection.execute(sql, (run_id,))]
 
 
 def _empty(connection: sqlite3.Connection) -> None:

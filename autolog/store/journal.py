@@ -106,11 +106,13 @@ class JournalWriter:
         self._pending = b""
 
     def open(self) -> None:
-        """Create the file, its folders, and its first line."""
+        """Open the file. Create it, its folders and its first line if there is none."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(
             self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666
         )
+        if os.fstat(self._fd).st_size:
+            return
         header = JournalOpened(
             FORMAT_VERSION, now(), socket.gethostname(), os.getpid(), process_start(os.getpid())
         )

@@ -20,14 +20,14 @@ ATTRIBUTES = {
     "id": "r.id", "name": "r.name", "experiment": "r.experiment", "parent": "r.parent", "status": "r.status",
     "framework": "r.framework", "framework_version": "r.framework_version", "kind": "r.kind", "estimator": "r.estimator",
     "started": "r.started", "ended": "r.ended", "duration": "((r.ended - r.started) / 1000.0)", "overhead": "r.overhead",
-    "error": "r.error",
+    "error": "r.error", "description": "r.description", "starred": "r.starred", "archived": "r.archived",
 }  # fmt: skip
 _MAPPINGS = {"params": "value", "metrics": "value", "tags": "value"}
 _VALUE = "coalesce(kept, last)"
 """A metric's value: that of the kept model, else the last one."""
 _COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TIMES = ("started", "ended")
-_NUMBERS = ("duration", "overhead")
+_NUMBERS = ("duration", "overhead", "starred", "archived")
 _SQL_TYPES = {"number": "('integer', 'real')", "text": "('text')"}
 # SQLite's own limits (on the parser's stack, an expression's depth, bound values) are well above these.
 _MAX_TEXT = 20_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import msgspec
 
 from autolog.store import journal as journals
-from autolog.store.index import Index, int64, journal_sizes
+from autolog.store.changes import checked, event_of
+from autolog.store.index import Index, changes_of, int64, journal_sizes
 from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
 from autolog.store.query import Compiled, compile_filter, compile_order, unknown_metrics
 from autolog.tracking import events as e
+from autolog.tracking.ids import new_id
 from autolog.tracking.metrics import guess
 from autolog.tracking.values import clean, clean_lines, number_of
 
@@ -42,7 +45,12 @@ class Point(NamedTuple):
 
 
 class RunRecord:
-    """One run, as recorded. Its attributes are the keys of `to_dict()`, which is also what `--json` prints."""
+    """One run, as recorded. Its attributes are the keys of `to_dict()`, which is also what `--json` prints.
+
+    `rename`, `describe`, `set_tags`, `remove_tags`, `star` and `archive` change the run, whichever process has recorded it. The
+    change is on the disk when the call returns. Of several changes of one thing the latest holds, and it stands above what the
+    run itself logs. All of them raise OSError if the store cannot be written, and UnknownRun if the run was removed.
+    """
 
     id: str
     name: str
@@ -55,6 +63,9 @@ class RunRecord:
     estimator: str | None
     error: str | None
     overhead: float | None
+    description: str | None
+    starred: bool
+    archived: bool
     params: dict[str, Any]
     metrics: dict[str, dict[str, Any]]
     tags: dict[str, str]
@@ -69,8 +80,9 @@ class RunRecord:
         self._started: int | None = row["started"]
         self._ended: int | None = row["ended"]
         for name in ("id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator",
-                     "error", "overhead"):  # fmt: skip
+                     "error", "overhead", "description"):  # fmt: skip
             setattr(self, name, row[name])
+        self.starred, self.archived = bool(row["starred"]), bool(row["archived"])
         self.dropped: int = row["dropped"] or 0
         self.params, self.metrics, self.tags = {}, {}, {}
         self.datasets, self.artifacts, self.models = [], [], []
@@ -78,6 +90,46 @@ class RunRecord:
 
     def __repr__(self) -> str:
         return f"<RunRecord {clean(self.name)} {self.id} {clean(self.status)}>"
+
+    def rename(self, name: str) -> None:
+        """Give the run another name. Its id stays."""
+        self._change(name=name)
+
+    def describe(self, text: str) -> None:
+        """Say what this run is about, in your own words; an empty text removes the description."""
+        self._change(description=text)
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set tags, as text. Other tags stay; a tag of None is removed."""
+        self._change(tags=tags)
+
+    def remove_tags(self, *names: str) -> None:
+        """Remove tags. Raises KeyError for one that the run does not have, naming the nearest."""
+        for name in names:
+            if name not in self.tags:
+                raise KeyError(f"{self.name} has no tag {name!r}; it has {_nearest(name, self.tags)}.")
+        self._change(tags=dict.fromkeys(names))
+
+    def star(self) -> None:
+        """Mark the run as one to come back to."""
+        self._change(starred=True)
+
+    def unstar(self) -> None:
+        """Take the star away."""
+        self._change(starred=False)
+
+    def archive(self) -> None:
+        """Put the run away: lists leave it out, with its children, unless asked for archived runs. Nothing is deleted."""
+        self._change(archived=True)
+
+    def unarchive(self) -> None:
+        """List the run again."""
+        self._change(archived=False)
+
+    def _change(self, **what: Any) -> None:
+        now = self._store.change(self.id, **what)
+        for name in ("name", "description", "starred", "archived", "tags"):
+            setattr(self, name, getattr(now, name))
 
     @property
     def started(self) -> datetime | None:
@@ -114,10 +166,7 @@ class RunRecord:
     def history(self, metric: str) -> list[Point]:
         """Return every value of a metric, by step. Raises KeyError for one that the run does not have, naming the nearest."""
         if metric not in self.metrics:
-            from difflib import get_close_matches
-
-            close = get_close_matches(metric, self.metrics, 3, 0.4) or sorted(self.metrics)[:5]
-            raise KeyError(f"{self.name} has no metric {metric!r}; it has {', '.join(close) or 'none'}.")
+            raise KeyError(f"{self.name} has no metric {metric!r}; it has {_nearest(metric, self.metrics)}.")
         return self._store.histories(self.id, {metric})[metric]
 
     def histories(self) -> dict[str, list[Point]]:
@@ -155,6 +204,7 @@ class RunRecord:
             },
             "tags": self.tags, "datasets": self.datasets, "artifacts": self.artifacts, "models": self.models,
             "overhead": self.overhead, "error": self.error, "errors": self.errors, "notes": self.notes,
+            "description": self.description, "starred": self.starred, "archived": self.archived,
         }  # fmt: skip
 
 
@@ -203,17 +253,35 @@ class Runs(Sequence[RunRecord]):
 
 _COLUMNS = (
     "no", "id", "name", "experiment", "parent", "status", "framework", "framework_version", "kind", "estimator", "started",
-    "ended", "error", "overhead", "dropped",
+    "ended", "error", "overhead", "dropped", "description", "starred", "archived",
 )  # fmt: skip
 _SELECT = "SELECT " + ", ".join(f"r.{name}" for name in _COLUMNS) + " FROM runs r"
+_NOT_ARCHIVED = (
+    "r.id NOT IN (WITH RECURSIVE away(id) AS (SELECT id FROM runs WHERE archived"
+    " UNION SELECT c.id FROM runs c JOIN away a ON c.parent = a.id) SELECT id FROM away)"
+)
+"""Neither the run itself nor a run above it is archived."""
 
 
 class Store:
-    """The reading side of a store. `root` is its folder; by default the one that `autolog()` would write to."""
+    """The recorded runs: reads, changes and removes them. `root` is the store's folder; by default the one that `autolog()`
+    would write to.
 
-    def __init__(self, root: str | os.PathLike[str] | Layout | None = None) -> None:
+    `record` takes an event into the journal that this process records into, and returns whether it is on the disk there. If it
+    is not, changes go into a journal of their own.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | Layout | None = None,
+        record: Callable[[e.Event], bool] = lambda event: False,
+    ) -> None:
         self.layout = root if isinstance(root, Layout) else Layout(root) if root is not None else find()
         self._index = Index(self.layout)
+        self._record = record
+        self._journal: tuple[int, Path] | None = None
+        """The journal of this store's changes, and the process that writes it."""
+        self._writing = threading.Lock()
 
     def close(self) -> None:
         """Close the index file."""
@@ -226,16 +294,19 @@ class Store:
         order_by: str = "-started",
         limit: int | None = None,
         children: bool = False,
+        archived: bool = False,
     ) -> Runs:
         """Return the runs that a filter selects (`autolog.store.query`), newest first. Child runs are left out unless
-        `children` is true, or the filter mentions `parent`. Raises FilterError.
+        `children` is true, or the filter mentions `parent`. Archived runs and those below them are left out unless `archived`
+        is true, or the filter mentions `archived`. Raises FilterError.
         """
         filtered = compile_filter(where) if where else Compiled("1", [])
         order = compile_order(order_by)
         roots = "" if children or "parent" in filtered.names else " AND r.parent IS NULL"
+        away = "" if archived or "archived" in filtered.names else f" AND {_NOT_ARCHIVED}"
         # Ids sort by time, and break ties in the same direction.
         newest = "DESC" if order_by.startswith("-") else "ASC"
-        sql = f"{_SELECT} WHERE {filtered.sql}{roots} ORDER BY {order.sql}, r.id {newest} LIMIT ?"
+        sql = f"{_SELECT} WHERE {filtered.sql}{roots}{away} ORDER BY {order.sql}, r.id {newest} LIMIT ?"
         parameters = [
             *filtered.parameters,
             *order.parameters,
@@ -271,14 +342,14 @@ class Store:
         return [id for id in dict.fromkeys(found) if id not in given]
 
     def get(self, reference: str) -> RunRecord:
-        """Return the run with this name, id, or unique prefix of an id (4 characters or more). `@last` is the newest root run,
-        `@last~1` the one before.
+        """Return the run with this name, id, or unique prefix of an id (4 characters or more). `@last` is the newest root run
+        that is not archived, `@last~1` the one before.
 
         Raises UnknownRun, naming what is near or what there is to choose from.
         """
         back = re.fullmatch(r"@last(?:~([0-9]{1,9}))?", reference)
         if back:
-            sql = f"{_SELECT} WHERE r.parent IS NULL ORDER BY r.started DESC, r.id DESC LIMIT 1 OFFSET ?"
+            sql = f"{_SELECT} WHERE r.parent IS NULL AND NOT r.archived ORDER BY r.started DESC, r.id DESC LIMIT 1 OFFSET ?"
             found = self._index.read(lambda connection: self._records(connection, sql, [int(back[1] or 0)]))
             if not found:
                 raise UnknownRun(f"There is no run {reference} in {self.layout.root}. {self._how_many()}")
@@ -310,6 +381,54 @@ class Store:
         hint = f" Did you mean {' or '.join(close)}?" if close else f" {self._how_many()}"
         raise UnknownRun(f"There is no run {reference!r} in {self.layout.root}.{hint}")
 
+    def change(
+        self, run: str, *, name: str | None = None, description: str | None = None, starred: bool | None = None,
+        archived: bool | None = None, tags: Mapping[str, Any] = {},
+    ) -> RunRecord:  # fmt: skip
+        """Change the run with this id, and return it as it is now. The change is on the disk. What is not given stays; an empty
+        description is removed, and so is a tag of None.
+
+        Raises UnknownRun, TypeError and ValueError for what a name, a description or a tag cannot be, and OSError if the store
+        cannot be written.
+        """
+        fields = checked(name, description, starred, archived, tags)
+        known = "SELECT max(c.t) FROM runs r LEFT JOIN changes c ON c.run = r.id WHERE r.id = ? GROUP BY r.id"
+        found = self._index.read(lambda connection: connection.execute(known, (run,)).fetchone())
+        if found is None:
+            raise UnknownRun(f"There is no run {run!r} in {self.layout.root}. {self._how_many()}")
+        # Later than what it replaces, whatever this machine's clock says.
+        time = e.now() if found[0] is None else max(e.now(), min(found[0] + 1, 2**63 - 1))
+        event = e.RunChanged(run, time, new_id(), **fields)
+        if not self._record(event):
+            self._append([event])
+        return self._index.read(lambda c: self._records(c, f"{_SELECT} WHERE r.id = ?", [run]))[0]
+
+    def changes(self, runs: Iterable[str]) -> list[e.RunChanged]:
+        """Return the latest changes of these runs, as one event for each run that was changed."""
+        given = list(runs)
+        found = self._index.read(
+            lambda connection: [(run, rows) for run in given if (rows := changes_of(connection, run))]
+        )
+        return [event_of(run, rows) for run, rows in found]
+
+    def _append(self, events: Sequence[e.Event]) -> None:
+        """Write events into this store's own journal. Raises OSError."""
+        with self._writing:
+            if self._journal is None or self._journal[0] != os.getpid():
+                self._journal = os.getpid(), self.layout.new_journal()
+            writer = journals.JournalWriter(self._journal[1])
+            writer.keep(journals.encode(events))
+            try:
+                writer.open()
+                writer.drain()
+            except OSError as error:
+                self._journal = None  # its last line may be torn
+                raise OSError(
+                    error.errno, f"The store was not changed: {error.strerror}", str(self.layout.root)
+                ) from error
+            finally:
+                writer.close()
+
     def remove(self, runs: Iterable[RunRecord]) -> list[str]:
         """Remove runs, their children and their files. Return the ids. Existing journals are not touched: a new one says that
         the runs are gone. Files behind a link in place of the store's folder `artifacts` stay.
@@ -319,11 +438,7 @@ class Store:
         given = list(dict.fromkeys(run.id for run in runs))
         ids = [*given, *self.descendants(given)]
         if ids:
-            writer = journals.JournalWriter(self.layout.new_journal())
-            writer.keep(journals.encode([e.RunRemoved(run) for run in ids]))
-            writer.open()
-            writer.drain()
-            writer.close()
+            self._append([e.RunRemoved(run) for run in ids])
             discard(run_dirs(self.layout, ids))
             collect(self.layout.objects)
         return ids
@@ -340,8 +455,11 @@ class Store:
         return sorted(name for name in journal_sizes(self.layout) if os.access(folder / name, os.R_OK))
 
     def journals_of(self, runs: Iterable[str]) -> set[str]:
-        """Return the names of the journals that mention these runs."""
-        sql = "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?"
+        """Return the names of the journals that mention these runs, as far as they still count."""
+        sql = (
+            "SELECT j.name FROM segments s JOIN journals j ON j.id = s.journal JOIN runs r ON r.no = s.run WHERE r.id = ?1"
+            " UNION SELECT j.name FROM changes c JOIN journals j ON j.id = c.journal WHERE c.run = ?1"
+        )
         given = list(runs)
         return self._index.read(
             lambda connection: {name for run in given for (name,) in connection.execute(sql, (run,))}
@@ -484,6 +602,14 @@ def _meaning(key: str, direction: str | None, about: str | None) -> dict[str, An
     if about is not None:
         found.update(msgspec.json.decode(about))
     return found
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return the names that may be meant, or the first that there are."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    return ", ".join(get_close_matches(name, names, 3, 0.4) or names[:5]) or "none"
 
 
 def _is_possible(row: Sequence[Any]) -> bool:

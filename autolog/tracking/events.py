@@ -199,6 +199,22 @@ class Heartbeat(Event, frozen=True, gc=False, tag="alive"):
     t: int
 
 
+class RunChanged(Event, frozen=True, gc=False, tag="change"):
+    """Somebody changed a recorded run. What is not set stays; a tag of None is removed, and so is an empty description. Of
+    several changes of one thing the latest holds, by `t` and then `id`, in whichever order journals are read. It stands above
+    what the run itself logs. Sinks get all changes of a run so far as one event.
+    """
+
+    run: str
+    t: int
+    id: str
+    name: str | None = None
+    description: str | None = None
+    starred: bool | None = None
+    archived: bool | None = None
+    tags: dict[str, str | None] = {}
+
+
 class RunRemoved(Event, frozen=True, gc=False, tag="remove"):
     """The run was removed by its owner; readers forget it."""
 
@@ -207,5 +223,6 @@ class RunRemoved(Event, frozen=True, gc=False, tag="remove"):
 
 AnyEvent = (
     JournalOpened | EnvironmentLogged | CodeLogged | RunStarted | RunDescribed | RunRecorded | ParamsLogged | MetricsLogged
-    | MetricsDescribed | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunRemoved
+    | MetricsDescribed | DatasetLogged | ArtifactLogged | ModelLogged | TagsSet | NoteLogged | RunEnded | Heartbeat | RunChanged
+    | RunRemoved
 )  # fmt: skip

@@ -34,6 +34,7 @@ from autolog.tracking.events import (
     ModelLogged,
     NoteLogged,
     ParamsLogged,
+    RunChanged,
     RunDescribed,
     RunEnded,
     RunRecorded,
@@ -126,7 +127,7 @@ def test_a_record_holds_everything_that_was_logged(tmp_path: Path) -> None:
         ],
         "models": [{"path": "model", "flavor": "sklearn", "bytes": 2100, "seconds": 0.0}],
         "overhead": 0.0031, "error": "ValueError: no", "errors": ["RuntimeError: hook"],
-        "notes": ["The test data was a generator."],
+        "notes": ["The test data was a generator."], "description": None, "starred": False, "archived": False,
     }  # fmt: skip
     assert type(record.params["yes"]) is bool
     assert record.dropped == 7
@@ -506,6 +507,10 @@ EVENTS = st.one_of(
         metrics=st.dictionaries(TEXT, FLOATS),
     ),
     st.builds(RunRemoved, TEXT),
+    st.builds(
+        RunChanged, TEXT, NUMBERS, TEXT, st.none() | TEXT, st.none() | TEXT, st.none() | st.booleans(),
+        st.none() | st.booleans(), st.dictionaries(TEXT, st.none() | TEXT),
+    ),
 )  # fmt: skip
 
 
@@ -522,7 +527,7 @@ def test_no_events_make_a_store_unreadable(
         assert isinstance(record, RunRecord)
         assert json.loads(json.dumps(record.to_dict(), allow_nan=False))
         record.histories()
-    assert store.get("good").status == "running"
+    assert next(run for run in store.runs(archived=True) if run.id == "good").status == "running"
     store.close()
 
 
