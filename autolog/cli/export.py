@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from autolog.cli.output import UserError, destination, write_error
-from autolog.cli.store import StoreOption, open_store
+from autolog.cli.store import ArchivedOption, StoreOption, open_store
 from autolog.cli.text import count
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def export(
         ),
     ] = None,
     children: Annotated[bool, typer.Option("--children", help="Include child runs.")] = False,
+    archived: ArchivedOption = False,
     store: StoreOption = None,
 ) -> None:
     """Write runs as a table, oldest first: CSV, Parquet, or one line of JSON per run.
@@ -92,7 +93,7 @@ def export(
     writer = {Format.csv: _csv, Format.parquet: _parquet, Format.jsonl: _jsonl}[format]
     if format is Format.parquet:
         _pyarrow()
-    runs = open_store(store).runs(filter, order_by="started", children=children)
+    runs = open_store(store).runs(filter, order_by="started", children=children, archived=archived)
     if histories:
         rows, columns = _histories(runs), list(HISTORY)
     elif format is Format.jsonl:

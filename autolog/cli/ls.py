@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autolog.cli.output import Column, Page, write_error, write_json
-from autolog.cli.store import JsonOption, StoreOption, open_store
+from autolog.cli.store import ArchivedOption, JsonOption, StoreOption, open_store
 from autolog.cli.text import ABSENT, ago, cut, duration, number
 
 if TYPE_CHECKING:
@@ -31,21 +31,24 @@ def ls(
         typer.Option(min=0, help=f"The most to list, 0 for all. On a terminal {ON_A_TERMINAL}, else all."),
     ] = None,
     children: Annotated[bool, typer.Option("--children", help="Include child runs.")] = False,
+    archived: ArchivedOption = False,
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
     """List runs, newest first.
 
     A filter is a Python-like expression over params, metrics (their values), tags and: id, name, experiment, parent, status,
-    framework, framework_version, kind, estimator, started, ended, duration, overhead, error. min(metrics.loss),
-    max(metrics.loss) and count(metrics.loss) summarise a metric's history. Write metrics['val/loss'] for a name that is not a
-    plain word.
+    framework, framework_version, kind, estimator, started, ended, duration, overhead, error, description, starred, archived.
+    min(metrics.loss), max(metrics.loss) and count(metrics.loss) summarise a metric's history. Write metrics['val/loss'] for a
+    name that is not a plain word. Archived runs are left out, unless the filter names archived.
 
     Examples:
 
     autolog ls
 
     autolog ls "metrics.val_loss < 0.3 and params.C in (1, 10) and 'forest' in estimator" --sort metrics.val_loss
+
+    autolog ls "starred or 'baseline' in description"
 
     autolog ls "'val_loss' in metrics" --sort "min(metrics.val_loss)" --limit 5
 
@@ -58,7 +61,8 @@ def ls(
         limit = ON_A_TERMINAL if page.terminal and not json else 0
     asked_for = [*compile_order(sort).metrics, *(compile_filter(filter).metrics if filter else ())]
     opened = open_store(store)
-    runs = opened.runs(filter, order_by=sort, limit=limit + 1 if limit else None, children=children)
+    most = limit + 1 if limit else None
+    runs = opened.runs(filter, order_by=sort, limit=most, children=children, archived=archived)
     more = bool(limit) and len(runs) > limit
     runs = runs[:limit] if more else runs
     for sentence in opened.unknown_metrics(filter, sort, runs):
@@ -71,6 +75,8 @@ def ls(
             write_error(f"There are more than {limit} runs. For more: --limit {limit * 2}, or 0 for all.")
     elif filter:
         write_error(f"No run in {opened.layout.root} matches the filter.")
+    elif opened.count():
+        write_error(f"All runs in {opened.layout.root} are archived. List them: autolog ls --archived")
     else:
         write_error(f"{opened.layout.root} holds no runs yet. Record one: autolog run train.py")
 
@@ -84,6 +90,13 @@ def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[Met
         (2, Column("started"), [ago(run.started) for run in runs]),
         (5, Column("took", right=True), [duration(run.duration) for run in runs]),
     ]
+    if any(run.starred for run in runs):
+        columns.insert(1, (1, Column("starred"), [star(page) if run.starred else "" for run in runs]))
+    if any(run.archived for run in runs):
+        columns.append((2, Column("archived"), ["yes" if run.archived else "" for run in runs]))
+    if any(run.description for run in runs):
+        first_lines = [(run.description or "").partition("\n")[0] for run in runs]
+        columns.append((50, Column("description"), [cut(line, 40) for line in first_lines]))
     if len({run.experiment for run in runs}) > 1:
         columns.append((6, Column("experiment"), [run.experiment or ABSENT for run in runs]))
     if children:
@@ -97,6 +110,11 @@ def _table(page: Page, runs: Runs, children: dict[str, int], asked_for: list[Met
         columns.remove(max(columns, key=lambda column: column[0]))
     rows = zip(*(values for _, _, values in columns), strict=True)
     page.table([column for _, column, _ in columns], list(rows))
+
+
+def star(page: Page) -> str:
+    """Return the mark of a starred run."""
+    return "★" if page.terminal else "*"
 
 
 def _width(columns: list[tuple[int, Column, list[str]]]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autolog.cli import chart
+from autolog.cli.ls import star
 from autolog.cli.output import Column, Page, UserError, write, write_json
 from autolog.cli.store import JsonOption, RunArgument, StoreOption, open_store
 from autolog.cli.text import ago, count, cut, duration, local, number, param, size
@@ -30,7 +31,7 @@ def show(
     store: StoreOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one run: params, metrics, data, children, files, environment, notes and errors.
+    """Show one run: description, params, metrics, data, children, files, environment, notes and errors.
 
     Examples:
 
@@ -45,7 +46,8 @@ def show(
 
     With --json: id, name, experiment, parent, status, framework, framework_version, kind, estimator, started, ended (UTC),
     duration (seconds), params, metrics ({name: {value, last, min, max, step, count, direction}}), tags, datasets, artifacts
-    ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]), overhead (seconds), error, errors, notes.
+    ([{path, bytes}]), models ([{path, flavor, bytes, seconds}]), overhead (seconds), error, errors, notes (autolog's
+    remarks), description (the user's own text), starred, archived.
 
     A metric's value is that of the kept model, else the last one. Its direction, "higher" or "lower", says which way is better;
     null means unknown, and "guess": true means guessed from the name. If known, a metric also has data ("train", "validation",
@@ -126,7 +128,11 @@ def _curve(page: Page, record: RunRecord, metric: str, points: list[Point]) -> N
 
 
 def _run(page: Page, record: RunRecord) -> None:
-    page.line(f"{record.name}  {record.status}", "bold")
+    marks = [star(page)] if record.starred else []
+    marks += ["archived"] if record.archived else []
+    page.line("  ".join([record.name, record.status, *marks]), "bold")
+    for line in (record.description or "").splitlines():
+        page.line(line)
     for note in record.notes:
         if note.startswith(NOT_SAVED):  # at the top, for those who look for the model
             page.line(note, "yellow")

@@ -53,6 +53,7 @@ StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="PATH", help="The store to read. Default: the nearest .autolog."),
 ]
+ArchivedOption = Annotated[bool, typer.Option("--archived", help="Include archived runs.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunArgument = Annotated[
     str,

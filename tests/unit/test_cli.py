@@ -316,6 +316,29 @@ def test_ls_says_that_there_are_no_runs(tmp_path: Path, example: Path) -> None:
     assert cli("ls", "--json", "--store", str(empty)) == (0, "[]\n", "")
 
 
+def test_ls_and_show_show_stars_descriptions_and_what_is_archived(tmp_path: Path) -> None:
+    keep(tmp_path, *a_run(1, "otter"), *a_run(2, "owl"))
+    store = Store(tmp_path)
+    store.get("otter").star()
+    store.get("otter").describe(f"A baseline {'x' * 40}\nfor \x1b[31mall.")
+    store.get("owl").archive()
+    listed = cli("ls", "--store", str(tmp_path)).out
+    assert [line.split()[:2] for line in listed.splitlines()] == [["name", "starred"], ["otter", "*"]]
+    assert f"A baseline {'x' * 28}…" in listed
+    assert "archived" not in listed
+    listed = cli("ls", "--archived", "--store", str(tmp_path)).out
+    assert [line.split()[0] for line in listed.splitlines()] == ["name", "owl", "otter"]
+    assert "archived" in listed
+    shown = cli("show", "otter", "--store", str(tmp_path)).out.splitlines()
+    assert shown[:3] == ["otter  finished  *", f"A baseline {'x' * 40}", r"for \x1b[31mall."]
+    assert cli("show", "owl", "--store", str(tmp_path)).out.startswith("owl  finished  archived\n")
+    exported = [cli("export", *more, "--store", str(tmp_path)).out for more in ((), ("--archived",))]
+    assert [text.count("\n") for text in exported] == [3, 4]  # a description has two lines
+    store.get("otter").archive()
+    done = cli("ls", "--store", str(tmp_path))
+    assert done.err == f"All runs in {tmp_path} are archived. List them: autolog ls --archived\n"
+
+
 def test_ls_says_how_long_ago_recent_runs_began(tmp_path: Path) -> None:
     began = int((datetime.now(timezone.utc) - timedelta(minutes=3, seconds=30)).timestamp() * 1000)
     keep(tmp_path, RunStarted(id_of(1), began, "otter", "default"))
