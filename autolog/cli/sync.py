@@ -50,8 +50,8 @@ def sync(
 ) -> None:
     """Send recorded runs to MLflow, Weights & Biases, TensorBoard and other sinks.
 
-    The store keeps each sink's position. So nothing is sent twice, and an interrupted sync continues where it stopped. Journals
-    that a running process delivers itself are left to it.
+    Changes of recorded runs, such as new names and tags, are sent too. The store keeps each sink's position. So nothing is sent
+    twice, and an interrupted sync continues where it stopped. Journals that a running process delivers itself are left to it.
 
     Examples:
 
@@ -170,7 +170,8 @@ class _Delivery:
             path = self._store.layout.journals / name
             follower = self._followers.get(name)
             if follower is None:
-                follower = Follower(_make(self._url), path, self._store.layout, only=only, without=removed)
+                sink, store = _make(self._url), self._store
+                follower = Follower(sink, path, store.layout, only=only, without=removed, records=store)
                 self._followers[name] = follower
             waiting.append((path, follower))
         progress.total(sum(path.stat().st_size - follower.position for path, follower in waiting))

@@ -25,6 +25,9 @@ A third party's sink is a subclass of `Sink` in any distribution. autolog finds 
 The events are those of `autolog.tracking.events`, in the order of the journal. Ignore kinds that you do not know: there will be
 new ones. Metrics may be NaN or infinite. An ended run may get more metrics, tags and files, and may end again. Children name
 their parent. A `RunRecorded` is a whole child run in one event. A run's files are at `origin.file(event.run, event.path)`.
+A `RunChanged` holds all changes of a run so far, whoever made them: set each thing in it. It may be about a run of another
+journal, which the backend may not have (yet): then skip it, for the changes come again with the run's start. What the store
+knows of such a run is `origin.record(event.run)`.
 
 Every event comes at least once. It comes again after an error, or if the process is killed before it notes a delivery. If the
 backend allows it, write events so that a repeat changes nothing.
@@ -34,11 +37,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from autolog.sinks.address import Address
 from autolog.store.layout import file_of
 from autolog.tracking.events import Event
+
+if TYPE_CHECKING:
+    from autolog.store.records import RunRecord
 
 
 class SinkError(Exception):
@@ -61,6 +67,11 @@ class Origin(NamedTuple):
     """The folder of all runs' files. Use `file` to get one."""
     earlier: Callable[[], Iterator[Event]]
     """Reads again the events that were delivered before this process resumed, such as the start of a run in progress."""
+
+    record: Callable[[str], RunRecord | None] = lambda run: None
+    """Returns what all journals of the store say of a run; None if they say nothing. For `RunChanged` only: in a process that
+    trains, the index of the store is brought up to date for it.
+    """
 
     def file(self, run: str, path: str) -> Path | None:
         """Return the path of a run's file or folder, which may be deleted. Return None for a path outside the run's folder:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from autolog.sinks.base import Origin, Sink, SinkError
 from autolog.store.journal import decode, read_from
 from autolog.store.layout import Layout, is_run_id
-from autolog.tracking.events import AnyEvent, Event
+from autolog.tracking.events import AnyEvent, Event, RunChanged, RunRecorded, RunStarted, TagsSet
+
+if TYPE_CHECKING:
+    from autolog.store.records import RunRecord, Store
 
 BATCH_BYTES = 256 * 1024
 """Some thousand points: decoding them holds the GIL for a millisecond or two."""
@@ -41,13 +44,17 @@ class Follower:
     """Feeds `sink` from `journal`, from the kept position, or from byte `start` if that is given. With `only`, it delivers only
     events of these runs. It never delivers those of the runs in `without`.
 
+    A change of a run is delivered as all its latest changes, whichever journals they are in: so several followers may deliver
+    them in any order. With `records`, the store that the journal is in, the changes also come with the start of a run and with
+    its tags. Without it, they come only when this journal changes the run, as in the process that trains.
+
     Delivery is at-least-once: the position is kept after each flush, and events after it are delivered again. Only one process
     at a time may deliver; others get `Locked`.
     """
 
     def __init__(
         self, sink: Sink, journal: Path, store: Layout, *, start: int | None = None, only: Collection[str] | None = None,
-        without: Collection[str] = (),
+        without: Collection[str] = (), records: Store | None = None,
     ) -> None:  # fmt: skip
         self.sink = sink
         self.journal = journal
@@ -56,6 +63,8 @@ class Follower:
         self._store = store
         self._only = only
         self._without = without
+        self._given_records = records
+        self._own_records: Store | None = None
         self._note = _note_of(sink, journal, store, only) if sink.lasting else None
         self._claim = -1
         self._opened = False
@@ -75,7 +84,7 @@ class Follower:
         events, end = self._next()
         if end == self.position:
             return False
-        self._deliver(events)
+        self._deliver(list(self._with_changes(events)))
         self.position, self.concluded = end, False
         self._reached()
         return True
@@ -95,7 +104,7 @@ class Follower:
             return
         if not self._opened:
             earlier = partial(self._events_until, self.position)
-            self.sink.open(Origin(self.journal.name, self._store.artifacts, earlier))
+            self.sink.open(Origin(self.journal.name, self._store.artifacts, earlier, self._record))
             self._opened = True
         self.sink.write(events)
         self.sink.flush()
@@ -117,6 +126,8 @@ class Follower:
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._own_records is not None:
+            self._own_records.close()
         try:
             if self._opened:
                 self.sink.close()
@@ -164,9 +175,35 @@ class Follower:
             size *= 4  # a line longer than a batch
 
     def _events_until(self, end: int) -> Iterator[Event]:
-        for _, _, event in read_from(self.journal, 0, end):
-            if event is not None and self._is_wanted(event):
+        read = (event for _, _, event in read_from(self.journal, 0, end))
+        return self._with_changes(event for event in read if event is not None and self._is_wanted(event))
+
+    # -- changes, which several journals may make of one run
+
+    def _with_changes(self, events: Iterable[AnyEvent]) -> Iterator[AnyEvent]:
+        """Yield events, and behind them the latest changes of those runs whose names or tags they may set."""
+        runs: dict[str, None] = {}
+        for event in events:
+            if isinstance(event, RunChanged):
+                runs[event.run] = None
+            else:
+                if self._given_records is not None and isinstance(event, (RunStarted, RunRecorded, TagsSet)):
+                    runs[event.run] = None
                 yield event
+        if runs:
+            yield from self._records().changes(runs)
+
+    def _records(self) -> Store:
+        if self._given_records is not None:
+            return self._given_records
+        if self._own_records is None:
+            from autolog.store.records import Store  # loaded before: a record made the change
+
+            self._own_records = Store(self._store)
+        return self._own_records
+
+    def _record(self, run: str) -> RunRecord | None:
+        return self._records().run(run)
 
     # -- the kept position
 

@@ -395,13 +395,16 @@ class Store:
         known = "SELECT max(c.t) FROM runs r LEFT JOIN changes c ON c.run = r.id WHERE r.id = ? GROUP BY r.id"
         found = self._index.read(lambda connection: connection.execute(known, (run,)).fetchone())
         if found is None:
-            raise UnknownRun(f"There is no run {run!r} in {self.layout.root}. {self._how_many()}")
+            raise self._unknown(run)
         # Later than what it replaces, whatever this machine's clock says.
         time = e.now() if found[0] is None else max(e.now(), min(found[0] + 1, 2**63 - 1))
         event = e.RunChanged(run, time, new_id(), **fields)
         if not self._record(event):
             self._append([event])
-        return self._index.read(lambda c: self._records(c, f"{_SELECT} WHERE r.id = ?", [run]))[0]
+        now = self.run(run)
+        if now is None:  # removed meanwhile
+            raise self._unknown(run)
+        return now
 
     def changes(self, runs: Iterable[str]) -> list[e.RunChanged]:
         """Return the latest changes of these runs, as one event for each run that was changed."""
@@ -428,6 +431,12 @@ class Store:
                 ) from error
             finally:
                 writer.close()
+
+    def run(self, id: str) -> RunRecord | None:
+        """Return the run with exactly this id; None if there is none."""
+        return next(
+            iter(self._index.read(lambda c: self._records(c, f"{_SELECT} WHERE r.id = ?", [id]))), None
+        )
 
     def remove(self, runs: Iterable[RunRecord]) -> list[str]:
         """Remove runs, their children and their files. Return the ids. Existing journals are not touched: a new one says that
@@ -549,6 +558,9 @@ class Store:
                 *(id for (id,) in connection.execute(by_id, (prefix, prefix, f"{prefix}\uffff", limit))),
             ]
         )
+
+    def _unknown(self, id: str) -> UnknownRun:
+        return UnknownRun(f"There is no run {id!r} in {self.layout.root}. {self._how_many()}")
 
     def _how_many(self) -> str:
         count = self.count()
