@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from autolog.sinks import events as e
 
@@ -26,6 +26,8 @@ FAR = 2**63 - 1
 RUN_TAG = "autolog.run"
 JOURNAL_TAG = "autolog.journal"
 STATUSES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "lost": "KILLED"}
+
+T = TypeVar("T")
 
 _NOT_IN_KEYS = re.compile(r"[^/\w.\- ]")
 _TYPES = {
@@ -67,9 +69,22 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def own(tags: dict[str, str]) -> dict[str, str]:
+def own(tags: dict[str, T]) -> dict[str, T]:
     """Return the user's tags. Those that look like autolog's get the prefix `tags.`."""
     return {f"tags.{key}" if key.startswith("autolog.") else key: value for key, value in tags.items()}
+
+
+def changed_tags(change: e.RunChanged) -> tuple[dict[str, str], set[str]]:
+    """Return the tags that a change sets, and the names of those that it removes. MLflow shows its note as the description."""
+    marks = {"autolog.starred": change.starred, "autolog.archived": change.archived}
+    said: dict[str, str | None] = {
+        **own(change.tags),
+        **{key: "true" if mark else None for key, mark in marks.items() if mark is not None},
+        **({} if change.description is None else {"mlflow.note.content": change.description or None}),
+    }
+    return tags({key: value for key, value in said.items() if value is not None}), {
+        key_of(key) for key, value in said.items() if value is None
+    }
 
 
 def about(event: e.RunStarted | e.RunRecorded | e.RunDescribed) -> dict[str, str]:

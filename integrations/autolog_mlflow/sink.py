@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -67,6 +67,7 @@ class MlflowSink(Sink):
         self._starts: dict[str, e.RunStarted | e.RunRecorded] = {}
         self._code: dict[str, str] = {}
         self._news: dict[str, _News] = {}
+        self._changes: list[e.RunChanged] = []
 
     def identity(self) -> str:
         return Address(f"mlflow+{self._server.uri}").safe
@@ -80,7 +81,7 @@ class MlflowSink(Sink):
                 self._code = mapping.code_tags(event.values)
 
     def write(self, events: Sequence[e.Event]) -> None:
-        self._news = {}
+        self._news, self._changes = {}, []
         for event in events:
             self._take(event)
 
@@ -88,20 +89,22 @@ class MlflowSink(Sink):
         try:
             for run, news in self._news.items():
                 self._send(run, news)
+            for change in self._changes:
+                self._send_change(change)
         except Refused as error:
             self._forget()
             raise SinkError(str(error), retryable=False) from error
         except BaseException:
             self._forget()
             raise
-        self._news = {}
+        self._news, self._changes = {}, []
 
     def close(self) -> None:
         self._forget()
 
     def _forget(self) -> None:
         """Forget the state of MLflow: the last request may or may not have arrived, so the next try reads it again."""
-        self._experiments, self._runs, self._news = {}, {}, {}
+        self._experiments, self._runs, self._news, self._changes = {}, {}, {}, []
 
     # -- from events
 
@@ -132,6 +135,8 @@ class MlflowSink(Sink):
             self._of(event.run).params.update(mapping.params(event.values))
         elif isinstance(event, e.TagsSet):
             self._of(event.run).tags.update(mapping.tags(mapping.own(event.values)))
+        elif isinstance(event, e.RunChanged):
+            self._changes.append(event)
         elif isinstance(event, e.NoteLogged):
             kind = "error" if event.error else "note"
             self._of(event.run).tags.update(
@@ -183,14 +188,50 @@ class MlflowSink(Sink):
 
     def _send(self, run: str, news: _News) -> None:
         there = self._run(run)
+        self._unless_gone(there, partial(self._send_to, there, news))
+
+    def _unless_gone(self, there: _Run, send: Callable[[], None]) -> None:
+        """Send something of a run, unless it is deleted in MLflow."""
         if there.gone:
             return
         try:
-            self._send_to(there, news)
+            send()
         except Refused as error:
             if error.status not in (400, 404) or not self._server.is_gone(there.id):
                 raise
             there.gone = True
+
+    def _send_change(self, change: e.RunChanged) -> None:
+        """Change a run, which may be from another journal, if MLflow has it."""
+        there = self._runs.get(change.run) or self._found(change.run)
+        if there is not None:
+            self._unless_gone(there, partial(self._change, there, change))
+
+    def _change(self, there: _Run, change: e.RunChanged) -> None:
+        server, refused = self._server, list[str]()
+        if change.name is not None:
+            name = mapping.cut(change.name, mapping.MAX_NAME)
+            refused += server.refusal(
+                f"name {name}", server.store.update_run_info, there.id, None, None, name
+            )
+        tags, removed = mapping.changed_tags(change)
+        for batch in server.batches([], {}, tags):
+            self._send_batch(there, batch, refused)
+        held = server.call(server.store.get_run, there.id).data.tags if removed else {}
+        for key in removed & held.keys():
+            refused += server.refusal(f"tag {key}", server.store.delete_tag, there.id, key)
+        self._say_refused(there, refused)
+
+    def _found(self, run: str) -> _Run | None:
+        """Return a run that another journal began; None if it is not in MLflow."""
+        assert self._origin is not None
+        record = self._origin.record(run)
+        if record is None:
+            return None
+        found = next(self._server.runs(self._experiment(record.experiment), mapping.RUN_TAG, run), None)
+        if found is None:
+            return self._runs.get(run)
+        return self._runs.setdefault(run, _Run(run, found, new=False))
 
     def _send_to(self, there: _Run, news: _News) -> None:
         server = self._server
@@ -210,14 +251,16 @@ class MlflowSink(Sink):
             refused += self._storage.send_file(there.artifacts, local(path), path, path)
         for path in news.models:
             refused += self._storage.send_model(there.id, there.experiment, there.artifacts, path, local)
-        if refused:
-            tags = mapping.tags({f"autolog.refused.{mapping.digest(text)}": text for text in refused})
-            for batch in server.batches([], {}, tags):
-                server.call(server.store.log_batch, there.id, **batch)
+        self._say_refused(there, refused)
         if news.end is not None:
             status, time = news.end
             number = server.entities.RunStatus.from_string(mapping.STATUSES.get(status, "FAILED"))
             server.call(server.store.update_run_info, there.id, number, time, None)
+
+    def _say_refused(self, there: _Run, refused: list[str]) -> None:
+        tags = mapping.tags({f"autolog.refused.{mapping.digest(text)}": text for text in refused})
+        for batch in self._server.batches([], {}, tags):
+            self._server.call(self._server.store.log_batch, there.id, **batch)
 
     def _send_batch(self, there: _Run, batch: dict[str, list[Any]], refused: list[str]) -> None:
         """Send a batch. Halve a refused batch until only the invalid items are left out."""

@@ -2,7 +2,8 @@
 table together with the metrics) and a text about the run.
 
 This needs only TensorBoard's package, not TensorFlow. A process writes a new file for each run. It first reads the existing
-files, so that a repeat is not written twice.
+files, so that a repeat is not written twice. Changes that users make of recorded runs are left out: a run is a folder here, and
+files of events only grow.
 """
 
 # TensorBoard's protobuf messages are created at import.

@@ -457,6 +457,47 @@ def test_a_param_that_changes_is_kept_as_a_tag(server3: str, experiment: str, jo
     assert run.data.tags["autolog.param.C"] == "2"
 
 
+def test_a_server_takes_changes_of_a_run_and_takes_them_back(
+    server: str, experiment: str, journal: Journal, sync: Sync
+):
+    """Slow: the servers but the first need a database or an environment of their own."""
+    journal.append(
+        [
+            e.RunStarted("01A", 1000, "otter", experiment, tags={"team": "blue"}),
+            e.RunEnded("01A", 2000, "finished"),
+        ]
+    )
+    root, url, client = journal.store.root, f"mlflow+{server}", MlflowClient(server)
+    assert sync(root, url)[0] == 0
+    run = Store(root).get("01A")
+
+    def shown() -> dict[str, str | None]:
+        (found,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+        tags = found.data.tags
+        assert found.info.status == "FINISHED"
+        return {
+            "name": found.info.run_name,
+            **{key: tags.get(key) for key in ("team", "mlflow.note.content", "autolog.starred")},
+        }
+
+    run.rename("größer")
+    run.describe("two\nlines")
+    run.star()
+    run.set_tags({"team": None})
+    assert sync(root, url)[0] == 0
+    assert shown() == {
+        "name": "größer",
+        "team": None,
+        "mlflow.note.content": "two\nlines",
+        "autolog.starred": "true",
+    }
+    run.describe("")
+    run.unstar()
+    run.set_tags({"team": "red"})
+    assert sync(root, url)[0] == 0
+    assert shown() == {"name": "größer", "team": "red", "mlflow.note.content": None, "autolog.starred": None}
+
+
 def test_a_run_that_was_deleted_in_mlflow_stays_deleted(server3: str, experiment: str, journal: Journal):
     """What still comes for it is left out, whether it is known already that it is gone or not; other runs are not held up."""
     client = MlflowClient(server3)
