@@ -3,6 +3,8 @@ group. `?mode=offline` writes W&B's own offline folders for `wandb sync`, below 
 
 autolog's steps are a metric of their own, and the axis of the others. W&B's internal step numbers the rows: so steps may come
 in any order, and a repeated row is recognised when a run is resumed.
+
+W&B's notes are the description of a run, and below it autolog's notes. A run that is changed later is resumed for it.
 """
 
 from __future__ import annotations
@@ -33,15 +35,47 @@ class _Run:
 
     def __init__(self, start: e.RunStarted | e.RunRecorded, parent: _Run | None) -> None:
         self.id = start.run.lower()
-        self.name = start.name
+        self.name = self.first_name = start.name
         self.kind = start.kind
         self.experiment = start.experiment
-        self.group = None if parent is None else parent.group or parent.name
+        self.group = None if parent is None else parent.group or parent.first_name
         self.tags = dict(start.tags)
+        self.description = ""
+        self.remarks: list[str] = []
         self.config: dict[str, Any] = {"autolog": _about(start)}
         self.rows = 0
         self.there = 0
         self.exit = 0
+
+    @property
+    def notes(self) -> str:
+        """What W&B shows as the notes of the run."""
+        remarks = "\n".join(self.remarks)
+        return f"{self.description}\n\n{remarks}".strip()
+
+    def end(self, status: str, error: str | None) -> None:
+        self.exit = 0 if status == "finished" else 1
+        self.config["autolog"]["status"] = status
+        if error is not None:
+            self.config["autolog"]["error"] = error
+
+    def remark(self, text: str) -> None:
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def change(self, change: e.RunChanged) -> None:
+        if change.name is not None:
+            self.name = change.name
+        if change.description is not None:
+            self.description = change.description
+        for mark, value in (("starred", change.starred), ("archived", change.archived)):
+            if value is not None:
+                self.config["autolog"][mark] = value
+        for key, value in change.tags.items():
+            if value is None:
+                self.tags.pop(key, None)
+            else:
+                self.tags[key] = value
 
 
 class WandbSink(Sink):
@@ -107,6 +141,36 @@ class WandbSink(Sink):
                 self._known[event.run] = _Run(event, self._known.get(event.parent or ""))
         elif isinstance(event, e.RunDescribed) and event.run in self._known:
             self._known[event.run].config["autolog"].update(_about(event))
+        elif isinstance(event, e.TagsSet) and event.run in self._known:
+            self._known[event.run].tags.update(event.values)
+        elif isinstance(event, e.NoteLogged) and event.run in self._known:
+            self._known[event.run].remark(event.text)
+        elif isinstance(event, e.RunChanged):
+            known = self._known.get(event.run) or self._learn_of_another_journal(event.run)
+            if known is not None:
+                known.change(event)
+        if isinstance(event, (e.RunEnded, e.RunRecorded)) and event.run in self._known:
+            self._known[event.run].end(event.status, event.error if isinstance(event, e.RunEnded) else None)
+
+    def _learn_of_another_journal(self, run: str) -> _Run | None:
+        """Return a run that another journal began, to change it. W&B keeps its group."""
+        assert self._origin is not None
+        record = self._origin.record(run)
+        if record is None:
+            return None
+        started = record.started.timestamp() * 1000 if record.started is not None else 0
+        known = self._known[run] = _Run(
+            e.RunStarted(
+                run, int(started), record.name, record.experiment, record.parent, record.kind, record.framework,
+                record.framework_version, record.estimator, record.tags,
+            ),
+            None,
+        )  # fmt: skip
+        for text in (*record.notes, *record.errors):
+            known.remark(text)
+        if record.status != "running":
+            known.end(record.status, record.error)
+        return known
 
     def _take(self, event: e.Event) -> None:
         name: str = getattr(event, "run", "")
@@ -122,14 +186,17 @@ class WandbSink(Sink):
         elif isinstance(event, e.ParamsLogged):
             self._configure(name, event.values)
         elif isinstance(event, e.TagsSet):
-            known.tags.update(event.values)
             self._configure(name, {"tags": known.tags})
         elif isinstance(event, e.DatasetLogged):
             self._configure(name, {f"data.{event.context}": event.values})
         elif isinstance(event, e.NoteLogged):
+            self._run(name).notes = known.notes
+        elif isinstance(event, e.RunChanged):
+            if None in event.tags.values() and name in self._open:
+                self._finish(name)  # W&B takes a nested key out of a config only when the run is resumed
             run = self._run(name)
-            if event.text not in (run.notes or ""):
-                run.notes = f"{run.notes or ''}\n{event.text}".strip()
+            run.name, run.notes = known.name, known.notes
+            self._configure(name, {**known.config, "tags": known.tags})
         elif isinstance(event, e.ArtifactLogged):
             local = self._local(event.run, event.path)
             if local is not None and local.is_file():
@@ -139,10 +206,10 @@ class WandbSink(Sink):
         elif isinstance(event, e.RunRecorded):
             self._configure(name, event.params)
             self._log(name, 0, event.ended, event.metrics, None)
-            self._end(name, event.status, None)
+            self._configure(name, known.config)
             self._finish(name)
         elif isinstance(event, e.RunEnded):
-            self._end(name, event.status, event.error)
+            self._configure(name, known.config)
 
     def _log(self, name: str, step: int, time: int, values: dict[str, float], epoch: float | None) -> None:
         run, known = self._run(name), self._known[name]
@@ -181,14 +248,6 @@ class WandbSink(Sink):
                 if file is not None and file.is_file():
                     artifact.add_file(str(file), name=part.relative_to(folder).as_posix())
             self._run(name).log_artifact(artifact)
-
-    def _end(self, name: str, status: str, error: str | None) -> None:
-        run, known = self._run(name), self._known[name]
-        known.exit = 0 if status == "finished" else 1
-        known.config["autolog"]["status"] = status
-        if error is not None:
-            known.config["autolog"]["error"] = error
-        run.config.update({"autolog": known.config["autolog"]}, allow_val_change=True)
 
     def _run(self, name: str) -> Any:
         """Return the run at W&B, created or resumed if needed."""
