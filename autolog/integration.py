@@ -1,6 +1,7 @@
 """The names that authors of integrations import; `integrations/README.md` is the tutorial. Users' names are in `autolog`.
 
-    an integration    Integration, Options, Call, Patch, SubclassPatch, FastPatch, Hook, OnImport
+    an integration    Integration, Options, Call, Patch, SubclassPatch, FastPatch, Watch, Hook,
+                      OnImport
     its runs          Run, current_run, lineage, observe_prediction, observe_score
     its models        Captured, Staging, StagedFile, Source, PickleFlavor, pickled, ModelError, ModelNotSaved, ModelNotLoaded,
                       UntrustedModel
@@ -20,6 +21,7 @@ from autolog.lazily import names
 if TYPE_CHECKING:
     from autolog.api import current_run, lineage, observe_prediction, observe_score
     from autolog.instrument.calls import Call
+    from autolog.instrument.fast import Watch
     from autolog.instrument.identity import IdentityMap
     from autolog.instrument.inside import Inside
     from autolog.instrument.integration import Integration, Options
@@ -62,6 +64,7 @@ __all__ = [
     "Staging",
     "SubclassPatch",
     "UntrustedModel",
+    "Watch",
     "callback_settings",
     "current_run",
     "infer_signature",
@@ -83,6 +86,7 @@ __getattr__, __dir__ = names(
     {
         "autolog.api": ("current_run", "lineage", "observe_prediction", "observe_score"),
         "autolog.instrument.calls": ("Call",),
+        "autolog.instrument.fast": ("Watch",),
         "autolog.instrument.identity": ("IdentityMap",),
         "autolog.instrument.inside": ("Inside",),
         "autolog.instrument.integration": ("Integration", "Options"),

@@ -98,6 +98,6 @@ class Integration:
         assert handler is not None
         return guarded(function, handler, self.name, place, switch)
 
-    def hook_code(self) -> list[CodeType]:
-        """Return the code objects around every hook and fast patch, for a compiler of Python that must skip them."""
-        return codes()
+    def hook_code(self, patches: Iterable[AnyPatch]) -> list[CodeType]:
+        """Return the code objects around every hook and these fast patches, for a compiler of Python that must skip them."""
+        return codes(patches)

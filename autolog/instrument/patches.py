@@ -77,12 +77,17 @@ class FastPatch(msgspec.Struct, frozen=True, kw_only=True):
     exception. Nothing that they return or raise reaches the caller, and the first failure turns the patch off. While `unless()`
     is true (a compiler is reading, say), only the original is called. With `as_caller`, the warnings of an original in C name
     its caller's line; it takes no keyword arguments. `target`, `aliases` and `optional` are those of a `Patch`.
+
+    What is called at each step of a loop gives `around(original, watch)` instead: it returns the function that replaces the
+    original, so that one frame does it all. That function calls the original as it was called, and nothing else unless
+    `watch.recorded()`; it catches each `Exception` of its own code, and hands it to `watch.failed`.
     """
 
     target: str
     before: Callable[..., Any] | None = None
     after: Callable[..., Any] | None = None
     raised: Callable[..., Any] | None = None
+    around: Callable[..., Callable[..., Any]] | None = None
     unless: Callable[[], bool] | None = None
     as_caller: bool = False
     aliases: tuple[str, ...] = ()

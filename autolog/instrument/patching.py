@@ -95,10 +95,7 @@ class Installation:
         patch = self.patch
         name = path.rpartition(":")[2]
         if isinstance(patch, FastPatch):
-            wrapper = fast(
-                original, self._handler, self.integration, name, self.switch, before=patch.before, after=patch.after,
-                raised=patch.raised, unless=patch.unless, as_caller=patch.as_caller,
-            )  # fmt: skip
+            wrapper = fast(original, self._handler, self.integration, name, self.switch, patch)
             self._wrappers.append(wrapper)
             return wrapper
         assert isinstance(patch, (Patch, SubclassPatch))

@@ -39,7 +39,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from autolog.instrument.calls import Call, Observer
-from autolog.instrument.fast import CULPRIT
+from autolog.instrument.fast import CULPRIT, Watch
 from autolog.instrument.integration import Integration
 from autolog.instrument.patches import AnyPatch, FastPatch, Hook, OnImport, Patch, SubclassPatch
 from autolog.registry import installed
@@ -430,6 +430,8 @@ def _broken(name: str, place: str, failed: set[str]) -> type[Integration]:
                     yield patch
                 elif isinstance(patch, Hook):
                     yield msgspec.structs.replace(patch, hook=_fails_after(patch.hook, place, failed))
+                elif patch.around is not None:
+                    yield msgspec.structs.replace(patch, around=_fails_around(patch.around, place, failed))
                 else:
                     part = "after" if place == "after" and patch.after else "before"
                     changed: dict[str, Any] = {part: _fails_after(getattr(patch, part), place, failed)}
@@ -476,6 +478,30 @@ def _fails_after(function: Callable[..., Any] | None, place: str, failed: set[st
         raise Sabotage(place)
 
     return fail
+
+
+def _fails_around(around: Callable[..., Any], place: str, failed: set[str]) -> Callable[..., Any]:
+    """Return an `around` whose function does its work and then reports a failure. At place "first", it reports it at once."""
+
+    def fails(original: Any, watch: Watch) -> Callable[..., Any]:
+        works = around(original, watch)
+
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if not watch.recorded():
+                return original(*args, **kwargs)
+            if place == "first":
+                failed.add(CULPRIT)
+                watch.failed(Sabotage(place))
+            try:
+                return works(*args, **kwargs)
+            finally:
+                if watch.recorded():
+                    failed.add(CULPRIT)
+                    watch.failed(Sabotage(place))
+
+        return wrapper
+
+    return fails
 
 
 @contextlib.contextmanager

@@ -29,11 +29,6 @@ class Describer:
         self._seen = seen
         self.facts: dict[str, Any] = {}
         """What the next run's params are to say, as the script says itself."""
-        # What the step that is under way is made with: of a new training's first one this describes its run, and of steps
-        # before it nothing does.
-        self.criterion: type | None = None
-        self.amp: Any = None
-        self.scales = False
         self.last_began_at = 0
         """When the run before this one began, by the clock of what was made."""
         self._began_at = 0
@@ -56,13 +51,14 @@ class Describer:
             self._checkpoints.saved(self._run, path)
 
     def begin(
-        self, recording: Recording, began_at: int, optimizer: Any, root: Any, wrappers: list[str], epoch: Any
-    ) -> None:
+        self, recording: Recording, began_at: int, optimizer: Any, root: Any, wrappers: list[str], epoch: Any,
+        made_with: dict[str, Any],
+    ) -> None:  # fmt: skip
         run = self._run = recording.run
         self._began_at = began_at
         self._finals, self._models = [], []
         if recording.owned:
-            self._attempt(self._describe, run, optimizer, epoch)
+            self._attempt(self._describe, run, optimizer, epoch, made_with)
             if root is not None:
                 self._attempt(self._keep, run, root, wrappers)
             if optimizer is not None:
@@ -86,7 +82,7 @@ class Describer:
         self._run, self._finals, self._models = None, [], []
         self.last_began_at = self._began_at
 
-    def _describe(self, run: Run, optimizer: Any, epoch: Any) -> None:
+    def _describe(self, run: Run, optimizer: Any, epoch: Any, made_with: dict[str, Any]) -> None:
         params: dict[str, Any] = {}
         if optimizer is not None:
             params.update(about.optimizer_params(optimizer, "optimizer", self._seen.rates.get(optimizer)))
@@ -104,15 +100,11 @@ class Describer:
         processes = about.distribution()
         if processes.get("world_size", 1) > 1:
             run.note(f"The metrics are those of the first of {processes['world_size']} processes.")
-        amp = self.amp
+        amp = made_with["amp"]
         # It may have been entered long ago, around several trainings.
         if amp is None and optimizer is not None:
             amp = about.autocast(about.first_param(optimizer))
-        facts = {
-            "loss": None if self.criterion is None else self.criterion.__name__,
-            "amp": None if amp is None else str(amp).removeprefix("torch."),
-            "grad_scaler": self.scales or None,
-        }
+        facts = {**made_with, "amp": None if amp is None else str(amp).removeprefix("torch.")}
         params.update({name: value for name, value in facts.items() if value is not None})
         params.update({**self.facts, **processes})
         self.facts = {}

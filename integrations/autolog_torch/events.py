@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class Loss(msgspec.Struct, gc=False):
-    """A value that `backward` was called on: where, the value, and what the script divided it by last."""
+    """A value that `backward` was called on: where, the value, and what the script divided it by last. As an event: a backward
+    of this one loss.
+    """
 
     site: Site
     value: Value
@@ -34,6 +36,8 @@ class Loss(msgspec.Struct, gc=False):
 
 
 class Backward(msgspec.Struct, gc=False):
+    """A backward of several losses, or of none that is known."""
+
     losses: tuple[Loss, ...]
 
 
@@ -135,6 +139,6 @@ class Named(msgspec.Struct, gc=False):
 
 
 Event = (
-    Backward | BackwardFailed | Step | Skipped | Died | ByHand | Elsewhere | LoaderBegan | Batch | LoaderEnded
+    Loss | Backward | BackwardFailed | Step | Skipped | Died | ByHand | Elsewhere | LoaderBegan | Batch | LoaderEnded
     | PutToEvaluation | Criterion | Read | Named
 )  # fmt: skip

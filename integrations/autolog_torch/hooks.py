@@ -36,10 +36,10 @@ from autolog_torch.own_names import OwnNames
 from autolog_torch.passes import Pass
 from autolog_torch.seen import Seen
 from autolog_torch.sites import Site, Sites
-from autolog_torch.tracker import BY_HAND, Tracker
+from autolog_torch.tracker import BY_HAND, MANY, TIMED, Tracker
 
 if TYPE_CHECKING:
-    from autolog.integration import Integration
+    from autolog.integration import Integration, Watch
 
 
 class Threads(threading.local):
@@ -63,7 +63,7 @@ class Hooks:
 
     def patches(self) -> Iterator[FastPatch | Hook | OnImport]:
         found = list(self._watched())
-        wrappers = self._integration.hook_code()
+        wrappers = self._integration.hook_code(found)
         # What Python calls when something dies is within these.
         observers = [*_observers(found), Tracker.iterates, Tracker.watch, about.weakly, IdentityMap.set]
         yield from found
@@ -89,22 +89,16 @@ class Hooks:
             target=f"{modules}.module:register_module_parameter_registration_hook", hook=seen.modules.holds,
             unless=self._compiling,
         )  # fmt: skip
-        yield self._fast(
-            "torch.autograd:backward", before=of_losses.before_backward, after=of_losses.after_backward,
-            raised=of_losses.backward_raised,
-        )  # fmt: skip
+        yield self._fast("torch.autograd:backward", around=of_losses.around_backward)
         yield self._fast("torch.amp.grad_scaler:GradScaler.scale", after=of_losses.after_scale)
         yield self._fast(
             "torch.amp.grad_scaler:GradScaler.step", before=of_steps.before_scaled_step,
             after=of_steps.after_scaled_step,
         )  # fmt: skip
         yield self._fast(f"{loader}:DataLoader.__iter__", after=of_data.after_iter)
-        yield self._fast(
-            f"{loader}:_BaseDataLoaderIter.__next__", before=of_data.before_next, after=of_data.after_next,
-            raised=of_data.after_last,
-        )  # fmt: skip
+        yield self._fast(f"{loader}:_BaseDataLoaderIter.__next__", around=of_data.around_next)
         yield self._fast(f"{modules}.module:Module.train", before=of_data.before_train)
-        yield self._fast(f"{modules}.loss:_Loss.__call__", after=of_losses.after_criterion)
+        yield self._fast(f"{modules}.loss:_Loss.__call__", around=of_losses.around_criterion)
         if self._integration.options.capture_reads:
             yield from Numbers(threads, sites).patches(self._fast)
         yield self._fast("torch.amp.autocast_mode:autocast.__enter__", before=of_losses.before_autocast)
@@ -136,7 +130,7 @@ class Steps:
         self._seen = seen
 
     def after_step(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        closure = args[1] if len(args) > 1 else kwargs.get("closure") if kwargs else None
         self._threads.tracker.stepped(optimizer, closure is not None)
 
     def before_scaled_step(self, *_: Any, **__: Any) -> int:
@@ -171,7 +165,7 @@ class Steps:
 
 
 class Losses:
-    """Losses, and other numbers."""
+    """Losses, and what they are computed with."""
 
     def __init__(self, threads: Threads, sites: Sites) -> None:
         import torch
@@ -180,47 +174,77 @@ class Losses:
         self._sites = sites
         self._tensor = torch.Tensor
         self._grad_enabled = torch.is_grad_enabled
-        self._method = torch.Tensor.backward.__code__
-        self._last: tuple[Any, int, Site | None] = (None, 0, None)
+
+    def around_backward(self, original: Any, watch: Watch) -> Callable[..., Any]:
+        reading, scope, started, switch, handler = watch.asks
+        recorded, threads = watch.recorded, self._threads
+        of_user, getframe = self._sites.of_user, sys._getframe
+        tensor, method = self._tensor, self._tensor.backward.__code__
+        last: tuple[Any, int, Site | None] = (None, 0, None)
         """The code and instruction of the last `loss.backward()`, and what it is called."""
 
-    def before_backward(self, tensors: Any = None, *_: Any, **__: Any) -> tuple[Loss, ...]:
-        # Nearly always it is `loss.backward()`, at the place where it was the last time.
-        frame = sys._getframe(2)
-        back = frame.f_back
-        if frame.f_code is self._method and back is not None:
-            last = self._last
-            if back.f_code is last[0] and back.f_lasti == last[1]:
-                site = last[2]
-            else:
-                site = self._sites.of_user(back, "backward")
-                if site is not None and back.f_code is site.code:
-                    self._last = back.f_code, back.f_lasti, site
-        else:
-            site = self._sites.of_user(frame, "backward")
-        tracker = self._threads.tracker
-        losses: tuple[Loss, ...] = ()
-        if site is not None:
-            if isinstance(tensors, self._tensor):
-                loss = tracker.loss(tensors, site)
-                losses = () if loss is None else (loss,)
-            elif isinstance(tensors, (list, tuple)):
-                # Whatever else the user gives, torch is to say what is wrong with it.
-                found = [tracker.loss(one, site) for one in tensors if isinstance(one, self._tensor)]
-                losses = tuple(loss for loss in found if loss is not None)
-        tracker.log.append(Backward(losses))
-        if tracker.given:
-            tracker.trained, tracker.given = tracker.given, []
-        return losses
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            nonlocal last
+            __tracebackhide__ = True
+            if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
+                return original(*args, **kwargs)
+            try:
+                tracker, noted = threads.tracker, None
+                began = perf_counter() if len(tracker.log) < TIMED else 0.0
+                # Nearly always it is `loss.backward()`, at the place where it was the last time.
+                frame = getframe(1)
+                back = frame.f_back
+                if frame.f_code is method and back is not None:
+                    code, instruction, site = last
+                    if back.f_code is not code or back.f_lasti != instruction:
+                        site = of_user(back, "backward")
+                        if site is not None and back.f_code is site.code:
+                            last = back.f_code, back.f_lasti, site
+                else:
+                    site = of_user(frame, "backward")
+                if tracker.given:
+                    tracker.given, tracker.trained = tracker.trained, tracker.given
+                    tracker.given.clear()
+                loss = args[0] if args else kwargs.get("tensors")
+                if type(loss) is tensor and site is not None:
+                    noted = tracker.loss(loss, site)
+                if noted is None:
+                    noted = self._several(loss, site)
+                tracker.log.append(noted)
+                if began:
+                    tracker.spent += perf_counter() - began
+            except Exception as error:
+                watch.failed(error, "before")
+                return original(*args, **kwargs)
+            try:
+                result = original(*args, **kwargs)
+            except BaseException:
+                if switch.on:
+                    try:
+                        tracker.note(BackwardFailed((noted,) if type(noted) is Loss else noted.losses))
+                    except Exception as ours:
+                        watch.failed(ours, "after")
+                raise
+            tracker.backwards += 1
+            if (tracker.by_hand or tracker.backwards >= BY_HAND) and switch.on:
+                try:
+                    tracker.backward_without_step()
+                except Exception as error:
+                    watch.failed(error, "after")
+            return result
 
-    def after_backward(self, _: tuple[Loss, ...], *__: Any, **___: Any) -> None:
-        tracker = self._threads.tracker
-        tracker.backwards += 1
-        if tracker.by_hand or tracker.backwards >= BY_HAND:
-            tracker.backward_without_step()
+        return wrapper
 
-    def backward_raised(self, losses: tuple[Loss, ...], *_: Any, **__: Any) -> None:
-        self._threads.tracker.note(BackwardFailed(losses))
+    def _several(self, tensors: Any, site: Site | None) -> Backward:
+        """A backward of anything but one plain tensor with a value. Whatever else the user gives, torch is to say what is wrong
+        with it.
+        """
+        given = [tensors] if isinstance(tensors, self._tensor) else tensors
+        if site is None or not isinstance(given, (list, tuple)) or type(tensors) is self._tensor:
+            return Backward(())
+        tracker = self._threads.tracker
+        found = [tracker.loss(one, site) for one in given if isinstance(one, self._tensor)]
+        return Backward(tuple(loss for loss in found if loss is not None))
 
     def after_scale(self, _: Any, scaled: Any, scaler: Any, outputs: Any) -> None:
         if isinstance(outputs, self._tensor) and scaled is not outputs:
@@ -228,18 +252,44 @@ class Losses:
             value = tracker.reader.read(outputs)
             if value is not None:
                 tracker.scaled = weakref.ref(scaled), value, tracker.divisor(outputs)
-                tracker.describer.scales = True
+                tracker.scales = True
 
     def before_autocast(self, autocast: Any) -> None:
-        describer = self._threads.tracker.describer
-        if describer.amp is None and autocast._enabled and self._grad_enabled():
-            describer.amp = autocast.fast_dtype
-
-    def after_criterion(self, _: Any, result: Any, criterion: Any, *args: Any, **kwargs: Any) -> None:
         tracker = self._threads.tracker
-        if tracker.backward_tells(criterion, self._grad_enabled()):
-            return
-        given = args[0] if args else kwargs.get("input")
+        if tracker.amp is None and autocast._enabled and self._grad_enabled():
+            tracker.amp = autocast.fast_dtype
+
+    def around_criterion(self, original: Any, watch: Watch) -> Callable[..., Any]:
+        reading, scope, started, switch, handler = watch.asks
+        recorded, threads, grad_enabled = watch.recorded, self._threads, self._grad_enabled
+
+        def wrapper(criterion: Any, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
+                return original(criterion, *args, **kwargs)
+            result = original(criterion, *args, **kwargs)
+            if not switch.on:
+                return result
+            try:
+                tracker = threads.tracker
+                began = perf_counter() if len(tracker.log) < TIMED else 0.0
+                grad, given = grad_enabled(), tracker.given
+                is_known = grad and tracker.is_steady and tracker.criterion
+                # Nearly always its backward tells all.
+                if (
+                    not is_known or (given and given[-1] not in tracker.trained)
+                ) and not tracker.backward_tells(criterion, grad):
+                    self._computed(criterion, result, args[0] if args else kwargs.get("input"))
+                if began:
+                    tracker.spent += perf_counter() - began
+            except Exception as error:
+                watch.failed(error, "after")
+            return result
+
+        return wrapper
+
+    def _computed(self, criterion: Any, result: Any, given: Any) -> None:
+        tracker = self._threads.tracker
         rows = about.rows_of(given) or 1
         reduction = about.told(criterion, "reduction") or "mean"
         if reduction != "none" and isinstance(result, self._tensor):
@@ -261,7 +311,7 @@ class Numbers:
         self._format = torch.Tensor.__format__.__code__
 
     def patches(self, fast: Callable[..., FastPatch]) -> Iterator[FastPatch]:
-        yield fast("torch:Tensor.item", after=self.after_item)
+        yield fast("torch:Tensor.item", around=self.around_item)
         yield fast("torch:Tensor.tolist", after=self.after_tolist)
         yield fast("torch:Tensor.__float__", after=self.after_float, as_caller=True)
         yield fast("torch:Tensor.numpy", after=self.after_numpy)
@@ -270,9 +320,40 @@ class Numbers:
         for name in sorted(SCORES):
             yield fast(f"sklearn.metrics:{name}", after=Score(self, name).after, optional=True)
 
-    def after_item(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
+    def around_item(self, original: Any, watch: Watch) -> Callable[..., Any]:
+        reading, scope, started, switch, handler = watch.asks
+        recorded, threads, getframe = watch.recorded, self._threads, sys._getframe
+        last: tuple[Any, int, int] = (None, 0, 0)
+        """The code and instruction where a loss was read last, and how many names losses had then."""
+
+        def wrapper(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal last
+            __tracebackhide__ = True
+            if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
+                return original(tensor, *args, **kwargs)
+            value = original(tensor, *args, **kwargs)
+            try:
+                tracker = threads.tracker
+                began = perf_counter() if len(tracker.log) < TIMED else 0.0
+                frame, loss = getframe(1), tracker.last_loss
+                if loss is None or loss[1] != value or loss[0] != id(tensor):
+                    self._item(value, tensor, frame)
+                else:
+                    code, instruction, names = last
+                    here = frame.f_lasti, len(tracker.loss_names)
+                    if frame.f_code is not code or here != (instruction, names):
+                        self._item(value, tensor, frame)
+                        last = frame.f_code, *here
+                if began:
+                    tracker.spent += perf_counter() - began
+            except Exception as error:
+                watch.failed(error, "after")
+            return value
+
+        return wrapper
+
+    def _item(self, value: Any, tensor: Any, frame: FrameType) -> None:
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
-            frame = sys._getframe(2)
             if frame.f_code is self._format and frame.f_back is not None:
                 tensor, frame = frame.f_locals.get("self"), frame.f_back  # it formats a detached copy
                 self._note(self._sites.formatted(frame), frame, value, tensor)
@@ -362,21 +443,49 @@ class Data:
         tracker.log.append(LoaderBegan(id(iterator), found))
         tracker.drain()
 
-    def before_next(self, iterator: Any) -> float:
-        return perf_counter()
+    def around_next(self, original: Any, watch: Watch) -> Callable[..., Any]:
+        reading, scope, started, switch, handler = watch.asks
+        recorded, threads, grad_enabled = watch.recorded, self._threads, self._grad_enabled
+        tensor = self._tensor
 
-    def after_next(self, asked: float, batch: Any, iterator: Any) -> None:
-        tracker = self._threads.tracker
-        number = id(iterator)
-        given = tracker.given
-        if not given or given[-1] != number:
-            given.append(number)
-            del given[:-8]
-        first = batch[0] if type(batch) in (list, tuple) and batch else None
-        rows = first.shape[0] if type(first) is self._tensor and first.ndim else about.rows_of(batch)
-        tracker.note(Batch(number, rows, asked, perf_counter(), self._grad_enabled()))
+        def wrapper(iterator: Any) -> Any:
+            __tracebackhide__ = True
+            if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
+                return original(iterator)
+            asked = perf_counter()
+            try:
+                batch = original(iterator)
+            except BaseException:
+                if switch.on:
+                    try:
+                        self._ended(iterator)
+                    except Exception as ours:
+                        watch.failed(ours, "after")
+                raise
+            given = perf_counter()
+            if not switch.on:
+                return batch
+            try:
+                tracker, number = threads.tracker, id(iterator)
+                iterators, log = tracker.given, tracker.log
+                if not iterators or iterators[-1] != number:
+                    iterators.append(number)
+                    if len(iterators) > 8:
+                        del iterators[0]
+                first = batch[0] if type(batch) in (list, tuple) and batch else None
+                rows = first.size(0) if type(first) is tensor and first.ndim else about.rows_of(batch)
+                log.append(Batch(number, rows, asked, given, grad_enabled()))
+                if len(log) < TIMED:
+                    tracker.spent += perf_counter() - given
+                elif len(log) >= MANY:
+                    tracker.drain()
+            except Exception as error:
+                watch.failed(error, "after")
+            return batch
 
-    def after_last(self, _: float, error: BaseException, iterator: Any) -> None:
+        return wrapper
+
+    def _ended(self, iterator: Any) -> None:
         tracker = self._threads.tracker
         tracker.given.clear()
         tracker.trained = []
@@ -402,4 +511,9 @@ def _observers(patches: list[FastPatch | Hook]) -> list[Callable[..., Any]]:
     found: list[Callable[..., Any] | None] = []
     for patch in patches:
         found += [patch.hook] if isinstance(patch, Hook) else [patch.before, patch.after, patch.raised]
-    return [one for one in found if one is not None]
+    called = [
+        Losses._several, Losses._computed, Numbers._item, Data._ended, Sites.of_user, Tracker.loss,
+        Tracker.backward_tells, Tracker.backward_without_step, Tracker.drain, Tracker.note, about.rows_of,
+    ]  # fmt: skip
+    """By what is around an original."""
+    return [one for one in found if one is not None] + called

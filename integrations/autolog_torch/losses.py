@@ -62,6 +62,15 @@ class Losses:
     def __bool__(self) -> bool:
         return bool(self._series)
 
+    def take_one(self, losses: list[Loss], optimizer: int) -> bool:
+        """Take a step's only loss, of a place that is known; whether it is that."""
+        loss = losses[0]
+        series = self._series.get((loss.site, optimizer))
+        if series is None or len(losses) > 1 or loss.is_skipped or loss.is_in_epoch:
+            return False
+        series.new.append(loss.value)
+        return True
+
     def take(self, losses: list[Loss], optimizer: int, first_only: bool) -> None:
         """The losses since the last step, of any optimizer."""
         if first_only:  # an optimizer that evaluates again and again within one step

@@ -32,7 +32,7 @@ from autolog_torch.reads import StepReads, add_reads
 from autolog_torch.values import Mean
 
 if TYPE_CHECKING:
-    from autolog_torch.events import Loss
+    from autolog_torch.events import Loss, Step
     from autolog_torch.sites import Site
 
 SECONDS = 0.1
@@ -51,13 +51,13 @@ class Rates:
     def __init__(self, name: str) -> None:
         self._name = name
         self.now: tuple[Any, ...] = ()
-        self._is_new = False
+        self.is_new = False
         """It has stepped since they were looked at last."""
         self._logged: dict[str, float] = {}
         self._step = -1
 
     def set(self, rates: tuple[Any, ...]) -> None:
-        self.now, self._is_new = rates, True
+        self.now, self.is_new = rates, True
 
     def values(self) -> dict[str, float]:
         """Those that are known: a tensor may be on a device."""
@@ -76,7 +76,7 @@ class Rates:
 
     def at_end(self, step: int) -> dict[str, float]:
         """Those of an epoch's last step, if there was one, unless they were logged there."""
-        is_new, self._is_new = self._is_new, False
+        is_new, self.is_new = self.is_new, False
         return self.values() if is_new and self._step != step else {}
 
 
@@ -113,6 +113,17 @@ class Recording:
         self.first_step, self.epochs = step, epoch
 
     # -- steps
+
+    def trained(self, epoch: Pass, number: int, losses: list[Loss], event: Step) -> None:
+        """The optimizer that leads, which has this number, has stepped."""
+        self.step(epoch)
+        held = self.rates.get(number)
+        if held is None:
+            self.stepped(number, event.rates)
+        else:
+            held.now, held.is_new = event.rates, True
+        if losses and not self.losses.take_one(losses, number):
+            self.take(losses, number, event.again)
 
     def take(self, losses: list[Loss], optimizer: int, first_only: bool) -> None:
         """The losses since the last step, of any optimizer."""

@@ -152,7 +152,7 @@ class Reducer:
         """Optimizers that have stepped and are gone."""
         passes, measures = self.passes, self.measures
         self._reduce: dict[type[Any], Callable[[Any], None]] = {
-            Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step,
+            Loss: self._loss, Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step,
             Skipped: lambda _: _skip(self._pending), ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
             Elsewhere: lambda _: self._pending.clear(), LoaderBegan: lambda e: passes.began(e.iterator, e.found),
             Batch: passes.gave, LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped),
@@ -160,8 +160,10 @@ class Reducer:
             Read: lambda e: measures.read(e, self.training and self.training.recording), Named: self._named,
         }  # fmt: skip
 
-    def __call__(self, event: Event) -> None:
-        self._reduce[type(event)](event)
+    def __call__(self, events: list[Event]) -> None:
+        reduce = self._reduce
+        for event in events:
+            reduce[type(event)](event)
 
     # -- losses and steps
 
@@ -174,6 +176,16 @@ class Reducer:
             loss.epoch = self.passes.epoch
         if len(self._pending) < PENDING:
             self._pending += event.losses
+
+    def _loss(self, loss: Loss) -> None:
+        passes, pending = self.passes, self._pending
+        epoch = passes.epoch
+        if self.training is None or epoch is None or passes.others or len(pending) >= PENDING:
+            self._backward(Backward((loss,)))
+        else:  # an epoch goes on
+            epoch.moved = False
+            loss.epoch = epoch
+            pending.append(loss)
 
     def _backward_failed(self, event: BackwardFailed) -> None:
         self._pending = [loss for loss in self._pending if all(loss is not one for one in event.losses)]
@@ -197,6 +209,19 @@ class Reducer:
             recording.evaluated_within(epoch)
 
     def _step(self, event: Step) -> None:
+        training = self.training
+        if training is not None and self._pending and self._tentative is None:
+            lead, epoch = training.lead, self.passes.epoch
+            if event.optimizer == lead.optimizer and epoch is not None:  # as nearly always
+                losses, self._pending = self._pending, []
+                training.idle = 0
+                training.recording.trained(epoch, lead.number, losses, event)
+                if self.measures.held:
+                    self.measures.release(training.recording)
+                return
+        self._step_of_any(event)
+
+    def _step_of_any(self, event: Step) -> None:
         if self.training is None:
             if self._declined == event.optimizer:
                 self._pending.clear()
@@ -244,10 +269,7 @@ class Reducer:
         epoch = self.passes.epoch
         if epoch is None:  # its backward could not be seen, or was the last run's
             epoch = self.passes.stretch()
-        recording.step(epoch)
-        recording.stepped(training.lead.number, event.rates)
-        if losses:
-            recording.take(losses, training.lead.number, event.again)
+        recording.trained(epoch, training.lead.number, losses, event)
         self.measures.release(recording)
 
     def _by_hand(self, event: ByHand) -> None:

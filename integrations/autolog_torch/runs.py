@@ -92,9 +92,9 @@ class Runs:
         self._tracker.trains_in_eval = root is not None and not root.training
         if found is not None:
             recording.resumes(*about.made_before(found, self._seen.schedulers.get(found), now))
-        self._tracker.describer.begin(
-            recording, began_at, found, root, wrappers, self._tracker.reducer.passes.epoch
-        )
+        epoch = self._tracker.reducer.passes.epoch
+        made_with = self._tracker.made_with()
+        self._tracker.describer.begin(recording, began_at, found, root, wrappers, epoch, made_with)
         return recording
 
     def joined(self, recording: Recording, optimizer: int, number: int, alias: bool) -> None:

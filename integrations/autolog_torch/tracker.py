@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MANY = 256
 """Events that may wait."""
+TIMED = 16
+"""The first events after each look at them: what it takes to note these is measured, and stands for all."""
 BY_HAND = 8
 """Backwards without a step until they are taken for steps."""
 
@@ -54,6 +56,8 @@ class Tracker:
         self.describer = Describer(integration, seen)
         self.log: list[Event] = []
         self.drained = 0.0
+        self.spent = 0.0
+        """Seconds that noting events has taken, of those that are measured."""
         self._is_busy = False
         self.lead: Callable[[], Any] = _nothing
         """The optimizer whose steps are the run's."""
@@ -85,6 +89,11 @@ class Tracker:
         self.losses: deque[Value] = deque(maxlen=8)
         """The values of the last ones."""
         self.loss_names: set[str] = set()
+        # What the step that is under way is made with: of a new training's first one this describes its run, and of steps
+        # before it nothing does.
+        self.criterion: type | None = None
+        self.amp: Any = None
+        self.scales = False
         self.last_read: tuple[Site, float] | None = None
         """In training, before a backward."""
         self.backwards = 0
@@ -173,10 +182,14 @@ class Tracker:
             root = self.root()
             if root is not None and not root.training and not self.trains_in_eval:
                 return False
-        describer = self.describer
-        if describer.criterion is None:
-            describer.criterion = type(criterion)
+        if self.criterion is None:
+            self.criterion = type(criterion)
         return not self.given or self.given[-1] in self.trained
+
+    def made_with(self) -> dict[str, Any]:
+        """What this step is made with, as params; None where that is not known."""
+        loss = None if self.criterion is None else self.criterion.__name__
+        return {"loss": loss, "amp": self.amp, "grad_scaler": self.scales or None}
 
     def iterates(self, iterator: Any) -> None:
         """Know when an iterator is gone, as that of a loop that was left by `break`."""
@@ -207,16 +220,23 @@ class Tracker:
     def stepped(self, optimizer: Any, again: bool) -> None:
         """An optimizer has stepped."""
         self.backwards = 0
-        if self.lead() is optimizer:
-            number = self.lead_number
-            root = self.root()
-            self.trains_in_eval = root is not None and not root.training
-            self.is_steady = True
-        else:
+        groups = optimizer.param_groups
+        rates = (groups[0].get("lr"),) if len(groups) == 1 else about.rates(optimizer)
+        if self.lead() is not optimizer:
             number = self._seen.number_of(optimizer)
             if number not in self.stepping:
                 self.watch(number, optimizer)
-        self._stepped(Step(number, about.rates(optimizer), again))
+            self._stepped(Step(number, rates, again))
+            return
+        root = self.root()
+        self.trains_in_eval = root is not None and not root.training
+        self.is_steady = True
+        log = self.log
+        log.append(Step(self.lead_number, rates, again))
+        if len(log) >= MANY or perf_counter() - self.drained > SECONDS:
+            self.drain()
+        self.criterion = self.amp = None
+        self.scales = False
 
     def watch(self, number: int, optimizer: Any) -> None:
         log, stepping = self.log, self.stepping
@@ -233,9 +253,8 @@ class Tracker:
         log.append(event)
         if event.optimizer not in self.met or len(log) >= MANY or perf_counter() - self.drained > SECONDS:
             self.drain()
-        describer = self.describer
-        describer.criterion = describer.amp = None
-        describer.scales = False
+        self.criterion = self.amp = None
+        self.scales = False
 
     def drain(self) -> None:
         """Reduce what was noted. What is noted meanwhile, as by code of the user's that a description calls, comes after it."""
@@ -243,19 +262,20 @@ class Tracker:
             return
         self._is_busy = True
         log, began = self.log, perf_counter()
+        noted, spent, self.spent = len(log), self.spent, 0.0
         try:
             while log:
                 # Not by `clear`: a weak reference's callback may append at any moment.
                 events = log[:]
                 del log[: len(events)]
-                for event in events:
-                    self.reducer(event)
+                self.reducer(events)
         finally:
             self._is_busy = False
             self.drained = perf_counter()
             handler = self._integration.handler
             if handler is not None:
-                handler.timer.account.add(self.drained - began)
+                noting = spent * max(1.0, noted / TIMED)
+                handler.timer.account.add(self.drained - began + noting)
 
 
 TRIVIAL = (0.0, 1.0)

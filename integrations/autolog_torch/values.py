@@ -88,16 +88,20 @@ class Reader:
     def read(self, tensor: Any) -> Value | None:
         """The value of a tensor with one element; None if it has none that can be read without disturbing anything."""
         plain = type(tensor) is self._tensor
+        if self._dispatch_modes():
+            return None
+        if plain and not self._function_modes():
+            if tensor.is_cpu and tensor.numel() == 1:  # as nearly always
+                value = self._item(tensor)
+                if type(value) is float:
+                    return value
+            return self._value(tensor)
         if not plain and not (
             isinstance(tensor, self._tensor) and type(tensor).__torch_dispatch__ is self._plain_dispatch
         ):
             return None
-        if self._dispatch_modes():
-            return None
-        if not plain or self._function_modes():
-            with self._without_functions():
-                return self._value(tensor)
-        return self._value(tensor)
+        with self._without_functions():
+            return self._value(tensor)
 
     def _value(self, tensor: Any) -> Value | None:
         if tensor.numel() != 1:

@@ -19,6 +19,7 @@ import pytest
 from handlers import CallHandler
 
 from autolog.instrument.calls import Call, Scope, current
+from autolog.instrument.fast import Watch
 from autolog.instrument.imports import ImportHooks
 from autolog.instrument.modules import sweep_modules
 from autolog.instrument.patches import FastPatch, Hook
@@ -154,6 +155,40 @@ def test_a_warning_of_an_original_in_c_names_its_callers_line(frame: Any, instal
     install.watch("fastframe:root", as_caller=True, raised=None)
     assert (places(), plain[0]) == ([plain], __file__)
     assert install.seen[-1][1] == 1.5
+
+
+def test_a_patch_may_give_the_whole_function(frame: Any, install: Installed) -> None:
+    """It is asked where a call is recorded, it looks like the original, and its first reported failure turns it off."""
+    seen: list[Any] = []
+
+    def around(original: Any, watch: Watch) -> Callable[..., Any]:
+        def wrapper(x: Any, **kwargs: Any) -> Any:
+            if not watch.recorded():
+                return original(x, **kwargs)
+            result = original(x, **kwargs)
+            try:
+                seen.append((x, result))
+                assert x != 3, "ours"
+            except Exception as error:
+                watch.failed(error)
+            return result
+
+        return wrapper
+
+    looked, plain = inspect.signature(frame.step), frame.step
+    install(FastPatch(target="fastframe:step", around=around))
+    assert (inspect.signature(frame.step), frame.step.__qualname__) == (looked, "step")
+    install.handler.active = False
+    frame.step(1)
+    install.handler.active = True
+    assert [frame.step(x, y=1) for x in (2, 3, 4)] == [3, 4, 5]
+    with pytest.raises(ValueError, match="negative"):
+        frame.step(-1)
+    assert seen == [(2, 3), (3, 4)]
+    [(place, failure)] = install.handler.failures
+    assert (place, failure.splitlines()[0]) == ("in step", "AssertionError: ours")
+    install.remove()
+    assert frame.step is plain
 
 
 def test_one_call_in_sixteen_is_timed_for_all(

@@ -103,7 +103,7 @@ class World:
     def told(self, *events: Event) -> World:
         """What comes of these events, and of the end of the program."""
         for event in events:
-            self.reducer(event)
+            self.reducer([event])
         if self.reducer.training is not None:
             self.end(self.reducer.training.recording)
         return self
@@ -193,7 +193,7 @@ def test_the_losses_of_one_that_is_gone_are_not_the_next_ones() -> None:
 def test_after_an_exception_a_new_optimizer_begins_a_new_run() -> None:
     world = World(o2=Relation.SHARES)
     for event in step(1):
-        world.reducer(event)
+        world.reducer([event])
     world.interrupted = True
     assert world.told(*step(2)).happened == ["run of 1", "1 leads", "end", "run of 2", "2 leads", "end"]
 

@@ -52,6 +52,9 @@ def visible() -> Callable[[RunRecord], dict[str, Any]]:
             "overhead",
             "framework_version",
             "experiment",
+            "description",
+            "starred",
+            "archived",
         ):
             del shown[name]
         shown["metrics"] = {
