@@ -186,10 +186,10 @@ class Follower:
         for event in events:
             if isinstance(event, RunChanged):
                 runs[event.run] = None
-            else:
-                if self._given_records is not None and isinstance(event, (RunStarted, RunRecorded, TagsSet)):
-                    runs[event.run] = None
-                yield event
+                continue
+            if self._given_records is not None and isinstance(event, (RunStarted, RunRecorded, TagsSet)):
+                runs[event.run] = None
+            yield event
         if runs:
             yield from self._records().changes(runs)
 

@@ -195,7 +195,7 @@ def torch_steps() -> list[Row]:
                 times[name] += values
             if find_spec("comet_ml"):
                 times["comet"] = times.get("comet", []) + child("torch_steps_comet", hidden)
-        rows.append(row(f"a step of a raw torch loop, {hidden} wide", "µs", times, "15 above plain"))
+        rows.append(row(f"a step of a raw torch loop, {hidden} wide", "µs", times, "25 above plain"))
     return rows
 
 

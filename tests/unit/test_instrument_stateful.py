@@ -100,6 +100,8 @@ class Machine(RuleBasedStateMachine):
         self.toy: Any = None
         self.on = False
         self.off_by_name = False
+        self.others_on = False  # integrations of what is not imported here
+        self.follows = False  # threads are in the blocks in which they begin
         self.blocks: list[
             list[Any]
         ] = []  # [context manager, "suspended" or the position of its run, claimed, all children]
@@ -200,21 +202,24 @@ class Machine(RuleBasedStateMachine):
     def switch_on(self) -> None:
         autolog.autolog(silent=True)
         self.on = not self.off_by_name
+        self.others_on = self.follows = True
 
     @rule(log_rounds=st.booleans())
     def enable(self, log_rounds: bool) -> None:
         autolog.enable("toy", log_rounds=log_rounds)
         self.on, self.off_by_name, self.log_rounds = True, False, log_rounds
+        self.follows = True
 
     @rule()
     def disable(self) -> None:
         autolog.disable()
-        self.on = self.off_by_name = False
+        self.on = self.off_by_name = self.others_on = self.follows = False
 
     @rule()
     def disable_by_name(self) -> None:
         autolog.disable("toy")
         self.on, self.off_by_name = False, True
+        self.follows = self.follows and self.others_on
 
     # -- blocks
 
@@ -227,6 +232,7 @@ class Machine(RuleBasedStateMachine):
     @rule(children=st.booleans())
     def begin(self, children: bool) -> None:
         self.expected.append(("run", None, "finished", self._parent()))
+        self.follows = True
         self._enter(autolog.run(children=children), len(self.expected) - 1, children)
 
     def _enter(self, block: Any, what: Any, children: bool = False) -> None:
@@ -387,6 +393,7 @@ class Machine(RuleBasedStateMachine):
 
         place = self._expect("fit", "toy.core.Slope")
         if inner == "begin":
+            self.follows = True
             suspended = any(what == "suspended" for _, what, _ in self.blocks)
             known = ("fit", "toy.core.Slope") if self.on and not suspended else ("run", None)
             self.expected.append((*known, "finished", self._parent()))
@@ -404,7 +411,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.toy is not None and len(self.lasting) < 2)
     @rule()
     def begin_a_thread(self) -> None:
-        self.lasting.append((Worker(), list(self.blocks) if self.on else []))
+        self.lasting.append((Worker(), list(self.blocks) if self.follows else []))
 
     @precondition(lambda self: self.lasting)
     @rule()
