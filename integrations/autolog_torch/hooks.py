@@ -263,11 +263,11 @@ class Losses:
         reading, scope, started, switch, handler = watch.asks
         recorded, threads, grad_enabled = watch.recorded, self._threads, self._grad_enabled
 
-        def wrapper(criterion: Any, *args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
-                return original(criterion, *args, **kwargs)
-            result = original(criterion, *args, **kwargs)
+                return original(*args, **kwargs)
+            result = original(*args, **kwargs)
             if not switch.on:
                 return result
             try:
@@ -278,8 +278,8 @@ class Losses:
                 # Nearly always its backward tells all.
                 if (
                     not is_known or (given and given[-1] not in tracker.trained)
-                ) and not tracker.backward_tells(criterion, grad):
-                    self._computed(criterion, result, args[0] if args else kwargs.get("input"))
+                ) and not tracker.backward_tells(args[0], grad):
+                    self._computed(args[0], result, args[1] if len(args) > 1 else kwargs.get("input"))
                 if began:
                     tracker.spent += perf_counter() - began
             except Exception as error:
@@ -326,14 +326,14 @@ class Numbers:
         last: tuple[Any, int, int] = (None, 0, 0)
         """The code and instruction where a loss was read last, and how many names losses had then."""
 
-        def wrapper(tensor: Any, *args: Any, **kwargs: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal last
             __tracebackhide__ = True
             if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
-                return original(tensor, *args, **kwargs)
-            value = original(tensor, *args, **kwargs)
+                return original(*args, **kwargs)
+            value = original(*args, **kwargs)
             try:
-                tracker = threads.tracker
+                tracker, tensor = threads.tracker, args[0]
                 began = perf_counter() if len(tracker.log) < TIMED else 0.0
                 frame, loss = getframe(1), tracker.last_loss
                 if loss is None or loss[1] != value or loss[0] != id(tensor):
@@ -448,17 +448,17 @@ class Data:
         recorded, threads, grad_enabled = watch.recorded, self._threads, self._grad_enabled
         tensor = self._tensor
 
-        def wrapper(iterator: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
-                return original(iterator)
+                return original(*args, **kwargs)
             asked = perf_counter()
             try:
-                batch = original(iterator)
+                batch = original(*args, **kwargs)
             except BaseException:
                 if switch.on:
                     try:
-                        self._ended(iterator)
+                        self._ended(args[0])
                     except Exception as ours:
                         watch.failed(ours, "after")
                 raise
@@ -466,7 +466,7 @@ class Data:
             if not switch.on:
                 return batch
             try:
-                tracker, number = threads.tracker, id(iterator)
+                tracker, number = threads.tracker, id(args[0])
                 iterators, log = tracker.given, tracker.log
                 if not iterators or iterators[-1] != number:
                     iterators.append(number)
