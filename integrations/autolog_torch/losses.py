@@ -5,15 +5,13 @@ Must not know torch: `recording` logs what is here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from typing import TYPE_CHECKING
 
 from autolog_torch.passes import Pass
 from autolog_torch.values import Mean, Value
 
 if TYPE_CHECKING:
-    from types import CodeType
-
     from autolog.integration import Run
     from autolog_torch.events import Loss
     from autolog_torch.sites import Site
@@ -148,13 +146,9 @@ class Losses:
                 self._series[site, now] = self._series.pop((site, number))
 
     @property
-    def codes(self) -> set[CodeType]:
-        """The code that has gone backward."""
-        return {site.code for site, _ in self._series}
-
-    def knows(self, site: Site, optimizer: int) -> bool:
-        """Whether a loss of this place has been recorded."""
-        return (site, optimizer) in self._series
+    def places(self) -> Collection[tuple[Site, int]]:
+        """The places whose losses have been recorded, each with the optimizer that stepped after it."""
+        return self._series.keys()
 
     # -- what is logged
 

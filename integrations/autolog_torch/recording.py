@@ -95,6 +95,7 @@ class Recording:
         self.first_step = 0
         """Where a resumed training goes on."""
         self.epochs = 0
+        """Of a resumed training with those that were made before."""
         self.rates: dict[int, Rates] = {}
         self._stride = 1
         self._in_bucket = 0
@@ -107,10 +108,6 @@ class Recording:
         """What was read in these over a DataLoader."""
         self._last_losses: list[Mean] = []
         """Those of the epoch that has ended last."""
-
-    def resumes(self, step: int, epoch: int) -> None:
-        """So many steps and epochs were made before, in another run."""
-        self.first_step, self.epochs = step, epoch
 
     # -- steps
 

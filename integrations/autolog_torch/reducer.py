@@ -397,9 +397,8 @@ class Reducer:
             self.measures.release(recording)
         if passes.epoch is not None:
             # An accumulation that was not completed, or steps within the last backward.
-            known = [
-                loss for loss in self._pending if recording.losses.knows(loss.site, training.lead.number)
-            ]
+            places, lead = recording.losses.places, training.lead.number
+            known = [loss for loss in self._pending if (loss.site, lead) in places]
             recording.take(known, training.lead.number, False)
             recording.forget_late_reads(passes.epoch)
             recording.end_epoch(passes.epoch)

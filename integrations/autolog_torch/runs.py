@@ -48,7 +48,8 @@ class Runs:
         error: BaseException | None = getattr(sys, "last_value", None)
         if error is None or id(error) == self._uncaught:
             return None
-        codes = self._recording.losses.codes if self._recording is not None else ()
+        places = self._recording.losses.places if self._recording is not None else ()
+        codes = {site.code for site, _ in places}
         found = error.__traceback__
         while found is not None and found.tb_frame.f_code not in codes:
             found = found.tb_next
@@ -91,7 +92,8 @@ class Runs:
         self._tracker.kind = None if root is None else type(root)
         self._tracker.trains_in_eval = root is not None and not root.training
         if found is not None:
-            recording.resumes(*about.made_before(found, self._seen.schedulers.get(found), now))
+            before = about.made_before(found, self._seen.schedulers.get(found), now)
+            recording.first_step, recording.epochs = before
         epoch = self._tracker.reducer.passes.epoch
         made_with = self._tracker.made_with()
         self._tracker.describer.begin(recording, began_at, found, root, wrappers, epoch, made_with)
