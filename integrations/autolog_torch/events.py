@@ -99,6 +99,9 @@ class LoaderEnded(msgspec.Struct, gc=False):
 class PutToEvaluation(msgspec.Struct, gc=False):
     """The model is put into evaluation mode."""
 
+    of: str = ""
+    """What is evaluated, where the script says that: `train`, `val` or `test`."""
+
 
 class Place(msgspec.Struct, gc=False):
     """What is known of the place where a value is computed or read."""
@@ -127,6 +130,8 @@ class Read(msgspec.Struct, gc=False):
     site: Site
     value: float
     place: Place
+    weight: int = 0
+    """Of how many samples it is, where that is known."""
 
 
 class Named(msgspec.Struct, gc=False):

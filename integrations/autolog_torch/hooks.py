@@ -27,6 +27,7 @@ from autolog_torch.events import (
     LoaderBegan,
     LoaderEnded,
     Loss,
+    Place,
     PutToEvaluation,
     Read,
     Skipped,
@@ -178,7 +179,7 @@ class Losses:
     def around_backward(self, original: Any, watch: Watch) -> Callable[..., Any]:
         reading, scope, started, switch, handler = watch.asks
         recorded, threads = watch.recorded, self._threads
-        of_user, getframe = self._sites.of_user, sys._getframe
+        of_user, trains, getframe = self._sites.of_user, self._sites.trains, sys._getframe
         tensor, method = self._tensor, self._tensor.backward.__code__
         last: tuple[Any, int, Site | None] = (None, 0, None)
         """The code and instruction of the last `loss.backward()`, and what it is called."""
@@ -198,10 +199,14 @@ class Losses:
                     code, instruction, site = last
                     if back.f_code is not code or back.f_lasti != instruction:
                         site = of_user(back, "backward")
+                        if site is not None and not site.trains:
+                            trains(site, back)
                         if site is not None and back.f_code is site.code:
                             last = back.f_code, back.f_lasti, site
                 else:
                     site = of_user(frame, "backward")
+                    if site is not None and not site.trains:
+                        trains(site, frame)
                 if tracker.given:
                     tracker.given, tracker.trained = tracker.trained, tracker.given
                     tracker.given.clear()
@@ -341,8 +346,8 @@ class Numbers:
                 else:
                     code, instruction, names = last
                     here = frame.f_lasti, len(tracker.loss_names)
-                    if frame.f_code is not code or here != (instruction, names):
-                        self._item(value, tensor, frame)
+                    is_known = frame.f_code is code and here == (instruction, names)
+                    if not is_known and self._item(value, tensor, frame):
                         last = frame.f_code, *here
                 if began:
                     tracker.spent += perf_counter() - began
@@ -352,13 +357,14 @@ class Numbers:
 
         return wrapper
 
-    def _item(self, value: Any, tensor: Any, frame: FrameType) -> None:
+    def _item(self, value: Any, tensor: Any, frame: FrameType) -> bool:
+        """Whether what is read there is a loss that is recorded."""
         if (type(value) is float or type(value) is int) and type(tensor) is self._tensor:
             if frame.f_code is self._format and frame.f_back is not None:
                 tensor, frame = frame.f_locals.get("self"), frame.f_back  # it formats a detached copy
-                self._note(self._sites.formatted(frame), frame, value, tensor)
-            else:
-                self._note(self._sites.at(frame, "item"), frame, value, tensor)
+                return self._note(self._sites.formatted(frame), frame, value, tensor)
+            return self._note(self._sites.at(frame, "item"), frame, value, tensor)
+        return False
 
     def after_tolist(self, _: Any, value: Any, tensor: Any, *__: Any, **___: Any) -> None:
         self._read(value, tensor, "tolist", sys._getframe(2))
@@ -385,23 +391,31 @@ class Numbers:
         if isinstance(value, float) or type(value).__module__ == "numpy":
             self._note(self._sites.at(frame, method), frame, float(value), None)
 
-    def _note(self, site: Site, frame: FrameType, value: float, tensor: Any) -> None:
+    def _note(self, site: Site, frame: FrameType, value: float, tensor: Any) -> bool:
+        """Whether it is nothing to note, since it is a loss that is recorded, or is not the script's."""
+        tracker = self._threads.tracker
         if site.names and not site.library:
             site = self._sites.named(site, frame, tensor)
         if site.library or not site.name:
-            return
-        tracker = self._threads.tracker
+            return True
+        if tracker.is_fetching:
+            return False
         if tracker.is_a_loss(tensor, value):
             site.is_loss = site.is_loss or site.name in tracker.loss_names
-            return  # read once more: it is recorded
+            if not site.is_summary:
+                return True
         place = tracker.place()
         if place.grad and not place.in_eval:
-            if site.is_loss:
-                return  # a loss of another step: the mean of some reads would be wrong
-            tracker.last_read = site, value
+            if site.is_loss and not site.is_summary:
+                if tensor is None or tensor.requires_grad:
+                    return False  # a loss of another step: the mean of some reads would be wrong
+                place = Place(grad=False)  # of an evaluation, read when gradients are on again
+            tracker.last_read = site, value, id(tensor)
         elif site.splits and not place.grad:
             site = self._sites.split(site, frame)
-        tracker.note(Read(site, value, place))
+        weight = self._sites.weight(site, frame) if site.weight and not tracker.given else 0
+        tracker.note(Read(site, value, place, weight))
+        return False
 
 
 class Score:
@@ -452,10 +466,17 @@ class Data:
             __tracebackhide__ = True
             if (reading() or scope() or started or not (switch.on and handler.active)) and not recorded():
                 return original(*args, **kwargs)
+            try:
+                tracker = threads.tracker
+                tracker.is_fetching = True
+            except Exception as error:
+                watch.failed(error, "before")
+                return original(*args, **kwargs)
             asked = perf_counter()
             try:
                 batch = original(*args, **kwargs)
             except BaseException:
+                tracker.is_fetching = False
                 if switch.on:
                     try:
                         self._ended(args[0])
@@ -463,10 +484,11 @@ class Data:
                         watch.failed(ours, "after")
                 raise
             given = perf_counter()
+            tracker.is_fetching = False
             if not switch.on:
                 return batch
             try:
-                tracker, number = threads.tracker, id(args[0])
+                number = id(args[0])
                 iterators, log = tracker.given, tracker.log
                 if not iterators or iterators[-1] != number:
                     iterators.append(number)
@@ -497,7 +519,7 @@ class Data:
         tracker.is_steady = False
         # Or another one like it, as one that is loaded for the final test.
         if not mode and (module is tracker.root() or type(module) is tracker.kind):
-            tracker.note(PutToEvaluation())
+            tracker.note(PutToEvaluation(self._sites.evaluated(sys._getframe(2))))
 
     def after_save(self, _: Any, __: Any, obj: Any = None, f: Any = None, *___: Any, **____: Any) -> None:
         path: Any = f

@@ -25,10 +25,10 @@ class Measures:
         self._passes = passes
         self.held: deque[tuple[dict[str, Any], Any, Pass | None]] = deque(maxlen=MANY)
         """What the script has named, until it is known which run it is of."""
-        self.early: deque[Read] = deque(maxlen=MANY)
+        self.early: dict[Site, Mean] = {}
         """What was read between the first backward and the first step."""
-        self._before: dict[Site, Read] = {}
-        """What was read last before the first backward, by place: it is of the training if it is read there again."""
+        self._before: dict[Site, Mean] = {}
+        """What was read before the first backward, by place: it is of the training if it is read there again."""
 
     def criterion(self, event: Criterion) -> None:
         """A loss module's result where `backward` does not tell it: in an evaluation."""
@@ -52,10 +52,10 @@ class Measures:
             if recording is not None:
                 before = self._before.pop(site, None)
                 if before is not None:
-                    recording.reads.add(site, before.value, recording.steps, sure=True)
+                    recording.reads.begin(site, before)
                 recording.reads.add(site, value, recording.steps, sure=not place.grad)
-            else:
-                self.early.append(event)
+            elif site in self.early or len(self.early) < MANY:
+                self.early.setdefault(site, Mean()).add(value)
             return
         found = self._counted_in(site) or self._place(evaluates, place)
         reads = found.reads
@@ -68,8 +68,9 @@ class Measures:
                 found.late.add(site)
         if type(value) is not int:
             read.are_counts = False
-        if site.reduction == "weighted" and found.batch_size:
-            read.mean.add(value, found.batch_size, found.batch_size)
+        weight = event.weight or found.batch_size
+        if site.reduction == "weighted" and weight:
+            read.mean.add(value, weight, weight)
         else:
             read.mean.add(value)
 
@@ -119,13 +120,13 @@ class Measures:
 
     def begins(self) -> None:
         """The first backward of what may be a training: what is read before it is not of it, or it is read again."""
-        self._before = {event.site: event for event in self.early}
-        self.early.clear()
+        self._before, self.early = self.early, {}
 
-    def release_early(self, recording: Recording) -> None:
-        while self.early:
-            event = self.early.popleft()
-            recording.reads.add(event.site, event.value, recording.steps, sure=True)
+    def release_early(self, recording: Recording, steps: int = 1) -> None:
+        """The run's first steps are made; of several it is not known which of them each number is of."""
+        for site, mean in self.early.items():
+            recording.reads.begin(site, mean if steps == 1 else Mean())
+        self.early = {}
 
     def take_held(self) -> deque[tuple[dict[str, Any], Any, Pass | None]]:
         held, self.held = self.held, deque(maxlen=MANY)

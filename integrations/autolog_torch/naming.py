@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import re
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, TypeGuard
@@ -19,6 +20,19 @@ SCORES = frozenset(
     matthews_corrcoef mean_absolute_error mean_squared_error precision_score r2_score recall_score roc_auc_score""".split()
 )
 """Functions of scikit-learn by which a script may evaluate."""
+MAKERS = frozenset(
+    "tensor as_tensor Tensor FloatTensor LongTensor full scalar_tensor array asarray asanyarray".split()
+)
+"""Functions that read numbers only to make a tensor of them."""
+DRAWN = frozenset("randint randperm multinomial bernoulli rand randn normal sample".split())
+"""Functions whose result says nothing of a model."""
+UNCHANGED = frozenset("squeeze view reshape flatten detach cpu clone long int".split())
+"""Methods that give the same number."""
+SETTINGS = frozenset(
+    "args arg config cfg params size sizes step steps epoch epochs mode logger writer fn opt".split()
+)
+"""Words of names that are no data, though they say `train`: `training_args`."""
+SIZES = frozenset("n bs bsz batch_size".split())
 TAKING = frozenset(("backward", "step"))
 """Methods that are called with the value, as `accelerator.backward(loss)`."""
 
@@ -35,6 +49,8 @@ class Said(NamedTuple):
     """What the loop is over in which the value is summed up."""
     names: tuple[str, ...] = ()
     """Variables of which the value may be any, where several are formatted at once."""
+    weight: str = ""
+    """The variable that says of how many samples a `weighted` value is."""
 
 
 class Where(NamedTuple):
@@ -49,6 +65,10 @@ class Where(NamedTuple):
     """Variables that are divided by the length of a data set, in the same function."""
     loops: dict[str, str] = {}
     """Variables that are summed up in a loop there, and what that is over."""
+    outer: ast.Call | None = None
+    """The call that it is an argument of."""
+    unnamed: frozenset[str] = frozenset()
+    """The parameters of a lambda, which may be anything."""
 
 
 class Source:
@@ -75,8 +95,11 @@ class Source:
             ):
                 continue
             if isinstance(call, ast.BinOp) or (method == "format" and _method(call) == "format"):
-                names = _formatted(call)
-                return Said(names[0] if len(names) == 1 else "", names=names if len(names) > 1 else ())
+                names, is_all = _formatted(call)
+                is_one = len(names) == 1 and is_all
+                return Said(names[0] if is_one else "", names=() if is_one else names)
+            if _is_no_measure(call, where):
+                return Said("")
             name = where.key or _name_of(where, call, method)
             if name:
                 said = (
@@ -84,8 +107,20 @@ class Source:
                     if isinstance(call.func, ast.Attribute)
                     else ""
                 )
-                return Said(name, _reduction(where, call), where.splits, said)
+                reduction, weight = _reduction(where, call)
+                return Said(name, reduction, where.splits, said, weight=weight)
         return Said(f"line_{line}")
+
+    def phase_at(self, position: Any, line: int) -> str:
+        """What the call at this position is given, or what its result is called: `train`, `val` or `test`, or nothing."""
+        for where in self._calls:
+            call = where.call
+            if isinstance(call, ast.Call) and (
+                (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset) == position
+                or (len(position) != 4 and call.lineno <= line <= (call.end_lineno or line))
+            ):
+                return _phase_of(call, where.statement)
+        return ""
 
     def _collect(self, node: ast.AST, where: Where) -> None:
         if isinstance(node, ast.stmt):
@@ -94,7 +129,12 @@ class Source:
             where = where._replace(splits=(), sums=frozenset(_sums(node)), loops=dict(_summed_up(node, "")))
         elif isinstance(node, ast.For) and not _counts(node.iter):
             where = where._replace(splits=(*where.splits, *_names_in(node.target)))
-        elif isinstance(node, ast.Call) or _is_text(node):
+        elif isinstance(node, ast.Call):
+            self._calls.append(where._replace(call=node))
+            where = where._replace(outer=node)
+        elif isinstance(node, ast.Lambda):
+            where = where._replace(unnamed=frozenset(one.arg for one in node.args.args))
+        elif _is_text(node):
             self._calls.append(where._replace(call=node))
         elif isinstance(node, ast.Dict):
             for name, value in zip(node.keys, node.values, strict=True):
@@ -147,13 +187,32 @@ def _is_text(node: ast.AST) -> TypeGuard[ast.BinOp]:
     )
 
 
-def _formatted(text: ast.Call | ast.BinOp) -> tuple[str, ...]:
-    """The variables that are put into a text."""
+def _formatted(text: ast.Call | ast.BinOp) -> tuple[tuple[str, ...], bool]:
+    """The variables that are put into a text, and whether nothing else is, as the values of `**self.__dict__`."""
+    parts: list[ast.expr]
     if isinstance(text, ast.Call):
-        parts = [*text.args, *(one.value for one in text.keywords)]
+        parts = [*text.args, *(one.value for one in text.keywords if one.arg)]
+        is_all = len(parts) == len(text.args) + len(text.keywords)
     else:
         parts = text.right.elts if isinstance(text.right, ast.Tuple) else [text.right]
-    return tuple(name for part in parts if (name := _simple(part)))
+        is_all = True
+    is_all = is_all and not any(isinstance(part, ast.Starred) for part in parts)
+    return tuple(name for part in parts if (name := _simple(part))), is_all
+
+
+def _is_no_measure(call: ast.Call, where: Where) -> bool:
+    """Whether what is read only makes a tensor, was drawn at random, or is what a lambda is given."""
+    if _method(call) in MAKERS:
+        return True
+    node = call.func.value if isinstance(call.func, ast.Attribute) else None
+    if isinstance(node, ast.Name) and node.id in where.unnamed:
+        return True
+    while isinstance(node, ast.Subscript) or (isinstance(node, ast.Call) and _method(node) in UNCHANGED):
+        if isinstance(node, ast.Subscript):
+            node = node.value
+        else:
+            node = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return isinstance(node, ast.Call) and _method(node) in DRAWN
 
 
 def _name_of(where: Where, call: ast.Call, method: str) -> str:
@@ -192,30 +251,73 @@ def _called(call: ast.Call) -> str:
     return _method(inner) if isinstance(inner, ast.Call) else ""
 
 
-def _reduction(where: Where, call: ast.Call) -> str:
-    """Of `(guess == y).float().sum().item()`, `sum`."""
+def _phase_of(call: ast.Call, statement: ast.stmt | None) -> str:
+    given = [*call.args, *(one.value for one in call.keywords)]
+    names = [name for one in given for name in _identifiers(one)]
+    targets: list[str] = []
+    if isinstance(statement, ast.Assign) and statement.value is call:
+        targets = [name for one in statement.targets for name in _identifiers(one)]
+    for said in ({*names, *targets}, names):
+        phases = {phase for name in said if (phase := _phase(name))}
+        if len(phases) == 1:
+            return phases.pop()
+    return ""
+
+
+def _identifiers(node: ast.expr) -> list[str]:
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return [name for one in node.elts for name in _identifiers(one)]
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) else []
+    return [_simple(node.value if isinstance(node, ast.Starred) else node)]
+
+
+def _phase(name: str) -> str:
+    words = re.split("[^a-z]+", name.lower())
+    if not SETTINGS.isdisjoint(words):
+        return ""
+    for word in words:
+        for phase, begins in (("train", "train"), ("test", "test"), ("val", "valid")):
+            if word.startswith(begins):
+                return phase
+        if word in ("val", "dev", "eval"):
+            return "val"
+    return ""
+
+
+def _reduction(where: Where, call: ast.Call) -> tuple[str, str]:
+    """Of `(guess == y).float().sum().item()`, `sum`. Of a weighted one, what it is weighted by, too."""
     statement = where.statement
     node = call.func.value if isinstance(call.func, ast.Attribute) else None
     while isinstance(node, ast.Call):
         if _method(node) in ("sum", "mean"):
-            return _method(node)
+            return _method(node), ""
         for keyword in node.keywords:
             if keyword.arg == "reduction" and isinstance(keyword.value, ast.Constant):
-                return str(keyword.value.value)
+                return str(keyword.value.value), ""
         node = node.func.value if isinstance(node.func, ast.Attribute) else None
     if isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add):
         value = statement.value
         if value is call and _target(statement) in where.sums:
-            return "sum"
+            return "sum", ""
         if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
             sides = (value.left, value.right)
-            if call in sides and _is_size(sides[sides.index(call) ^ 1]):
-                return "weighted"
-    return ""
+            other = sides[sides.index(call) ^ 1] if call in sides else None
+            if other is not None and _is_size(other):
+                return "weighted", _sized(other)
+    outer = where.outer
+    if outer is not None and outer.args and outer.args[0] is call:  # `meter.update(loss.item(), x.size(0))`
+        others = [*outer.args[1:], *(one.value for one in outer.keywords)]
+        size = next((one for one in others if _is_size(one)), None)
+        if size is not None:
+            return "weighted", _sized(size)
+    return "", ""
 
 
 def _is_size(node: ast.expr) -> bool:
-    """`len(x)`, `x.size(0)`, `x.shape[0]`."""
+    """`len(x)`, `x.size(0)`, `x.shape[0]`, `batch_size`."""
+    if isinstance(node, ast.Name):
+        return node.id in SIZES
     if isinstance(node, ast.Call):
         return _method(node) in ("len", "size")
     return (
@@ -223,6 +325,24 @@ def _is_size(node: ast.expr) -> bool:
         and isinstance(node.value, ast.Attribute)
         and node.value.attr == "shape"
     )
+
+
+def _sized(node: ast.expr) -> str:
+    """The variable of which a size is: `x` of `len(x)`, `x.size(0)`, `x.shape[0]`."""
+    held: ast.expr | None = node
+    if isinstance(node, ast.Call):
+        held = (
+            node.func.value if isinstance(node.func, ast.Attribute) else node.args[0] if node.args else None
+        )
+        if _method(node) == "size" and not (node.args and _is_first(node.args[0])):
+            return ""
+    elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
+        held = node.value.value if _is_first(node.slice) else None
+    return held.id if isinstance(held, ast.Name) else ""
+
+
+def _is_first(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 0
 
 
 def _simple(node: ast.expr) -> str:

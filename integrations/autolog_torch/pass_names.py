@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from autolog_torch.passes import Pass
+from autolog_torch.passes import OF_TRAINING, Pass
 
 
 class PassNames:
@@ -32,6 +32,8 @@ class PassNames:
         return name
 
     def _is_the_trainings(self, done: Pass) -> bool:
+        if done.data == OF_TRAINING:
+            return True
         trained = self.trained
         return trained is not None and trained.data == done.data and not trained.is_gone_before(done)
 

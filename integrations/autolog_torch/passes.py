@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from autolog_torch.sites import Site
 
 NO_DATA = (0, 0)
+OF_TRAINING, OF_TEST = (1, 0), (2, 0)
+"""The data of an evaluation without a loader, where the script says so."""
 
 
 class Pass:
@@ -73,7 +75,7 @@ class Pass:
 
     @property
     def is_loader(self) -> bool:
-        return self.data is not NO_DATA
+        return self.data[1] != 0
 
     @property
     def is_empty(self) -> bool:
@@ -117,6 +119,8 @@ class Passes:
         self.others: list[Pass] = []
         """Begun since the epoch did, and not known to be training."""
         self._live: dict[int, Pass] = {}
+        self._of = ""
+        """What the model was put to evaluation for, where the script says so."""
 
     # -- the loaders
 
@@ -155,7 +159,7 @@ class Passes:
 
     def trained(self) -> bool:
         """A backward, or a step without one: whether a new epoch begins with it, which is `epoch` then."""
-        epoch = self.epoch
+        epoch, self._of = self.epoch, ""
         if epoch is not None and not self.others:
             epoch.moved = False
             return False
@@ -233,7 +237,9 @@ class Passes:
             or (not current.is_loader and current.evaluates != evaluates)
             or (evaluates and self.is_epoch_over)
         ):
-            current = Pass(evaluates=evaluates)
+            of = self._of if evaluates else ""
+            data = OF_TRAINING if of == "train" else OF_TEST if of == "test" else NO_DATA
+            current = Pass(of, data, evaluates=evaluates)
             self.others.append(current)
             self.current = current
         return current
@@ -254,8 +260,9 @@ class Passes:
             and (current.is_loader or current.evaluates)
         )
 
-    def split(self) -> None:
+    def split(self, of: str = "") -> None:
         """The model is put to evaluation anew: without a loader, that is another pass."""
+        self._of = of
         current = self.current
         if current is not None and not current.is_loader and current is not self.epoch:
             self.current = None

@@ -27,20 +27,46 @@ class StepReads:
         self._first: dict[Site, int] = {}
         """After how many steps each place was met first."""
         self._names: dict[Site, str] = {}
+        self._before_steps: set[Site] = set()
+        """Places that are met before the step that they are of."""
+        self.coming: dict[Site, Mean] = {}
+        """What was read there since the last step."""
 
     def add(self, site: Site, value: float, steps: int, sure: bool) -> None:
         """A number that was read after so many steps. `sure`: also if no step follows."""
-        if site not in self._first:
-            if len(self._first) >= MANY:
-                return
-            self._first[site] = -1 if sure else steps
-            # Another place of that name in the same epoch is another metric; one of a notebook's cell that is run again is not.
-            self._names[site] = free_name(site.name, {self._names[one] for one in self._of_epoch})
-        for reads in (self._of_steps, self._of_epoch):
+        if not self._knows(site, -1 if sure else steps):
+            return
+        for reads in (self.coming,) if site in self._before_steps else (self._of_steps, self._of_epoch):
             mean = reads.get(site)
             if mean is None:
                 mean = reads[site] = Mean()
             mean.add(value)
+
+    def begin(self, site: Site, mean: Mean) -> None:
+        """What was read before the first step was made: it is of that one."""
+        if self._knows(site, -1):
+            self._before_steps.add(site)
+            if mean.count:
+                self._take({site: mean})
+
+    def step(self) -> None:
+        """The step is made that was to come."""
+        self._take(self.coming)
+        self.coming = {}
+
+    def _take(self, means: dict[Site, Mean]) -> None:
+        for reads in (self._of_steps, self._of_epoch):
+            for site, mean in means.items():
+                reads.setdefault(site, Mean()).take_in(mean)
+
+    def _knows(self, site: Site, first: int) -> bool:
+        if site not in self._first:
+            if len(self._first) >= MANY:
+                return False
+            self._first[site] = first
+            # Another place of that name in the same epoch is another metric; one of a notebook's cell that is run again is not.
+            self._names[site] = free_name(site.name, {self._names[one] for one in self._of_epoch})
+        return True
 
     def end_steps(self, values: dict[str, Mean | float]) -> None:
         """Add those since the last time to what is logged of a step."""
@@ -73,21 +99,20 @@ def add_reads(values: dict[str, Mean | float], done: Pass, prefix: str, known: l
         mean = read.mean
         if read.are_counts and site in done.late and mean.count > 1:
             continue  # no summary of the pass, but numbers of something else, as of words
-        if site.is_loss and not prefix:
+        if site.is_loss and not prefix and not (done.samples and site.is_summary):
             continue
-        if any(one.late is None and _close(one.value, mean.value) for one in known):
+        is_counted = bool(done.samples) and (read.are_counts or site.reduction == "sum")
+        value = mean.total / done.samples if is_counted else mean.value
+        if any(one.late is None and _close(one.value, value) for one in known):
             continue  # the loss, read once more
         # What says itself that it is of the training may be read after the evaluation.
         where = site.phase or ("" if "train" in site.name.lower() else prefix)
         plain = f"{where}reads/{site.name}"
         before = values.get(plain)
-        if type(before) is Mean and _close(before.value, mean.value):
+        is_known = before is not None and _close(before.value if type(before) is Mean else before, value)
+        if is_known and not (is_counted and read.are_counts):  # counts are equal by chance
             continue  # read at two places
-        name = free_name(plain, values)  # another place of that name
-        if done.samples and (read.are_counts or site.reduction == "sum"):
-            values[name] = mean.total / done.samples
-        else:
-            values[name] = mean
+        values[free_name(plain, values)] = value if is_counted else mean  # another place of that name
 
 
 def _close(one: float, other: float) -> bool:

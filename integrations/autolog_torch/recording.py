@@ -146,6 +146,8 @@ class Recording:
         """The optimizer that leads has stepped; its losses are taken after this."""
         if self._in_bucket == self._stride:
             self._log_bucket(epoch)
+        if self.reads.coming:
+            self.reads.step()
         if self._in_bucket == 0:
             self._bucket_began = self.steps
         self._in_bucket += 1

@@ -156,7 +156,7 @@ class Reducer:
             Skipped: lambda _: _skip(self._pending), ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
             Elsewhere: lambda _: self._pending.clear(), LoaderBegan: lambda e: passes.began(e.iterator, e.found),
             Batch: passes.gave, LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped),
-            PutToEvaluation: lambda _: passes.split(), Criterion: measures.criterion,
+            PutToEvaluation: lambda e: passes.split(e.of), Criterion: measures.criterion,
             Read: lambda e: measures.read(e, self.training and self.training.recording), Named: self._named,
         }  # fmt: skip
 
@@ -277,7 +277,7 @@ class Reducer:
         losses, self._pending = self._pending, []
         if self.training is not None:
             self._end_for_another(self.training)
-        if not self._open(event.optimizer) or self.training is None:
+        if not self._open(event.optimizer, steps=len(losses)) or self.training is None:
             return
         self.training.by_hand = True
         self._world.leads(event.optimizer, True)
@@ -287,9 +287,9 @@ class Reducer:
 
     # -- whose
 
-    def _open(self, optimizer: int, first: Tentative | None = None) -> bool:
-        """Open a run at an optimizer's first step, or at its second one, when `first` is what is known of the first; whether
-        there is one.
+    def _open(self, optimizer: int, first: Tentative | None = None, steps: int = 1) -> bool:
+        """Open a run at an optimizer's first step, or at its second one, when `first` is what is known of the first, or when so
+        many `steps` are made; whether there is one.
         """
         self._pending = [loss for loss in self._pending if loss.clock >= optimizer]
         self._tentative = None
@@ -308,7 +308,7 @@ class Reducer:
             recording.step(self.passes.epoch)
             recording.take(first.losses, 0, False)
         self.measures.log_evaluations(recording, before=True)  # of the model as it was before
-        self.measures.release_early(recording)
+        self.measures.release_early(recording, steps)
         return True
 
     def _meet(self, event: Step) -> None:

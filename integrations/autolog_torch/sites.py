@@ -11,6 +11,7 @@ import linecache
 import sys
 from functools import lru_cache
 from inspect import CO_OPTIMIZED
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
@@ -18,7 +19,8 @@ from autolog_torch.naming import Source, loaded_for_format
 
 LIBRARIES = frozenset(
     """torch autolog autolog_torch accelerate ignite lightning lightning_fabric pytorch_lightning torchmetrics apex deepspeed
-    skorch contextlib functools""".split()
+    skorch contextlib functools torchvision torchaudio tensorboard tensorboardX wandb mlflow sklearn numpy pandas matplotlib
+    tqdm""".split()
 )
 MANY = 10_000
 PHASES = {
@@ -31,11 +33,13 @@ PHASES = {
 class Site:
     """One call in the user's code."""
 
-    __slots__ = ("code", "is_loss", "library", "loop", "name", "names", "phase", "reduction", "splits")
+    __slots__ = (
+        "code", "is_loss", "is_summary", "library", "loop", "name", "names", "phase", "reduction", "splits", "trains", "weight",
+    )  # fmt: skip
 
     def __init__(
         self, code: CodeType, name: str, library: bool, reduction: str = "", splits: tuple[str, ...] = (), phase: str = "",
-        loop: str = "", names: tuple[str, ...] = (),
+        loop: str = "", names: tuple[str, ...] = (), weight: str = "",
     ) -> None:  # fmt: skip
         self.code = code  # kept, so that its id stays its own
         self.name = name
@@ -54,6 +58,12 @@ class Site:
         """What is read here in training is a loss that goes backward, as its name says, too."""
         self.names = names
         """Variables of which the value may be any, where several are formatted at once."""
+        self.weight = weight
+        """The variable that says of how many samples a `weighted` value is."""
+        self.is_summary = reduction in ("sum", "weighted")
+        """What is read here makes another number than the mean of what is read."""
+        self.trains = False
+        """It is known what code is around this `backward`."""
 
 
 class Sites:
@@ -67,6 +77,8 @@ class Sites:
         """Those in `_libraries`, kept so that their ids stay their own."""
         self._sources: dict[str, Source] = {}
         self._split: dict[tuple[Site, str], Site] = {}
+        self._training: set[CodeType] = set()
+        """The code that goes backward, and that around it."""
 
     def of_user(self, frame: FrameType | None, method: str) -> Site | None:
         """The innermost call that is not in a library's code, from `frame` outwards."""
@@ -99,6 +111,33 @@ class Sites:
             site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
 
+    def trains(self, site: Site, frame: FrameType | None) -> None:
+        """A `backward` is called: what is around it is the training, and not an evaluation."""
+        site.trains = True
+        while frame is not None:
+            self._training.add(frame.f_code)
+            frame = frame.f_back
+
+    def evaluated(self, frame: FrameType | None) -> str:
+        """What is evaluated in `frame`, as the calls from the training to it say: `test` of `loss = evaluate(test_data)`."""
+        frame = self._users(frame)
+        while frame is not None and frame.f_code not in self._training:
+            frame = self._users(frame.f_back)
+            said = "" if frame is None else self._source(frame).phase_at(*_position(frame))
+            if said:
+                return said
+        return ""
+
+    def weight(self, site: Site, frame: FrameType) -> int:
+        """Of how many samples a value is; 0 if that cannot be told."""
+        (held,) = _locals(frame, (site.weight,))
+        if type(held) is int:
+            return held
+        if type(held) in (list, tuple):
+            return len(held)
+        shape = held.shape if type(held).__name__ == "Tensor" and type(held).__module__ == "torch" else ()
+        return int(shape[0]) if shape else 0
+
     def named(self, site: Site, frame: FrameType, tensor: Any) -> Site:
         """The place of one of several values that are formatted at once: that of the variable that holds the tensor."""
         values = _locals(frame, site.names)
@@ -124,13 +163,23 @@ class Sites:
 
     def loop(self, frame: FrameType | None) -> str:
         """What the user calls the data that a loop in his code is over, nothing if that cannot be told."""
-        while frame is not None and self._is_library(frame):
-            frame = frame.f_back
+        frame = self._users(frame)
         if frame is None:
             return ""
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
         _, found, data = line.partition(" in ")
         return data.strip().rstrip(":") if found else ""
+
+    def _users(self, frame: FrameType | None) -> FrameType | None:
+        while frame is not None and self._is_library(frame):
+            frame = frame.f_back
+        return frame
+
+    def _source(self, frame: FrameType) -> Source:
+        file = frame.f_code.co_filename
+        if file not in self._sources:
+            self._sources[file] = Source(linecache.getlines(file))
+        return self._sources[file]
 
     def _is_library(self, frame: FrameType) -> bool:
         code = frame.f_code
@@ -148,24 +197,26 @@ class Sites:
             self._libraries.clear()
             self._codes.clear()
         # One call has several instructions, and which of them is under way depends on how far Python has specialised it.
-        position: Any = frame.f_lineno, instruction
-        if sys.version_info >= (3, 11):
-            position = next(
-                (one for number, one in enumerate(code.co_positions()) if number == instruction // 2),
-                position,
-            )
+        position, line = _position(frame)
         site = self._by_position.get((id(code), position))
         if site is None:
-            file = code.co_filename
-            if file not in self._sources:
-                self._sources[file] = Source(linecache.getlines(file))
-            said = self._sources[file].at(position, frame.f_lineno, method)
+            said = self._source(frame).at(position, line, method)
             site = Site(
                 code, said.name, self._is_library(frame), said.reduction, said.splits, loop=said.loop, names=said.names,
+                weight=said.weight,
             )  # fmt: skip
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site
         return site
+
+
+def _position(frame: FrameType) -> tuple[Any, int]:
+    """The lines and columns of the call under way, where Python tells these, and its line."""
+    position: Any = frame.f_lineno, frame.f_lasti
+    if sys.version_info >= (3, 11):
+        number = frame.f_lasti // 2
+        position = next(islice(frame.f_code.co_positions(), number, number + 1), position)
+    return position, frame.f_lineno
 
 
 OF_LOCALS = frozenset(("locals", "vars", "dir", "eval", "exec"))

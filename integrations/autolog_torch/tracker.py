@@ -94,8 +94,10 @@ class Tracker:
         self.criterion: type | None = None
         self.amp: Any = None
         self.scales = False
-        self.last_read: tuple[Site, float] | None = None
-        """In training, before a backward."""
+        self.last_read: tuple[Site, float, int] | None = None
+        """In training, before a backward: where, the value, and which tensor it was."""
+        self.is_fetching = False
+        """A loader makes a batch: what is read meanwhile is of the data."""
         self.backwards = 0
         """Since the last step of any optimizer."""
         self._iterators: dict[int, weakref.ref[Any]] = {}
@@ -144,7 +146,7 @@ class Tracker:
         if self.last_read is not None and type(value) is float:
             read, self.last_read = self.last_read, None
             is_same = abs(read[1] - value * divisor) <= 1e-6 * abs(read[1]) and read[1] not in TRIVIAL
-            if is_same and read[0].name == site.name:
+            if is_same and (read[0].name == site.name or read[2] == id(tensor)):
                 read[0].is_loss = True  # and so is what has been read there
         return Loss(site, value, divisor, self._seen.clock)
 

@@ -15,7 +15,13 @@ LINES = {
     "D_x = round(output.item(), 3)": ("item", Said("D_x")),
     "share = output.item() / 8": ("item", Said("output")),
     "total += F.nll_loss(out, y, reduction='sum').item()": ("item", Said("total", "sum")),
-    "running += loss.item() * x.size(0)": ("item", Said("loss", "weighted")),
+    "running += loss.item() * x.size(0)": ("item", Said("loss", "weighted", weight="x")),
+    "meter.update(loss.item(), x.size(0))": ("item", Said("loss", "weighted", weight="x")),
+    "total += len(x) * loss.item()": ("item", Said("loss", "weighted", weight="x")),
+    "i = torch.randint(0, 9, (1,)).item()": ("item", Said("")),
+    "losses.append(smooth(value, torch.tensor([R])))": ("tensor", Said("")),
+    "collect(out, lambda x: x.item())": ("item", Said("")),
+    "'{avg:.2f}'.format(**self.__dict__)": ("format", Said("")),
     "log({'acc': hits.item()})": ("item", Said("acc")),
     "acc = accuracy_score(y, guess)": ("accuracy_score", Said("acc")),
     "print(accuracy_score(y, guess))": ("accuracy_score", Said("accuracy_score")),
@@ -54,3 +60,21 @@ test_loss /= len(test_loader.dataset)
     assert read.at((4, 0), 4, "item") == Said("losses", splits=("split",))
     assert read.at((7, 0), 7, "item") == Said("mean", loop="train_loader")
     assert read.at((8, 0), 8, "item").reduction == "sum"
+
+
+@pytest.mark.parametrize(
+    ("line", "phase"),
+    {
+        "loss_train, acc_train = test(model, mask_train)": "train",
+        "val_loss = evaluate(data)": "val",
+        "evaluate(self.test_data)": "test",
+        "estimate('test')": "test",
+        "loss = evaluate(val_data, args.test_batch_size)": "val",
+        "train_acc, val_acc = evaluate()": "",
+        "score = evaluate(model, training_args)": "",
+    }.items(),
+)
+def test_a_call_says_what_is_evaluated_by_it(line: str, phase: str) -> None:
+    call = next(node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call))
+    position = (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset)
+    assert Source([line]).phase_at(position, 1) == phase

@@ -2959,3 +2959,365 @@ def a_phase_that_cannot_be_told() -> Expected:
         train={"loss of each step": told["loss"]},
         unphased={"score of each step": told["score"]},
     )
+
+
+# -- as the examples of PyTorch, Fabric and ignite are written
+
+
+class Pictures(Dataset[Any]):
+    """Reads numbers from tensors while it makes the data, as datasets and augmentations do."""
+
+    def __init__(self, rows: int, seed: int = 0) -> None:
+        self.x, self.y = xy(rows, seed)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, number: int) -> Any:
+        shift = torch.rand(1).item() * 0.01
+        target = self.y[number].item()
+        return self.x[number] + shift, target
+
+
+class AverageMeter:
+    """As that of examples/imagenet."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.val, self.sum, self.count, self.avg = name, 0.0, 0.0, 0, 0.0
+
+    def update(self, val: Any, n: int = 1) -> None:
+        self.val = val
+        self.sum += val * n
+        self.count += n
+        self.avg = self.sum / self.count
+
+    def __str__(self) -> str:
+        return "{name} {val:.2f} ({avg:.2f})".format(**self.__dict__)
+
+
+def imagenet() -> Expected:
+    """Meters that hold tensors and floats, weighted by the size of batches that are not all alike."""
+    train_loader = DataLoader(Pictures(40), batch_size=16)
+    val_loader = DataLoader(Pictures(25, 1), batch_size=16)
+    model, criterion = Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    told: dict[str, list[float]] = {"train": [], "step": [], "val": []}
+
+    def accuracy(output: Any, target: Any, topk: tuple[int, ...] = (1, 2)) -> list[Any]:
+        with torch.no_grad():
+            _, pred = output.topk(max(topk), 1, True, True)
+            correct = pred.t().eq(target.view(1, -1).expand_as(pred.t()))
+            return [
+                correct[:k].reshape(-1).float().sum(0, keepdim=True) * (100.0 / len(target)) for k in topk
+            ]
+
+    def passed(loader: Any, train: bool) -> AverageMeter:
+        losses, top1, top5 = AverageMeter("Loss"), AverageMeter("Acc@1"), AverageMeter("Acc@5")
+        model.train(train)
+        with torch.set_grad_enabled(train):
+            for images, target in loader:
+                output = model(images)
+                loss = criterion(output, target)
+                acc1, acc5 = accuracy(output, target)
+                losses.update(loss.item(), images.size(0))
+                top1.update(acc1[0], images.size(0))
+                top5.update(acc5[0], images.size(0))
+                if train:
+                    told["step"].append(unseen(loss))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                print("\t".join(str(meter) for meter in (losses, top1, top5)))
+        return losses
+
+    for _epoch in range(3):
+        told["train"].append(passed(train_loader, True).avg)
+        told["val"].append(passed(val_loader, False).avg)
+    return Expected(
+        epochs=3,
+        steps=9,
+        train={"loss of each step": told["step"], "loss of the samples": told["train"]},
+        val={"loss of the samples": told["val"]},
+        no_metric=("__dict__", "target", "shift", "val/reads"),
+    )
+
+
+def variational() -> Expected:
+    """As examples/vae: losses are sums over a batch, and printed for each sample."""
+
+    class VAE(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(4, 4), nn.Linear(2, 4)
+
+        def forward(self, x: Any) -> Any:
+            mu, logvar = self.fc1(x).chunk(2, dim=1)
+            return self.fc2(mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)), mu, logvar
+
+    def loss_function(recon: Any, x: Any, mu: Any, logvar: Any) -> Any:
+        return F.mse_loss(recon, x, reduction="sum") - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+
+    model = VAE()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    train_loader, test_loader = DataLoader(data(40), batch_size=16), DataLoader(data(20, 1), batch_size=16)
+    told: dict[str, list[float]] = {"train": [], "step": [], "test": []}
+
+    def train(epoch: int) -> None:
+        model.train()
+        train_loss = 0.0
+        for x, _ in train_loader:
+            optimizer.zero_grad()
+            loss = loss_function(*model(x)[:1], x, *model(x)[1:])
+            loss.backward()
+            train_loss += loss.item()
+            told["step"].append(unseen(loss))
+            optimizer.step()
+        print(f"====> Epoch: {epoch} Average loss: {train_loss / len(train_loader.dataset):.4f}")
+        told["train"].append(train_loss / len(train_loader.dataset))
+
+    def test() -> None:
+        model.eval()
+        test_loss = 0.0
+        with torch.no_grad():
+            for x, _ in test_loader:
+                recon, mu, logvar = model(x)
+                test_loss += loss_function(recon, x, mu, logvar).item()
+        test_loss /= len(test_loader.dataset)
+        print(f"====> Test set loss: {test_loss:.4f}")
+        told["test"].append(test_loss)
+
+    for epoch in range(1, 4):
+        train(epoch)
+        test()
+    return Expected(
+        epochs=3,
+        steps=9,
+        train={"loss of each step": told["step"], "loss of a sample": told["train"]},
+        val={"test_loss": told["test"]},
+    )
+
+
+def polynomial() -> Expected:
+    """As examples/regression: no optimizer, and the loss is read under another name before it goes backward."""
+    W, b = torch.randn(4, 1) * 5, torch.randn(1) * 5
+    fc = nn.Linear(4, 1)
+    told = []
+    for _batch_idx in range(1, 13):
+        x = torch.randn(32).unsqueeze(1)
+        x = torch.cat([x**i for i in range(1, 5)], 1)
+        fc.zero_grad()
+        output = F.smooth_l1_loss(fc(x), x.mm(W) + b)
+        loss = output.item()
+        output.backward()
+        for param in fc.parameters():
+            param.data.add_(-0.1 * param.grad)
+        told.append(loss)
+    print(f"Loss: {loss:.6f}")
+    return Expected(epochs=1, steps=12, train={"loss": told}, no_metric=("reads",))
+
+
+def actor_critic() -> Expected:
+    """As examples/reinforcement_learning: values are read for the step that comes; targets are made of tensors."""
+    policy = nn.ModuleDict({"body": nn.Linear(3, 8), "action": nn.Linear(8, 2), "value": nn.Linear(8, 1)})
+    optimizer = torch.optim.Adam(policy.parameters(), lr=3e-2)
+    told: dict[str, list[float]] = {"loss": [], "value": [], "norm": []}
+    for _episode in range(5):
+        saved, rewards = [], []
+        for _t in range(4):
+            hidden = F.relu(policy["body"](torch.randn(3)))
+            m = torch.distributions.Categorical(F.softmax(policy["action"](hidden), dim=-1))
+            action = m.sample()
+            saved.append((m.log_prob(action), policy["value"](hidden)))
+            rewards.append(float(action.item() == 1))
+        policy_losses, value_losses, values = [], [], []
+        for (log_prob, value), R in zip(saved, torch.tensor(rewards), strict=True):
+            advantage = R - value.item()
+            policy_losses.append(-log_prob * advantage)
+            value_losses.append(F.smooth_l1_loss(value, torch.tensor([R])))
+            values.append(unseen(value))
+        optimizer.zero_grad()
+        loss = torch.stack(policy_losses).sum() + torch.stack(value_losses).sum()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        print(f"norm {norm.item():.3f}")
+        optimizer.step()
+        told["loss"].append(unseen(loss))
+        told["value"].append(fmean(values))
+        told["norm"].append(unseen(norm))
+    return Expected(
+        epochs=1,
+        steps=5,
+        train={"loss of each step": told["loss"]},
+        unphased={"value of each step": told["value"], "norm of each step": told["norm"]},
+        no_metric=("line", "action"),
+    )
+
+
+def graph_by_a_function() -> Expected:
+    """As examples/gcn: one function evaluates the parts of one graph, and what it is called with tells them apart."""
+    x, y, adj, (idx_train, idx_val, idx_test) = _graph()
+    model, criterion = GCN(), nn.NLLLoss()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    names = ("loss_train", "acc_train", "loss_val", "acc_val")
+    told: dict[str, list[float]] = {name: [] for name in ("loss", *names)}
+
+    def train_iter(epoch: int, mask_train: Any, mask_val: Any) -> None:
+        model.train()
+        optimizer.zero_grad()
+        output = model(x, adj)
+        loss = criterion(output[mask_train], y[mask_train])
+        loss.backward()
+        optimizer.step()
+        told["loss"].append(unseen(loss))
+        loss_train, acc_train = test(mask_train)
+        loss_val, acc_val = test(mask_val)
+        print(f"{epoch:04d} {loss_train:.4f} {acc_train:.4f} {loss_val:.4f} {acc_val:.4f}")
+        for name, value in zip(names, (loss_train, acc_train, loss_val, acc_val), strict=True):
+            told[name].append(value)
+
+    def test(mask: Any) -> Any:
+        model.eval()
+        with torch.no_grad():
+            output, target = model(x, adj)[mask], y[mask]
+            loss = criterion(output, target)
+            acc = (output.argmax(dim=1) == target).float().sum() / len(target)
+        return loss.item(), acc.item()
+
+    for epoch in range(5):
+        train_iter(epoch, idx_train, idx_val)
+    loss_test, acc_test = test(idx_test)
+    print(f"Test set results: loss {loss_test:.4f} accuracy {acc_test:.4f}")
+    return Expected(
+        epochs=5,
+        steps=5,
+        train={"loss": told["loss"]},
+        named={
+            "train_eval/loss": told["loss_train"],
+            "train_eval/reads/acc": told["acc_train"],
+            "val/loss": told["loss_val"],
+            "val/reads/acc": told["acc_val"],
+            "test/loss": [loss_test],
+            "test/reads/acc": [acc_test],
+        },
+        val={"loss_val": told["loss_val"]},
+    )
+
+
+def word_language_model() -> Expected:
+    """As examples/word_language_model: chunks of one length but the last, and a function that evaluates both other texts."""
+    bptt, ntokens = 5, 7
+    train_data, val_data, test_data = (torch.randint(0, 7, (rows, 4)) for rows in (23, 18, 14))
+    model, criterion = nn.Sequential(nn.Embedding(ntokens, 6), nn.Linear(6, ntokens)), nn.NLLLoss()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    told: dict[str, list[float]] = {"train": [], "val": [], "loss": []}
+
+    def get_batch(source: Any, i: int) -> Any:
+        seq_len = min(bptt, len(source) - 1 - i)
+        return source[i : i + seq_len], source[i + 1 : i + 1 + seq_len].view(-1)
+
+    def evaluate(data_source: Any) -> float:
+        model.eval()
+        total_loss = 0.0
+        with torch.no_grad():
+            for i in range(0, data_source.size(0) - 1, bptt):
+                data, targets = get_batch(data_source, i)
+                output = F.log_softmax(model(data).view(-1, ntokens), 1)
+                total_loss += len(data) * F.nll_loss(output, targets).item()
+        return total_loss / (len(data_source) - 1)
+
+    def train() -> None:
+        model.train()
+        losses = []
+        for i in range(0, train_data.size(0) - 1, bptt):
+            data, targets = get_batch(train_data, i)
+            optimizer.zero_grad()
+            loss = criterion(F.log_softmax(model(data).view(-1, ntokens), 1), targets)
+            loss.backward()
+            optimizer.step()
+            losses.append(unseen(loss))
+        told["train"].append(fmean(losses))
+
+    for epoch in range(1, 4):
+        train()
+        val_loss = evaluate(val_data)
+        print(f"| end of epoch {epoch:3d} | valid loss {val_loss:5.2f} | valid ppl {math.exp(val_loss):8.2f}")
+        told["val"].append(val_loss)
+    test_loss = evaluate(test_data)
+    print(f"| End of training | test loss {test_loss:5.2f}")
+    return Expected(
+        epochs=3,
+        steps=15,
+        train={"loss": told["train"]},
+        named={"val/reads/total_loss": told["val"], "test/reads/total_loss": [test_loss]},
+        val={"val_loss": told["val"], "test_loss": [test_loss]},
+    )
+
+
+def mingpt_in_processes() -> Expected:
+    """As examples/distributed/minGPT-ddp: no mode is set, and the loss is read when gradients are on again."""
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    told: dict[str, list[float]] = {"train": [], "eval": []}
+
+    def run_batch(source: Any, targets: Any, train: bool) -> float:
+        with torch.set_grad_enabled(train):
+            loss = F.cross_entropy(model(source), targets)
+        if train:
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    def run_epoch(epoch: int, dataloader: Any, train: bool) -> None:
+        losses = []
+        for source, targets in dataloader:
+            batch_loss = run_batch(source, targets, train)
+            print(f"Epoch {epoch} | {'Train' if train else 'Eval'} Loss {batch_loss:.5f}")
+            losses.append(batch_loss)
+        told["train" if train else "eval"].append(fmean(losses))
+
+    train_loader, test_loader = DataLoader(data(48), batch_size=16), DataLoader(data(20, 1), batch_size=10)
+    for epoch in range(3):
+        run_epoch(epoch, train_loader, True)
+        run_epoch(epoch, test_loader, False)
+    return Expected(epochs=3, steps=9, train={"loss": told["train"]}, val={"loss": told["eval"]})
+
+
+def trainer_of_ones_own() -> Expected:
+    """As Fabric's build_your_own_trainer: one lambda reads all that a step returns, and no name says what is what."""
+    model, criterion = Net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    train_loader, val_loader = DataLoader(data(48), batch_size=16), DataLoader(data(20, 1), batch_size=10)
+    told: dict[str, list[float]] = {"loss": [], "val_loss": []}
+
+    def collected(outputs: dict[str, Any], function: Any) -> dict[str, Any]:
+        return {name: function(value) for name, value in outputs.items()}
+
+    def step(x: Any, y: Any) -> dict[str, Any]:
+        logits = model(x)
+        return {"loss": criterion(logits, y), "accuracy": (logits.argmax(-1) == y).float().mean()}
+
+    for _epoch in range(3):
+        model.train()
+        for x, y in train_loader:
+            outputs = step(x, y)
+            outputs["loss"].backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            told["loss"].append(unseen(outputs["loss"]))
+            print(collected(outputs, lambda x: x.item()))
+        model.eval()
+        losses = []
+        with torch.no_grad():
+            for x, y in val_loader:
+                outputs = step(x, y)
+                print(collected(outputs, lambda x: x.item()))
+                losses.append(unseen(outputs["loss"]))
+        told["val_loss"].append(fmean(losses))
+    return Expected(
+        epochs=3,
+        steps=9,
+        train={"loss of each step": told["loss"]},
+        val={"loss": told["val_loss"]},
+        no_metric=("reads",),
+    )
