@@ -21,6 +21,8 @@ from autolog_torch.flavor import is_parametrized
 _OWN = ("_parameters", "_buffers", "_modules")
 # Plain as a whole: holding one keeps nothing else alive.
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
+_SMALL = 1 << 20
+"""Bytes of a tensor that may be held."""
 
 
 class FinalModel:
@@ -121,6 +123,9 @@ def _copied(value: Any, depth: int = 0) -> Any:
     torch = sys.modules["torch"]
     if kind in _SCALARS or kind in (torch.dtype, torch.device, torch.Size):
         return value
+    if kind is torch.Tensor:  # such as a mask: small, and without a graph
+        is_plain = not value.requires_grad and value.numel() * value.element_size() <= _SMALL
+        return value if is_plain else _CANNOT
     if depth > 3:
         return _CANNOT
     if kind in (list, tuple, set):

@@ -179,7 +179,7 @@ class Losses:
     def around_backward(self, original: Any, watch: Watch) -> Callable[..., Any]:
         reading, scope, started, switch, handler = watch.asks
         recorded, threads = watch.recorded, self._threads
-        of_user, trains, getframe = self._sites.of_user, self._sites.trains, sys._getframe
+        of_backward, getframe = self._sites.of_backward, sys._getframe
         tensor, method = self._tensor, self._tensor.backward.__code__
         last: tuple[Any, int, Site | None] = (None, 0, None)
         """The code and instruction of the last `loss.backward()`, and what it is called."""
@@ -198,15 +198,11 @@ class Losses:
                 if frame.f_code is method and back is not None:
                     code, instruction, site = last
                     if back.f_code is not code or back.f_lasti != instruction:
-                        site = of_user(back, "backward")
-                        if site is not None and not site.trains:
-                            trains(site, back)
+                        site = of_backward(back)
                         if site is not None and back.f_code is site.code:
                             last = back.f_code, back.f_lasti, site
                 else:
-                    site = of_user(frame, "backward")
-                    if site is not None and not site.trains:
-                        trains(site, frame)
+                    site = of_backward(frame)
                 if tracker.given:
                     tracker.given, tracker.trained = tracker.trained, tracker.given
                     tracker.given.clear()
@@ -534,7 +530,7 @@ def _observers(patches: list[FastPatch | Hook]) -> list[Callable[..., Any]]:
     for patch in patches:
         found += [patch.hook] if isinstance(patch, Hook) else [patch.before, patch.after, patch.raised]
     called = [
-        Losses._several, Losses._computed, Numbers._item, Data._ended, Sites.of_user, Tracker.loss,
+        Losses._several, Losses._computed, Numbers._item, Data._ended, Sites.of_backward, Tracker.loss,
         Tracker.backward_tells, Tracker.backward_without_step, Tracker.drain, Tracker.note, about.rows_of,
     ]  # fmt: skip
     """By what is around an original."""

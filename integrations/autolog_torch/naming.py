@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import dis
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from types import CodeType
 from typing import Any, NamedTuple, TypeGuard
 
 MODULES = frozenset(("torch", "F", "np", "numpy"))
 """Whose functions are called as methods are, by the names that everybody gives them."""
+FUNCTIONS = frozenset("math float int abs round min max sum len".split())
 SCORES = frozenset(
     """accuracy_score average_precision_score balanced_accuracy_score cohen_kappa_score f1_score jaccard_score log_loss
     matthews_corrcoef mean_absolute_error mean_squared_error precision_score r2_score recall_score roc_auc_score""".split()
@@ -377,8 +379,8 @@ def _target(statement: ast.stmt | None) -> str:
 
 
 def loaded_for_format(code: CodeType, instruction: int) -> str:
-    """What is loaded, or called, just before it is formatted: `loss`, or `out.val` of `out["val"]`. The source does not help:
-    until Python 3.12 it cannot tell the parts of an f-string apart.
+    """What is loaded, or called, just before it is formatted: `loss`, or `out.val` of `out["val"]`; of an expression, what
+    comes first in it. The source does not help: until Python 3.12 it cannot tell the parts of an f-string apart.
     """
     done = [
         one
@@ -389,15 +391,48 @@ def loaded_for_format(code: CodeType, instruction: int) -> str:
         return ""
     if done and done[-1].opname == "LOAD_CONST":  # how it is to be formatted
         done.pop()
-    key = ""
-    if len(done) > 2 and done[-1].opname.startswith("BINARY_") and done[-2].opname == "LOAD_CONST":
+    whole, key = list(done), ""
+    if len(done) > 2 and _is_subscript(done[-1]) and done[-2].opname == "LOAD_CONST":
         key = f".{done[-2].argval}"
         del done[-2:]
     if done and done[-1].opname.startswith("CALL"):  # a method, as of `mean.compute()`
-        methods = ("LOAD_ATTR", "LOAD_METHOD")
-        while done and done[-1].opname.startswith(("CALL", "PRECALL", *methods, "PUSH_NULL")):
+        while done and done[-1].opname.startswith(("CALL", "PRECALL", "PUSH_NULL", *OF_ATTRIBUTES)):
             done.pop()
-    if not done or not done[-1].opname.startswith("LOAD_"):
-        return ""
-    loaded = done[-1].argval[-1:] if isinstance(done[-1].argval, tuple) else [done[-1].argval]
-    return f"{loaded[0]}{key}" if isinstance(loaded[0], str) else ""
+    if done and done[-1].opname.startswith("LOAD_"):
+        loaded = _loaded(done[-1])
+        if loaded:
+            return f"{loaded}{key}"
+    return _first_of(whole)
+
+
+OF_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+
+
+def _is_subscript(one: dis.Instruction) -> bool:
+    return one.opname == "BINARY_SUBSCR" or (one.opname == "BINARY_OP" and one.argrepr == "[]")
+
+
+def _loaded(one: dis.Instruction) -> str:
+    name = one.argval[-1] if isinstance(one.argval, tuple) else one.argval
+    return name if isinstance(name, str) and one.opname != "LOAD_CONST" else ""
+
+
+def _first_of(done: list[dis.Instruction]) -> str:
+    """The first variable of the expression that these instructions end with: `acc` of `100 * acc / n`."""
+    depth, start = 0, len(done)
+    while start and depth >= 0:
+        start -= 1
+        depth -= dis.stack_effect(done[start].opcode, done[start].arg)
+    name = ""
+    for one in done[start:]:
+        is_attribute = one.opname.startswith(OF_ATTRIBUTES)
+        if name and not is_attribute:
+            return name
+        loaded = _loaded(one) if one.opname.startswith("LOAD_") else ""
+        if (name and not _is_method(one)) if is_attribute else loaded not in (*MODULES, *FUNCTIONS):
+            name = loaded
+    return name
+
+
+def _is_method(one: dis.Instruction) -> bool:
+    return one.opname == "LOAD_METHOD" or (sys.version_info >= (3, 12) and bool((one.arg or 0) & 1))

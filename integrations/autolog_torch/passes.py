@@ -159,10 +159,11 @@ class Passes:
 
     def trained(self) -> bool:
         """A backward, or a step without one: whether a new epoch begins with it, which is `epoch` then."""
-        epoch, self._of = self.epoch, ""
+        epoch = self.epoch
         if epoch is not None and not self.others:
             epoch.moved = False
             return False
+        self._of = ""
         chosen = None
         if epoch is None or not epoch.moved:
             chosen = self._begun(epoch)

@@ -111,12 +111,15 @@ class Sites:
             site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
         return site
 
-    def trains(self, site: Site, frame: FrameType | None) -> None:
-        """A `backward` is called: what is around it is the training, and not an evaluation."""
-        site.trains = True
-        while frame is not None:
-            self._training.add(frame.f_code)
-            frame = frame.f_back
+    def of_backward(self, frame: FrameType | None) -> Site | None:
+        """The call of `backward` that is under way. What is around it is the training, and not an evaluation."""
+        site = self.of_user(frame, "backward")
+        if site is not None and not site.trains:
+            site.trains = True
+            while frame is not None:
+                self._training.add(frame.f_code)
+                frame = frame.f_back
+        return site
 
     def evaluated(self, frame: FrameType | None) -> str:
         """What is evaluated in `frame`, as the calls from the training to it say: `test` of `loss = evaluate(test_data)`."""

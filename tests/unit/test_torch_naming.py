@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dis
 
 import pytest
 
-from autolog_torch.naming import Said, Source
+from autolog_torch.naming import Said, Source, loaded_for_format
 
 LINES = {
     "loss.backward()": ("backward", Said("loss")),
@@ -78,3 +79,21 @@ def test_a_call_says_what_is_evaluated_by_it(line: str, phase: str) -> None:
     call = next(node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call))
     position = (call.lineno, call.end_lineno, call.col_offset, call.end_col_offset)
     assert Source([line]).phase_at(position, 1) == phase
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    {
+        "f'{loss:.3f}'": "loss",
+        "f'{out[\"val\"]:.3f}'": "out.val",
+        "f'{acc * 100:.1f}'": "acc",
+        "f'epoch {100 * metric.compute():.1f}'": "metric",
+        "f'{hits / self.count}'": "hits",
+        "f'{math.exp(loss)}'": "loss",
+        "f'{2 * math.exp(loss)}'": "loss",
+    }.items(),
+)
+def test_what_is_put_into_a_text_has_the_name_of_its_variable(text: str, name: str) -> None:
+    code = compile(text, "script", "eval")
+    formatted = next(one for one in dis.get_instructions(code) if one.opname.startswith("FORMAT_"))
+    assert loaded_for_format(code, formatted.offset) == name

@@ -132,3 +132,19 @@ def test_a_model_with_parametrizations_is_saved_as_its_state_dict(seen: Recorded
         autolog.ModelError, match=r"holds a state_dict: make the model, then model\.load_state_dict"
     ):
         autolog.load_model(run.folder / "model", trust=True)
+
+
+def test_a_mask_survives_the_models_death(seen: Recorded) -> None:
+    """A plain tensor that the model keeps, as a Transformer does its mask."""
+
+    def train() -> Any:
+        model = loops.Net()
+        model.mask = torch.ones(3)  # type: ignore[assignment]
+        loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+        return {name: value.clone() for name, value in model.state_dict().items()}
+
+    state = train()
+    seen.client.disable()
+    again = autolog.load_model(seen.run, trust=True)
+    assert all((value == state[name]).all() for name, value in again.state_dict().items())
+    assert again.mask.tolist() == [1.0, 1.0, 1.0]
