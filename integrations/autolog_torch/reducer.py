@@ -124,6 +124,23 @@ class Training:
         self.idle = 0
         """Steps of others since the one that leads has stepped."""
 
+    def join(self, world: World, optimizer: int, alias: bool = False) -> Member:
+        """An optimizer becomes the run's."""
+        member = self.members[optimizer] = Member(optimizer, len(self.members), alias)
+        world.joined(self.recording, optimizer, member.number, alias)
+        return member
+
+    def let_lead(self, world: World, member: Member, dead: set[int]) -> None:
+        """An optimizer has stepped: it leads from now on, if the one that does is gone or silent."""
+        lead = self.lead
+        if member is lead:
+            return
+        self.idle += 1
+        if self.by_hand or self.idle > SILENT or lead.optimizer in dead:
+            self.recording.succeeds(lead.number, member.number)
+            self.lead, self.by_hand = member, False
+            world.leads(member.optimizer, False)
+
 
 class Tentative:
     """An optimizer that has stepped once, the losses of that step, and when it was."""
@@ -152,8 +169,9 @@ class Reducer:
         """Optimizers that have stepped and are gone."""
         passes, measures = self.passes, self.measures
         self._reduce: dict[type[Any], Callable[[Any], None]] = {
-            Loss: self._loss, Backward: self._backward, BackwardFailed: self._backward_failed, Step: self._step,
-            Skipped: lambda _: _skip(self._pending), ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
+            Loss: self._loss, Backward: self._backward, Step: self._step,
+            BackwardFailed: lambda e: _forget(self._pending, e.losses), Skipped: lambda _: _skip(self._pending),
+            ByHand: self._by_hand, Died: lambda e: self._dead.add(e.optimizer),
             Elsewhere: lambda _: self._pending.clear(), LoaderBegan: lambda e: passes.began(e.iterator, e.found),
             Batch: passes.gave, LoaderEnded: lambda e: passes.ended(e.iterator, e.at, e.dropped),
             PutToEvaluation: lambda e: passes.split(e.of), Criterion: measures.criterion,
@@ -186,9 +204,6 @@ class Reducer:
             epoch.moved = False
             loss.epoch = epoch
             pending.append(loss)
-
-    def _backward_failed(self, event: BackwardFailed) -> None:
-        self._pending = [loss for loss in self._pending if all(loss is not one for one in event.losses)]
 
     def _trains(self) -> None:
         """What is done now is training: a new epoch may begin with it."""
@@ -237,8 +252,13 @@ class Reducer:
         member = training.members[event.optimizer]
         if member.alias:
             return
-        self._settle(training)
-        self._let_lead(training, member)
+        tentative, self._tentative = self._tentative, None
+        epoch = self.passes.epoch
+        if tentative is not None and tentative.optimizer not in self._dead and epoch is not None:
+            # It stepped once, and now one of the run's does: they are trained together.
+            other = training.join(self._world, tentative.optimizer)
+            training.recording.take(tentative.losses, other.number, False)
+        training.let_lead(self._world, member, self._dead)
         if member is training.lead:
             # A subclass whose `step` calls its parent's steps once.
             if self._pending or not training.recording.losses:
@@ -248,17 +268,6 @@ class Reducer:
         if losses and self.passes.epoch is not None:
             training.recording.take(losses, member.number, event.again)
         training.recording.stepped(member.number, event.rates)
-
-    def _let_lead(self, training: Training, member: Member) -> None:
-        """Another optimizer leads from now on, if the one that does is gone or silent."""
-        lead = training.lead
-        if member is lead:
-            return
-        training.idle += 1
-        if training.by_hand or training.idle > SILENT or lead.optimizer in self._dead:
-            training.recording.succeeds(lead.number, member.number)
-            training.lead, training.by_hand = member, False
-            self._world.leads(member.optimizer, False)
 
     def _lead_step(self, training: Training, event: Step) -> None:
         training.idle = 0
@@ -327,29 +336,17 @@ class Reducer:
             return
         relation = self._world.relation(event.optimizer, [*training.members])
         if relation is Relation.ALIAS and not self._pending:
-            self._join(training, event.optimizer, alias=True)
+            training.join(self._world, event.optimizer, alias=True)
         elif relation in (Relation.ALIAS, Relation.SHARES) or (
             relation is Relation.STRANGER and event.optimizer <= training.began_at
         ):
-            self._join(training, event.optimizer)
+            training.join(self._world, event.optimizer)
         elif tentative is None and relation is Relation.STRANGER and not event.again:
             self._tentative = Tentative(event.optimizer, self._pending, self._world.clock())
             self._pending = []
         else:
             self._end_for_another(training)
             self._open(event.optimizer, tentative)
-
-    def _join(self, training: Training, optimizer: int, alias: bool = False) -> Member:
-        member = training.members[optimizer] = Member(optimizer, len(training.members), alias)
-        self._world.joined(training.recording, optimizer, member.number, alias)
-        return member
-
-    def _settle(self, training: Training) -> None:
-        """An optimizer stepped once, and now one of the run's does: they are trained together."""
-        tentative, self._tentative = self._tentative, None
-        if tentative is not None and tentative.optimizer not in self._dead and self.passes.epoch is not None:
-            member = self._join(training, tentative.optimizer)
-            training.recording.take(tentative.losses, member.number, False)
 
     def _begin_tentative(self, training: Training) -> bool:
         """An optimizer stepped once, and now another one does, or nothing: it was a training of its own. Whether there is a run
@@ -416,3 +413,7 @@ class Reducer:
 def _skip(losses: list[Loss]) -> None:
     for loss in losses:
         loss.is_skipped = True
+
+
+def _forget(losses: list[Loss], gone: tuple[Loss, ...]) -> None:
+    losses[:] = [loss for loss in losses if all(loss is not one for one in gone)]
