@@ -406,6 +406,8 @@ class Numbers:
                 if tensor is None or tensor.requires_grad:
                     return False  # a loss of another step: the mean of some reads would be wrong
                 place = Place(grad=False)  # of an evaluation, read when gradients are on again
+            if site.keys:
+                site = self._sites.split(site, frame, keys=True)
             tracker.last_read = site, value, id(tensor)
         elif site.splits and not place.grad:
             site = self._sites.split(site, frame)

@@ -47,6 +47,8 @@ class Said(NamedTuple):
     """`sum` or `mean`, where it says that the value is one; `weighted`, where it multiplies it by the number of samples."""
     splits: tuple[str, ...] = ()
     """The variables of loops around it, but for counters."""
+    keys: tuple[str, ...] = ()
+    """Those that are the keys of a dictionary, as `name` of `for name, loss in losses.items()`."""
     loop: str = ""
     """What the loop is over in which the value is summed up."""
     names: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class Where(NamedTuple):
     key: str = ""
     """Of the dictionary that it is a value of."""
     splits: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     sums: frozenset[str] = frozenset()
     """Variables that are divided by the length of a data set, in the same function."""
     loops: dict[str, str] = {}
@@ -78,6 +81,8 @@ class Source:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._calls: list[Where] = []
+        self._loops: list[tuple[int, int, tuple[str, ...]]] = []
+        """The lines of loops over dictionaries, and their keys."""
         try:
             self._collect(ast.parse("".join(lines)), Where(ast.Call(ast.Name("")), None))
         except (SyntaxError, ValueError, RecursionError):
@@ -110,8 +115,15 @@ class Source:
                     else ""
                 )
                 reduction, weight = _reduction(where, call)
-                return Said(name, reduction, where.splits, said, weight=weight)
+                target = _target(where.statement)
+                if reduction == "sum" and target in where.sums:
+                    name = target
+                return Said(name, reduction, where.splits, where.keys, said, weight=weight)
         return Said(f"line_{line}")
+
+    def keys_at(self, line: int) -> tuple[str, ...]:
+        """The keys of dictionaries that loops on this line are over."""
+        return tuple(key for first, last, keys in self._loops if first <= line <= last for key in keys)
 
     def phase_at(self, position: Any, line: int) -> str:
         """What the call at this position is given, or what its result is called: `train`, `val` or `test`, or nothing."""
@@ -128,9 +140,14 @@ class Source:
         if isinstance(node, ast.stmt):
             where = where._replace(statement=node, key="")
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Module)):
-            where = where._replace(splits=(), sums=frozenset(_sums(node)), loops=dict(_summed_up(node, "")))
-        elif isinstance(node, ast.For) and not _counts(node.iter):
-            where = where._replace(splits=(*where.splits, *_names_in(node.target)))
+            where = where._replace(
+                splits=(), keys=(), sums=frozenset(_sums(node)), loops=dict(_summed_up(node, ""))
+            )
+        elif isinstance(node, ast.For):
+            where = self._looped(node, where, node)
+        elif isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            for one in node.generators:
+                where = self._looped(one, where, node)
         elif isinstance(node, ast.Call):
             self._calls.append(where._replace(call=node))
             where = where._replace(outer=node)
@@ -145,6 +162,16 @@ class Source:
             return
         for child in ast.iter_child_nodes(node):
             self._collect(child, where)
+
+    def _looped(self, loop: ast.For | ast.comprehension, where: Where, node: ast.expr | ast.For) -> Where:
+        """What is known of what a loop does, or a part of a comprehension."""
+        if _counts(loop.iter):
+            return where
+        names = _names_in(loop.target)
+        if isinstance(loop.iter, ast.Call) and _method(loop.iter) == "items" and len(names) == 2:
+            where = where._replace(keys=(*where.keys, names[0]))
+            self._loops.append((node.lineno, node.end_lineno or node.lineno, (names[0],)))
+        return where._replace(splits=(*where.splits, *names))
 
 
 def _counts(iterated: ast.expr) -> bool:

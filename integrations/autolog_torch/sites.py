@@ -34,12 +34,13 @@ class Site:
     """One call in the user's code."""
 
     __slots__ = (
-        "code", "is_loss", "is_summary", "library", "loop", "name", "names", "phase", "reduction", "splits", "trains", "weight",
+        "code", "is_loss", "is_summary", "keys", "library", "loop", "name", "names", "phase", "reduction", "splits", "trains",
+        "weight",
     )  # fmt: skip
 
     def __init__(
         self, code: CodeType, name: str, library: bool, reduction: str = "", splits: tuple[str, ...] = (), phase: str = "",
-        loop: str = "", names: tuple[str, ...] = (), weight: str = "",
+        loop: str = "", names: tuple[str, ...] = (), weight: str = "", keys: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.code = code  # kept, so that its id stays its own
         self.name = name
@@ -52,6 +53,8 @@ class Site:
         """What the value is of, where a loop around it says that: `val/` of `for split in ("train", "val")`."""
         self.splits = splits
         """The variables of such loops."""
+        self.keys = keys
+        """The variables that are the keys of the dictionaries that loops around it are over."""
         self.loop = loop
         """What the loop is over in which the value is summed up, as it stands in the code."""
         self.is_loss = False
@@ -108,7 +111,9 @@ class Sites:
             name = loaded_for_format(code, instruction)
             if not name:
                 return self.at(frame, "format")
-            site = self._by_instruction[id(code), instruction] = Site(code, name, self._is_library(frame))
+            keys = self._source(frame).keys_at(frame.f_lineno)
+            site = Site(code, name, self._is_library(frame), splits=keys, keys=keys)
+            self._by_instruction[id(code), instruction] = site
         return site
 
     def of_backward(self, frame: FrameType | None) -> Site | None:
@@ -150,16 +155,18 @@ class Sites:
             found = self._split[site, name] = Site(site.code, name, site.library)
         return found
 
-    def split(self, site: Site, frame: FrameType) -> Site:
-        """The place within the present turn of a loop over names, such as `for split in ("train", "val")`."""
-        values = _locals(frame, site.splits)
+    def split(self, site: Site, frame: FrameType, keys: bool = False) -> Site:
+        """The place within the present turn of a loop over names, such as `for split in ("train", "val")`; with `keys`, over
+        those of a dictionary.
+        """
+        values = _locals(frame, site.keys if keys else site.splits)
         value = next((one for one in values if isinstance(one, str)), None)
-        if value is None:
+        if value is None or len(self._split) > MANY:
             return site
         found = self._split.get((site, value))
         if found is None:
             phase = PHASES.get(value.lower(), "")
-            name = site.name if phase else f"{site.name}.{value}"
+            name = site.name if phase else value if site.keys else f"{site.name}.{value}"
             found = Site(site.code, name, site.library, site.reduction, phase=phase)
             self._split[site, value] = found
         return found
@@ -206,7 +213,7 @@ class Sites:
             said = self._source(frame).at(position, line, method)
             site = Site(
                 code, said.name, self._is_library(frame), said.reduction, said.splits, loop=said.loop, names=said.names,
-                weight=said.weight,
+                weight=said.weight, keys=said.keys,
             )  # fmt: skip
             self._by_position[id(code), position] = site
         self._by_instruction[id(code), instruction] = site

@@ -3092,7 +3092,8 @@ def variational() -> Expected:
     return Expected(
         epochs=3,
         steps=9,
-        train={"loss of each step": told["step"], "loss of a sample": told["train"]},
+        train={"loss of each step": told["step"]},
+        named={"reads/train_loss": told["train"], "val/reads/test_loss": told["test"]},
         val={"test_loss": told["test"]},
     )
 
@@ -3320,4 +3321,40 @@ def trainer_of_ones_own() -> Expected:
         train={"loss of each step": told["loss"]},
         val={"loss": told["val_loss"]},
         no_metric=("reads",),
+    )
+
+
+def parts_of_a_loss() -> Expected:
+    """As torchvision's references for detection: a dictionary of losses is summed up, and read part by part."""
+    model = nn.ModuleDict({"classes": nn.Linear(4, 2), "boxes": nn.Linear(4, 4)})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    loader = DataLoader(data(48), batch_size=16)
+    told: dict[str, list[float]] = {"loss_classifier": [], "loss_box_reg": [], "norm/total": [], "loss": []}
+    for _epoch in range(3):
+        sums = dict.fromkeys(told, 0.0)
+        for x, y in loader:
+            loss_dict = {
+                "loss_classifier": F.cross_entropy(model["classes"](x), y),
+                "loss_box_reg": F.smooth_l1_loss(model["boxes"](x), x),
+            }
+            losses = sum(loss_dict.values())
+            values = {k: v.item() for k, v in loss_dict.items()}
+            optimizer.zero_grad()
+            losses.backward()
+            norms = {"norm/total": torch.stack([p.grad.norm() for p in model.parameters()]).norm()}
+            optimizer.step()
+            print(" - ".join([f"{m}:{v:.4f}" for m, v in norms.items()]))
+            for name, value in {
+                **values,
+                "loss": unseen(losses),
+                "norm/total": unseen(norms["norm/total"]),
+            }.items():
+                sums[name] += value / 3
+        for name, value in sums.items():
+            told[name].append(value)
+    return Expected(
+        epochs=3,
+        steps=9,
+        train={"loss": told["loss"]},
+        named={f"reads/{name}": told[name] for name in ("loss_classifier", "loss_box_reg", "norm/total")},
     )
