@@ -20,13 +20,18 @@ WRAPPERS = {
     "OptimizedModule": "_orig_mod", "_FabricModule": "_original_module", "DeepSpeedEngine": "module",
 }  # fmt: skip
 SHARDED = frozenset(("FullyShardedDataParallel", "DeepSpeedEngine"))
+MANY_PARENTS = 8
+"""Of one module, as of an encoder that several models share."""
 
 
 class Modules:
     """Which module is part of which, and whose parameters an optimizer was given."""
 
     def __init__(self) -> None:
-        self._parents: IdentityMap[weakref.ref[Any]] = IdentityMap()
+        self._parents: IdentityMap[list[weakref.ref[Any]]] = IdentityMap()
+        """All that a module has become part of, the last one last. A slice of a `ModuleList` is one for a moment, where a
+        `forward` takes it.
+        """
         self._holders: IdentityMap[bool] = IdentityMap()
         """Those with parameters of their own: one that is no part of another is found among them."""
         self._parts: weakref.WeakSet[type] = weakref.WeakSet()
@@ -35,9 +40,23 @@ class Modules:
 
     def registered(self, parent: Any, _name: str, child: Any) -> None:
         """A module has become part of another."""
-        if child is not None:
-            self._parents.set(child, weakref.ref(parent))
+        if child is None:
+            return
+        before = self._parents.get(child)
+        if before is None:
+            self._parents.set(child, [weakref.ref(parent)])
             self._parts.add(type(child))
+        else:
+            living = [held for held in before if (one := held()) is not None and one is not parent]
+            before[:] = [*living[-MANY_PARENTS:], weakref.ref(parent)]
+
+    def _parent_of(self, module: Any) -> Any:
+        """What it is a part of: the last one that still holds it."""
+        for held in reversed(self._parents.get(module) or ()):
+            parent = held()
+            if parent is not None and _holds(parent, module):
+                return parent
+        return None
 
     def holds(self, module: Any, _name: str, _param: Any) -> None:
         """A parameter has become a module's."""
@@ -79,24 +98,31 @@ class Modules:
 
     def outermost(self, module: Any) -> Any:
         for _ in range(100):
-            held = self._parents.get(module)
-            if held is None and self._may_be_a_copied_part(module):
-                self._look_around(None)
-                held = self._parents.get(module)
-            parent = held() if held is not None else None
-            if parent is None or all(one is not module for one in parent._modules.values()):
-                return module
-            if any(cls.__name__ == "_Loss" for cls in type(parent).__mro__):
+            parent = self._parent_of(module)
+            if parent is None and self._may_be_a_part(module):
+                if self._was_seen_whole(module):
+                    parent = next((one for one in self._all_known() if _holds(one, module)), None)
+                else:
+                    self._look_around(None)
+                    parent = self._parent_of(module)
+            if parent is None or any(cls.__name__ == "_Loss" for cls in type(parent).__mro__):
                 return module
             module = parent
         return module
 
-    def _may_be_a_copied_part(self, module: Any) -> bool:
-        """As a layer of a copied model into which adapters were put: modules of its class are parts of others. Of torch's own
-        classes that says nothing.
+    def _may_be_a_part(self, module: Any) -> bool:
+        """Though it was not registered, as a layer of a copied model into which adapters were put: modules of its class are
+        parts of others. Of torch's own classes that says nothing.
         """
         cls = type(module)
         return cls in self._parts and not cls.__module__.startswith("torch.")
+
+    def _was_seen_whole(self, module: Any) -> bool:
+        """Whether it was made while we could see it, and is no copy: only `ModuleList.insert` and the like tell nobody then."""
+        children = [one for one in module._modules.values() if one is not None]
+        if not children:
+            return self._holders.get(module) is not None
+        return all(any(held() is module for held in self._parents.get(one) or ()) for one in children)
 
     def _holder_of(self, param: Any) -> Any:
         """The module among those known that holds this parameter itself."""
@@ -119,18 +145,19 @@ class Modules:
             if issubclass(type(one), module_type):
                 held = vars(one)
                 for child in held.get("_modules", {}).values():
-                    if child is not None and self._parents.get(child) is None:
-                        self._parents.set(child, weakref.ref(one))
+                    if child is not None and self._parent_of(child) is None:
+                        self._parents.set(child, [weakref.ref(one)])
                 if holder is None and any(own is param for own in held.get("_parameters", {}).values()):
                     holder = one
         return holder
 
     def _all_known(self) -> Iterator[Any]:
-        for child, held in self._parents.items():
+        for child, parents in self._parents.items():
             yield child
-            parent = held()
-            if parent is not None:
-                yield parent
+            for held in parents:
+                parent = held()
+                if parent is not None:
+                    yield parent
         for one in self._holders.items():
             yield one[0]
 
@@ -138,7 +165,7 @@ class Modules:
         """The largest outermost module whose parameters have gradients; or the one that holds `param`, if none is known."""
         roots: dict[int, Any] = {}
         for known in self._parents.items():
-            parent = known[1]()
+            parent = self._parent_of(known[0])
             if parent is not None:
                 root = self.outermost(parent)
                 roots[id(root)] = root
@@ -147,6 +174,10 @@ class Modules:
             return max(found, key=lambda one: sum(p.numel() for p in one.parameters()), default=None)
         module = self._holder_of(param)
         return None if module is None else self.outermost(module)
+
+
+def _holds(parent: Any, module: Any) -> bool:
+    return any(one is module for one in parent._modules.values())
 
 
 def parameter_behind(loss: Any) -> Any:

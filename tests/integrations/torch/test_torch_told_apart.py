@@ -346,3 +346,76 @@ def test_data_that_has_grown_between_two_trainings_is_told_as_it_is(seen: Record
         part.indices.extend([4, 5])
     del model, optimizer
     assert [run.params["data.size"] for run in seen.runs] == [4, 6]
+
+
+class OfLayers(nn.Module):
+    """As transformers' models: `forward` takes a slice of its layers, which is a module of its own for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers[:2]:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
+def test_layers_that_are_taken_as_a_slice_are_parts_of_their_model(seen: Recorded) -> None:
+    """Also where the optimizer is given lists, and does not know the model."""
+    model = OfLayers()
+    model(torch.ones(1, 4))
+    train(model, torch.optim.SGD([{"params": list(model.parameters())}], lr=0.1))
+    seen.client.disable()
+    run = seen.run
+    assert run.estimator == f"{__name__}.OfLayers"
+    assert {name: value for name, value in run.params.items() if name.startswith("model")} == {
+        "model": "OfLayers",
+        "model.parameters": 75,
+        "model.trainable_parameters": 75,
+        "model.dtype": "float32",
+        "model.device": "cpu",
+    }
+
+
+class Small(nn.Module):
+    """A module of its own class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.layer(x)
+
+
+def test_a_model_that_is_averaged_is_itself_the_model(
+    seen: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its average nor a part of anything; Python is not asked for all that it knows of to find that out."""
+    import gc
+
+    from torch.optim.swa_utils import AveragedModel
+
+    model = Small()
+    averaged = AveragedModel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    monkeypatch.setattr(gc, "get_objects", lambda: pytest.fail("all objects were asked for"))
+    train(model, optimizer)
+    averaged.update_parameters(model)
+    seen.client.disable()
+    [saved] = seen.run.models
+    again = autolog.load_model(seen.run.folder / saved["path"], trust=True)
+    assert (type(again), seen.run.params["model"]) == (Small, "Small")
+    assert all((again.state_dict()[name] == t).all() for name, t in model.state_dict().items())
+
+
+def test_layers_that_are_inserted_are_parts_of_their_model(seen: Recorded) -> None:
+    """torch tells nobody of them."""
+    model = nn.Sequential(nn.Linear(4, 4), Small())
+    model.insert(0, Small())
+    model[0].layer = nn.Linear(4, 4)
+    train(model, torch.optim.SGD(list(model.parameters()), lr=0.1))
+    seen.client.disable()
+    assert (seen.run.params["model"], seen.run.params["model.parameters"]) == ("Sequential", 55)
