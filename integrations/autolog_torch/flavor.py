@@ -2,7 +2,8 @@
 
 Folder: `data/model.pt2` of an ExportedProgram. Of a module `data/model.pth`, and `data/pickle_module_info.txt` with the name of
 the module that unpickles it: pickle, which also reads what cloudpickle writes. That is taken where a class or function stands
-in no importable module. Of a module with parametrizations, which torch does not pickle, `data/state_dict.pth`.
+in no importable module. Of a module with parametrizations, which torch does not pickle, `data/state_dict.pth`, as in the format
+state_dict.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ PICKLER = f"{FOLDER}/pickle_module_info.txt"
 
 
 def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
-    """There is one format of modules, and one of ExportedPrograms."""
+    """`model_format` of a module is pickle, the default, or state_dict; of an ExportedProgram it has no effect."""
     if _is_exported(model):
         return _capture_exported(model, staging)
-    if model_format not in (None, "pickle"):
-        raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle")
+    if model_format not in (None, "pickle", "state_dict"):
+        raise ModelNotSaved(f"model_format {model_format!r} is not one of pickle, state_dict")
     torch: Any = import_module("torch")
     parts: list[Any] = list(model.modules())
-    if is_parametrized(model):
+    if model_format == "state_dict" or is_parametrized(model):
         _save(model.state_dict(), staging.open(STATE))
         entry = {"model_data": FOLDER, "pytorch_version": str(torch.__version__), "code": None}
         return Captured(entry=entry, python_function=None, modules=frozenset({"torch"}))

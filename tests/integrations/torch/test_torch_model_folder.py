@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import loops
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +118,79 @@ def test_root_parameters_and_buffers_survive_the_models_death(seen: Recorded) ->
     assert again.depth == 7
     assert set(expected) == set(again.state_dict()) > {"scale", "offset"}
     assert all((tensor == expected[name]).all() for name, tensor in again.state_dict().items())
+
+
+class Settings:
+    """As people keep them: an object, with one of its own."""
+
+    def __init__(self, scale: float, inner: Any = None) -> None:
+        self.scale, self.inner = scale, inner
+
+
+class Kind(Enum):
+    DOUBLE = 2
+
+
+class Configured(loops.Net):
+    """Holds what models hold: settings, functions, tensors that are no buffers."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings, self.by_name = settings, {"first": [settings, ("a", settings)]}
+        self.kind, self.rate = Kind.DOUBLE, np.float64(0.5)
+        self.mask = torch.tensor([1.0, 0.0, 1.0])
+        self.activation = lambda x: x * settings.inner.scale
+        self.forward_first = self.first.forward
+
+    def forward(self, x: Any) -> Any:
+        x = self.activation(super().forward(x)) * self.mask * self.kind.value
+        return x * self.settings.scale * self.rate
+
+
+def test_a_model_that_holds_objects_is_whole_though_it_dies_in_a_function(seen: Recorded) -> None:
+    """They die with it: nothing is kept alive for its sake."""
+    x, died = torch.randn(5, 4), []
+
+    def train() -> Any:
+        settings = Settings(2.0, Settings(3.0))
+        model = Configured(settings)
+        loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+        died.extend(weakref.ref(one) for one in (model, settings, settings.inner))
+        return model(x).detach()
+
+    expected = train()
+    assert [one() for one in died] == [None, None, None]
+    seen.client.disable()
+    assert seen.run.notes == []
+    again = autolog.load_model(seen.run, trust=True)
+    assert type(again) is Configured
+    assert (again(x) == expected).all()
+    assert again.by_name["first"][1][1] is again.settings
+
+
+@pytest.mark.parametrize("large", [torch.zeros(1000, 1000), {Settings(1.0): 1}], ids=["tensor", "keys"])
+def test_a_model_that_dies_with_what_cannot_be_held_is_saved_as_its_state_dict(
+    seen: Recorded, large: Any
+) -> None:
+    """A large tensor would be kept alive, and the hash of an object is the user's code. The weights are there all the same."""
+
+    def train() -> dict[str, Any]:
+        model = loops.Net()
+        model.large = large
+        model.register_buffer("offset", torch.full((1,), 3.0))
+        model.register_buffer("cache", torch.zeros(1), persistent=False)
+        loops._steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2)
+        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    expected = train()
+    seen.client.disable()
+    run = seen.run
+    assert run.notes == [
+        "model is saved as its state_dict: it was gone before the run ended, and large with it."
+    ]
+    state = torch.load(run.folder / "model" / "data" / "state_dict.pth", weights_only=True)
+    assert set(state) == set(expected)
+    assert all((state[name] == tensor).all() for name, tensor in expected.items())
 
 
 def test_a_model_with_parametrizations_is_saved_as_its_state_dict(seen: Recorded) -> None:
