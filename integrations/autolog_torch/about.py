@@ -19,7 +19,7 @@ WRAPPERS = {
     "DistributedDataParallel": "module", "DataParallel": "module", "FullyShardedDataParallel": "module",
     "OptimizedModule": "_orig_mod", "_FabricModule": "_original_module", "DeepSpeedEngine": "module",
 }  # fmt: skip
-SHARDED = frozenset(("FullyShardedDataParallel", "DeepSpeedEngine"))
+SHARDED = frozenset(("FullyShardedDataParallel", "FSDPModule", "DeepSpeedEngine"))
 MANY_PARENTS = 8
 """Of one module, as of an encoder that several models share."""
 
@@ -118,11 +118,17 @@ class Modules:
         return cls in self._parts and not cls.__module__.startswith("torch.")
 
     def _was_seen_whole(self, module: Any) -> bool:
-        """Whether it was made while we could see it, and is no copy: only `ModuleList.insert` and the like tell nobody then."""
-        children = [one for one in module._modules.values() if one is not None]
-        if not children:
-            return self._holders.get(module) is not None
-        return all(any(held() is module for held in self._parents.get(one) or ()) for one in children)
+        """Whether it and its parts were made while we could see it, and are no copies: only `ModuleList.insert` and the like
+        tell nobody then.
+        """
+        for part in module.modules():
+            if self._holders.get(part) is None and any(p is not None for p in part._parameters.values()):
+                return False
+            for one in part._modules.values():
+                parents = () if one is None else self._parents.get(one) or ()
+                if one is not None and all(held() is not part for held in parents):
+                    return False
+        return True
 
     def _holder_of(self, param: Any) -> Any:
         """The module among those known that holds this parameter itself."""
@@ -235,7 +241,30 @@ def unwrapped(module: Any) -> tuple[Any, list[str]]:
             break
         wrappers.append(type(module).__name__)
         module = inner
+    cls = type(module)
+    while _is_mixed(cls):
+        wrappers.append(cls.__bases__[0].__name__)
+        cls = cls.__bases__[-1]
     return module, wrappers
+
+
+def class_of(module: Any) -> type[Any]:
+    """The user's own class: `fully_shard` and `replicate` give a module one that is made of theirs and it."""
+    cls = type(module)
+    while _is_mixed(cls):
+        cls = cls.__bases__[-1]
+    return cls
+
+
+def _is_mixed(cls: type[Any]) -> bool:
+    module_type = sys.modules["torch"].nn.Module
+    bases = cls.__bases__
+    return (
+        cls.__module__.startswith("torch.distributed.")
+        and len(bases) == 2
+        and issubclass(bases[1], module_type)
+        and not issubclass(bases[0], module_type)
+    )
 
 
 def told(one: Any, name: str) -> Any:
@@ -308,21 +337,50 @@ def scheduler_params(scheduler: Any) -> dict[str, Any]:
     return said
 
 
-def model_params(root: Any, prefix: str, wrappers: list[str]) -> dict[str, Any]:
-    params = list(root.parameters())
-    said: dict[str, Any] = {
-        prefix: type(root).__name__,
-        f"{prefix}.parameters": sum(p.numel() for p in params),
-        f"{prefix}.trainable_parameters": sum(p.numel() for p in params if p.requires_grad),
-    }
-    if params:
-        said[f"{prefix}.dtype"] = str(params[0].dtype).removeprefix("torch.")
-        said[f"{prefix}.device"] = str(params[0].device)
+def model_params(whole: Any, prefix: str) -> dict[str, Any]:
+    """What a model is, as the script calls it."""
+    root, wrappers = unwrapped(whole)
+    first = next(root.parameters(), None)
+    said: dict[str, Any] = {prefix: class_of(root).__name__}
+    sizes = _sizes(whole)
+    if sizes is not None:
+        said[f"{prefix}.parameters"], said[f"{prefix}.trainable_parameters"] = sizes
+    if first is not None:
+        said[f"{prefix}.dtype"] = str(first.dtype).removeprefix("torch.")
+        said[f"{prefix}.device"] = str(first.device)
     if wrappers:
         said[f"{prefix}.wrappers"] = wrappers
     if "OptimizedModule" in wrappers or vars(root).get("_compiled_call_impl") is not None:
         said[f"{prefix}.compiled"] = True
     return said
+
+
+def _sizes(whole: Any) -> tuple[int, int] | None:
+    """How many numbers all its parameters have, and those that are trained; of a model that is sharded, those of the parts in
+    all processes. None if that is not known.
+    """
+    flat = [
+        vars(module).get("_handle")
+        for module in whole.modules()
+        if type(module).__name__ == "FullyShardedDataParallel"
+    ]
+    all_params: list[tuple[int, bool]] = []
+    sharded: set[int] = set()
+    try:
+        for handle in flat:
+            if handle is not None:  # it holds parameters itself
+                held = handle.flat_param
+                parts = held._params or [held] * len(held._numels)
+                all_params += [(n, p.requires_grad) for n, p in zip(held._numels, parts, strict=True)]
+                sharded.update(id(one) for one in (held, *(held._params or ())))
+        for p in whole.parameters():
+            if id(p) not in sharded:
+                all_params.append((getattr(p, "ds_numel", None) or p.numel(), p.requires_grad))
+    except (AttributeError, TypeError, ValueError):  # a torch that holds them in another way
+        if flat:
+            return None
+        raise
+    return sum(n for n, _ in all_params), sum(n for n, is_trained in all_params if is_trained)
 
 
 def loader_params(loader: Any) -> dict[str, Any]:
@@ -419,10 +477,28 @@ def rows_of(batch: Any, depth: int = 0) -> int:
 
 def distribution() -> dict[str, Any]:
     """World size and backend, if this is one process of several."""
-    distributed = getattr(sys.modules["torch"], "distributed", None)
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    distributed = _group()
+    if distributed is None:
         return {}
     return {"world_size": distributed.get_world_size(), "backend": str(distributed.get_backend())}
+
+
+def is_first_process() -> bool:
+    """Whether this is the first process of its job. A launcher that only calls the script's function, as `spawn` does, says it
+    in no environment.
+    """
+    distributed = _group()
+    return distributed is None or distributed.get_rank() == 0
+
+
+def _group() -> Any:
+    """`torch.distributed`, once this process has joined a job."""
+    distributed = getattr(sys.modules["torch"], "distributed", None)
+    return (
+        distributed
+        if distributed is not None and distributed.is_available() and distributed.is_initialized()
+        else None
+    )
 
 
 def autocast(param: Any) -> Any:

@@ -51,16 +51,15 @@ class Describer:
             self._checkpoints.saved(self._run, path)
 
     def begin(
-        self, recording: Recording, began_at: int, optimizer: Any, root: Any, wrappers: list[str], epoch: Any,
-        made_with: dict[str, Any],
-    ) -> None:  # fmt: skip
+        self, recording: Recording, began_at: int, optimizer: Any, whole: Any, epoch: Any, made_with: dict[str, Any]
+    ) -> None:
         run = self._run = recording.run
         self._began_at = began_at
         self._finals, self._models = [], []
         if recording.owned:
             self._attempt(self._describe, run, optimizer, epoch, made_with)
-            if root is not None:
-                self._attempt(self._keep, run, root, wrappers)
+            if whole is not None:
+                self._attempt(self._keep, run, whole)
             if optimizer is not None:
                 self._attempt(self._keep_all, run, optimizer)
 
@@ -125,20 +124,21 @@ class Describer:
         """The models that an optimizer trains, and that the run does not know of yet, are the run's."""
         roots, are_all = self._seen.modules.roots_of(optimizer)
         for whole in roots:
-            root, wrappers = about.unwrapped(whole)
+            root, _ = about.unwrapped(whole)
             if all(one() is not root for one in self._models):
                 if len(self._models) == MODELS:
                     are_all = False
                     break
-                self._attempt(self._keep, run, root, wrappers)
+                self._attempt(self._keep, run, whole)
         if not are_all:
             run.note(f"{type(optimizer).__name__} trains more than the models that are recorded here.")
 
-    def _keep(self, run: Run, root: Any, wrappers: list[str]) -> None:
+    def _keep(self, run: Run, whole: Any) -> None:
         """This model is one of the run's: it is saved when the run ends, or when it dies."""
+        root, wrappers = about.unwrapped(whole)
         self._models.append(weakref.ref(root))
         path = "model" if len(self._models) == 1 else f"model{len(self._models)}"
-        run.log_params(about.model_params(root, path, wrappers))
+        run.log_params(about.model_params(whole, path))
         if self._options.log_models:
             limit = self._options.max_model_bytes
             self._finals.append(FinalModel(run, path, root, wrappers, limit, self._integration.guarded))

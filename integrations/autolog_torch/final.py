@@ -208,7 +208,8 @@ def _why_not(root: Any, wrappers: list[str]) -> str:
         if type(param).__name__ == "DTensor" or type(param.data).__name__ == "DTensor":
             sharded = "DTensor"
     return (
-        f"its parameters are sharded over several processes ({sharded}); what the script saves is recorded"
+        f"its parameters are sharded ({sharded}), and each process may hold a part of them. The checkpoints that the script "
+        "writes are recorded."
         if sharded
         else ""
     )

@@ -72,11 +72,12 @@ class Runs:
         found = None if optimizer == NO_OPTIMIZER else self._optimizer(optimizer)
         whole = self._tracker.hidden.root if found is None else self._seen.modules.root_of(found)
         self._seen.unused.pop(found)
-        root, wrappers = about.unwrapped(whole)
+        root, _ = about.unwrapped(whole)
         recording = Recording(partial(self._expects_others, began_at))
-        run: Run | None = self._integration.start_run(
-            partial(self._close, recording), kind="train", estimator=root
-        )
+        run: Run | None = None
+        if about.is_first_process():
+            closing = partial(self._close, recording)
+            run = self._integration.start_run(closing, kind="train", estimator=_named(root))
         if run is None:
             self._tracker.met = {optimizer}
             return None
@@ -96,7 +97,7 @@ class Runs:
             recording.first_step, recording.epochs = before
         epoch = self._tracker.reducer.passes.epoch
         made_with = self._tracker.made_with()
-        self._tracker.describer.begin(recording, began_at, found, root, wrappers, epoch, made_with)
+        self._tracker.describer.begin(recording, began_at, found, whole, epoch, made_with)
         return recording
 
     def joined(self, recording: Recording, optimizer: int, number: int, alias: bool) -> None:
@@ -143,6 +144,12 @@ class Runs:
 
     def end(self, recording: Recording) -> None:
         self._integration.end_run(recording.run, self._interruption())
+
+
+def _named(root: Any) -> Any:
+    """The model, or the name of its class where torch has given it one that is derived from the script's."""
+    cls = None if root is None else about.class_of(root)
+    return root if cls is None or cls is type(root) else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _nothing() -> None:

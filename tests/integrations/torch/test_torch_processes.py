@@ -127,19 +127,27 @@ def _trained_by_two(path: str, folder: Path) -> Any:
 
 
 SHARDED = """
-import sys
+import os, sys
 import autolog
 autolog.autolog(silent=True)
 import torch, torch.distributed as dist
 torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=0, world_size=1)
-model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
-if sys.argv[2] == "FSDP1":
-    from torch.distributed.fsdp import FullyShardedDataParallel
-    model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
-else:
+dist.init_process_group("gloo", init_method=os.environ["TEST_JOB"])
+class Net(torch.nn.Sequential):
+    pass
+model = Net(torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2), torch.nn.Linear(2, 2))
+model[3].requires_grad_(False)
+if sys.argv[1] == "FSDP2":
     from torch.distributed.fsdp import fully_shard
-    fully_shard(model, mesh=torch.distributed.init_device_mesh("cpu", (1,)))
+    mesh = torch.distributed.init_device_mesh("cpu", (dist.get_world_size(),))
+    fully_shard(model[0], mesh=mesh)
+    fully_shard(model, mesh=mesh)
+else:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    frozen = {} if "of the originals" in sys.argv[1] else {"ignored_modules": [model[3]]}
+    model = FullyShardedDataParallel(
+        model, device_id=torch.device("cpu"), use_orig_params="of the originals" in sys.argv[1], **frozen
+    )
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 for _ in range(3):
     optimizer.zero_grad()
@@ -150,20 +158,47 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.parametrize("kind", ["FSDP1", "FSDP2"])
-def test_of_a_sharded_model_nothing_is_saved(tmp_path: Path, kind: str) -> None:
-    """What one process holds is no model. The run says so, and has all the rest."""
+@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("kind", ["FSDP1", "FSDP1 of the originals", "FSDP2"])
+def test_of_a_sharded_model_nothing_is_saved(tmp_path: Path, kind: str, world_size: int) -> None:
+    """What one process holds is no model. The run says so, and has all the rest: the script's class, the size of the whole. It
+    is one run, though no launcher says which process is the first.
+    """
     import torch.distributed.fsdp
 
     if kind == "FSDP2" and Version(torch.__version__) < Version("2.7"):
         pytest.skip("FSDP2 is public since torch 2.6, which cannot do it on a CPU")
-    done = script(
-        SHARDED, tmp_path, str(tmp_path / "store"), kind, timeout=280, beneath=BENEATH, AUTOLOG_STRICT="1"
-    )
-    assert done.returncode == 0, done.stderr
+    path = str(write_script(SHARDED, tmp_path))
+    ranks = [
+        fresh.start(
+            "", kind, file=path, folder=str(tmp_path), beneath=BENEATH,
+            environment=environment(
+                tmp_path, AUTOLOG_STRICT="1", TEST_JOB=f"file://{tmp_path}/job?rank={rank}&world_size={world_size}"
+            ),
+        )
+        for rank in range(world_size)
+    ]  # fmt: skip
+    for rank in ranks:
+        _, said = rank.communicate(280)
+        assert rank.returncode == 0, said
     (run,) = Store(tmp_path / ".autolog").runs()
     assert (run.status, run.models, run.metrics["train/loss_step"]["count"]) == ("finished", [], 3)
-    assert [note for note in run.notes if "sharded" in note], run.notes
+    wrapper = "FSDPModule" if kind == "FSDP2" else "FullyShardedDataParallel"
+    assert run.estimator == "__main__.Net"
+    not_saved = (
+        f"The model was not saved: its parameters are sharded ({wrapper}), and each process may hold a part of them. The "
+        "checkpoints that the script writes are recorded."
+    )
+    others = ["The metrics are those of the first of 2 processes."]
+    assert run.notes == [*others[: world_size - 1], not_saved]
+    assert {name: value for name, value in run.params.items() if name.startswith("model")} == {
+        "model": "Net",
+        "model.parameters": 36,
+        "model.trainable_parameters": 30,
+        "model.dtype": "float32",
+        "model.device": "cpu",
+        "model.wrappers": [wrapper],
+    }
 
 
 ENDS = {"nothing": ("pass", "finished"), "an exception": ("raise KeyError('mine')", "failed")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -419,3 +420,22 @@ def test_layers_that_are_inserted_are_parts_of_their_model(seen: Recorded) -> No
     train(model, torch.optim.SGD(list(model.parameters()), lr=0.1))
     seen.client.disable()
     assert (seen.run.params["model"], seen.run.params["model.parameters"]) == ("Sequential", 55)
+
+
+def test_a_copied_layer_whose_parts_are_all_replaced_is_a_part_of_its_model(seen: Recorded) -> None:
+    """As by adapters that are put around each of them. The copy was not registered, the adapters are."""
+
+    class Adapted(nn.Module):
+        def __init__(self, base: Any) -> None:
+            super().__init__()
+            self.base, self.adapter = base.requires_grad_(False), nn.Linear(4, 3, bias=False)
+
+        def forward(self, x: Any) -> Any:
+            return self.base(x) + self.adapter(x)
+
+    model = copy.deepcopy(nn.Sequential(Small()))
+    for layer in model[:1]:
+        layer.layer = Adapted(layer.layer)
+    train(model, torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1))
+    seen.client.disable()
+    assert (seen.run.params["model"], seen.run.params["model.trainable_parameters"]) == ("Sequential", 12)
