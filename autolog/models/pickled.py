@@ -1,7 +1,8 @@
 """Pickled models, for every framework without a format of its own: by pickle, by cloudpickle if a class or function is in no
 importable module, or by skops when asked for. Knows no framework.
 
-`PickleFlavor("toy")` is a whole flavor. A flavor that writes more than a pickle uses `dump`, `load` and `predictor`.
+`PickleFlavor("toy")` is a whole flavor. A flavor that writes more than a pickle uses `dump`, `load` and `predictor`; one
+with a pickle of its own, by cloudpickle, `script_by_value` around it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autolog.models.by_value import script_by_value
 from autolog.models.errors import ModelNotLoaded, ModelNotSaved, UntrustedModel
 from autolog.models.types import Captured
 
 if TYPE_CHECKING:
     from autolog.models.source import Source
     from autolog.models.staging import Staging
+
+__all__ = ["FORMATS", "PickleFlavor", "dump", "load", "predictor", "predicts", "script_by_value"]
 
 FORMATS = ("pickle", "cloudpickle", "skops")
 

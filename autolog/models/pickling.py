@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from autolog.models.by_value import script_by_value
 from autolog.models.errors import ModelNotSaved
 from autolog.models.staging import StagedFile
 
@@ -69,7 +70,8 @@ def dump(model: object, file: StagedFile, *, by_value: bool = False) -> tuple[st
         raise ModelNotSaved(
             f"{why or 'cloudpickle is not installed'}; what may help: pip install cloudpickle"
         )
-    _cloud_pickler(cloudpickle, file, modules).dump(model)
+    with script_by_value(cloudpickle):
+        _cloud_pickler(cloudpickle, file, modules).dump(model)
     return "cloudpickle", modules - {"", *_MAIN}
 
 

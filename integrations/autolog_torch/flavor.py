@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved
+from autolog.integration import Captured, ModelNotLoaded, ModelNotSaved, pickled
 
 if TYPE_CHECKING:
     from autolog.integration import Source, StagedFile, Staging
@@ -48,12 +48,9 @@ def capture(model: Any, staging: Staging, model_format: str | None) -> Captured:
             file.restart()
             by_value = True
     if by_value:
-        _save(
-            model,
-            file,
-            pickle_module=_cloudpickle(),
-            pickle_protocol=pickle.HIGHEST_PROTOCOL,
-        )
+        cloudpickle = _cloudpickle()
+        with pickled.script_by_value(cloudpickle):
+            _save(model, file, pickle_module=cloudpickle, pickle_protocol=pickle.HIGHEST_PROTOCOL)
     staging.open(PICKLER).write(b"pickle")  # not a byte more: readers import the module of that name
     # Bases too: a class of the user's own script may be Lightning's, say.
     bases = {base for cls in classes for base in cls.__mro__}

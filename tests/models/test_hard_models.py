@@ -37,6 +37,26 @@ HARD = {
         expected = Mean().fit(X, Y).predict(X)
         """,
     ),
+    "an estimator of a class in the script, in a process that it spawns": (
+        ("sklearn", "cloudpickle"),
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from sklearn.base import BaseEstimator, RegressorMixin
+        class Mean(RegressorMixin, BaseEstimator):
+            def fit(self, X, y):
+                self.mean_ = y.mean()
+                return self
+            def predict(self, X):
+                return np.full(len(X), self.mean_)
+        def train():
+            return Mean().fit(X, Y).predict(X)
+        expected = []
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                expected = pool.submit(train).result()
+        """,
+    ),
     "a pipeline with a function of the script": (
         ("sklearn", "cloudpickle"),
         """
@@ -68,6 +88,30 @@ HARD = {
             return p - y, np.ones_like(y)
         how = {"n_estimators": 3, "min_child_samples": 2, "verbose": -1}
         expected = lightgbm.LGBMRegressor(objective=squared, **how).fit(X, Y).predict(X)
+        """,
+    ),
+    "a module of the script, in a process that it spawns": (
+        ("torch", "cloudpickle"),
+        """
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        import torch
+        class Net(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = torch.nn.Linear(4, 1)
+            def forward(self, x):
+                return self.layer(x)
+        def train():
+            x, model = torch.from_numpy(X), Net()
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+            model(x).sum().backward()
+            optimizer.step()
+            return model(x).detach().numpy()
+        expected = []
+        if __name__ == "__main__":
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                expected = pool.submit(train).result()
         """,
     ),
     "a module of the script with a lambda": (
