@@ -33,7 +33,11 @@ class Measures:
     def criterion(self, event: Criterion) -> None:
         """A loss module's result where `backward` does not tell it: in an evaluation."""
         evaluates = event.place.in_eval or not event.place.grad
-        mean = self._place(evaluates, event.place).criteria.setdefault(event.name, Mean())
+        found = self._place(evaluates, event.place)
+        if _is_of_other_data(event, found):
+            self._passes.here(evaluates, anew=True)
+            found = self._place(evaluates, event.place)
+        mean = found.criteria.setdefault(event.name, Mean())
         mean.add(event.value, 1.0 if event.is_sum else float(event.rows), event.rows)
 
     def read(self, event: Read, recording: Recording | None) -> None:
@@ -141,3 +145,15 @@ class Measures:
             if not before or done.evaluates or done.tested or done.criteria or done.named:
                 recording.evaluated(done)
         return bool(found)
+
+
+def _is_of_other_data(event: Criterion, done: Pass) -> bool:
+    """Whether a loss is none of a pass that has come to its end, as that of averaged weights after the last validation. It may
+    be the pass's own once more, computed of all batches together.
+    """
+    if event.name not in done.complete:
+        return False
+    mean, value = done.criteria[event.name], event.value
+    if event.rows != done.samples or type(value) is not float or mean.late is not None:
+        return event.rows != done.samples
+    return abs((value / event.rows if event.is_sum else value) - mean.value) > 1e-3 * abs(mean.value)

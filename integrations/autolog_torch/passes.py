@@ -33,8 +33,9 @@ class Pass:
     """What happened during one pass. `data` is `NO_DATA` for a stretch without a loader."""
 
     __slots__ = (
-        "batch_size", "batches", "began", "beside", "criteria", "data", "described", "evaluates", "exhausted", "fetched",
-        "last", "late", "losses", "moved", "name", "named", "over", "reads", "samples", "sources", "steps", "tested", "wait",
+        "batch_size", "batches", "began", "beside", "complete", "criteria", "data", "described", "evaluates", "exhausted",
+        "fetched", "last", "late", "losses", "moved", "name", "named", "over", "reads", "samples", "sources", "steps", "tested",
+        "wait",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,8 @@ class Pass:
         """It was over before the first backward: its batches were kept."""
         self.losses: dict[Any, Mean] = {}
         self.criteria: dict[str, Mean] = {}
+        self.complete: set[str] = set()
+        """Those that were computed of each batch when its loader came to its end."""
         self.reads: dict[Site, Reads] = {}
         self.late: set[Site] = set()
         """What was read for the first time when its loader had come to its end."""
@@ -154,6 +157,11 @@ class Passes:
             found.exhausted = not dropped
             if not dropped:
                 found.last = at
+                found.complete = {
+                    name
+                    for name, mean in found.criteria.items()
+                    if found.batches and mean.count % found.batches == 0
+                }
 
     # -- training and evaluation
 
@@ -230,11 +238,12 @@ class Passes:
             self.current = epoch
         return epoch
 
-    def here(self, evaluates: bool) -> Pass:
-        """The pass that a loss or a metric computed now belongs to."""
+    def here(self, evaluates: bool, anew: bool = False) -> Pass:
+        """The pass that a loss or a metric computed now belongs to; `anew`: none of those before."""
         current = self.current
         if (
-            current is None
+            anew
+            or current is None
             or (not current.is_loader and current.evaluates != evaluates)
             or (evaluates and self.is_epoch_over)
         ):

@@ -455,6 +455,42 @@ def test_a_final_test_by_a_model_that_was_loaded_is_an_evaluation_of_its_own(
     assert [point.value for point in seen.run.history("val/loss")] == pytest.approx(told)
 
 
+@pytest.mark.parametrize("of_other_data", [True, False])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_loss_after_an_evaluation_is_not_mixed_with_it(
+    seen: Recorded, reduction: str, of_other_data: bool
+) -> None:
+    """As that of averaged weights, also of the same data. The loss of all batches together is the evaluation's own."""
+    model, criterion = loops.Net(), nn.CrossEntropyLoss(reduction=reduction)
+    averaged = torch.optim.swa_utils.AveragedModel(model)
+    train_set, validation = loops.data(16), loops.data(12, 1)
+    loader = torch.utils.data.DataLoader(validation, batch_size=5)
+    optimizer, told = torch.optim.SGD(model.parameters(), lr=0.1), []
+    for _ in range(2):
+        model.train()
+        for x, y in torch.utils.data.DataLoader(train_set, batch_size=8):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, y in loader:
+                criterion(model(x), y)
+            x, y = validation.tensors
+            criterion(model(x), y)
+            told.append(float(F.cross_entropy(model(x), y)))
+    x, y = (train_set if of_other_data else validation).tensors
+    with torch.no_grad():
+        criterion(averaged(x), y)
+    seen.client.disable()
+    assert {
+        name: [p.value for p in seen.run.history(name)] for name in seen.run.metrics if "val" in name
+    } == {
+        "val/loss": pytest.approx(told),
+        "val2/loss": pytest.approx([float(F.cross_entropy(averaged(x), y))]),
+    }
+
+
 def test_a_layer_that_is_updated_by_hand_is_the_model(seen: Recorded) -> None:
     """There is neither an optimizer nor a module around it that would tell of it."""
     loops.regression_example()
