@@ -51,8 +51,9 @@ class Describer:
             self._checkpoints.saved(self._run, path)
 
     def begin(
-        self, recording: Recording, began_at: int, optimizer: Any, whole: Any, epoch: Any, made_with: dict[str, Any]
-    ) -> None:
+        self, recording: Recording, began_at: int, optimizer: Any, whole: Any, epoch: Any,
+        made_with: dict[str, Any],
+    ) -> None:  # fmt: skip
         run = self._run = recording.run
         self._began_at = began_at
         self._finals, self._models = [], []
