@@ -89,6 +89,10 @@ class Pass:
         deaths = [getattr(source, "died", None) for source in self.sources]
         return any(died is not None and died < other.began for died in deaths)
 
+    def is_left_for(self, others: list[Pass]) -> bool:
+        """Whether its loop was left with a batch in hand, as that of a search for a learning rate, and another one goes on."""
+        return self.over and not self.exhausted and any(one.moved and not one.over for one in others)
+
     def is_a_single_batch_of(self, other: Pass) -> bool:
         """Whether both are batches that the script fetches one by one from the same loader, by `next(iter(loader))`."""
         return (
@@ -173,7 +177,7 @@ class Passes:
             return False
         self._of = ""
         chosen = None
-        if epoch is None or not epoch.moved:
+        if epoch is None or not epoch.moved or epoch.is_left_for(self.others):
             chosen = self._begun(epoch)
         else:
             epoch.moved = False

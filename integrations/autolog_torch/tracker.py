@@ -196,6 +196,9 @@ class Tracker:
     def iterates(self, iterator: Any) -> None:
         """Know when an iterator is gone, as that of a loop that was left by `break`."""
         number, log, iterators = id(iterator), self.log, self._iterators
+        for known in (self.given, self.trained):
+            if number in known:  # of another one, which is gone, or of the same one's last pass
+                known.remove(number)
 
         def dropped(
             reference: weakref.ref[Any], now: Callable[[], float] = perf_counter, event: Any = LoaderEnded

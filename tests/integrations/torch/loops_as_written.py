@@ -1678,7 +1678,11 @@ def lr_range_test() -> list[Expected]:
     return [
         Expected(epochs=1, steps=4, train={"losses": searched}, lr={"lr": rates}),
         Expected(
-            epochs=2, steps=12, train={"loss": told}, lr={"lr": [0.05] * 12}, params={"optimizer.lr": 0.05}
+            epochs=2,
+            steps=12,
+            train={"loss": told},
+            lr={"lr": [0.05] * 12},
+            params={"optimizer.lr": 0.05, "data.dataset": "TensorDataset"},
         ),
     ]
 
