@@ -6,6 +6,7 @@ That of epochs over a loader is in `test_torch_records`, that of a distributed j
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import loops
@@ -149,6 +150,7 @@ def lbfgs(numbers: Any, metrics: Any) -> dict[str, Any]:
         "params": {
             "optimizer": "LBFGS", "optimizer.lr": 0.8, "optimizer.max_iter": 12, "optimizer.max_eval": 15,
             "optimizer.history_size": 100, "optimizer.tolerance_grad": 1e-7, "optimizer.tolerance_change": 1e-9,
+            **({"optimizer.maximize": False} if "maximize" in signature(torch.optim.LBFGS).parameters else {}),  # 2.15
             "loss": "MSELoss", **sequential(25, dtype="float64"),
         },
         "metrics": {
