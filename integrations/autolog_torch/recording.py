@@ -129,9 +129,12 @@ class Recording:
         if self.losses.accumulated != before and self.owned:
             self.run.log_params({"backwards_per_step": self.losses.accumulated})
 
-    def succeeds(self, before: int, now: int) -> None:
-        """An optimizer has taken another's place: its losses and rates go on under the same names."""
-        self.losses.succeeds(before, now)
+    def succeeds(self, before: int, now: int, is_over: bool) -> None:
+        """An optimizer has taken another's place: its rates go on under the same names; its losses too, if the other one
+        `is_over`.
+        """
+        if is_over:
+            self.losses.succeeds(before, now)
         if before in self.rates:
             self.rates[now] = self.rates.pop(before)
 

@@ -42,7 +42,7 @@ from autolog_torch.events import (
     Step,
 )
 from autolog_torch.measures import Measures
-from autolog_torch.passes import Passes
+from autolog_torch.passes import Pass, Passes
 from autolog_torch.recording import Recording
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Member:
 class Training:
     """A run in progress."""
 
-    __slots__ = ("began_at", "by_hand", "idle", "lead", "members", "recording")
+    __slots__ = ("began_at", "by_hand", "idle", "lead", "members", "others", "recording")
 
     def __init__(self, recording: Recording, optimizer: int, began_at: int) -> None:
         self.recording = recording
@@ -123,6 +123,8 @@ class Training:
         self.by_hand = False
         self.idle = 0
         """Steps of others since the one that leads has stepped."""
+        self.others: list[tuple[Member, Step, list[Loss], Pass | None]] = []
+        """Those of them that are not recorded yet, each with its losses and its epoch."""
 
     def join(self, world: World, optimizer: int, alias: bool = False) -> Member:
         """An optimizer becomes the run's."""
@@ -136,10 +138,22 @@ class Training:
         if member is lead:
             return
         self.idle += 1
-        if self.by_hand or self.idle > SILENT or lead.optimizer in dead:
-            self.recording.succeeds(lead.number, member.number)
+        is_over = self.by_hand or lead.optimizer in dead
+        if is_over or self.idle > SILENT:
+            self.recording.succeeds(lead.number, member.number, is_over)
             self.lead, self.by_hand = member, False
             world.leads(member.optimizer, False)
+
+    def take_others(self) -> None:
+        """Record the steps of others: beside those of the one that leads, but for its own, if it leads only now."""
+        others, self.others = self.others, []
+        for member, step, losses, epoch in others:
+            if member is self.lead and epoch is not None:
+                self.recording.trained(epoch, member.number, losses, step)
+                continue
+            if losses and epoch is not None:
+                self.recording.take(losses, member.number, step.again)
+            self.recording.stepped(member.number, step.rates)
 
 
 class Tentative:
@@ -214,6 +228,7 @@ class Reducer:
             return
         recording = training.recording
         if began:
+            training.take_others()
             if epoch is not None:
                 recording.losses.count([loss for loss in self._pending if loss.epoch is epoch])
                 recording.end_epoch(epoch)
@@ -221,6 +236,7 @@ class Reducer:
             recording.epochs += 1
             self._world.began_epoch()
         elif passes.others and self.measures.log_evaluations(recording) and epoch is not None:
+            training.take_others()
             recording.evaluated_within(epoch)
 
     def _step(self, event: Step) -> None:
@@ -230,6 +246,8 @@ class Reducer:
             if event.optimizer == lead.optimizer and epoch is not None:  # as nearly always
                 losses, self._pending = self._pending, []
                 training.idle = 0
+                if training.others:
+                    training.take_others()
                 training.recording.trained(epoch, lead.number, losses, event)
                 if self.measures.held:
                     self.measures.release(training.recording)
@@ -265,12 +283,11 @@ class Reducer:
                 self._lead_step(training, event)
             return
         losses, self._pending = self._pending, []
-        if losses and self.passes.epoch is not None:
-            training.recording.take(losses, member.number, event.again)
-        training.recording.stepped(member.number, event.rates)
+        training.others.append((member, event, losses, self.passes.epoch))
 
     def _lead_step(self, training: Training, event: Step) -> None:
         training.idle = 0
+        training.take_others()
         recording, losses = training.recording, self._pending
         self._pending = []
         if not losses and not recording.losses and recording.steps:
@@ -389,6 +406,7 @@ class Reducer:
         if training is None or training.recording is not recording:
             recording.send()
             return
+        training.take_others()
         follows = self._tentative is not None  # what was read and named since is of another training
         if not follows:
             self.measures.release(recording)

@@ -129,6 +129,23 @@ def epoch(
     return [*found, LoaderEnded(number, 1.0)]
 
 
+def test_each_step_is_recorded_when_an_optimizer_falls_silent_for_good() -> None:
+    """As of layers that are trained one after the other: it takes a while to know that the second one leads."""
+    world = World()
+    world.made = 10
+    second = [event for number in range(20) for event in step(2, 5.0 + number)]
+    world.told(*step(1, 1.0), *step(1, 2.0), *step(1, 3.0), *second)
+    points = [
+        point for name, found in world.runs[0].points.items() if name.endswith("_step") for point in found
+    ]
+    assert sorted(points) == [
+        (0, 1.0),
+        (1, 2.0),
+        (2, 3.0),
+        *((3 + number, 5.0 + number) for number in range(20)),
+    ]
+
+
 # -- whose steps
 
 
