@@ -3,6 +3,9 @@
 It is only a cache: each read first brings it up to date, from where it left off in each journal. It is made anew when it is
 missing, damaged or of another version. Metric histories are not copied into it; it knows which bytes of which journal hold a
 run.
+
+The index counts its versions: each update has a number, and each run that an update changes keeps it. So what has changed since
+a version is a query. Numbers are milliseconds of the clock or more, so they also grow when the index is made anew.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -39,11 +42,12 @@ CREATE TABLE journals (
 CREATE TABLE runs (
   no INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, experiment TEXT, parent TEXT, status TEXT, framework TEXT,
   framework_version TEXT, kind TEXT, estimator TEXT, started INTEGER, ended INTEGER, error TEXT, overhead REAL,
-  dropped INTEGER, journal INTEGER, best INTEGER, description TEXT, starred INTEGER DEFAULT 0, archived INTEGER DEFAULT 0);
+  dropped INTEGER, journal INTEGER, best INTEGER, description TEXT, starred INTEGER DEFAULT 0, archived INTEGER DEFAULT 0,
+  version INTEGER);
 CREATE TABLE params (run INTEGER, key TEXT, value, json TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE metrics (
   run INTEGER, key TEXT, last REAL, min REAL, max REAL, step INTEGER, count INTEGER, special TEXT, kept REAL,
-  direction TEXT, about TEXT, PRIMARY KEY (run, key)) WITHOUT ROWID;
+  direction TEXT, about TEXT, min_step INTEGER, max_step INTEGER, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE tags (run INTEGER, key TEXT, value TEXT, number REAL, PRIMARY KEY (run, key)) WITHOUT ROWID;
 CREATE TABLE datasets (run INTEGER, context TEXT, json TEXT);
 CREATE TABLE artifacts (run INTEGER, path TEXT, bytes INTEGER, PRIMARY KEY (run, path)) WITHOUT ROWID;
@@ -54,10 +58,12 @@ CREATE TABLE segments (run INTEGER, journal INTEGER, first INTEGER, last INTEGER
 CREATE TABLE code (journal INTEGER, t INTEGER, name TEXT, text TEXT);
 CREATE TABLE changes (
   run TEXT, field TEXT, t INTEGER, id TEXT, value, journal INTEGER, PRIMARY KEY (run, field)) WITHOUT ROWID;
-CREATE TABLE removed (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE removed (id TEXT PRIMARY KEY, version INTEGER) WITHOUT ROWID;
+CREATE TABLE version (now INTEGER, began INTEGER);
 CREATE INDEX runs_by_parent ON runs (parent);
 CREATE INDEX runs_by_started ON runs (started);
 CREATE INDEX runs_by_name ON runs (name);
+CREATE INDEX runs_by_version ON runs (version);
 CREATE INDEX runs_archived ON runs (id) WHERE archived;
 CREATE INDEX datasets_of ON datasets (run);
 CREATE INDEX notes_of ON notes (run);
@@ -67,6 +73,12 @@ CREATE INDEX code_of ON code (journal);
 _STATEMENTS = frozenset(statement.strip() for statement in _SCHEMA.split(";") if statement.strip())
 _NAMES_ANOTHER_FILE = bytes.fromhex("d9d505f920a163d7")
 """The end of a SQLite journal that names a file, which SQLite deletes. Journals of a single database do not have it."""
+
+BELOW = (
+    "WITH RECURSIVE below(id) AS (SELECT id FROM runs WHERE parent = ?"
+    " UNION SELECT r.id FROM runs r JOIN below b ON r.parent = b.id) SELECT id FROM below"
+)
+"""The ids of a run's children, their children and so on."""
 
 T = TypeVar("T")
 
@@ -153,9 +165,10 @@ class Index:
         if stale or vanished:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                version = _next_version(connection)
                 if vanished:  # a run may have lived, or been removed, in several journals: all are read again
-                    _empty(connection)
-                _Update(connection, self.layout).apply(sorted(found if vanished else stale))
+                    _empty(connection, version)
+                _Update(connection, self.layout, version).apply(sorted(found if vanished else stale))
                 connection.execute("COMMIT")
             except BaseException:
                 connection.execute("ROLLBACK")
@@ -171,11 +184,17 @@ class Index:
         for number, host, pid, started, last, name in rows:
             gone = _is_gone(host, pid, started, last, self.layout.journals / name)
             change = ("lost", last, number, "running") if gone else ("running", None, number, "lost")
-            sql = "UPDATE runs SET status = ?, ended = ? WHERE journal = ? AND status = ?"
+            sql = "UPDATE runs SET status = ?, ended = ?, version = ? WHERE journal = ? AND status = ?"
             if connection.execute(
                 "SELECT 1 FROM runs WHERE journal = ? AND status = ?", change[2:]
             ).fetchone():
-                connection.execute(sql, change)
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.execute(sql, (*change[:2], _next_version(connection), *change[2:]))
+                    connection.execute("COMMIT")
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
 
 
 _FILES = ("", "-journal", "-wal", "-shm")
@@ -331,9 +350,12 @@ class _Run:
 class _Update:
     """One transaction that applies the new lines of journals."""
 
-    def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
+    def __init__(self, connection: sqlite3.Connection, layout: Layout, version: int) -> None:
         self.connection = connection
         self.layout = layout
+        self.version = version
+        self.touched: set[str | None] = set()
+        """The runs that this update changes, and those whose children it changes."""
         self.numbers: dict[str, int] = {}
         self.next_number = (connection.execute("SELECT max(no) FROM runs").fetchone()[0] or 0) + 1
         self.removed = {run for (run,) in connection.execute("SELECT id FROM removed")}
@@ -342,6 +364,9 @@ class _Update:
     def apply(self, names: list[str]) -> None:
         for name in names:
             self._apply_journal(name)
+        self.connection.executemany(
+            "UPDATE runs SET version = ? WHERE id = ?", [(self.version, run) for run in self.touched]
+        )
 
     def _apply_journal(self, name: str) -> None:
         execute = self.connection.execute
@@ -402,7 +427,7 @@ class _Update:
         )
         for run_id in removed:
             self.removed.add(run_id)
-            execute("INSERT OR IGNORE INTO removed VALUES (?)", (run_id,))
+            execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", (run_id, self.version))
             self._drop(run_id)
 
     def _run(self, runs: dict[str, _Run], run_id: str, start: int, end: int) -> _Run:
@@ -438,14 +463,16 @@ class _Update:
                     value if value == value else None,
                     step,
                     1,
+                    step,
+                    step,
                 ]
             else:
                 held[0] = value
                 if value == value:
                     if held[1] is None or value < held[1]:
-                        held[1] = value
+                        held[1], held[5] = value, step
                     if held[2] is None or value > held[2]:
-                        held[2] = value
+                        held[2], held[6] = value, step
                 held[3] = step
                 held[4] += 1
 
@@ -507,6 +534,7 @@ class _Update:
     def _write(self, run_id: str, run: _Run, journal: int) -> None:
         no = run.no
         execute, many = self.connection.execute, self.connection.executemany
+        self.touched |= {run_id, run.fields.get("parent")}
         execute(
             "INSERT OR IGNORE INTO runs (no, id, name, experiment, status, kind, journal)"
             " VALUES (?, ?, ?, '', 'running', 'run', ?)",
@@ -521,14 +549,28 @@ class _Update:
         )
         if run.metrics:
             many(
-                "INSERT INTO metrics (run, key, last, min, max, step, count, special) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO metrics (run, key, last, min, max, step, count, special, min_step, max_step)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET last = excluded.last,"
+                " min_step = CASE WHEN min IS NULL OR excluded.min < min THEN excluded.min_step ELSE min_step END,"
+                " max_step = CASE WHEN max IS NULL OR excluded.max > max THEN excluded.max_step ELSE max_step END,"
                 " min = coalesce(min(min, excluded.min), min, excluded.min),"
                 " max = coalesce(max(max, excluded.max), max, excluded.max),"
                 " step = excluded.step, count = count + excluded.count, special = excluded.special,"
                 " kept = NULL",
                 [
-                    (no, key, v[0], v[1], v[2], int64(v[3]), v[4], None if v[0] == v[0] else "NaN")
+                    (
+                        no,
+                        key,
+                        v[0],
+                        v[1],
+                        v[2],
+                        int64(v[3]),
+                        v[4],
+                        None if v[0] == v[0] else "NaN",
+                        int64(v[5]),
+                        int64(v[6]),
+                    )
                     for key, v in run.metrics.items()
                 ],
             )
@@ -582,8 +624,11 @@ class _Update:
         found = self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchone()
         if found is None:
             return
+        self.touched.add(run_id)
         for row in changes_of(self.connection, run_id):
             tag = tag_of(row.field)
+            if row.field == "archived":  # lists leave out the runs below it, too
+                self.touched.update(run for (run,) in self.connection.execute(BELOW, (run_id,)))
             if tag is None:  # one of FIELDS
                 self.connection.execute(f"UPDATE runs SET {row.field} = ? WHERE no = ?", (row.value, *found))
             elif row.value is None:
@@ -594,7 +639,9 @@ class _Update:
 
     def _drop(self, run_id: str) -> None:
         self.connection.execute("DELETE FROM changes WHERE run = ?", (run_id,))
-        for (no,) in self.connection.execute("SELECT no FROM runs WHERE id = ?", (run_id,)).fetchall():
+        sql = "SELECT no, parent FROM runs WHERE id = ?"
+        for no, parent in self.connection.execute(sql, (run_id,)).fetchall():
+            self.touched.add(parent)
             for table in _OF_A_RUN:
                 self.connection.execute(f"DELETE FROM {table} WHERE run = ?", (no,))
             self.connection.execute("DELETE FROM runs WHERE no = ?", (no,))
@@ -606,9 +653,23 @@ def changes_of(connection: sqlite3.Connection, run_id: str) -> list[Row]:
     return [Row(*row) for row in connection.execute(sql, (run_id,))]
 
 
-def _empty(connection: sqlite3.Connection) -> None:
+def version_of(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return the index's version, and the version since which it knows what has been removed."""
+    return connection.execute("SELECT now, began FROM version").fetchone() or (0, 0)
+
+
+def _next_version(connection: sqlite3.Connection) -> int:
+    version = max(e.now(), version_of(connection)[0] + 1)
+    if not connection.execute("UPDATE version SET now = ?", (version,)).rowcount:
+        connection.execute("INSERT INTO version VALUES (?, ?)", (version, version))
+    return version
+
+
+def _empty(connection: sqlite3.Connection, version: int) -> None:
     for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        connection.execute(f'DELETE FROM "{table}"')
+        if table != "version":
+            connection.execute(f'DELETE FROM "{table}"')
+    connection.execute("UPDATE version SET began = ?", (version,))
 
 
 def int64(value: Any) -> Any:

@@ -37,10 +37,14 @@ _MAX_VALUES = 900
 
 
 class FilterError(ValueError):
-    """A filter or sort key that cannot be understood; the message points at the place."""
+    """A filter or sort key that cannot be understood; the message points at the place. `sentence` is the message's first line,
+    and `column` the place.
+    """
 
     def __init__(self, message: str, text: str, column: int) -> None:
         super().__init__(f"{message}\n  {text}\n  {' ' * column}^")
+        self.sentence = message
+        self.column = column
 
 
 class Metric(NamedTuple):
@@ -84,6 +88,42 @@ def compile_order(key: str) -> Compiled:
         compiler.parameters,
         compiler.names,
         compiler.metrics,
+    )
+
+
+_NOT_ARCHIVED = (
+    "r.id NOT IN (WITH RECURSIVE away(id) AS (SELECT id FROM runs WHERE archived"
+    " UNION SELECT c.id FROM runs c JOIN away a ON c.parent = a.id) SELECT id FROM away)"
+)
+"""Neither the run itself nor a run above it is archived."""
+
+
+def selection(
+    where: str | None, order_by: str = "-started", children: bool = False, archived: bool = False, *,
+    experiment: str | None = None, since: int | None = None,
+) -> Compiled:  # fmt: skip
+    """Return SQL that selects and sorts `runs r`: `WHERE … ORDER BY …`. Child runs are left out unless `children` is true or
+    the filter mentions `parent`; archived runs and those below them unless `archived` is true or the filter mentions
+    `archived`. With `since`, only runs that an update after this version of the index has changed. Raises FilterError.
+    """
+    filtered = compile_filter(where) if where else Compiled("1", [])
+    order = compile_order(order_by)
+    conditions, parameters = [filtered.sql], [*filtered.parameters]
+    for sql, value in (("r.experiment = ?", experiment), ("r.version > ?", since)):
+        if value is not None:
+            conditions.append(sql)
+            parameters.append(value)
+    if not children and "parent" not in filtered.names:
+        conditions.append("r.parent IS NULL")
+    if not archived and "archived" not in filtered.names:
+        conditions.append(_NOT_ARCHIVED)
+    # Ids sort by time, and break ties in the same direction.
+    newest = "DESC" if order_by.startswith("-") else "ASC"
+    return Compiled(
+        f"WHERE {' AND '.join(conditions)} ORDER BY {order.sql}, r.id {newest}",
+        [*parameters, *order.parameters],
+        filtered.names | order.names,
+        [*filtered.metrics, *order.metrics],
     )
 
 

@@ -9,16 +9,16 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import msgspec
 
 from autolog.store import journal as journals
 from autolog.store.changes import checked, event_of
-from autolog.store.index import Index, changes_of, int64, journal_sizes
+from autolog.store.index import BELOW, Index, changes_of, int64, journal_sizes
 from autolog.store.layout import Layout, file_of, find, is_run_id
 from autolog.store.objects import collect
-from autolog.store.query import Compiled, compile_filter, compile_order, unknown_metrics
+from autolog.store.query import compile_filter, compile_order, selection, unknown_metrics
 from autolog.tracking import events as e
 from autolog.tracking.ids import new_id
 from autolog.tracking.metrics import guess
@@ -26,6 +26,9 @@ from autolog.tracking.values import clean, clean_lines, number_of
 
 if TYPE_CHECKING:
     import pandas
+
+
+T = TypeVar("T")
 
 
 class UnknownRun(LookupError):
@@ -256,11 +259,6 @@ _COLUMNS = (
     "ended", "error", "overhead", "dropped", "description", "starred", "archived",
 )  # fmt: skip
 _SELECT = "SELECT " + ", ".join(f"r.{name}" for name in _COLUMNS) + " FROM runs r"
-_NOT_ARCHIVED = (
-    "r.id NOT IN (WITH RECURSIVE away(id) AS (SELECT id FROM runs WHERE archived"
-    " UNION SELECT c.id FROM runs c JOIN away a ON c.parent = a.id) SELECT id FROM away)"
-)
-"""Neither the run itself nor a run above it is archived."""
 
 
 class Store:
@@ -300,19 +298,14 @@ class Store:
         `children` is true, or the filter mentions `parent`. Archived runs and those below them are left out unless `archived`
         is true, or the filter mentions `archived`. Raises FilterError.
         """
-        filtered = compile_filter(where) if where else Compiled("1", [])
-        order = compile_order(order_by)
-        roots = "" if children or "parent" in filtered.names else " AND r.parent IS NULL"
-        away = "" if archived or "archived" in filtered.names else f" AND {_NOT_ARCHIVED}"
-        # Ids sort by time, and break ties in the same direction.
-        newest = "DESC" if order_by.startswith("-") else "ASC"
-        sql = f"{_SELECT} WHERE {filtered.sql}{roots}{away} ORDER BY {order.sql}, r.id {newest} LIMIT ?"
-        parameters = [
-            *filtered.parameters,
-            *order.parameters,
-            -1 if limit is None else min(max(0, limit), 2**31),
-        ]
+        chosen = selection(where, order_by, children, archived)
+        sql = f"{_SELECT} {chosen.sql} LIMIT ?"
+        parameters = [*chosen.parameters, -1 if limit is None else min(max(0, limit), 2**31)]
         return self._index.read(lambda connection: self._records(connection, sql, parameters))
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Bring the index up to date, run a query on it and return what it returns. The query changes no table of the index."""
+        return self._index.read(query)
 
     def children(self, parent: str) -> Runs:
         sql = f"{_SELECT} WHERE r.parent = ? ORDER BY r.started, r.id"
@@ -331,13 +324,9 @@ class Store:
 
     def descendants(self, runs: Iterable[str]) -> list[str]:
         """Return the ids of these runs' children, their children and so on."""
-        sql = (
-            "WITH RECURSIVE below(id) AS (SELECT id FROM runs WHERE parent = ?"
-            " UNION SELECT r.id FROM runs r JOIN below b ON r.parent = b.id) SELECT id FROM below"
-        )
         given = list(runs)
         found = self._index.read(
-            lambda connection: [id for run in given for (id,) in connection.execute(sql, (run,))]
+            lambda connection: [id for run in given for (id,) in connection.execute(BELOW, (run,))]
         )
         return [id for id in dict.fromkeys(found) if id not in given]
 
@@ -498,18 +487,21 @@ class Store:
         cells = {name: text for t, name, text in parts if t is not None and (row[2] is None or t <= row[2])}
         return {**said, **({"sources": files} if files else {}), **({"cells": cells} if cells else {})}
 
-    def histories(self, run: str, metrics: set[str]) -> dict[str, list[Point]]:
-        """Return the values of some of a run's metrics, by step."""
+    def segments(self, run: str) -> list[tuple[Path, int, int]]:
+        """Return the parts of journals that hold a run: each journal's path, and the first byte and the one after the last."""
         sql = (
             "SELECT j.name, s.first, s.last FROM segments s JOIN journals j ON j.id = s.journal"
             " JOIN runs r ON r.no = s.run WHERE r.id = ? ORDER BY j.name"
         )
+        rows = self._index.read(lambda connection: connection.execute(sql, (run,)).fetchall())
+        return [(self.layout.journals / name, first, last) for name, first, last in rows]
+
+    def histories(self, run: str, metrics: set[str]) -> dict[str, list[Point]]:
+        """Return the values of some of a run's metrics, by step."""
         points: dict[str, list[Point]] = {metric: [] for metric in metrics}
         needle = run.encode()
-        for name, first, last in self._index.read(
-            lambda connection: connection.execute(sql, (run,)).fetchall()
-        ):
-            for event in _events_of(self.layout.journals / name, first, last, needle):
+        for path, first, last in self.segments(run):
+            for event in _events_of(path, first, last, needle):
                 if isinstance(event, e.MetricsLogged) and event.run == run:
                     for metric in metrics & event.v.keys():
                         points[metric].append(

@@ -31,6 +31,8 @@ BACKENDS = frozenset(
     "mlflow wandb tensorboard tensorboardX comet_ml clearml neptune dvclive aim requests httpx".split()
 )
 DATA = frozenset("numpy pandas scipy polars pyarrow".split())
+PAGE_DEPENDENCIES = frozenset("fastapi nicegui pydantic starlette uvicorn".split())
+"""Of the extra `ui`."""
 OWN_DEPENDENCIES = frozenset("wrapt msgspec packaging platformdirs typer rich tomli cloudpickle".split())
 
 
@@ -126,6 +128,7 @@ LAYERS = [
     "overview api",
     "integration",
     "testing",
+    "page",  # what `autolog ui` serves
     "cli",
     "__main__",
 ]
@@ -198,8 +201,18 @@ def test_autolog_needs_nothing_but_its_dependencies() -> None:
         if one.by in AUTOLOG
         and one.package not in sys.stdlib_module_names | OWN_DEPENDENCIES | FRAMEWORKS | BACKENDS | {"autolog", "tomllib"}
         and not (one.package in DATA and within(one.by, *MAY_LOOK_AT_DATA) and _not_at_once(one))
+        and not (one.package in PAGE_DEPENDENCIES and within(one.by, *THE_PAGE))
     ]  # fmt: skip
     assert wrong == []
+
+
+THE_PAGE = tuple(f"autolog.page.{name}" for name in ("api", "app", "live", "serve", "shell"))
+
+
+def test_only_the_command_imports_the_page() -> None:
+    """And only inside a function: its server takes a second to import, and may not be installed."""
+    users = [one for one in INNER if within(one.name, "autolog.page") and not within(one.by, "autolog.page")]
+    assert {(one.by, one.top) for one in users} <= {("autolog.cli.ui", False), ("autolog.notebook", False)}
 
 
 def _not_at_once(one: Import) -> bool:
