@@ -35,7 +35,10 @@ class PassNames:
         if done.data == OF_TRAINING:
             return True
         trained = self.trained
-        return trained is not None and trained.data == done.data and not trained.is_gone_before(done)
+        if trained is None or trained.data != done.data:
+            return False
+        # Or its ids are another one's by now, whichever was first.
+        return not (trained.is_gone_before(done) or done.is_gone_before(trained))
 
     def _known_as(self, done: Pass, steps: int) -> str:
         name, before = self._known.get(done.data, ("", done))

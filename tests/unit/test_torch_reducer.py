@@ -4,6 +4,7 @@ these tests write trainings as such lists, without PyTorch.
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -303,6 +304,31 @@ def test_new_loaders_of_one_data_set_are_one_series_and_two_data_sets_are_two() 
             events += epoch(number, read, data=(data, number), grad=False)
     told = points(*events)
     assert (told["val/loss"], told["val2/loss"]) == ([(0, 2.0), (1, 4.0)], [(0, 3.0), (1, 6.0)])
+
+
+class Gone:
+    """What held something that has died at once."""
+
+    def __call__(self) -> None:
+        return None
+
+    def __init__(self) -> None:
+        self.died = perf_counter()
+
+
+def test_a_new_loader_at_the_place_of_a_dead_one_is_another() -> None:
+    """Python gives what is made in the place of something dead the same id: here the next epoch's, before it is logged."""
+    events: list[Event] = []
+    for number in range(2):
+        events += [
+            LoaderBegan(number, Pass("train", (1, 1) if number == 0 else (2, 2), (Gone(),))), Batch(number, 4, 0.0, 0.0),
+            *step(value=float(number)), LoaderEnded(number, 1.0),
+        ]  # fmt: skip
+        found = LoaderBegan(10, Pass("val", (2, 2) if number == 0 else (3, 3), (gone := Gone(),)))
+        events += [found, Batch(10, 4, 0.0, 0.0, False), Criterion("MSELoss", 0.5 + number, False, 4, EVAL)]
+        gone.died = perf_counter()
+        events.append(LoaderEnded(10, 1.0))
+    assert points(*events)["val/loss"] == [(0, 0.5), (1, 1.5)]
 
 
 def test_the_reducer_knows_neither_torch_nor_the_store() -> None:
