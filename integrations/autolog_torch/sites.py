@@ -226,7 +226,20 @@ def _position(frame: FrameType) -> tuple[Any, int]:
     if sys.version_info >= (3, 11):
         number = frame.f_lasti // 2
         position = next(islice(frame.f_code.co_positions(), number, number + 1), position)
+    else:
+        position = _found_by_bytecode(frame) or position
     return position, frame.f_lineno
+
+
+def _found_by_bytecode(frame: FrameType) -> tuple[int, int | None, int, int | None] | None:
+    """Python 3.10 tells only the line, on which there may be several calls."""
+    try:
+        from executing import Source as Executed
+
+        node: Any = Executed.executing(frame).node
+        return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
+    except Exception:  # not installed, or a node that it cannot tell from others
+        return None
 
 
 OF_LOCALS = frozenset(("locals", "vars", "dir", "eval", "exec"))
