@@ -115,8 +115,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(line)
 
 
-DIFFERS = ("id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version")
-"""What is another in each execution, or on each version."""
+DIFFERS = (
+    "id", "name", "parent", "started", "ended", "duration", "overhead", "framework_version", "description", "starred",
+    "archived",
+)  # fmt: skip
+"""What is another in each execution, or on each version; and what a person says of a run afterwards."""
 
 
 @pytest.fixture
