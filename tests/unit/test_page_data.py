@@ -625,6 +625,11 @@ def test_hostile_names_come_back_as_they_are(tmp_path: Path) -> None:
         assert table.runs(store, table.Asked(experiment=name))["total"] == 1
     assert sorted(one["name"] for one in verdict.experiments(store, NOON)) == sorted(HOSTILE)
     assert msgspec.json.decode(msgspec.json.encode(found))["runs"]["name"] == HOSTILE
+    curves = Curves(store)
+    for n, name in enumerate(HOSTILE):
+        found = {key: list(curve.value) for key, curve in curves.of(id_of(n), HOSTILE).items()}
+        assert found == {**{key: [] for key in HOSTILE}, name: [1.0]}
+        assert list(curves.of(id_of(n), [name])[name].value) == [1.0]
 
 
 def test_a_choice_holds_within_one_version(tmp_path: Path) -> None:
