@@ -30,13 +30,14 @@ if TYPE_CHECKING:
         suspended,
     )
     from autolog.models.errors import ModelError, UntrustedModel
+    from autolog.notebook import ui
     from autolog.store.query import FilterError
     from autolog.store.records import Point, RunRecord, Runs, UnknownRun
     from autolog.tracking.run import Run
 
 __all__ = [
     "FilterError", "ModelError", "Point", "Run", "RunRecord", "Runs", "UnknownRun", "UntrustedModel", "autolog", "current_run",
-    "disable", "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended",
+    "disable", "enable", "flush", "last_run", "load_model", "run", "runs", "status", "suspended", "ui",
 ]  # fmt: skip
 
 _find, __dir__ = names(
@@ -47,6 +48,7 @@ _find, __dir__ = names(
             "suspended",
         ),
         "autolog.models.errors": ("ModelError", "UntrustedModel"),
+        "autolog.notebook": ("ui",),
         "autolog.store.query": ("FilterError",),
         "autolog.store.records": ("Point", "RunRecord", "Runs", "UnknownRun"),
         "autolog.tracking.run": ("Run",),

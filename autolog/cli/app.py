@@ -19,6 +19,7 @@ from autolog.cli.rm import rm
 from autolog.cli.show import show
 from autolog.cli.status import status
 from autolog.cli.sync import sync
+from autolog.cli.ui import ui
 
 
 class _Commands(TyperGroup):
@@ -85,3 +86,4 @@ def run(
 
 for _command in (ls, show, compare, predict, status, sync, export, rm, gc):
     app.command()(_command)
+app.command(hidden=True)(ui)  # until its pages are there

@@ -129,6 +129,7 @@ LAYERS = [
     "integration",
     "testing",
     "page",  # what `autolog ui` serves
+    "notebook",  # the page in a notebook
     "cli",
     "__main__",
 ]
