@@ -152,6 +152,7 @@ OLD_MLFLOW = Environment(
      "hypothesis", "cloudpickle"),
     python="3.10",
 )  # fmt: skip
+PAGE = Environment("page", (".[test-page]",))
 DOCS = Environment("docs", (".[docs]",), variables=(("NO_MKDOCS_2_WARNING", "1"),))
 PAGES = ("mkdocs.yml", "integrations/README.md", "CHANGELOG.md", *(
     path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*")) if path.is_file()
@@ -190,6 +191,10 @@ STAGES = (
     Stage(
         "figures", "figures (a part of them)", ("tests/benchmarks",),
         (("tests/benchmarks/run.py", "--within", "5", "switch_on", "calls", "metric", "points"),), alone=True,
+    ),
+    Stage(
+        "page", "the page: its server, and what it is asked by strangers", ("tests/page", "docs/page-api.md"),
+        (tests("-n", "2", "tests/page"),), environment=PAGE,
     ),
     Stage(
         "docs", "the site, without a warning", PAGES, (("-m", "mkdocs", "build", "--strict", "--site-dir", "build/site"),),
