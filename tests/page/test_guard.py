@@ -230,8 +230,7 @@ def test_every_answer_is_locked_down(shared: Running, path: str) -> None:
             part.strip().partition(" ")[::2] for part in found["content-security-policy"].split(";")
         )
         assert policy["default-src"] == "'self'"
-        assert policy["script-src"].split()[:2] == ["'self'", "'unsafe-eval'"]
-        assert "'unsafe-inline'" not in policy["script-src"]
+        assert "script-src" not in policy  # so scripts come from here only: neither inline nor by eval
         assert (policy["object-src"], policy["frame-ancestors"], policy["base-uri"]) == (
             "'none'",
             "'none'",
@@ -243,35 +242,6 @@ def test_every_answer_is_locked_down(shared: Running, path: str) -> None:
         assert found["x-frame-options"] == "DENY"
         assert not [name for name in found if name.startswith("access-control-")]
         assert "server" not in found
-
-
-def test_only_the_servers_own_inline_scripts_run(store: Any) -> None:
-    """A script that gets into the page later has no hash."""
-    import asyncio
-
-    from autolog.page.guard import Guard
-
-    sent: list[Any] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send(
-            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
-        )
-        await send({"type": "http.response.body", "body": b"<script>a</scr", "more_body": True})
-        await send({"type": "http.response.body", "body": b"ipt><script src='x.js'></script>"})
-
-    async def keep(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": "GET", "path": "/", "query_string": b"",
-        "headers": [(b"host", b"localhost:1"), (b"x-autolog-token", b"t")],
-    }  # fmt: skip
-    asyncio.run(Guard(app, "t", "127.0.0.1", 1)(scope, keep, keep))  # type: ignore[arg-type]
-    policy = dict(sent[0]["headers"])[b"content-security-policy"].decode()
-    assert policy.count("'sha256-") == 1
-    assert "'sha256-ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs='" in policy
-    assert sent[1]["body"] == b"<script>a</script><script src='x.js'></script>"
 
 
 def test_a_notebook_may_show_the_page_in_a_frame(store: Any) -> None:
