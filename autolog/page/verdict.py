@@ -27,6 +27,8 @@ MOST_VALUES = 8
 """Different numbers of a param, above which they are put into as many bins."""
 MOST_CATEGORIES = 24
 MOST_DOTS = 400
+MOST_RANKED = 5_000
+"""Finished runs that the shares are computed on; of more, every so many-th by rank."""
 
 
 class _Read(NamedTuple):
@@ -57,7 +59,7 @@ def verdict(store: Store, curves: Curves, asked: Asked = ALL, metric: str | None
     direction = found.numbers.get("direction") or (guess(found.metric) if found.metric else None)
     answer: dict[str, Any] = {
         "metric": found.metric, "direction": direction, "candidates": found.candidates, "finished": 0, "best": None,
-        "second": None, "ahead": None, "shares": [],
+        "second": None, "ahead": None, "shares": [], "shares_of": 0,
     }  # fmt: skip
     if direction is None or not found.numbers:
         answer["finished"] = found.runs["status"].count("finished")
@@ -83,7 +85,8 @@ def verdict(store: Store, curves: Curves, asked: Asked = ALL, metric: str | None
             answer["second"] = {**_said(found, rows[1]), "lead": lead}
         answer["ahead"] = _ahead(found, curves, best, sign)
     if len(rows) >= FEWEST_RUNS:
-        answer["shares"] = shares(found.params, values, rows)
+        ranked = rows[:: -(-len(rows) // MOST_RANKED)]  # the best is the first
+        answer["shares"], answer["shares_of"] = shares(found.params, values, ranked), len(ranked)
     return answer
 
 

@@ -30,7 +30,7 @@ from autolog.store.layout import Layout, is_run_id
 from autolog.tracking import events as e
 from autolog.userkey import make_private
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 SILENT_SECONDS = 90.0
 """A journal of another machine that has not grown for this long belongs to a process that is gone."""
 _OF_A_RUN = ("params", "metrics", "tags", "datasets", "artifacts", "models", "notes", "segments")
@@ -64,6 +64,7 @@ CREATE INDEX runs_by_parent ON runs (parent);
 CREATE INDEX runs_by_started ON runs (started);
 CREATE INDEX runs_by_name ON runs (name);
 CREATE INDEX runs_by_version ON runs (version);
+CREATE INDEX runs_open ON runs (journal) WHERE status IN ('running', 'lost');
 CREATE INDEX runs_archived ON runs (id) WHERE archived;
 CREATE INDEX datasets_of ON datasets (run);
 CREATE INDEX notes_of ON notes (run);

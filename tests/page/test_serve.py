@@ -175,3 +175,10 @@ def test_a_notebook_shows_the_page_of_one_server(
         for server in _serving.values():
             server.stop()
         _serving.clear()
+
+
+def test_the_help_does_not_name_the_command_until_its_pages_are_there() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert "export" in done.stdout
+    assert " ui " not in done.stdout

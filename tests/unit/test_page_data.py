@@ -426,6 +426,16 @@ def test_what_goes_with_the_metric_is_found_and_chance_is_not(tmp_path: Path) ->
     assert all(one["share"] < 0.1 for one in found[1:])
 
 
+def test_of_many_runs_some_are_ranked_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "MOST_RANKED", 30)
+    store = store_of(tmp_path, *(run(n, params={"x": n % 2}, acc=[n % 2 + n / 1000]) for n in range(100)))
+    found = verdict.verdict(store, Curves(store), metric="acc")
+    assert (found["finished"], found["shares_of"]) == (100, 25)
+    [share] = found["shares"]
+    assert sum(value["count"] for value in share["values"]) == 25
+    assert [value["is_best"] for value in share["values"]] == [False, True]
+
+
 def test_many_numbers_are_eight_bins(tmp_path: Path) -> None:
     store = store_of(tmp_path, *(run(n, params={"x": n / 7}, acc=[float(n)]) for n in range(40)))
     [share] = verdict.verdict(store, Curves(store), metric="acc")["shares"]
