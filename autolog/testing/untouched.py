@@ -126,7 +126,7 @@ def _owners(packages: tuple[str, ...] | None) -> Iterator[Any]:
         return [value for value in list(namespace.values()) if type(value) in metaclasses]
 
     seen: set[int] = set()
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if not issubclass(type(cast(Any, module)), ModuleType) or not _within(name, packages):
             continue
         yield module

@@ -76,7 +76,8 @@ class Sources:
         }
         found = [script] if script and script not in self._given and not _is_installed(script) else []
         modules: list[str] = []
-        for name, module in list(sys.modules.items()):
+        # A copy is made at once; a list of items is not: while it is made, another thread may import.
+        for name, module in sys.modules.copy().items():
             if name in self._seen or name.partition(".")[0].partition("_")[0] == "autolog":
                 continue
             self._seen.add(name)

@@ -39,7 +39,7 @@ def keep_out(
 
 def _all_of_ours() -> Iterator[CodeType]:
     """The code of all functions and methods of the modules of ours that are loaded."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if name.partition(".")[0] in OURS:
             for held in list(vars(module).values()):
                 members = list(vars(held).values()) if isinstance(held, type) else [held]
