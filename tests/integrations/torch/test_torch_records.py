@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import copy
 from collections.abc import Callable
 from typing import Any
