@@ -69,7 +69,7 @@ def test_it_prints_its_url_answers_and_ends_at_once_with_an_open_page(root: Path
         host, token = f"127.0.0.1:{printed['port']}", printed["token"]
         assert printed["host"] == "127.0.0.1"
         assert b"digits" in get(
-            f"http://{host}/", token
+            f"http://{host}/api/v1/experiments", token
         )  # the socket was bound already: it may be asked at once
         headers = {"Origin": f"http://{host}", "X-Autolog-Token": token}
         with connect(f"ws://{host}/api/v1/live", additional_headers=headers, proxy=None) as page:
@@ -164,7 +164,7 @@ def test_a_notebook_shows_the_page_of_one_server(
         assert first.url == again.url
         found = re.search(r'src="(http://localhost:\d+/)\?token=(\w+)"', first._repr_html_())
         assert found is not None
-        assert b"digits" in get(found[1], found[2])
+        assert b"digits" in get(f"{found[1]}api/v1/experiments", found[2])
         assert 'height="300"' in again._repr_html_()
         assert first.url in repr(first)
         new_store(tmp_path / "other")
