@@ -224,20 +224,27 @@ def test_the_address_holds_filter_sort_and_selection(page: Any, server: Server) 
 
 
 def test_a_run_keeps_its_colour(page: Any, server: Server) -> None:
+    """Whichever others are selected, and when it is selected again."""
     open_runs(page, server)
-    colour = "() => document.querySelector('.ag-row[row-index=\"1\"] .sw').style.getPropertyValue('--rc')"
-    first = page.evaluate(colour)
-    page.locator(".ag-row[row-index='0'] [data-testid=select]").click()
-    page.wait_for_function(
-        "() => document.querySelector('[data-testid=selected]').textContent === '4 selected'"
-    )
-    assert page.evaluate(colour) == first
-    page.locator(".ag-row[row-index='1'] [data-testid=select]").click()
-    page.locator(".ag-row[row-index='1'] [data-testid=select]").click()
-    page.wait_for_function(
-        "() => document.querySelector('[data-testid=selected]').textContent === '4 selected'"
-    )
-    assert page.evaluate(colour) == first
+    swatch = ".ag-row[row-index='1'] .sw"
+
+    def colour() -> str:
+        page.wait_for_selector(swatch)
+        return str(
+            page.evaluate(f"() => document.querySelector(\"{swatch}\").style.getPropertyValue('--rc')")
+        )
+
+    def click(row: int, selected: int) -> None:
+        page.locator(f".ag-row[row-index='{row}'] [data-testid=select]").click()
+        told = "document.querySelector('[data-testid=selected]').textContent"
+        page.wait_for_function(f"() => {told} === '{selected} selected'")
+
+    first = colour()
+    click(0, 4)
+    assert colour() == first
+    click(1, 3)
+    click(1, 4)
+    assert colour() == first
 
 
 def test_smoothing_asks_for_nothing(page: Any, server: Server) -> None:
