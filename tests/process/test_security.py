@@ -163,7 +163,7 @@ def index_has_ids_that_are_paths(place: Place) -> None:
         "INSERT INTO runs (no, id, name, status, started) VALUES (7, '../../../home/kept', 'bad', 'finished', 1)",
         f"INSERT INTO runs (no, id, name, status, started) VALUES (8, '{place.home}', 'worse', 'finished', 1)",
         f"INSERT INTO models VALUES (7, '{place.home}/kept', 'sklearn', 1, 1.0)",
-        f"INSERT INTO removed VALUES ('{place.home}')",
+        f"INSERT INTO removed (id) VALUES ('{place.home}')",
     )
 
 
