@@ -7,6 +7,7 @@ ordinary step.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -295,3 +296,10 @@ def _grad_enabled() -> Callable[[], bool]:
     import torch
 
     return torch.is_grad_enabled
+
+
+class Threads(threading.local):
+    """Each thread's tracker: made anew, as all of this, for each thread that looks."""
+
+    def __init__(self, integration: Integration, seen: Seen) -> None:
+        self.tracker = Tracker(integration, seen)

@@ -28,6 +28,7 @@ from autolog_torch import (
     losses,
     measures,
     naming,
+    numbers,
     pass_names,
     passes,
     reads,
@@ -40,8 +41,8 @@ from autolog_torch import (
 )  # fmt: skip
 
 PARTS = (
-    about, checkpoints, describer, final, hidden, hooks, losses, measures, naming, pass_names, passes, reads, recording,
-    reducer, runs, sites, tracker, values,
+    about, checkpoints, describer, final, hidden, hooks, losses, measures, naming, numbers, pass_names, passes, reads,
+    recording, reducer, runs, sites, tracker, values,
 )  # fmt: skip
 
 
