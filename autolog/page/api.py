@@ -275,6 +275,8 @@ def make_router(store: Store, curves: Curves, live: Live) -> APIRouter:
                 )  # fmt: skip
             except UnknownRun:
                 continue  # it was removed meanwhile
+            except (TypeError, ValueError) as error:  # a name, a description or a tag that cannot be
+                raise BadRequest(str(error)) from None
             changed.append(run)
         return json({"changed": changed})
 

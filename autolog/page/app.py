@@ -65,16 +65,17 @@ def _answer_errors(app: FastAPI) -> None:
             return problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
         if isinstance(error, HTTPException):
             return problem(error.status_code, str(error.detail))
-        if isinstance(error, OSError):
-            return problem(507, f"The store cannot be written: {error.strerror or error}")
-        return problem(
-            400, str(error)
-        )  # ValueError, TypeError: a name, a description or a tag that cannot be
+        return problem(507, f"The store cannot be written: {error.strerror or error}")
 
     for kind in (
-        FilterError, UnknownRun, Refused, api.BadRequest, RequestValidationError, HTTPException, OSError, ValueError,
-        TypeError,
-    ):  # fmt: skip
+        FilterError,
+        UnknownRun,
+        Refused,
+        api.BadRequest,
+        RequestValidationError,
+        HTTPException,
+        OSError,
+    ):
         app.add_exception_handler(kind, handle)
 
 
